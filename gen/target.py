@@ -29,7 +29,7 @@ class BlockRam:
 
 @dataclass(frozen=True)
 class Flow:
-    """The tools from Verilog to bitstream; ``open`` when every one of them is free software."""
+    """From Verilog to bitstream: the router's name, whether all tools are free software, and which they are."""
 
     name: str
     open: bool
@@ -95,12 +95,10 @@ _EBR = BlockRam("SB_RAM40_4K", 4096, ((16, 256), (8, 512), (4, 1024), (2, 2048))
 _BSRAM = BlockRam("BSRAM", 18432, _SHAPES_18K)
 _RAMB18 = BlockRam("RAMB18E1", 18432, _SHAPES_18K)
 
-_ECP5_FLOW = Flow("Yosys, nextpnr-ecp5, ecppack", True, ("yosys", "nextpnr-ecp5", "ecppack"))
-_ICE40_FLOW = Flow("Yosys, nextpnr-ice40, icepack", True, ("yosys", "nextpnr-ice40", "icepack"))
-_GOWIN_FLOW = Flow(
-    "Yosys, nextpnr-himbaechel, gowin_pack", True, ("yosys", "nextpnr-himbaechel-gowin", "gowin_pack")
-)
-_VIVADO_FLOW = Flow("Vivado (vendor)", False, ("vivado",))
+_ECP5_FLOW = Flow("nextpnr-ecp5", True, ("yosys", "nextpnr-ecp5", "ecppack"))
+_ICE40_FLOW = Flow("nextpnr-ice40", True, ("yosys", "nextpnr-ice40", "icepack"))
+_GOWIN_FLOW = Flow("nextpnr-himbaechel", True, ("yosys", "nextpnr-himbaechel-gowin", "gowin_pack"))
+_VIVADO_FLOW = Flow("Vivado", False, ("vivado",))
 
 
 def _ecp5(size, **board):

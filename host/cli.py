@@ -1,0 +1,206 @@
+"""The command line: options in, exit codes out (0 ran, 1 failed, 2 bad input, 130 interrupted)."""
+
+import sys
+from functools import wraps
+from inspect import Parameter, signature
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.main import get_command
+
+from gen.errors import AdafireError
+from host import commands, tables
+from host.console import reporting, show, show_error
+
+__all__ = ["app", "main"]
+
+# click's class for a wrong command line, wherever this typer keeps its click.
+UsageError = typer.BadParameter.__base__
+
+app = typer.Typer(
+    help="From a trained network to a burst-spiking FPGA accelerator, equal to its integer model bit for bit.",
+    add_completion=False, rich_markup_mode=None,
+)
+
+_COMMON = {
+    "json": (bool, False, typer.Option("--json", help="One JSON object on standard output, nothing else.")),
+    "debug": (bool, False, typer.Option("--debug", help="Show the traceback of an unexpected error.")),
+}
+
+NetworkFile = Annotated[Path, typer.Argument(metavar="NET", help="Network file (.safetensors).")]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder made by `adafire generate`.")]
+Images = Annotated[Path, typer.Option("--data", metavar="D.npz", help="Images x (uint8) and labels y.")]
+Board = Annotated[str, typer.Option(help="Board, as `adafire boards` lists it.")]
+Simulator = Annotated[str | None, typer.Option(metavar="icarus|verilator", help="Default: what is installed.")]
+
+
+def verb(render, failed=lambda payload: False):
+    """Make a function that returns a payload a command, with ``--json`` and ``--debug``.
+
+    ``render(payload)`` gives what a reader sees; the exit code is 1 where ``failed(payload)``.
+    A function that asks for ``progress`` gets a `host.console.Report`.
+    """
+
+    def register(function):
+        asked = signature(function)
+        options = [parameter for name, parameter in asked.parameters.items() if name != "progress"]
+
+        @wraps(function)
+        def run(*, json, debug, **arguments):
+            with reporting(json) as progress:
+                if "progress" in asked.parameters:
+                    arguments["progress"] = progress
+                payload = function(**arguments)
+            show(payload, render(payload), json)
+            return int(failed(payload))
+
+        common = [
+            Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
+            for name, (kind, default, option) in _COMMON.items()
+        ]
+        run.__signature__ = asked.replace(parameters=[*options, *common])
+        return app.command()(run)
+
+    return register
+
+
+@verb(tables.demo, failed=lambda payload: payload["mismatches"] > 0)
+def demo(
+    progress,
+    board: Board = "ulx3s_85f",
+    lanes: Annotated[int, typer.Option(min=1, max=64)] = 16,
+    out: Annotated[Path, typer.Option(metavar="DIR")] = Path("adafire-demo"),
+    simulator: Simulator = None,
+    images: Annotated[int, typer.Option(min=1, help="Images for the cocotb comparison.")] = 20,
+):
+    """Go the whole path, from training to simulation, on digits."""
+    from host.demo import run_demo
+
+    return run_demo(board=board, lanes=lanes, out=out, simulator=simulator, images=images, progress=progress)
+
+
+@verb(tables.network)
+def convert(
+    progress,
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Trained model (.pt2, torch.export).")],
+    calibration: Annotated[Path, typer.Option(metavar="X.npz", help="A few hundred images x, labels y if any.")],
+    out: Annotated[Path, typer.Option(metavar="NET.safetensors", help="Network file to write.")],
+    timesteps: Annotated[int, typer.Option(help="T, 1..64.")] = 4,
+    max_burst: Annotated[int, typer.Option(help="phi, spikes a neuron may fire in one timestep, 1..15.")] = 7,
+    weight_bits: Annotated[int, typer.Option(help="2..8.")] = 8,
+    exit: Annotated[str, typer.Option(metavar="entropy|confidence|margin|off", help="Rule to stop by.")] = "entropy",
+    exit_loss: Annotated[float, typer.Option(help="Accuracy points an early exit may cost on X.")] = 0.2,
+    mean: Annotated[str, typer.Option(help="The model sees (x/255 - mean)/std; commas between channels.")] = "0",
+    std: Annotated[str, typer.Option(help="See --mean.")] = "1",
+):
+    """Convert a trained model into an integer spiking network."""
+    return commands.convert(
+        model, calibration, out, mean, std, progress, timesteps=timesteps, max_burst=max_burst,
+        weight_bits=weight_bits, exit=exit, exit_loss=exit_loss,
+    )
+
+
+@verb(tables.network)
+def info(network: NetworkFile):
+    """Show layers, shapes, widths, memory and provenance."""
+    return commands.info(network)
+
+
+@verb(tables.evaluation)
+def evaluate(
+    progress,
+    network: NetworkFile,
+    data: Images,
+    device: Annotated[str, typer.Option(metavar="golden|rtl|DIR", help="What computes it.")] = "golden",
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N images only.")] = None,
+):
+    """Measure accuracy, timesteps, events, synaptic operations."""
+    return commands.evaluate(network, data, device, limit, progress)
+
+
+@verb(tables.generated)
+def generate(
+    progress,
+    network: NetworkFile,
+    board: Board,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write.")],
+    lanes: Annotated[int | None, typer.Option(min=1, max=64, metavar="P", help="Default: chosen to fit.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace another build in DIR.")] = False,
+):
+    """Write Verilog, memory image and manifest for a board."""
+    return commands.generate(network, board, lanes, out, force, progress)
+
+
+@verb(tables.verification, failed=lambda payload: payload["mismatches"] > 0)
+def verify(
+    progress,
+    folder: Folder,
+    data: Images,
+    images: Annotated[int, typer.Option(min=1, metavar="N")] = 20,
+    simulator: Simulator = None,
+    seed: Annotated[int, typer.Option(help="Of the random back-pressure.")] = 0,
+    waves: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a waveform.")] = None,
+):
+    """Compare the simulated Verilog with the golden model, bit for bit.
+
+    Under cocotb, with random back-pressure: every burst count, state, logit, class and exit step.
+    """
+    return commands.verify(folder, data, images, simulator, seed, waves, progress)
+
+
+@verb(tables.build)
+def build(progress, folder: Folder):
+    """Synthesize, place and route the core: its size and clock."""
+    return commands.build(folder, progress)
+
+
+@verb(tables.boards)
+def boards():
+    """List the boards and what their parts offer."""
+    return commands.boards()
+
+
+@verb(tables.doctor, failed=lambda payload: bool(payload["missing"]))
+def doctor():
+    """Check the tools and libraries on this machine."""
+    from host.doctor import diagnose
+
+    return diagnose()
+
+
+def main(argv=None):
+    """Run the command line ``argv`` and return its exit code."""
+    argv = sys.argv[1:] if argv is None else [str(word) for word in argv]
+    argv = argv or ["--help"]
+    as_json, debug = "--json" in argv, "--debug" in argv
+    try:
+        code = get_command(app).main(args=argv, prog_name="adafire", standalone_mode=False)
+    except AdafireError as error:
+        return show_error(str(error), error.exit_code, as_json)
+    except UsageError as error:
+        path = error.ctx.command_path if error.ctx else "adafire"
+        message = error.format_message().rstrip(".")
+        return show_error(f"{message}. `{path} --help` shows the options.", 2, as_json)
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    except OSError as error:
+        if debug:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        return show_error(f"{where}{error.strerror or error}. Nothing half-written remains.", 1, as_json)
+    except Exception as error:
+        if debug:
+            raise
+        kind = type(error).__name__
+        return show_error(
+            f"Unexpected {kind}: {error}. This is a fault in adafire or its surroundings, not a known bad input; "
+            "run the same command with --debug to see the traceback.", 1, as_json,
+        )
+    if code == 130:
+        return show_error("Interrupted; nothing half-written remains.", 130, as_json)
+    return code or 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""What each verb does, from arguments to a payload of plain values; `host.cli` parses, `host.tables` draws.
+
+Everything slow or optional is imported inside the verb that needs it.
+"""
+
+import os
+import time
+from pathlib import Path
+
+from gen.errors import InputError
+
+__all__ = ["boards", "build", "convert", "evaluate", "generate", "info", "verify"]
+
+
+def convert(model, calibration, out, mean, std, progress, **settings):
+    """Convert ``model``, write the network to ``out``; return what `info` says, plus file and seconds."""
+    from gen.convert import convert as convert_model
+    from gen.inputs import load_images
+    from gen.netfile import save_network
+
+    start = time.perf_counter()
+    check_output_file(out)
+    mean, std = _per_channel("--mean", mean), _per_channel("--std", std)
+    x, labels = load_images(calibration)
+    network = convert_model(model, x, labels=labels, mean=mean, std=std, progress=progress, **settings)
+    save_network(network, out)
+    return {"network": str(out), **_described(network), "seconds": time.perf_counter() - start}
+
+
+def info(network):
+    """Describe the network in the file ``network``."""
+    from gen.netfile import load_network
+
+    return {"network": str(network), **_described(load_network(network))}
+
+
+def evaluate(network, data, device, limit, progress):
+    """Run the labelled images of ``data`` on ``device``; return accuracy, timesteps, events and operations."""
+    from gen.inputs import load_images
+    from gen.netfile import load_network
+    from host.device import open_device
+    from sim.metrics import evaluate as evaluate_device
+
+    network = load_network(network)
+    x, y = load_images(data, need_labels=True)
+    measured = evaluate_device(open_device(device, network), x, y, limit=limit, progress=progress)
+    return {"device": str(device), **measured}
+
+
+def generate(network, board, lanes, out, force, progress):
+    """Write Verilog, memory image and manifest for ``board`` into the folder ``out``; return the manifest."""
+    from gen.netfile import load_network
+    from gen.target import find_target
+    from hw.emit import generate as emit
+
+    target = find_target(board)
+    manifest = emit(
+        load_network(network), board=target.name, lanes=lanes, out=Path(out), force=force, progress=progress
+    )
+    return {"out": str(out), **manifest}
+
+
+def verify(folder, data, images, simulator, seed, waves, progress):
+    """Simulate the Verilog in ``folder`` under cocotb beside the golden model; return what was compared."""
+    from gen.inputs import load_images
+    from sim.verify import verify as verify_folder
+
+    x, _ = load_images(data)
+    return verify_folder(
+        folder, x, images=images, simulator=simulator, seed=seed, waves=waves, progress=progress
+    )
+
+
+def build(folder, progress):
+    """Synthesize, place and route the core in ``folder``; return the post-route figures."""
+    from hw.build import synthesize
+
+    return synthesize(folder, progress=progress)
+
+
+def boards():
+    """List what every board's part offers."""
+    from gen.target import TARGETS
+
+    return {
+        "boards": [
+            {
+                "board": target.name, "title": target.title, "family": target.family, "device": target.device,
+                **target.budget, "bram_bits": target.bram_bits, "spram_bits": target.spram_bits,
+                "lut_inputs": target.lut_inputs, "clock_mhz": target.clock_mhz, "flow": target.flow.name,
+                "open_flow": target.flow.open,
+            }
+            for target in TARGETS.values()
+        ]
+    }
+
+
+def check_output_file(path):
+    """Raise InputError, before any slow work, unless a file can be written at ``path``."""
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: name the file to write, as in {path / 'network.safetensors'}.")
+    if not path.parent.is_dir():
+        raise InputError(f"The folder {path.parent} does not exist: make it, or write {path.name} elsewhere.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise InputError(f"The folder {path.parent} is not writable: choose another place for {path.name}.")
+
+
+def _per_channel(option, text):
+    """Read one number, or one for each channel with commas between: ``0.5`` or ``0.49,0.48,0.45``."""
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(
+            f"{option} must be one number, or one for each channel with commas between, not {text!r}."
+        ) from None
+    return values[0] if len(values) == 1 else values
+
+
+def _described(network):
+    from host.describe import describe
+
+    return describe(network)

@@ -1,0 +1,129 @@
+"""`adafire demo`: the whole path on scikit-learn's digits, in one folder that appears when all of it is done."""
+
+import json
+import shutil
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from gen.errors import InputError
+
+__all__ = ["run_demo"]
+
+MARKER = "demo.json"
+FILES = {
+    "digits.pt2": "the trained network",
+    "calibration.npz": "training images, to convert with",
+    "heldout.npz": "held-out images, to evaluate and verify with",
+    "digits.safetensors": "the integer network",
+    "core": "Verilog, memory image, manifest.json",
+    MARKER: "these figures",
+}
+
+
+def run_demo(*, board, lanes, out, simulator, images, progress):
+    """Train, convert, generate, evaluate and verify; return the figures, which are also in ``out``/demo.json.
+
+    Parameters
+    ----------
+    board : str
+    lanes : int
+    out : path of the folder to make; an earlier demo there is replaced
+    simulator : ``icarus``, ``verilator`` or None for the one that is installed
+    images : how many held-out images the simulated Verilog computes
+    progress : host.console.Report
+
+    Raises
+    ------
+    InputError
+        Before anything slow: an unknown board, or an ``out`` that is something else than an earlier demo.
+    """
+    from gen.target import find_target
+
+    start = time.perf_counter()
+    board = find_target(board).name
+    with _replaced_folder(Path(out)) as folder:
+        payload = _whole_path(folder, board, lanes, simulator, images, progress)
+        payload |= {
+            "files": {str(Path(out) / name): what for name, what in FILES.items()},
+            "seconds": time.perf_counter() - start,
+        }
+        (folder / MARKER).write_text(json.dumps(payload, indent=2, default=lambda value: value.tolist()) + "\n")
+    return payload
+
+
+def _whole_path(folder, board, lanes, simulator, images, progress):
+    from gen.convert import convert
+    from gen.digits import load_digits, train
+    from gen.exit_rule import ExitRule
+    from gen.netfile import load_network, save_network
+    from gen.train import accuracy, save
+    from hw.emit import generate
+    from sim.golden import Golden
+    from sim.metrics import evaluate
+    from sim.verify import verify
+
+    progress.stage("Training a small network on the digits")
+    x_train, y_train, x_test, y_test = load_digits()
+    module = train(seed=0, progress=progress)
+    save(module, x_train, folder / "digits.pt2")
+    np.savez_compressed(folder / "calibration.npz", x=x_train, y=y_train)
+    np.savez_compressed(folder / "heldout.npz", x=x_test, y=y_test)
+
+    progress.stage("Converting it to an integer network")
+    converted = convert(folder / "digits.pt2", x_train, labels=y_train, progress=progress)
+    save_network(converted, folder / "digits.safetensors")
+    network = load_network(folder / "digits.safetensors")
+
+    progress.stage(f"Generating the hardware for {board}, {lanes} lanes")
+    manifest = generate(network, board=board, lanes=lanes, out=folder / "core", progress=progress)
+
+    progress.stage(f"Evaluating the integer network on {len(x_test)} held-out images")
+    every_step = replace(network, exit_rule=ExitRule())
+    full = evaluate(Golden(every_step), x_test, y_test, progress=progress)
+    exited = evaluate(Golden(network), x_test, y_test, progress=progress)
+
+    progress.stage(f"Simulating the Verilog on {images} images beside the golden model")
+    verification = verify(folder / "core", x_test, images=images, simulator=simulator, progress=progress)
+    return {
+        "board": board, "lanes": manifest["lanes"], "timesteps": network.timesteps,
+        "ann_accuracy": accuracy(module, x_test, y_test), "all_timesteps": full, "early_exit": exited,
+        "verification": verification, "mismatches": verification["mismatches"],
+    }
+
+
+@contextmanager
+def _replaced_folder(out):
+    """Yield an empty folder beside ``out``; it takes the place of ``out`` at the end, or vanishes on an error."""
+    _check_replaceable(out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    except OSError as error:
+        raise InputError(
+            f"The demo's folder cannot be made in {out.parent.absolute()} ({error.strerror}): "
+            "choose another place with --out."
+        ) from error
+    try:
+        yield work
+        work.chmod(0o755)
+        if out.exists():
+            shutil.rmtree(out)
+        work.rename(out)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _check_replaceable(out):
+    if not out.exists():
+        return
+    if out.is_dir() and ((out / MARKER).is_file() or not any(out.iterdir())):
+        return
+    raise InputError(
+        f"{out} exists and is not an earlier demo (it holds no {MARKER}): move it away, or choose another "
+        "folder with --out."
+    )

@@ -1,0 +1,65 @@
+"""A network in plain values, for `adafire info`: layers, shapes, widths, memory, provenance."""
+
+import math
+
+from gen.intnet import Pool, Readout, signed_bits
+from gen.netfile import network_hash
+
+__all__ = ["describe"]
+
+
+def describe(network):
+    """Return a JSON object about ``network``; memory in bits, ranges as [least, greatest]."""
+    layers = [_layer(network, layer) for layer in network.layers]
+    return {
+        "hash": network_hash(network),
+        "input": {
+            "shape": list(network.source.shape), "kind": network.source.kind,
+            "range": [int(value) for value in network.source.range],
+        },
+        "classes": network.classes,
+        "timesteps": network.timesteps,
+        "exit": network.exit_rule.kind,
+        "weights": sum(layer["weights"] for layer in layers),
+        "weight_memory_bits": sum(layer["weight_memory_bits"] for layer in layers),
+        "state_memory_bits": sum(layer["state_memory_bits"] for layer in layers),
+        "layers": layers,
+        "provenance": network.provenance,
+    }
+
+
+def _layer(network, layer):
+    shape = network.shapes[layer.name]
+    entry = {
+        "name": layer.name, "shape": list(shape), "weights": 0, "weight_memory_bits": 0, "state_memory_bits": 0,
+    }
+    if isinstance(layer, Pool):
+        return entry | {
+            "kind": f"{layer.kind} pool", "reads": [layer.source], "kernel": list(layer.kernel),
+            "stride": list(layer.stride),
+        }
+    low, high = network.membrane_range(layer)
+    accumulator = signed_bits(low.min(), high.max())
+    state = accumulator if isinstance(layer, Readout) else layer.state_bits
+    weights = [synapse.weight for synapse in layer.synapses]
+    entry |= {
+        "kind": "readout" if isinstance(layer, Readout) else "spiking",
+        "reads": [synapse.source for synapse in layer.synapses],
+        "synapses": [_synapse(synapse) for synapse in layer.synapses],
+        "weights": sum(weight.size for weight in weights),
+        "weight_bits": [int(layer.weight_bits.min()), int(layer.weight_bits.max())],
+        "weight_memory_bits": int(sum((layer.weight_bits * weight[0].size).sum() for weight in weights)),
+        "state_memory_bits": math.prod(shape) * state,
+        "accumulator_bits": accumulator,
+        "state_bits": state,
+    }
+    if not isinstance(layer, Readout):
+        entry |= {"burst": layer.burst, "theta": [int(layer.theta.min()), int(layer.theta.max())]}
+    return entry
+
+
+def _synapse(synapse):
+    return {
+        "source": synapse.source, "kernel": list(synapse.kernel), "stride": list(synapse.stride),
+        "padding": list(synapse.padding), "dilation": list(synapse.dilation), "groups": synapse.groups,
+    }

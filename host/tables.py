@@ -1,0 +1,201 @@
+"""Payloads as a person reads them: each function takes a verb's payload and yields rich renderables."""
+
+from rich.markup import escape
+from rich.table import Table
+
+__all__ = ["boards", "build", "demo", "doctor", "evaluation", "generated", "network", "verification"]
+
+
+def _pairs(title, rows):
+    """Return a table of names and values; rows whose value is None are left out."""
+    table = Table(title=title, title_justify="left", show_header=False, min_width=50)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        if value is not None:
+            table.add_row(name, escape(str(value)))
+    return table
+
+
+def _columns(title, left, right, rows):
+    """Return a table whose ``left`` columns hold words and whose ``right`` columns hold numbers."""
+    table = Table(title=title, title_justify="left")
+    for name in left:
+        table.add_column(name, overflow="fold")
+    for name in right:
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(*(escape(str(value)) for value in row))
+    return table
+
+
+def _percent(fraction):
+    return None if fraction is None else f"{100 * fraction:.2f} %"
+
+
+def _number(value, digits=0):
+    return None if value is None else f"{value:,.{digits}f}"
+
+
+def _times(pair):
+    return " x ".join(str(value) for value in pair)
+
+
+def _span(pair):
+    low, high = pair
+    return str(low) if low == high else f"{low}..{high}"
+
+
+def _kilobits(bits):
+    return f"{bits / 1024:,.1f} Kibit"
+
+
+def network(payload):
+    """Yield the layers of a network, then its totals and where it comes from."""
+    yield _columns(
+        f"Network {payload['network']}",
+        ("layer", "kind", "reads"),
+        ("map", "kernel", "weights", "bits", "burst", "theta", "state"),
+        [
+            (
+                layer["name"], layer["kind"], ", ".join(layer["reads"]), _times(layer["shape"]), _kernels(layer),
+                layer["weights"] or "", _span(layer["weight_bits"]) if "weight_bits" in layer else "",
+                layer.get("burst", ""), _span(layer["theta"]) if "theta" in layer else "", layer.get("state_bits", ""),
+            )
+            for layer in payload["layers"]
+        ],
+    )
+    yield _pairs(None, [
+        ("input", f"{_times(payload['input']['shape'])}, {payload['input']['kind']}, "
+                  f"values {_span(payload['input']['range'])}"),
+        ("classes", payload["classes"]),
+        ("timesteps", payload["timesteps"]),
+        ("exit rule", payload["exit"]),
+        ("weights", f"{payload['weights']:,} in {_kilobits(payload['weight_memory_bits'])}"),
+        ("state", _kilobits(payload["state_memory_bits"])),
+        ("hash", payload["hash"]),
+        *((f"from: {name}", value) for name, value in payload["provenance"].items()),
+        ("seconds", _number(payload.get("seconds"), 1)),
+    ])
+
+
+def _kernels(layer):
+    if "synapses" in layer:
+        return ", ".join(_times(synapse["kernel"]) for synapse in layer["synapses"])
+    return _times(layer["kernel"])
+
+
+def evaluation(payload):
+    """Yield what `evaluate` measured."""
+    yield _pairs(f"On {payload['device']}", [
+        ("images", payload["images"]),
+        ("accuracy", _percent(payload["accuracy"])),
+        ("mean timesteps", _number(payload["mean_timesteps"], 3)),
+        ("exit after 1, 2, ... timesteps", _histogram(payload["exit_histogram"])),
+        ("events per image", _number(payload["events_per_image"])),
+        ("synaptic operations per image", _number(payload["synaptic_ops_per_image"])),
+        ("cycles per image (simulated)", _number(payload.get("cycles_per_image"))),
+        ("lane utilization (simulated)", _percent(payload.get("lane_utilization"))),
+        ("seconds", _number(payload["seconds"], 1)),
+    ])
+
+
+def _histogram(counts):
+    return ", ".join(str(count) for count in (counts.values() if isinstance(counts, dict) else counts))
+
+
+def generated(payload):
+    """Yield where the files are, and the estimates beside the board's budget."""
+    yield _pairs(f"Generated in {payload['out']}", [
+        ("lanes", payload["lanes"]),
+        ("memory", _kilobits(payload["memory_bits"])),
+        ("cycles per image (estimated)", _number(payload["estimated_cycles_per_image"])),
+        ("fits", "yes" if payload["fits"] else "no"),
+        ("files", ", ".join(str(file) for file in payload["files"])),
+    ])
+    used, budget = payload.get("resources", {}), payload.get("budget", {})
+    yield _columns("Resources (estimated)", ("kind",), ("used", "board has", "share"), [
+        (kind, f"{count:,}", f"{budget[kind]:,}", f"{100 * count / budget[kind]:.0f} %")
+        for kind, count in used.items() if budget.get(kind)
+    ])
+
+
+def verification(payload):
+    """Yield what was compared, and the first difference if there is one."""
+    yield _pairs(f"Verilog against golden model, {payload['simulator']}", _verification_rows(payload))
+    if payload.get("first_difference"):
+        yield f"First difference: {escape(str(payload['first_difference']))}"
+
+
+def _verification_rows(payload):
+    compared = payload["compared"]
+    return [
+        ("images", payload["images"]),
+        ("values compared", f"{sum(compared.values()):,} (" + ", ".join(
+            f"{count:,} {kind}" for kind, count in compared.items()) + ")"),
+        ("mismatches", payload["mismatches"]),
+        ("cycles per image (simulated)", _number(payload["cycles_per_image"])),
+        ("lane utilization (simulated)", _percent(payload["lane_utilization"])),
+        ("seconds", _number(payload.get("seconds"), 1)),
+    ]
+
+
+def build(payload):
+    """Yield the post-route figures."""
+    yield _pairs(f"{payload['board']}, post-route", [
+        *((kind, _number(payload.get(kind))) for kind in ("lut", "ff", "bram", "dsp")),
+        ("fmax (post-route)", f"{payload['fmax_mhz']:.1f} MHz"),
+        ("seconds", _number(payload.get("seconds"), 1)),
+    ])
+
+
+def boards(payload):
+    """Yield the boards, with the tools that route for the part and whether these are free software."""
+    yield _columns(
+        None, ("board", "part", "router", "open"), ("LUT", "FF", "BRAM", "Kibit", "DSP", "MHz"),
+        [
+            (
+                board["board"], board["device"], board["flow"], "yes" if board["open_flow"] else "no",
+                f"{board['lut']:,}", f"{board['ff']:,}", board["bram"],
+                f"{(board['bram_bits'] + board['spram_bits']) // 1024:,}", board["dsp"], board["clock_mhz"],
+            )
+            for board in payload["boards"]
+        ],
+    )
+    yield (
+        "A LUT has 4 inputs, 6 on Xilinx parts; Kibit counts block RAM and SPRAM; MHz is the board's oscillator. "
+        "`adafire generate` serves every board; open says whether the part's tools are free software."
+    )
+
+
+def doctor(payload):
+    """Yield what was found and, for what is missing, how to install it."""
+    yield _columns(None, ("tool", "version", "needed for"), (), [
+        (check["name"], check["version"] or ("MISSING" if check["required"] else "not installed"), check["purpose"])
+        for check in payload["checks"]
+    ])
+    for check in payload["checks"]:
+        if not check["version"]:
+            yield escape(f"{check['name']}: {check['install']}")
+    if payload["missing"]:
+        yield f"Missing and needed: {', '.join(payload['missing'])}."
+    else:
+        yield "Everything needed is here."
+
+
+def demo(payload):
+    """Yield the one table of the demo, then where the files are."""
+    exited, full = payload["early_exit"], payload["all_timesteps"]
+    yield _pairs(f"adafire demo: digits on {payload['board']}, {payload['lanes']} lanes", [
+        ("accuracy of the trained network", _percent(payload["ann_accuracy"])),
+        (f"accuracy, integer, {payload['timesteps']} timesteps", _percent(full["accuracy"])),
+        ("accuracy, integer, early exit", _percent(exited["accuracy"])),
+        ("mean timesteps with early exit", _number(exited["mean_timesteps"], 3)),
+        ("held-out images for these", exited["images"]),
+        ("events per image", _number(exited["events_per_image"])),
+        ("synaptic operations per image", _number(exited["synaptic_ops_per_image"])),
+        ("Verilog against golden, simulator", payload["verification"]["simulator"]),
+        *((f"  {name}", value) for name, value in _verification_rows(payload["verification"])),
+        ("seconds in all", _number(payload["seconds"], 1)),
+    ])
+    yield _pairs("Files", [(what, path) for path, what in payload["files"].items()])
