@@ -18,6 +18,8 @@ __all__ = ["app", "main"]
 # click's class for a wrong command line, wherever this typer keeps its click.
 UsageError = typer.BadParameter.__base__
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     help="From a trained network to a burst-spiking FPGA accelerator, equal to its integer model bit for bit.",
     add_completion=False, rich_markup_mode=None,
@@ -169,36 +171,39 @@ def doctor():
     return diagnose()
 
 
+def explain(error):
+    """Return what to tell a user about ``error``, and the exit code."""
+    if isinstance(error, AdafireError):
+        return str(error), error.exit_code
+    if isinstance(error, UsageError):
+        path = error.ctx.command_path if error.ctx else "adafire"
+        return f"{error.format_message().rstrip('.')}. `{path} --help` shows the options.", 2
+    if isinstance(error, ModuleNotFoundError):
+        return (
+            f"This command needs the library {error.name!r}, which is not installed: pip install -c constraints.txt "
+            "'adafire[all]', or use the environment that `make test` makes. `adafire doctor` shows what is there."
+        ), 1
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror or error}. Nothing half-written remains.", 1
+    return (
+        f"Unexpected {type(error).__name__}: {error}. This is a fault in adafire or its surroundings, not a known bad "
+        "input; run the same command with --debug to see the traceback."
+    ), 1
+
+
 def main(argv=None):
     """Run the command line ``argv`` and return its exit code."""
-    argv = sys.argv[1:] if argv is None else [str(word) for word in argv]
-    argv = argv or ["--help"]
+    argv = [str(word) for word in (sys.argv[1:] if argv is None else argv)] or ["--help"]
     as_json, debug = "--json" in argv, "--debug" in argv
     try:
         code = get_command(app).main(args=argv, prog_name="adafire", standalone_mode=False)
-    except AdafireError as error:
-        return show_error(str(error), error.exit_code, as_json)
-    except UsageError as error:
-        path = error.ctx.command_path if error.ctx else "adafire"
-        message = error.format_message().rstrip(".")
-        return show_error(f"{message}. `{path} --help` shows the options.", 2, as_json)
-    except (KeyboardInterrupt, typer.Abort):
-        code = 130
-    except OSError as error:
-        if debug:
-            raise
-        where = f"{error.filename}: " if error.filename else ""
-        return show_error(f"{where}{error.strerror or error}. Nothing half-written remains.", 1, as_json)
     except Exception as error:
-        if debug:
+        if debug and not isinstance(error, (AdafireError, UsageError)):
             raise
-        kind = type(error).__name__
-        return show_error(
-            f"Unexpected {kind}: {error}. This is a fault in adafire or its surroundings, not a known bad input; "
-            "run the same command with --debug to see the traceback.", 1, as_json,
-        )
-    if code == 130:
-        return show_error("Interrupted; nothing half-written remains.", 130, as_json)
+        return show_error(*explain(error), as_json)
+    if code == INTERRUPTED:  # what typer makes of KeyboardInterrupt
+        return show_error("Interrupted; nothing half-written remains.", INTERRUPTED, as_json)
     return code or 0
 
 

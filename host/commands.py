@@ -14,13 +14,13 @@ __all__ = ["boards", "build", "convert", "evaluate", "generate", "info", "verify
 
 def convert(model, calibration, out, mean, std, progress, **settings):
     """Convert ``model``, write the network to ``out``; return what `info` says, plus file and seconds."""
+    start = time.perf_counter()
+    check_output_file(out)
+    mean, std = _per_channel("--mean", mean), _per_channel("--std", std)
     from gen.convert import convert as convert_model
     from gen.inputs import load_images
     from gen.netfile import save_network
 
-    start = time.perf_counter()
-    check_output_file(out)
-    mean, std = _per_channel("--mean", mean), _per_channel("--std", std)
     x, labels = load_images(calibration)
     network = convert_model(model, x, labels=labels, mean=mean, std=std, progress=progress, **settings)
     save_network(network, out)

@@ -1,0 +1,203 @@
+"""The command line as a user meets it: exit codes, texts, and what stands on which stream."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from gen.errors import AdafireError, InputError, UnsupportedModel
+from host import commands
+from host.cli import app
+
+VERBS = ("demo", "convert", "info", "evaluate", "generate", "verify", "build", "boards", "doctor")
+
+
+def raising(error):
+    def command(*_args, **_options):
+        raise error
+
+    return command
+
+
+def test_help_lists_every_verb(adafire):
+    outcome = adafire("--help")
+    assert outcome.code == 0 and outcome.err == ""
+    assert [command.callback.__name__ for command in app.registered_commands] == list(VERBS)
+    assert all(f"  {verb} " in outcome.out for verb in VERBS)
+
+
+def test_no_words_at_all_is_help(adafire):
+    assert adafire().out == adafire("--help").out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_json_and_debug(adafire, verb):
+    outcome = adafire(verb, "--help")
+    assert outcome.code == 0 and "--json" in outcome.out and "--debug" in outcome.out
+    assert "progress" not in outcome.out
+
+
+@pytest.mark.parametrize("words, text", [
+    (["boards", "--nonsense"], "No such option: --nonsense. `adafire boards --help` shows the options.\n"),
+    (["nonsense"], "No such command 'nonsense'. `adafire --help` shows the options.\n"),
+    (["info"], "Missing argument 'NET'. `adafire info --help` shows the options.\n"),
+    (["evaluate", "net", "--data", "d", "--limit", "0"],
+     "Invalid value for '--limit': Input should be greater than or equal to 1. "
+     "`adafire evaluate --help` shows the options.\n"),
+    (["generate", "net", "--board", "icebreaker", "--out", "o", "--lanes", "65"],
+     "Invalid value for '--lanes': Input should be less than or equal to 64. "
+     "`adafire generate --help` shows the options.\n"),
+])
+def test_wrong_command_line(adafire, words, text):
+    outcome = adafire(*words)
+    assert (outcome.code, outcome.out, outcome.err) == (2, "", text)
+
+
+def test_wrong_command_line_as_json(adafire):
+    outcome = adafire("info", "--json")
+    assert outcome.code == 2 and outcome.err == ""
+    assert outcome.json == {"error": "Missing argument 'NET'. `adafire info --help` shows the options.", "exit_code": 2}
+
+
+@pytest.mark.parametrize("error, code", [
+    (InputError("net.safetensors is not a network: convert a model."), 2),
+    (UnsupportedModel(["act: GELU is not supported, use ReLU"]), 2),
+    (AdafireError("The simulator stopped: look at run.log."), 1),
+])
+def test_errors_are_one_paragraph_and_a_code(adafire, monkeypatch, error, code):
+    monkeypatch.setattr(commands, "info", raising(error))
+    outcome = adafire("info", "net")
+    assert (outcome.code, outcome.out, outcome.err) == (code, "", f"{error}\n")
+    outcome = adafire("info", "net", "--json")
+    assert (outcome.code, outcome.err) == (code, "")
+    assert outcome.json == {"error": str(error), "exit_code": code}
+
+
+def test_operating_system_errors_name_the_file(adafire, monkeypatch):
+    monkeypatch.setattr(commands, "info", raising(OSError(28, "No space left on device", "net.safetensors")))
+    outcome = adafire("info", "net")
+    assert outcome.code == 1
+    assert outcome.err == "net.safetensors: No space left on device. Nothing half-written remains.\n"
+
+
+def test_unexpected_errors_are_short_and_debug_shows_the_traceback(adafire, monkeypatch):
+    monkeypatch.setattr(commands, "info", raising(ZeroDivisionError("division by zero")))
+    outcome = adafire("info", "net")
+    assert outcome.code == 1 and "Traceback" not in outcome.err
+    assert outcome.err.startswith("Unexpected ZeroDivisionError: division by zero. ") and "--debug" in outcome.err
+    assert adafire("info", "net", "--json").json["exit_code"] == 1
+    with pytest.raises(ZeroDivisionError):
+        adafire("info", "net", "--debug")
+
+
+def test_interrupt(adafire, monkeypatch):
+    monkeypatch.setattr(commands, "info", raising(KeyboardInterrupt()))
+    outcome = adafire("info", "net")
+    assert (outcome.code, outcome.out, outcome.err) == (130, "", "Interrupted; nothing half-written remains.\n")
+    assert adafire("info", "net", "--json").json == {
+        "error": "Interrupted; nothing half-written remains.", "exit_code": 130,
+    }
+
+
+def test_json_stays_pure_when_libraries_and_children_talk(adafire, monkeypatch):
+    def talkative():
+        sys.stdout.write("from a library\n")
+        subprocess.run(["echo", "from a child"], check=True)
+        return {"boards": []}
+
+    monkeypatch.setattr(commands, "boards", talkative)
+    outcome = adafire("boards", "--json")
+    assert outcome.code == 0 and outcome.json == {"boards": []}
+    assert "from a library" in outcome.err and "from a child" in outcome.err
+
+
+@pytest.mark.parametrize("mismatches, code", [(0, 0), (3, 1)])
+def test_a_mismatch_is_a_failure(adafire, monkeypatch, mismatches, code):
+    payload = {
+        "images": 20, "mismatches": mismatches, "compared": {"counts": 5}, "cycles_per_image": 10.0,
+        "lane_utilization": 0.9, "simulator": "icarus",
+        "first_difference": "layer 'a', timestep 1, neuron (0, 1, 2): expected 3, got 4" if mismatches else None,
+    }
+    monkeypatch.setattr(commands, "verify", lambda *words: payload)
+    outcome = adafire("verify", "dir", "--data", "d.npz", "--json")
+    assert outcome.code == code and outcome.json == payload
+    text = adafire("verify", "dir", "--data", "d.npz").out
+    assert ("First difference: layer 'a', timestep 1" in text) == bool(mismatches)
+
+
+def test_boards(adafire):
+    outcome = adafire("boards")
+    assert outcome.code == 0 and "tang_nano_20k" in outcome.out and "nextpnr-himbaechel" in outcome.out
+    boards = {entry["board"]: entry for entry in adafire("boards", "--json").json["boards"]}
+    assert boards["ulx3s_85f"]["bram"] == 208 and boards["pynq_z2"]["open_flow"] is False
+
+
+@pytest.mark.parametrize("option, value", [("--mean", "0.1,x"), ("--std", "")])
+def test_mean_and_std_must_be_numbers(adafire, tmp_path, option, value):
+    outcome = adafire("convert", "m.pt2", "--calibration", "x.npz", "--out", tmp_path / "n", option, value)
+    assert outcome.code == 2
+    assert outcome.err == (
+        f"{option} must be one number, or one for each channel with commas between, not {value!r}.\n"
+    )
+
+
+def test_output_file_is_checked_before_anything_slow(adafire, tmp_path):
+    words = ("convert", "missing.pt2", "--calibration", "missing.npz", "--out")
+    assert "does not exist: make it, or write n.safetensors elsewhere." in adafire(
+        *words, tmp_path / "none" / "n.safetensors").err
+    outcome = adafire(*words, tmp_path)
+    assert outcome.code == 2 and "is a folder: name the file to write" in outcome.err
+
+
+def run_as_a_program(code, *words, **options):
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    )
+
+
+def test_control_c_in_a_running_program(tmp_path):
+    slow = (
+        "import sys, time\nfrom host import cli, commands\n"
+        "commands.info = lambda path: (open(path, 'w').close(), time.sleep(60))\n"
+        "sys.exit(cli.main())"
+    )
+    begun = tmp_path / "begun"
+    process = run_as_a_program(slow, "info", str(begun))
+    deadline = time.monotonic() + 30
+    while not begun.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (130, "", "Interrupted; nothing half-written remains.\n")
+
+
+def test_help_needs_neither_torch_nor_amaranth():
+    blocked = (
+        "import sys\nfor name in ('torch', 'amaranth', 'cocotb', 'sklearn'): sys.modules[name] = None\n"
+        "from host import cli\ncode = cli.main()\n"
+        "sys.exit(code)"
+    )
+    process = run_as_a_program(blocked, "boards", "--json")
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 0 and err == "" and len(json.loads(out)["boards"]) == 15
+
+
+def test_unwritable_folder(adafire, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root, who may run this, can write anywhere
+    outcome = adafire("convert", "m.pt2", "--calibration", "x.npz", "--out", tmp_path / "n.safetensors")
+    assert outcome.code == 2
+    assert outcome.err == f"The folder {tmp_path} is not writable: choose another place for n.safetensors.\n"
+
+
+def test_a_missing_library_is_named(adafire, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr(commands, "convert", lambda *words, **settings: __import__("torch"))
+    outcome = adafire("convert", "m.pt2", "--calibration", "x.npz", "--out", tmp_path / "n.safetensors")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err == (
+        "This command needs the library 'torch', which is not installed: pip install -c constraints.txt "
+        "'adafire[all]', or use the environment that `make test` makes. `adafire doctor` shows what is there.\n"
+    )
