@@ -1,6 +1,7 @@
 """Images on their way in: read an ``.npz`` file, check it, subtract the source's offset."""
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ __all__ = ["input_values", "load_images"]
 _SHAPES = "[N, C, H, W] or [N, H, W]"
 
 
-def load_images(path, need_labels=False):
+def load_images(path, need_labels=False, classes=None):
     """Read images and labels from an ``.npz`` file.
 
     Parameters
@@ -20,6 +21,7 @@ def load_images(path, need_labels=False):
     path : path of a file with the array ``x``, uint8 [N, C, H, W] or [N, H, W] (or [N, T, C, H, W] for a
         network that looks at frames), and, optionally, ``y``, N integer labels from 0 up.
     need_labels : whether a file without ``y`` is an error.
+    classes : number of classes, where it is known; a label of ``classes`` or more is an error then.
 
     Returns
     -------
@@ -42,39 +44,37 @@ def load_images(path, need_labels=False):
     if x.size == 0:
         raise InputError(f"{path}: x holds no images, its shape is {x.shape}: give at least one.")
     if "y" in arrays:
-        return x, _labels(path, arrays["y"], len(x))
+        return x, _labels(path, arrays["y"], len(x), classes)
     if need_labels:
         raise InputError(f"{path} holds no labels: save them as y, {len(x)} integers, beside x.")
     return x, None
 
 
 def _read(path):
+    """Return name to array; arrays that nobody asks for are not read and None."""
+    mend = "save the arrays with numpy.savez(path, x=images, y=labels)."
+    if not path.exists():
+        raise InputError(f"{path} does not exist: check the name of the file with the images.")
     if path.is_dir():
         raise InputError(f"{path} is a folder, not an .npz file with images: name the file in it.")
+    if not zipfile.is_zipfile(path):
+        raise InputError(f"{path} is not an .npz file, or a truncated one: {mend}")
     try:
         with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise InputError(f"{path} is not an .npz file: save the arrays with numpy.savez(path, x=..., y=...).")
-            return {name: file[name] for name in file.files if name in ("x", "y")} | {
-                name: None for name in file.files if name not in ("x", "y")
-            }
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist: check the name of the image file.") from error
-    except (ValueError, EOFError, zipfile.BadZipFile, OSError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f"{path} cannot be read as an .npz file ({error}): save the arrays with numpy.savez(path, x=..., y=...)."
-        ) from error
+            return {name: file[name] if name in ("x", "y") else None for name in file.files}
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{path} cannot be read as an .npz file ({error}): {mend}") from error
 
 
-def _labels(path, y, count):
+def _labels(path, y, count, classes):
     if y.dtype.kind not in "iu":
         raise InputError(f"{path}: y must hold integers, not {y.dtype}: save the class numbers as they are.")
     if y.shape != (count,):
         raise InputError(f"{path}: y must be one label for each of the {count} images, not of shape {y.shape}.")
     if y.min() < 0:
         raise InputError(f"{path}: y must hold labels from 0 up, its smallest is {y.min()}.")
+    if classes is not None and y.max() >= classes:
+        raise InputError(f"{path}: y must hold labels of {classes} classes, 0..{classes - 1}, its largest is {y.max()}.")
     return y.astype(np.int64)
 
 

@@ -11,13 +11,16 @@ from math import gcd
 
 import numpy as np
 
+from gen.errors import InputError
 from gen.exit_rule import KINDS, LIMIT_MAX, SCALE_MAX, ExitRule
 from gen.intnet import INPUT, IntegerNetwork, NetworkError, Pool, Readout, Source, Spiking, Synapse, signed_bits
-from sim.golden import Golden, scores
+from sim.golden import Golden, exits, scores
 
 __all__ = ["random_images", "random_network"]
 
+_ATTEMPTS = 1000
 _CALIBRATION = 48
+_POINT = ((1, 1), (1, 1), (0, 0), (1, 1))
 
 
 def random_network(
@@ -35,7 +38,7 @@ def random_network(
     sources, rules : kinds of source and of exit rule to draw from; the first source is the usual one
     """
     rng = np.random.default_rng([seed, 0xADAF])
-    while True:
+    for _ in range(_ATTEMPTS):
         draft = _Draft(rng, max_layers, max_channels, max_size)
         try:
             network = draft.network(sources, max_timesteps, max_classes)
@@ -45,25 +48,27 @@ def random_network(
         weights = sum(s.weight.size for layer in network.layers for s in getattr(layer, "synapses", ()))
         if neurons <= max_neurons and weights <= max_weights:
             return replace(network, exit_rule=_exit_rule(rng, network, str(rng.choice(rules)), seed))
+    raise InputError(
+        f"None of {_ATTEMPTS} random networks has at most {max_neurons} neurons and {max_weights} weights: "
+        "allow more, or fewer channels and smaller maps."
+    )
 
 
 def random_images(network, seed, n):
     """Return ``n`` random images for ``network``, uint8 [n, C, H, W] ([n, T, C, H, W] for frames).
 
-    They are noise, sparse dots, smooth blobs, all-zero values (pixels equal to the offset), all-highest, and
-    all-lowest in turn.
+    They are noise, sparse dots, a blob, all values zero (pixels equal to the offset), noise, sparse dots, a blob,
+    all pixels at one end of the range, and so on.
     """
     rng = np.random.default_rng([seed, 0x1A6E])
-    return np.stack([_image(rng, network, i) for i in range(n)]) if n else np.zeros((0, *_image_shape(network)), np.uint8)
+    shape = network.source.shape if network.source.kind == "direct" else (network.timesteps, *network.source.shape)
+    images = np.zeros((n, *shape), np.uint8)
+    for number in range(n):
+        images[number] = _image(rng, network.source, shape, number)
+    return images
 
 
-def _image_shape(network):
-    steps = () if network.source.kind == "direct" else (network.timesteps,)
-    return steps + network.source.shape
-
-
-def _image(rng, network, number):
-    source, shape = network.source, _image_shape(network)
+def _image(rng, source, shape, number):
     low, high = max(source.low, 0), min(source.high, 255)
     zero = np.broadcast_to(source.offset[:, None, None], shape)
     noise = rng.integers(low, high, shape, endpoint=True)
@@ -81,7 +86,7 @@ def _image(rng, network, number):
             image = zero
         case 7:
             image = np.full(shape, rng.choice([low, high]))
-    return np.clip(image, low, high).astype(np.uint8)
+    return np.clip(image, low, high)
 
 
 def _exit_rule(rng, network, kind, seed):
@@ -94,30 +99,37 @@ def _exit_rule(rng, network, kind, seed):
     scale = int(np.clip(rng.uniform(1, 8) * 2 ** (shift + 16) / spread, 1, SCALE_MAX))
     rule, limits = ExitRule(kind, shift, scale), []
     for t in range(network.timesteps):
-        share = rng.choice([0.0, rng.uniform(0.1, 0.7), 1.0], p=[0.2, 0.7, 0.1])
-        score = scores(rule, logits[:, t]) if len(logits) else np.array([0])
-        if kind == "margin":
-            limit = np.quantile(score, 1 - share) if share else LIMIT_MAX
-            stay = score <= int(limit)
-        else:
-            limit = np.ceil(np.quantile(score, share)) + 1 if share else 0
-            stay = score >= int(limit)
-        limits.append(int(np.clip(limit, 0, LIMIT_MAX)))
-        logits = logits[stay] if len(logits) else logits
+        share = rng.choice([0.0, rng.uniform(0.1, 0.5), 1.0], p=[0.2, 0.75, 0.05])
+        limits.append(_limit(rng, scores(rule, logits[:, t]), share, kind) if len(logits) else 0)
+        logits = logits[~exits(replace(rule, limits=limits), logits[:, t], t + 1)]
     return replace(rule, limits=limits)
+
+
+def _limit(rng, score, share, kind):
+    """Return a limit that stops about ``share`` of the images with these scores; tied ones stop or stay together."""
+    tied = int(rng.integers(2))
+    limit = np.quantile(score, 1 - share) - tied if kind == "margin" else np.quantile(score, share) + tied
+    if share in (0.0, 1.0):
+        limit = 0 if (share == 1.0) == (kind == "margin") else LIMIT_MAX
+    return int(np.clip(limit, 0, LIMIT_MAX))
+
+
+def _whole(shape):
+    """Return the geometry of a linear layer that reads a map of ``shape``."""
+    return tuple(shape[1:]), (1, 1), (0, 0), (1, 1)
 
 
 class _Draft:
     """A network being drawn.
 
     shapes : name of every map so far to (channels, height, width)
-    size : name of every map to the root mean square that its values are likely to have
+    rms : name of every map to the root mean square that its values are likely to have
     unread : names of the maps that no layer reads yet
     """
 
     def __init__(self, rng, max_layers, max_channels, max_size):
         self.rng, self.max_layers, self.max_channels, self.max_size = rng, max_layers, max_channels, max_size
-        self.layers, self.shapes, self.size, self.unread = [], {}, {}, []
+        self.layers, self.shapes, self.rms, self.unread = [], {}, {}, []
 
     def network(self, sources, max_timesteps, max_classes):
         """Draw a whole network with the exit rule ``off``."""
@@ -134,27 +146,33 @@ class _Draft:
         self._readout(int(rng.integers(1, max_classes, endpoint=True)))
         return IntegerNetwork(source, self.layers, timesteps, ExitRule(), {"source": "sim.random_networks"})
 
-    def _add(self, name, shape, size):
-        self.shapes[name], self.size[name] = shape, size
+    def _add(self, name, shape, rms):
+        self.shapes[name], self.rms[name] = shape, rms
         self.unread.append(name)
 
     def _source(self, kind):
         rng = self.rng
         channels = int(rng.choice([1, 2, 3, 5]))
-        shape = (min(channels, self.max_channels), *(int(n) for n in rng.integers(1, self.max_size, 2, endpoint=True)))
+        shape = (min(channels, self.max_channels), *(self._large(self.max_size) for _ in range(2)))
         high = 255 if kind == "direct" else int(rng.choice([1, 3, 15]))
         offset = rng.integers(0, high, channels) * (rng.random() < 0.35)
         return Source(shape, kind, 0, high, offset[: shape[0]])
 
+    def _large(self, most):
+        """Return one of 1..most, the larger ones more often."""
+        return int(self.rng.integers(1, most, 2, endpoint=True).max())
+
     def _pick(self, names):
         """Return one of ``names``, mostly the latest that nothing reads yet."""
         fresh = [name for name in names if name in self.unread]
-        name = fresh[-1] if fresh and self.rng.random() < 0.7 else str(self.rng.choice(names))
+        return fresh[-1] if fresh and self.rng.random() < 0.7 else str(self.rng.choice(names))
+
+    def _read(self, name):
         self.unread = [other for other in self.unread if other != name]
-        return name
 
     def _pool(self, name, source):
         rng, (channels, *extent) = self.rng, self.shapes[source]
+        self._read(source)
         kind = str(rng.choice(["sum", "max"]))
         match rng.choice(["square", "global", "any"], p=[0.4, 0.15, 0.45]):
             case "square":
@@ -169,7 +187,7 @@ class _Draft:
         pool = Pool(name, source, kind, kernel, stride, padding)
         self.layers.append(pool)
         growth = kernel[0] * kernel[1] * 0.7 if kind == "sum" else 1.2
-        self._add(name, pool.output_shape(self.shapes[source]), self.size[source] * growth)
+        self._add(name, pool.output_shape(self.shapes[source]), self.rms[source] * growth)
 
     def _spiking(self, name):
         rng, maps = self.rng, list(self.shapes)
@@ -177,24 +195,24 @@ class _Draft:
         channels = self.shapes[source][0]
         outputs = channels if rng.random() < 0.35 else int(np.exp(rng.uniform(0, np.log(self.max_channels))).round())
         bits = self._bits(outputs)
-        synapses = [self._synapse(source, bits, self._geometry(self.shapes[source][1:]))]
+        synapses = [self._synapse(source, bits, self._geometry(self.shapes[source]))]
         shape = synapses[0].output_shape(self.shapes[source])
         for _ in range(int(rng.choice([0, 1, 2], p=[0.6, 0.28, 0.12]))):
-            other = str(rng.choice(maps)) if rng.random() < 0.5 else self._pick(maps)
-            geometry = self._fitting(self.shapes[other][1:], shape[1:])
+            alike = [name for name in maps if self.shapes[name] == shape]
+            other = self._pick(alike if alike and rng.random() < 0.5 else maps)
+            point = other in alike and rng.random() < 0.5
+            geometry = _POINT if point else self._fitting(self.shapes[other][1:], shape[1:])
             if geometry:
-                self.unread = [unread for unread in self.unread if unread != other]
                 synapses.append(self._synapse(other, bits, geometry))
         self.layers.append(self._neurons(name, synapses, bits))
         self._add(name, shape, 0.4 * self.layers[-1].burst)
 
     def _readout(self, classes):
         bits = self._bits(classes)
-        names = self.unread + [str(name) for name in self.rng.choice(list(self.shapes), 1) if self.rng.random() < 0.2]
-        synapses = [
-            self._synapse(name, bits, (self.shapes[name][1:], (1, 1), (0, 0), (1, 1)), groups=1)
-            for name in dict.fromkeys(names)
-        ]
+        names = list(self.unread)
+        if self.rng.random() < 0.2:
+            names.append(self._pick(list(self.shapes)))
+        synapses = [self._synapse(name, bits, _whole(self.shapes[name])) for name in dict.fromkeys(names)]
         bias = np.rint(self.rng.normal(0, 0.5, classes) * self._spread(synapses)).astype(np.int64)
         self.layers.append(Readout("readout", synapses, bias, bits))
 
@@ -202,15 +220,15 @@ class _Draft:
         rng = self.rng
         return rng.integers(2, 9, channels) if rng.random() < 0.5 else np.full(channels, rng.integers(2, 9))
 
-    def _geometry(self, extent):
-        """Draw kernel, stride, padding and dilation of a convolution of a map of ``extent``."""
-        rng = self.rng
-        draw = rng.random()
-        if draw < 0.2:
-            return tuple(extent), (1, 1), (0, 0), (1, 1)
+    def _geometry(self, shape):
+        """Draw kernel, stride, padding and dilation of a convolution of a map of ``shape``."""
+        draw = self.rng.random()
+        if draw < 0.12:
+            return _whole(shape)
         if draw < 0.5:
             return (3, 3), (1, 1), (1, 1), (1, 1)
-        return self._fitting(extent, [int(rng.integers(1, n, endpoint=True)) for n in extent])
+        extent = shape[1:]
+        return self._fitting(extent, [self._large(n) for n in extent])
 
     def _fitting(self, extent, size):
         """Draw kernel, stride, padding and dilation that make a map of ``size`` from one of ``extent``, or None."""
@@ -227,15 +245,14 @@ class _Draft:
             axes.append([int(v) for v in fits[self.rng.integers(len(fits))]])
         return tuple(zip(*axes))
 
-    def _synapse(self, source, bits, geometry, groups=None):
+    def _synapse(self, source, bits, geometry):
         rng, (kernel, stride, padding, dilation) = self.rng, geometry
+        self._read(source)
         channels, outputs = self.shapes[source][0], len(bits)
         most = gcd(channels, outputs)
-        if channels == outputs and kernel == stride == (1, 1) and rng.random() < 0.6:
-            groups = channels
-        if groups is None:
-            divisors = [n for n in range(1, most + 1) if most % n == 0]
-            groups = int(rng.choice([1, most, rng.choice(divisors)], p=[0.5, 0.3, 0.2]))
+        divisors = [n for n in range(1, most + 1) if most % n == 0]
+        identity = 0.6 if geometry == _POINT and channels == outputs else 0.3
+        groups = int(rng.choice([1, most, rng.choice(divisors)], p=[0.8 - identity, identity, 0.2]))
         limit = (2 ** (bits - 1) - 1)[:, None, None, None]
         shape = (outputs, channels // groups, *kernel)
         weight = np.clip(np.rint(rng.normal(0, 0.4, shape) * limit), -limit, limit).astype(np.int64)
@@ -244,7 +261,7 @@ class _Draft:
 
     def _spread(self, synapses):
         """Return per channel the likely size of the synaptic sum of one timestep, at least 1."""
-        squares = sum((s.weight**2).sum(axis=(1, 2, 3)) * self.size[s.source] ** 2 for s in synapses)
+        squares = sum((s.weight**2).sum(axis=(1, 2, 3)) * self.rms[s.source] ** 2 for s in synapses)
         return np.maximum(1.0, np.sqrt(squares))
 
     def _neurons(self, name, synapses, bits):

@@ -1,0 +1,204 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gen.errors import AdafireError, InputError
+from gen.exit_rule import ExitRule
+from gen.intnet import INPUT, IntegerNetwork, Pool, Readout, Source, Spiking, Synapse
+from sim.golden import Golden
+from sim.golden_plain import plain_trace
+from sim.random_networks import random_images, random_network
+
+
+def spiking(name, *synapses, bias=0, theta=10, v_init=0, burst=7, state_bits=16):
+    channels = len(synapses[0].weight)
+    values = (np.full(channels, value) for value in (bias, theta, v_init))
+    return Spiking(name, synapses, *values, burst, state_bits, np.full(channels, 8))
+
+
+def readout(*synapses, bias=0):
+    classes = len(synapses[0].weight)
+    return Readout("readout", synapses, np.full(classes, bias), np.full(classes, 8))
+
+
+def synapse(source, weight, **keywords):
+    weight = np.asarray(weight)
+    return Synapse(source, weight.reshape(weight.shape + (1,) * (4 - weight.ndim)), **keywords)
+
+
+def assert_same(fast, plain):
+    for kind in ("counts", "states"):
+        a, b = getattr(fast, kind), getattr(plain, kind)
+        assert list(a) == list(b)
+        for name in a:
+            assert a[name].dtype == np.int64
+            np.testing.assert_array_equal(a[name], b[name], err_msg=f"{kind} {name}")
+    np.testing.assert_array_equal(fast.logits, plain.logits)
+    for name in ("class_", "exit_step", "events", "synaptic_ops"):
+        assert getattr(fast, name) == getattr(plain, name), name
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_fast_equals_plain_on_random_networks(seed):
+    network = random_network(seed, max_neurons=600, max_weights=2000)
+    images = random_images(network, seed, 4)
+    golden, result = Golden(network), Golden(network).run(images)
+    for i, image in enumerate(images):
+        plain = plain_trace(network, image)
+        assert_same(golden.trace(image), plain)
+        np.testing.assert_array_equal(result.logits[i], plain.logits[-1])
+        assert (result.classes[i], result.exit_steps[i]) == (plain.class_, plain.exit_step)
+        assert (result.events[i], result.synaptic_ops[i]) == (plain.events, plain.synaptic_ops)
+    assert result.cycles is None and result.lane_utilization(16) is None
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(seed=st.integers(1000, 10**6), image=st.integers(0, 7))
+def test_fast_equals_plain_on_any_seed(seed, image):
+    network = random_network(seed, max_neurons=300, max_weights=800)
+    pixels = random_images(network, seed, 8)[image]
+    assert_same(Golden(network).trace(pixels), plain_trace(network, pixels))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_an_image_gives_the_same_in_any_company(seed):
+    network = random_network(seed)
+    images = random_images(network, seed, 150)
+    golden, order = Golden(network), np.random.default_rng(seed).permutation(150)
+    whole, shuffled, single = golden.run(images), golden.run(images[order]), golden.run(images[77:78])
+    for name in ("classes", "exit_steps", "logits", "events", "synaptic_ops"):
+        np.testing.assert_array_equal(getattr(whole, name)[order], getattr(shuffled, name))
+        np.testing.assert_array_equal(getattr(whole, name)[77:78], getattr(single, name))
+
+
+def test_a_neuron_by_hand():
+    """A current of 3 * 3 - 2 = 7 at each timestep, theta 5, at most 2 counts, v(0) = 1; z grows by 2 k - 1."""
+    network = IntegerNetwork(
+        Source((1, 1, 1)),
+        [spiking("a", synapse(INPUT, [[3]]), bias=-2, theta=5, v_init=1, burst=2), readout(synapse("a", [[2]]), bias=-1)],
+        timesteps=4,
+    )
+    image = np.array([[[3]]], np.uint8)
+    trace = Golden(network).trace(image)
+    assert trace.counts["a"].ravel().tolist() == [1, 2, 1, 1]
+    assert trace.states["a"].ravel().tolist() == [3, 0, 2, 4]
+    assert trace.logits.ravel().tolist() == [1, 4, 5, 6]
+    assert (trace.class_, trace.exit_step, trace.events, trace.synaptic_ops) == (0, 4, 4, 1 + 4)
+    assert_same(trace, plain_trace(network, image))
+
+
+def test_floor_is_towards_minus_infinity_and_the_state_saturates():
+    network = IntegerNetwork(
+        Source((1, 1, 1)),
+        [spiking("a", synapse(INPUT, [[-1]]), theta=4, burst=3, state_bits=5), readout(synapse("a", [[1]]))],
+        timesteps=4,
+    )
+    trace = Golden(network).trace(np.array([[[7]]], np.uint8))
+    assert trace.states["a"].ravel().tolist() == [-7, -14, -16, -16]
+    assert not trace.counts["a"].any() and trace.events == 0 and trace.synaptic_ops == 1
+
+
+def test_the_state_saturates_upwards_beyond_the_burst_cap():
+    network = IntegerNetwork(
+        Source((1, 1, 1)),
+        [spiking("a", synapse(INPUT, [[1]]), theta=4, burst=3, state_bits=5), readout(synapse("a", [[1]]))],
+        timesteps=3,
+    )
+    trace = Golden(network).trace(np.array([[[20]]], np.uint8))
+    assert trace.counts["a"].ravel().tolist() == [3, 3, 3]
+    assert trace.states["a"].ravel().tolist() == [8, 15, 15]
+    assert trace.logits.ravel().tolist() == [3, 6, 9]
+
+
+def test_events_and_operations_by_hand():
+    """A 4x4 map of ones, cut to 3x3 by the pool: nobody counts the spikes that only the pool reads."""
+    network = IntegerNetwork(
+        Source((1, 4, 4)),
+        [
+            spiking("a", synapse(INPUT, np.ones((2, 1, 1, 1), int)), theta=1, burst=1),
+            Pool("p", "a", "max", (3, 3), (3, 3)),
+            readout(synapse("p", np.zeros((5, 2, 1, 1), int))),
+        ],
+        timesteps=3,
+    )
+    trace = Golden(network).trace(np.ones((1, 4, 4), np.uint8))
+    assert trace.counts["a"].shape == (3, 2, 3, 3) and trace.counts["p"].shape == (3, 2, 1, 1)
+    assert trace.events == 3 * 2                           # the two counts of the pool, at each of three timesteps
+    assert trace.synaptic_ops == 9 * 2 + 3 * 2 * 5         # the input once, zero weights included
+    assert_same(trace, plain_trace(network, np.ones((1, 4, 4), np.uint8)))
+
+
+def test_frames_count_at_every_timestep():
+    network = IntegerNetwork(Source((1, 1, 2), "frames", 0, 3), [readout(synapse(INPUT, np.ones((2, 1, 1, 2), int)))], 3)
+    image = np.array([[[[1, 0]]], [[[0, 0]]], [[[3, 2]]]], np.uint8)
+    trace = Golden(network).trace(image)
+    assert trace.logits[:, 0].tolist() == [1, 1, 6] and trace.synaptic_ops == 3 * 2 and trace.events == 0
+    assert_same(trace, plain_trace(network, image))
+
+
+def test_lowest_class_wins_a_tie():
+    network = IntegerNetwork(Source((1, 1, 1)), [readout(synapse(INPUT, [[1], [3], [3]]))], 1)
+    image = np.array([[[2]]], np.uint8)
+    assert Golden(network).run(image[None]).classes.tolist() == [1] == [plain_trace(network, image).class_]
+
+
+def test_a_negative_input_is_exact():
+    network = IntegerNetwork(Source((1, 1, 1), offset=np.array([200])), [readout(synapse(INPUT, [[5]]), bias=1)], 2)
+    assert Golden(network).trace(np.array([[[10]]], np.uint8)).logits.ravel().tolist() == [-949, -1898]
+
+
+@pytest.mark.parametrize("magnitude", [20, 24, 29])
+def test_wide_integers_stay_exact(magnitude):
+    """Membranes beyond float32: odd thresholds, states of up to 30 bits."""
+    rng = np.random.default_rng(magnitude)
+    limit = 2**magnitude
+    layer = Spiking(
+        "a", [synapse(INPUT, rng.integers(-127, 128, (9, 2)))], rng.integers(-limit, limit, 9),
+        rng.integers(1, limit, 9), rng.integers(-limit, limit, 9), 15, magnitude + 1, np.full(9, 8),
+    )
+    network = IntegerNetwork(Source((2, 1, 1)), [layer, readout(synapse("a", rng.integers(-127, 128, (4, 9))))], 8)
+    for image in rng.integers(0, 256, (20, 2, 1, 1), np.uint8):
+        assert_same(Golden(network).trace(image), plain_trace(network, image))
+
+
+def test_integers_beyond_float64_are_refused():
+    network = IntegerNetwork(
+        Source((1, 1, 1)), [spiking("big", synapse(INPUT, [[1]]), theta=2**52), readout(synapse("big", [[1]]))], 1
+    )
+    with pytest.raises(AdafireError, match="Layer 'big' holds integers up to 4503599627370496, .* exact below 2\\*\\*52"):
+        Golden(network)
+    assert plain_trace(network, np.array([[[255]]], np.uint8)).states["big"].item() == 255
+
+
+def test_one_channel_may_be_left_out():
+    network = IntegerNetwork(Source((1, 2, 3)), [readout(synapse(INPUT, np.ones((2, 1, 2, 3), int)))], 1)
+    x = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    assert Golden(network).run(x).logits.tolist() == [[15, 15], [51, 51]]
+    np.testing.assert_array_equal(Golden(network).run(x[:, None]).logits, Golden(network).run(x).logits)
+
+
+def test_no_images_and_wrong_images():
+    network = IntegerNetwork(Source((1, 2, 3)), [readout(synapse(INPUT, np.ones((2, 1, 2, 3), int)))], 1)
+    assert Golden(network).run(np.zeros((0, 1, 2, 3), np.uint8)).logits.shape == (0, 2)
+    with pytest.raises(InputError, match=r"takes images of shape \(1, 2, 3\)"):
+        Golden(network).run(np.zeros((4, 1, 3, 2), np.uint8))
+
+
+def test_progress_names_every_batch():
+    network = IntegerNetwork(Source((1, 1, 1)), [readout(synapse(INPUT, [[1]]))], 1)
+    seen = []
+    Golden(network).run(np.zeros((150, 1, 1), np.uint8), progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(64, 150), (128, 150), (150, 150)]
+
+
+def test_all_logits_ignore_the_exit_rule():
+    network = random_network(5)
+    images = random_images(network, 5, 20)
+    off = replace(network, exit_rule=ExitRule())
+    logits = Golden(network).all_logits(images)
+    np.testing.assert_array_equal(logits[:, -1], Golden(off).run(images).logits)
+    for image, expected in zip(images[:3], logits):
+        np.testing.assert_array_equal(Golden(off).trace(image).logits, expected)

@@ -1,0 +1,74 @@
+import json
+
+import numpy as np
+import pytest
+
+from gen.errors import InputError
+from gen.result import Result
+from sim.golden import Golden
+from sim.metrics import evaluate
+from sim.random_networks import random_images, random_network
+
+
+class Device:
+    """Four images a run: classes 0, 1, 2, 1, exits after 1, 3, 3, 1 timesteps."""
+
+    lanes = 4
+
+    def __init__(self, cycles=None):
+        self.cycles = cycles
+
+    def run(self, x, progress=None):
+        classes = np.array([0, 1, 2, 1])[: len(x)]
+        steps, events, ops = np.array([[1, 3, 3, 1], [4, 0, 2, 2], [10, 20, 30, 40]])[:, : len(x)]
+        if progress:
+            progress(len(x), len(x))
+        return Result(classes, steps, np.eye(3, dtype=np.int64)[classes], events, ops, self.cycles)
+
+
+X = np.zeros((4, 1, 2, 2), np.uint8)
+
+
+def test_the_figures():
+    figures = evaluate(Device(), X, np.array([0, 1, 2, 2]))
+    assert figures.pop("seconds") >= 0
+    assert figures == {
+        "images": 4, "accuracy": 0.75, "mean_timesteps": 2.0, "exit_histogram": [2, 0, 2], "events_per_image": 2.0,
+        "synaptic_ops_per_image": 25.0,
+    }
+
+
+def test_a_device_that_counts_cycles():
+    figures = evaluate(Device(np.array([5, 5, 10, 20])), X)
+    assert figures["cycles_per_image"] == 10.0 and figures["lane_utilization"] == 100 / (4 * 40)
+    assert figures["accuracy"] is None and json.dumps(figures)
+
+
+def test_a_limit_and_progress():
+    seen = []
+    figures = evaluate(Device(), X, [0, 0, 0, 0], limit=2, progress=lambda done, total: seen.append((done, total)))
+    assert (figures["images"], figures["accuracy"], seen) == (2, 0.5, [(2, 2)])
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "limit", "text"),
+    [
+        (X, None, 0, "The limit must be at least one image, not 0"),
+        (X, [0, 1], None, "There are 2 labels for 4 images: give one label for each image"),
+        (X[:0], None, None, "There are no images to evaluate: give at least one"),
+        (X, [0, 1, 2, 3], None, r"The labels lie in 0..3, the network has classes 0..2"),
+        (X, [0, 1, 2, -1], None, r"The labels lie in -1..2, the network has classes 0..2"),
+    ],
+)
+def test_bad_input(x, y, limit, text):
+    with pytest.raises(InputError, match=text):
+        evaluate(Device(), x, y, limit)
+
+
+def test_the_golden_model():
+    network = random_network(11)
+    images = random_images(network, 11, 70)
+    result = Golden(network).run(images)
+    figures = evaluate(Golden(network), images, result.classes)
+    assert figures["accuracy"] == 1.0 and sum(figures["exit_histogram"]) == 70
+    assert figures["mean_timesteps"] == result.exit_steps.mean() and "cycles_per_image" not in figures
