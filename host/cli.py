@@ -32,7 +32,7 @@ _COMMON = {
 
 NetworkFile = Annotated[Path, typer.Argument(metavar="NET", help="Network file (.safetensors).")]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder made by `adafire generate`.")]
-Images = Annotated[Path, typer.Option("--data", metavar="D.npz", help="Images x (uint8) and labels y.")]
+Images = Annotated[Path, typer.Option("--data", metavar="D.npz", help="Images x (uint8), labels y if any.")]
 Board = Annotated[str, typer.Option(help="Board, as `adafire boards` lists it.")]
 Simulator = Annotated[str | None, typer.Option(metavar="icarus|verilator", help="Default: what is installed.")]
 

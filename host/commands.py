@@ -35,14 +35,14 @@ def info(network):
 
 
 def evaluate(network, data, device, limit, progress):
-    """Run the labelled images of ``data`` on ``device``; return accuracy, timesteps, events and operations."""
+    """Run the images of ``data`` on ``device``; return accuracy (None without labels) and costs."""
     from gen.inputs import load_images
     from gen.netfile import load_network
     from host.device import open_device
     from sim.metrics import evaluate as evaluate_device
 
     network = load_network(network)
-    x, y = load_images(data, need_labels=True)
+    x, y = load_images(data)
     measured = evaluate_device(open_device(device, network), x, y, limit=limit, progress=progress)
     return {"device": str(device), **measured}
 

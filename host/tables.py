@@ -89,7 +89,7 @@ def evaluation(payload):
     """Yield what `evaluate` measured."""
     yield _pairs(f"On {payload['device']}", [
         ("images", payload["images"]),
-        ("accuracy", _percent(payload["accuracy"])),
+        ("accuracy", _percent(payload["accuracy"]) or "unknown: the file holds no labels y"),
         ("mean timesteps", _number(payload["mean_timesteps"], 3)),
         ("exit after 1, 2, ... timesteps", _histogram(payload["exit_histogram"])),
         ("events per image", _number(payload["events_per_image"])),

@@ -1,0 +1,123 @@
+"""The verbs that need a network and nothing else: `info` and `evaluate`, on files good and bad."""
+
+import numpy as np
+import pytest
+
+from gen.intnet import Readout, Spiking
+from gen.netfile import network_hash, save_network
+from host.describe import describe
+from sim.golden import Golden
+from sim.metrics import evaluate
+from sim.random_networks import random_images, random_network
+
+SEED = 0  # spiking layers, pools, a residual; an entropy rule over four timesteps
+
+
+@pytest.fixture(scope="module")
+def network():
+    return random_network(SEED)
+
+
+@pytest.fixture(scope="module")
+def files(network, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("network")
+    x = random_images(network, SEED, 12)
+    y = Golden(network).run(x).classes
+    y[:3] = (y[:3] + 1) % network.classes
+    save_network(network, folder / "net.safetensors")
+    np.savez(folder / "data.npz", x=x, y=y)
+    np.savez(folder / "unlabelled.npz", x=x)
+    np.savez(folder / "wrong_shape.npz", x=x[:, :, :-1], y=y)
+    np.savez(folder / "wrong_labels.npz", x=x, y=y + network.classes)
+    np.savez(folder / "floats.npz", x=x / 255, y=y)
+    whole = (folder / "net.safetensors").read_bytes()
+    (folder / "truncated.safetensors").write_bytes(whole[:-5])
+    (folder / "altered.safetensors").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    (folder / "text.safetensors").write_text("hello")
+    return folder
+
+
+def test_info_shows_every_layer(adafire, files, network):
+    outcome = adafire("info", files / "net.safetensors")
+    assert outcome.code == 0 and outcome.err == ""
+    assert all(f" {layer.name} " in outcome.out for layer in network.layers)
+    assert network_hash(network) in outcome.out
+
+
+def test_info_as_json(adafire, files, network):
+    payload = adafire("info", files / "net.safetensors", "--json").json
+    assert payload == {"network": str(files / "net.safetensors"), **describe(network)}
+
+
+def test_description_adds_up(network):
+    described = describe(network)
+    spiking = [layer for layer in network.layers if isinstance(layer, Spiking)]
+    states = sum(int(np.prod(network.shapes[layer.name])) * layer.state_bits for layer in spiking)
+    readout = described["layers"][-1]
+    assert described["state_memory_bits"] == states + network.classes * readout["accumulator_bits"]
+    bits = sum(
+        int(layer.weight_bits[c]) * synapse.weight[c].size
+        for layer in network.layers if isinstance(layer, (Spiking, Readout))
+        for synapse in layer.synapses for c in range(len(layer.bias))
+    )
+    assert described["weight_memory_bits"] == bits
+    assert described["weights"] == sum(layer["weights"] for layer in described["layers"]) > 0
+
+
+def test_evaluate_is_what_the_golden_model_does(adafire, files, network):
+    payload = adafire("evaluate", files / "net.safetensors", "--data", files / "data.npz", "--json").json
+    with np.load(files / "data.npz") as data:
+        expected = evaluate(Golden(network), data["x"], data["y"])
+    assert payload["images"] == 12 and payload["accuracy"] == 0.75 and payload["device"] == "golden"
+    for key in ("mean_timesteps", "exit_histogram", "events_per_image", "synaptic_ops_per_image"):
+        assert payload[key] == expected[key]
+
+
+def test_evaluate_reads_the_first_images_only(adafire, files):
+    words = ("evaluate", files / "net.safetensors", "--data", files / "data.npz", "--limit", "3", "--json")
+    payload = adafire(*words).json
+    assert (payload["images"], payload["accuracy"]) == (3, 0.0)
+
+
+def test_evaluate_as_a_table(adafire, files):
+    outcome = adafire("evaluate", files / "net.safetensors", "--data", files / "data.npz")
+    assert outcome.code == 0 and outcome.err == "" and "75.00 %" in outcome.out
+
+
+def test_evaluate_without_labels(adafire, files):
+    words = ("evaluate", files / "net.safetensors", "--data", files / "unlabelled.npz")
+    assert "unknown: the file holds no labels y" in adafire(*words).out
+    assert adafire(*words, "--json").json["accuracy"] is None
+
+
+@pytest.mark.parametrize("name, text", [
+    ("missing.safetensors", "does not exist: check the name, or make it with `adafire convert`."),
+    ("truncated.safetensors", "it is truncated or of another kind."),
+    ("altered.safetensors", "is damaged: its content does not match its digest."),
+    ("text.safetensors", "cannot be read as a network file"),
+    (".", "is a folder, not a network file"),
+])
+@pytest.mark.parametrize("verb", ["info", "evaluate"])
+def test_a_bad_network_file(adafire, files, verb, name, text):
+    data = ("--data", files / "data.npz") if verb == "evaluate" else ()
+    outcome = adafire(verb, files / name, *data)
+    assert outcome.code == 2 and outcome.out == "" and text in outcome.err
+    assert adafire(verb, files / name, *data, "--json").json == {"error": outcome.err.strip(), "exit_code": 2}
+
+
+@pytest.mark.parametrize("name, text", [
+    ("missing.npz", "missing.npz does not exist: check the name"),
+    ("net.safetensors", "is not an .npz file"),
+    ("wrong_shape.npz", "give the images the network was converted for."),
+    ("wrong_labels.npz", "the network has classes 0.."),
+    ("floats.npz", "x must be uint8, not float64"),
+])
+def test_bad_data(adafire, files, name, text):
+    outcome = adafire("evaluate", files / "net.safetensors", "--data", files / name)
+    assert outcome.code == 2 and outcome.out == "" and text in outcome.err
+
+
+def test_unknown_device(adafire, files):
+    words = ("evaluate", files / "net.safetensors", "--data", files / "data.npz", "--device", "/dev/ttyUSB0")
+    outcome = adafire(*words)
+    assert outcome.code == 2 and "There is no device '/dev/ttyUSB0'" in outcome.err
