@@ -1,0 +1,41 @@
+"""Errors a user can mend. Standard library only: every floor, the host included, raises these."""
+
+__all__ = ["AdafireError", "InputError", "UnsupportedModel", "DoesNotFit", "ToolMissing"]
+
+
+class AdafireError(Exception):
+    """A run that failed: one paragraph saying what, where and how to mend. Exit code 1."""
+
+    exit_code = 1
+
+
+class InputError(AdafireError, ValueError):
+    """Input that can never work: a wrong file, shape, range or name. Exit code 2."""
+
+    exit_code = 2
+
+
+class UnsupportedModel(InputError):
+    """A model with operations outside the contract; lists every one of them at once.
+
+    Parameters
+    ----------
+    problems : list of str
+        One sentence each: layer, operation, reason, nearest supported form.
+    """
+
+    def __init__(self, problems):
+        self.problems = list(problems)
+        count = len(self.problems)
+        super().__init__(
+            f"The model has {count} {'problem' if count == 1 else 'problems'} that cannot be converted:"
+            + "".join(f"\n  - {problem}" for problem in self.problems)
+        )
+
+
+class DoesNotFit(InputError):
+    """A network larger than the target: what is short, by how much, what would fit."""
+
+
+class ToolMissing(AdafireError):
+    """A program that the step needs is not installed; the text says how to install it."""

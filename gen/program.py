@@ -1,0 +1,174 @@
+"""The core's parameters and the bit layout of its layer program, shared by image and gateware.
+
+`CoreParams` says how large one core is; another network runs on the same core when its schedule fits.
+The program is a header followed by one record per layer; a record is a layer block and ``synapses``
+synapse blocks, each a run of bit fields, least significant first, padded to whole 32-bit words.
+"""
+
+from dataclasses import asdict, dataclass, fields
+
+from gen.errors import InputError
+from gen.exit_rule import SCALE_MAX, SHIFT_MAX
+from gen.intnet import MAX_BURST, MAX_TIMESTEPS
+
+__all__ = [
+    "EXIT_CODES", "MEMORIES", "WORD_BITS", "CoreParams", "header_fields", "layer_fields", "memory_shapes", "pack",
+    "synapse_fields", "words_of",
+]
+
+WORD_BITS = 32
+MAX_LANES = 64
+EXIT_CODES = {"off": 0, "entropy": 1, "confidence": 2, "margin": 3}
+MEMORIES = ("program", "weights", "theta", "bias", "v_init", "limits")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoreParams:
+    """Size of one core; every width and depth that the gateware uses follows from these.
+
+    Depths are in words: ``events`` nonzero counts, ``pointers`` one per map position and channel tile,
+    ``weights`` and ``parameters`` words of one value per lane, ``states`` and ``currents`` tiles.
+    """
+
+    lanes: int
+    weight_bits: int
+    value_bits: int          # one event's signed value: an input pixel or a count
+    index_bits: int          # an event's place in its map row, x * channels + channel
+    offset_bits: int         # signed arithmetic on places and pointers, padding included
+    acc_bits: int            # synaptic sums, membranes before firing, logits
+    state_bits: int
+    theta_bits: int
+    bias_bits: int
+    events: int
+    pointers: int
+    weights: int
+    parameters: int
+    states: int
+    currents: int
+    layers: int
+    synapses: int
+    classes: int
+    program: int             # 32-bit words
+
+    def __post_init__(self):
+        if not 1 <= self.lanes <= MAX_LANES:
+            raise InputError(f"the number of lanes must be 1..{MAX_LANES}, not {self.lanes}")
+        for name, value in asdict(self).items():
+            if not isinstance(value, int) or value < 1:
+                raise InputError(f"the core parameter {name} must be a positive integer, not {value!r}")
+        if self.acc_bits > WORD_BITS:
+            raise InputError(f"accumulators have at most {WORD_BITS} bits, not {self.acc_bits}")
+
+    def shortages(self, needed):
+        """Return one sentence per parameter in which ``needed`` is larger than this core."""
+        return [
+            f"{f.name}: the network needs {getattr(needed, f.name)}, the core has {getattr(self, f.name)}"
+            for f in fields(self)
+            if f.name not in ("lanes", "program") and getattr(needed, f.name) > getattr(self, f.name)
+        ]
+
+    def covering(self, other):
+        """Return the parameters of a core that runs whatever this one or ``other`` runs."""
+        merged = {name: max(value, getattr(other, name)) for name, value in asdict(self).items()}
+        core = CoreParams(**merged)
+        return CoreParams(**{**merged, "program": core.program_words})
+
+    @property
+    def program_words(self):
+        """32-bit words of a program with the greatest number of layers."""
+        record = words_of(layer_fields(self)) + self.synapses * words_of(synapse_fields(self))
+        return words_of(header_fields(self)) + self.layers * record
+
+    @property
+    def class_tiles(self):
+        """Tiles of the readout: words of the logit memory."""
+        return -(-self.classes // self.lanes)
+
+    @property
+    def event_address_bits(self):
+        """Bits of an event address; the end of the last segment included."""
+        return self.events.bit_length()
+
+    @property
+    def weight_address_bits(self):
+        """Bits of a weight address."""
+        return self.weights.bit_length()
+
+
+def _unsigned(limit):
+    return (max(1, int(limit).bit_length()), False)
+
+
+def header_fields(p):
+    """Fields of the program header: name to (bits, signed)."""
+    return {
+        "layers": _unsigned(p.layers - 1), "timesteps": _unsigned(MAX_TIMESTEPS - 1), "frames": (1, False),
+        "input_channels": (p.index_bits, False), "input_row": (p.index_bits, False), "input_rows": (p.offset_bits, False),
+        "event_base": (p.event_address_bits, False), "pointer_base": (p.offset_bits, True),
+        "classes": _unsigned(p.classes - 1), "exit_kind": (2, False), "exit_shift": _unsigned(SHIFT_MAX),
+        "exit_scale": _unsigned(SCALE_MAX),
+    }
+
+
+def layer_fields(p):
+    """Fields of a layer block. Loop fields hold the count less one."""
+    offset, flag = (p.offset_bits, True), (1, False)
+    return {
+        "readout": flag, "pool_pass": flag, "maximum": flag, "fused_maximum": flag, "keep": flag, "counted": flag,
+        "rows": (p.offset_bits, False), "columns": (p.offset_bits, False), "tiles": (p.offset_bits, False),
+        "pool_rows": (p.offset_bits, False), "pool_columns": (p.offset_bits, False),
+        "synapses": _unsigned(p.synapses - 1), "burst": _unsigned(MAX_BURST), "state_limit": (p.state_bits - 1, False),
+        "state_base": _unsigned(p.states), "current_base": _unsigned(p.currents),
+        "parameter_base": _unsigned(p.parameters), "event_base": (p.event_address_bits, False), "pointer_base": offset,
+        "index_column": offset, "index_tile": offset,
+    }
+
+
+def synapse_fields(p):
+    """Fields of a synapse block; steps are what an address gains when that loop advances by one."""
+    offset, address, flag = (p.offset_bits, True), (p.weight_address_bits, False), (1, False)
+    lanes = _unsigned(p.lanes)
+    return {
+        "direct": flag, "kernel_rows": (p.offset_bits, False), "kernel_columns": (p.offset_bits, False),
+        "pointer_base": offset, "row_limit": offset, "column_limit": offset,
+        "row_start": offset, "row_kernel": offset, "row_pool": offset, "row_output": offset,
+        "column_start": offset, "column_kernel": offset, "column_pool": offset, "column_tile": offset,
+        "column_output": offset, "column_width": offset,
+        "index_start": offset, "index_kernel": offset, "index_pool": offset, "index_tile": offset,
+        "index_output": offset, "index_count": offset, "index_count_last": offset,
+        "tile_period": (p.offset_bits, False), "weight_base": address, "weight_segment": address,
+        "weight_row": address, "weight_tile": address, "active": lanes, "active_last": lanes,
+    }
+
+
+def words_of(layout):
+    """Return the 32-bit words that a block of fields takes."""
+    return -(-sum(bits for bits, _ in layout.values()) // WORD_BITS)
+
+
+def pack(layout, values):
+    """Return the 32-bit words of a block, each value checked against its field."""
+    unknown = set(values) ^ set(layout)
+    if unknown:
+        raise KeyError(f"fields missing or unknown: {sorted(unknown)}")
+    packed, position = 0, 0
+    for name, (bits, signed) in layout.items():
+        value = int(values[name])
+        low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
+        if not low <= value <= high:
+            raise InputError(f"program field {name} holds {value}, outside {low}..{high}: the core is too small")
+        packed |= (value & ((1 << bits) - 1)) << position
+        position += bits
+    return [(packed >> (WORD_BITS * i)) & (2**WORD_BITS - 1) for i in range(words_of(layout))]
+
+
+def memory_shapes(p):
+    """Name of each loadable memory to (depth, bits of one word)."""
+    return {
+        "program": (p.program, WORD_BITS),
+        "weights": (p.weights, p.lanes * p.weight_bits),
+        "theta": (p.parameters, p.lanes * p.theta_bits),
+        "bias": (p.parameters, p.lanes * p.bias_bits),
+        "v_init": (p.parameters, p.lanes * p.state_bits),
+        "limits": (MAX_TIMESTEPS, WORD_BITS),
+    }

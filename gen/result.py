@@ -1,0 +1,35 @@
+"""What every device returns: golden model, compiled RTL, simulated board and real board alike."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["Result"]
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Outcome of `run` for N images of a network with C classes; every array has N rows.
+
+    classes : int64 [N]            argmax of the logits, lowest index on a tie
+    exit_steps : int64 [N]         timesteps executed, 1..T
+    logits : int64 [N, C]          readout at the exit step
+    events : int64 [N]             nonzero counts of the maps that synapses read, all timesteps, input excluded
+    synaptic_ops : int64 [N]       one weight applied to one event for one neuron; a burst counts once
+    cycles : int64 [N] or None     clock cycles from the first input word taken to the result given
+    busy_cycles : int64 [N] or None   cycles in which the lanes took an event
+    """
+
+    classes: np.ndarray
+    exit_steps: np.ndarray
+    logits: np.ndarray
+    events: np.ndarray
+    synaptic_ops: np.ndarray
+    cycles: np.ndarray | None = None
+    busy_cycles: np.ndarray | None = None
+
+    def lane_utilization(self, lanes):
+        """Return synaptic operations / (lanes x cycles), over all images; None without cycle counts."""
+        if self.cycles is None:
+            return None
+        return float(self.synaptic_ops.sum() / (lanes * self.cycles.sum()))

@@ -1,0 +1,126 @@
+"""Spike compression: pools the counts of fired tiles and stores the nonzero ones as events."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw import payloads
+from hw.events import write_port
+from hw.queue import Queue
+
+__all__ = ["Compressor"]
+
+
+class Compressor(wiring.Component):
+    """Pool the tiles of a window, then emit one event a cycle, zeros skipped.
+
+    A vector without events takes one cycle; the next vector follows the last event without a gap::
+
+        i -> queue -> pool -> mask of nonzero lanes -> lowest lane -> its value -> write
+
+    Parameters
+    ----------
+    depth : int
+        Tiles that fit the queue. The sender holds credits, so ``i`` is always ready.
+
+    Members
+    -------
+    begin : In(1)
+        A pass begins: start from the layer's base addresses.
+    i : In(stream(vector))
+    credit : Out(1)
+        A tile has left the queue.
+    done : Out(1)
+        The pass's last tile is stored, or, for the readout, has passed.
+    counted : Out(1)
+        An event of a map that synapses read is being stored.
+    write : Out
+        To the event store.
+    """
+
+    def __init__(self, params, *, depth):
+        self._params, self._depth = params, depth
+        super().__init__({
+            "begin": In(1), "layer": In(payloads.layer_block(params)),
+            "i": In(stream.Signature(payloads.vector(params), always_ready=True)),
+            "credit": Out(1), "done": Out(1), "counted": Out(1), "write": Out(write_port(params)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        p = self._params
+        m.submodules.queue = queue = Queue(payloads.vector(p), depth=self._depth)
+        pooled, full = Signal(payloads.vector(p)), Signal()
+        emit, taken = Signal(), Signal()
+        head = queue.o.payload
+        m.d.comb += [
+            queue.i.payload.eq(self.i.payload), queue.i.valid.eq(self.i.valid),
+            queue.o.ready.eq(~full | emit), taken.eq(queue.o.valid & queue.o.ready),
+        ]
+        m.d.sync += self.credit.eq(taken)
+        with m.If(queue.o.ready):
+            m.d.sync += full.eq(queue.o.valid & (head.window_last | head.layer_last))
+        with m.If(taken):
+            m.d.sync += [
+                pooled.index.eq(head.index), pooled.window_last.eq(head.window_last),
+                pooled.layer_last.eq(head.layer_last),
+            ]
+            for lane in range(p.lanes):
+                new, old = head.counts[lane], pooled.counts[lane]
+                joined = Signal(signed(p.value_bits), name=f"joined_{lane}")
+                m.d.comb += joined.eq(Mux(self.layer.fused_maximum, Mux(new > old, new, old), new + old))
+                m.d.sync += old.eq(Mux(head.window_first, new, joined))
+        self._serialize(m, pooled, full, emit)
+        return m
+
+    def _serialize(self, m, pooled, full, emit):
+        p, layer = self._params, self.layer
+        mask, fresh, ends = Signal(p.lanes), Signal(), Signal()
+        values, index = Signal(payloads.counts(p)), Signal(p.index_bits)
+        event, pointer = Signal(self.write.event_address.shape()), Signal(self.write.pointer_address.shape())
+        lowest, rest = Signal(p.lanes), Signal(p.lanes)
+        m.d.comb += [lowest.eq(mask & -mask), rest.eq(mask & (mask - 1)), emit.eq(full & (rest == 0) & ~ends)]
+        with m.If(self.begin):
+            m.d.sync += [event.eq(layer.event_base), pointer.eq(layer.pointer_base), ends.eq(0)]
+        with m.Elif(mask.any()):
+            m.d.sync += event.eq(event + 1)
+        m.d.sync += [mask.eq(rest), fresh.eq(0)]
+        with m.If(emit):
+            m.d.sync += [
+                mask.eq(Cat(count.any() for count in pooled.counts)), values.eq(pooled.counts), index.eq(pooled.index),
+                fresh.eq(~layer.readout), ends.eq(pooled.layer_last),
+            ]
+        with m.If(fresh & ~self.begin):
+            m.d.sync += pointer.eq(pointer + 1)
+
+        chosen = Signal(data.StructLayout({
+            "lanes": p.lanes, "values": payloads.counts(p), "index": p.index_bits, "event": event.shape(),
+        }))
+        m.d.sync += [chosen.lanes.eq(lowest), chosen.values.eq(values), chosen.index.eq(index), chosen.event.eq(event)]
+        lane, value = Signal(range(max(2, p.lanes))), Signal(signed(p.value_bits))
+        base, address, valid = Signal(p.index_bits), Signal(event.shape()), Signal()
+        picked = [(Cat(chosen.values[i]) & chosen.lanes[i].replicate(p.value_bits)) for i in range(p.lanes)]
+        merged = picked[0]
+        for term in picked[1:]:
+            merged = merged | term
+        m.d.sync += [
+            lane.eq(Cat(Cat(chosen.lanes[i] for i in range(p.lanes) if i >> bit & 1).any() for bit in range(len(lane)))),
+            value.eq(merged), base.eq(chosen.index), address.eq(chosen.event), valid.eq(chosen.lanes.any()),
+        ]
+
+        draining = Signal(3)
+        closing = ends & (rest == 0)
+        started = Signal()
+        with m.If(self.begin):
+            m.d.sync += started.eq(1)
+        with m.Elif(closing & started):
+            m.d.sync += [draining.eq(1), started.eq(0)]
+        with m.Else():
+            m.d.sync += draining.eq(draining << 1)
+        m.d.comb += [
+            self.write.event_enable.eq(valid), self.write.event_address.eq(address),
+            self.write.event.index.eq(base + lane), self.write.event.value.eq(value),
+            self.write.pointer_enable.eq((fresh | draining[1]) & ~layer.readout),
+            self.write.pointer_address.eq(pointer), self.write.pointer.eq(event),
+            self.done.eq(draining[2]), self.counted.eq(valid & layer.counted),
+        ]

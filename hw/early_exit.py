@@ -1,0 +1,145 @@
+"""The decision after each timestep: class, exit rule, and the logits of the answer."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from gen.exit_rule import EXP_BITS, LOG
+from gen.intnet import MAX_TIMESTEPS
+from gen.program import EXIT_CODES
+from hw import payloads
+from hw.loader import LoadableMemory
+from hw.logit_scan import LogitScan
+from hw.softmax import SoftmaxSums
+
+__all__ = ["EarlyExit"]
+
+FACTOR_BITS = 14
+
+
+class EarlyExit(wiring.Component):
+    """Find the two largest logits, then S and A of the softmax rules, and compare with the step's limit.
+
+    The equations are those of `gen.exit_rule`, bit for bit; ``S * (limit - L)`` is added up bit by bit.
+
+    Members
+    -------
+    clear, fired, logits : In
+        The readout begins; one of its tiles has left the neurons.
+    begin : In(1)
+        Decide about timestep ``step`` + 1; ``done`` comes with ``exits`` and ``class_``.
+    answer : In(1)
+        Send the logits to ``o``, the last one marked.
+    """
+
+    def __init__(self, params, image):
+        self._params, self._image = params, image
+        p = params
+        super().__init__({
+            "header": In(payloads.header(p)), "load": In(payloads.load_port(p)),
+            "clear": In(1), "fired": In(1), "logits": In(data.ArrayLayout(signed(p.acc_bits), p.lanes)),
+            "begin": In(1), "step": In(range(MAX_TIMESTEPS)), "done": Out(1), "exits": Out(1),
+            "class_": Out(range(max(2, p.classes))),
+            "answer": In(1), "o": Out(stream.Signature(payloads.output_word())),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        p, header = self._params, self.header
+        m.submodules.scan = scan = LogitScan(p)
+        m.submodules.softmax = softmax = SoftmaxSums(p)
+        m.submodules.limits = limits = LoadableMemory(p, "limits", self._image["limits"])
+        best, second, margin = (Signal(signed(p.acc_bits), name=name) for name in ("best", "second", "margin"))
+        several, answering = Signal(), Signal()
+        m.d.comb += [
+            scan.header.eq(header), scan.clear.eq(self.clear), scan.fired.eq(self.fired), scan.logits.eq(self.logits),
+            limits.load.eq(self.load), limits.address.eq(self.step),
+            softmax.shift.eq(header.exit_shift), softmax.scale.eq(header.exit_scale), softmax.best.eq(best),
+            self.o.payload.data.eq(scan.o.payload.logit), self.o.payload.last.eq(scan.o.payload.last),
+            self.o.valid.eq(scan.o.valid & answering), scan.o.ready.eq(self.o.ready | ~answering),
+        ]
+        with m.FSM():
+            with m.State("IDLE"):
+                with m.If(self.begin):
+                    m.d.comb += [scan.begin.eq(1), softmax.clear.eq(1)]
+                    m.next = "LARGEST"
+                with m.Elif(self.answer):
+                    m.d.comb += scan.begin.eq(1)
+                    m.d.sync += answering.eq(1)
+                    m.next = "ANSWER"
+            with m.State("LARGEST"):
+                logit = scan.o.payload.logit
+                with m.If(scan.o.valid):
+                    with m.If((scan.o.payload.index == 0) | (logit > best)):
+                        m.d.sync += [best.eq(logit), second.eq(best), self.class_.eq(scan.o.payload.index)]
+                        m.d.sync += several.eq(scan.o.payload.index != 0)
+                    with m.Elif(~several | (logit > second)):
+                        m.d.sync += [second.eq(logit), several.eq(1)]
+                    with m.If(scan.o.payload.last):
+                        m.next = "COMPARE"
+            with m.State("COMPARE"):
+                m.d.sync += margin.eq(Mux(several, best - second, 0))
+                with m.Switch(header.exit_kind):
+                    with m.Case(EXIT_CODES["off"]):
+                        m.d.sync += self.exits.eq(0)
+                        m.next = "DONE"
+                    with m.Case(EXIT_CODES["margin"]):
+                        m.next = "MARGIN"
+                    with m.Default():
+                        m.d.comb += scan.begin.eq(1)
+                        m.next = "SOFTMAX"
+            with m.State("MARGIN"):
+                m.d.sync += self.exits.eq(margin.as_unsigned() > limits.data)
+                m.next = "DONE"
+            with m.State("SOFTMAX"):
+                m.d.comb += [softmax.valid.eq(scan.o.valid), softmax.logit.eq(scan.o.payload.logit)]
+                with m.If(scan.o.valid & scan.o.payload.last):
+                    m.next = "SETTLE"
+            with m.State("SETTLE"):
+                with m.If(softmax.settled):
+                    m.next = "LIMIT"
+            self._limit(m, softmax, limits.data)
+            with m.State("DONE"):
+                m.d.comb += self.done.eq(1)
+                m.next = "IDLE"
+            with m.State("ANSWER"):
+                with m.If(self.o.valid & self.o.ready & self.o.payload.last):
+                    m.d.sync += answering.eq(0)
+                    m.next = "IDLE"
+        return m
+
+    def _limit(self, m, softmax, limit):
+        """Compare S, or A with S * (limit - L)."""
+        s_bits = len(softmax.s)
+        shifted, top = Signal(s_bits), Signal(range(s_bits))
+        factor, addend = Signal(FACTOR_BITS), Signal(s_bits + FACTOR_BITS)
+        product = Signal(s_bits + FACTOR_BITS)
+        m.submodules.log = log = Memory(shape=8, depth=len(LOG), init=LOG)
+        read = log.read_port()
+        m.d.comb += read.addr.eq(shifted[-9:-1])
+        with m.State("LIMIT"):
+            m.d.sync += [shifted.eq(softmax.s), top.eq(s_bits - 1), self.exits.eq(softmax.s < limit)]
+            with m.If(self.header.exit_kind == EXIT_CODES["confidence"]):
+                m.next = "DONE"
+            with m.Else():
+                m.next = "NORMALIZE"
+        with m.State("NORMALIZE"):
+            with m.If(shifted[-1]):
+                m.next = "LOGARITHM"
+            with m.Else():
+                m.d.sync += [shifted.eq(shifted << 1), top.eq(top - 1)]
+        with m.State("LOGARITHM"):
+            difference = limit - Cat(read.data, top - EXP_BITS)[: 8 + len(top)]
+            m.d.sync += [
+                factor.eq(Mux(difference < 0, 0, Mux(difference >= 2**FACTOR_BITS, 2**FACTOR_BITS - 1, difference))),
+                addend.eq(softmax.s), product.eq(0),
+            ]
+            m.next = "MULTIPLY"
+        with m.State("MULTIPLY"):
+            m.d.sync += [factor.eq(factor >> 1), addend.eq(addend << 1)]
+            with m.If(factor[0]):
+                m.d.sync += product.eq(product + addend)
+            with m.If(factor == 0):
+                m.d.sync += self.exits.eq(softmax.a < product)
+                m.next = "DONE"

@@ -1,0 +1,108 @@
+"""Fetches a tile's events and their weights, one event a cycle."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw import payloads
+
+__all__ = ["Gather"]
+
+
+class Gather(wiring.Component):
+    """Turn segments into pairs of event value and weight word.
+
+    A tile is begun only when a credit says that its counts will find room behind the neurons; nothing
+    stalls after that. The next segment follows without a gap::
+
+        cycle 0 event address   1-2 event   3 weight address   4-5 weight, value   -> lanes
+
+    Members
+    -------
+    i : In(stream(segment))
+    credit : In(1)
+        One more tile may be begun.
+    event_address : Out
+        ``event`` answers one cycle later.
+    weight_address : Out
+        ``weight`` answers two cycles later, at the lanes.
+    busy : Out(1)
+        The lanes are given an event.
+    idle : Out(1)
+        No tile is under way, behind the neurons either.
+    ending : Out(1)
+        The last event of a tile is three cycles from the accumulators.
+    o : Out
+        ``value`` for the lanes (zero when this cycle adds nothing), first and last of its tile, ``active``
+        lanes that do work.
+    """
+
+    def __init__(self, params, *, credits):
+        self._params, self._credits = params, credits
+        p = params
+        super().__init__({
+            "i": In(stream.Signature(payloads.segment(p))), "credit": In(1),
+            "event_address": Out(range(p.events)), "event": In(payloads.event(p)),
+            "weight_address": Out(range(p.weights)),
+            "ending": Out(1), "busy": Out(1), "idle": Out(1),
+            "o": Out(data.StructLayout({
+                "value": payloads.event(p).members["value"], "first": 1, "last": 1,
+                "active": payloads.segment(p).members["active"],
+            })),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        p = self._params
+        held, full = Signal(payloads.segment(p)), Signal()
+        opens = Signal(init=1)
+        credits = Signal(range(self._credits + 1), init=self._credits)
+        issue, ends = Signal(), Signal()
+        m.d.comb += [
+            issue.eq(full & (~opens | (credits != 0))),
+            ends.eq(held.length <= 1),
+            self.i.ready.eq(~full | (issue & ends)),
+            self.event_address.eq(held.address),
+            self.idle.eq(~full & (credits == self._credits)),
+        ]
+        with m.If(issue):
+            m.d.sync += [held.address.eq(held.address + 1), held.length.eq(held.length - 1)]
+            m.d.sync += opens.eq(ends & held.last)
+        with m.If(self.i.ready):
+            m.d.sync += [held.eq(self.i.payload), full.eq(self.i.valid)]
+        m.d.sync += credits.eq(credits + self.credit - (issue & opens))
+
+        flags = Signal(data.StructLayout({
+            "take": 1, "first": 1, "last": 1, "origin": held.origin.shape(), "count": held.count.shape(),
+            "weights": held.weights.shape(), "active": held.active.shape(),
+        }))
+        m.d.sync += [
+            flags.take.eq(issue & (held.length != 0)),
+            flags.first.eq(issue & opens),
+            flags.last.eq(issue & ends & held.last),
+            flags.origin.eq(held.origin),
+            flags.count.eq(held.count),
+            flags.weights.eq(held.weights),
+            flags.active.eq(held.active),
+        ]
+        fetched, at_event = Signal(payloads.event(p)), Signal.like(flags)
+        m.d.sync += [at_event.eq(flags), fetched.eq(self.event)]
+        place, at_place, value = Signal(held.origin.shape()), Signal.like(flags), Signal(fetched.value.shape())
+        m.d.sync += [
+            place.eq(fetched.index - at_event.origin),
+            self.weight_address.eq(at_event.weights + fetched.index),
+            value.eq(fetched.value),
+            at_place.eq(at_event),
+        ]
+        inside = Signal()
+        m.d.comb += inside.eq(at_place.take & (place >= 0) & (place < at_place.count))
+        early = Signal.like(self.o)
+        m.d.comb += [self.ending.eq(early.last), self.busy.eq(flags.take)]
+        m.d.sync += [
+            early.value.eq(Mux(inside, value, 0)),
+            early.first.eq(at_place.first),
+            early.last.eq(at_place.last),
+            early.active.eq(Mux(inside, at_place.active, 0)),
+            self.o.eq(early),
+        ]
+        return m

@@ -1,0 +1,84 @@
+"""The AdaFire burst neuron, one per lane, fully pipelined: a tile may fire every cycle."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from gen.intnet import MAX_BURST
+
+__all__ = ["LATENCY", "Neuron"]
+
+STAGES = MAX_BURST.bit_length()
+LATENCY = STAGES + 4
+
+
+class Neuron(wiring.Component):
+    """``u = v + current``, ``k = clamp(floor(u / theta), 0, burst)``, ``v = saturate(u - k * theta)``.
+
+    The floor is a binary search, one compare-and-subtract of ``theta << j`` per stage from the highest
+    bit down, a bit being tried only while the count stays within the cap::
+
+        current + bias | + v | - theta<<3 | - theta<<2 | - theta<<1 | - theta | out of range? | saturate
+
+    Members
+    -------
+    total, bias : In
+        Synaptic sum and bias.
+    kept, use_kept : In
+        A current kept from an earlier timestep, and whether to take it in place of total + bias.
+    v, theta : In
+        State before this timestep and threshold, at the same cycle as ``total``.
+    burst, state_limit : In
+        Cap and largest state of the layer.
+    pass_through, unlimited : In(1)
+        The count is u itself (a pool); the state is not saturated (the readout).
+    current : Out
+        total + bias, one cycle later.
+    count, state : Out
+        `LATENCY` cycles later.
+    """
+
+    def __init__(self, params):
+        self._params = p = params
+        word = signed(p.acc_bits)
+        super().__init__({
+            "total": In(word), "bias": In(signed(p.bias_bits)), "kept": In(word), "use_kept": In(1), "v": In(word),
+            "theta": In(p.theta_bits), "burst": In(STAGES), "state_limit": In(p.state_bits - 1),
+            "pass_through": In(1), "unlimited": In(1),
+            "current": Out(word), "count": Out(signed(p.value_bits)), "state": Out(word),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        p = self._params
+        word = signed(p.acc_bits)
+        v, theta = Signal(word, name="v_0"), Signal(p.theta_bits, name="theta_0")
+        m.d.sync += [
+            self.current.eq(Mux(self.use_kept, self.kept, self.total + self.bias)), v.eq(self.v), theta.eq(self.theta),
+        ]
+        u, count = Signal(word, name="u_0"), Signal(STAGES, name="count_0")
+        threshold = Signal(p.theta_bits, name="theta_1")
+        m.d.sync += [u.eq(self.current + v), threshold.eq(theta)]
+        m.d.comb += count.eq(0)
+        for bit in reversed(range(STAGES)):
+            stage = STAGES - bit
+            trial, rest = count | (1 << bit), u - (threshold << bit)
+            fires = Signal(name=f"fires_{stage}")
+            m.d.comb += fires.eq((trial <= self.burst) & (rest >= 0))
+            next_u, next_count = Signal(word, name=f"u_{stage}"), Signal(STAGES, name=f"count_{stage}")
+            next_threshold = Signal(p.theta_bits, name=f"theta_{stage + 1}")
+            m.d.sync += [
+                next_u.eq(Mux(fires, rest, u)), next_count.eq(Mux(fires, trial, count)), next_threshold.eq(threshold),
+            ]
+            u, count, threshold = next_u, next_count, next_threshold
+
+        above, below = Signal(), Signal()
+        m.d.sync += [above.eq(u > self.state_limit), below.eq(u < ~Cat(self.state_limit, 0).as_signed())]
+        late_u, late_count = Signal(word), Signal(signed(p.value_bits))
+        m.d.sync += [late_u.eq(u), late_count.eq(Mux(self.pass_through, u, count))]
+        limit = Cat(self.state_limit, 0).as_signed()
+        m.d.sync += [
+            self.count.eq(late_count),
+            self.state.eq(Mux(self.unlimited, late_u, Mux(above, limit, Mux(below, ~limit, late_u)))),
+        ]
+        return m

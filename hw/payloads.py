@@ -1,0 +1,93 @@
+"""Shapes of everything that crosses between components, each defined once."""
+
+from amaranth.hdl import signed, unsigned
+from amaranth.lib import data
+
+from gen.program import WORD_BITS, header_fields, layer_fields, memory_shapes, synapse_fields
+
+__all__ = [
+    "counts", "event", "header", "input_word", "layer_block", "load_port", "output_word", "segment", "synapse_blocks", "tile",
+    "vector",
+]
+
+
+def _struct(fields):
+    return data.StructLayout({
+        name: signed(bits) if is_signed else unsigned(bits) for name, (bits, is_signed) in fields.items()
+    })
+
+
+def header(p):
+    """Program header."""
+    return _struct(header_fields(p))
+
+
+def layer_block(p):
+    """Layer block of the running pass."""
+    return _struct(layer_fields(p))
+
+
+def synapse_blocks(p):
+    """Synapse blocks of the running pass."""
+    return data.ArrayLayout(_struct(synapse_fields(p)), p.synapses)
+
+
+def input_word(p):
+    """One input value in raster order, channels innermost; ``first`` marks the first word of an image."""
+    return data.StructLayout({"value": signed(p.value_bits), "first": 1})
+
+
+def output_word():
+    """One word of a result; ``last`` marks its end."""
+    return data.StructLayout({"data": signed(32), "last": 1})
+
+
+def load_port(p):
+    """A memory word to load: ``write`` has one bit per memory, each memory takes the bits it has."""
+    shapes = memory_shapes(p).values()
+    return data.StructLayout({
+        "data": WORD_BITS * -(-max(bits for _, bits in shapes) // WORD_BITS),
+        "address": range(max(depth for depth, _ in shapes) + 1),
+        "write": len(shapes),
+    })
+
+
+def event(p):
+    """One nonzero value of a map: its place in the row, x * channels + channel."""
+    return data.StructLayout({"index": unsigned(p.index_bits), "value": signed(p.value_bits)})
+
+
+def segment(p):
+    """A run of stored events that one tile gathers.
+
+    ``origin`` is the place of the first event that has a weight, ``count`` how many places have one,
+    ``weights`` the weight address less ``origin``; ``active`` counts the lanes an event does work in.
+    An empty segment only carries ``last``, the end of the tile.
+    """
+    return data.StructLayout({
+        "address": unsigned(p.event_address_bits), "length": unsigned(p.event_address_bits),
+        "origin": signed(p.offset_bits), "count": unsigned(p.offset_bits),
+        "weights": signed(max(p.weight_address_bits, p.offset_bits) + 2), "active": unsigned(p.lanes.bit_length()),
+        "last": 1,
+    })
+
+
+def tile(p):
+    """What the neurons and the compressor need to know about a tile that ends."""
+    return data.StructLayout({
+        "parameters": range(p.parameters + 1), "index": unsigned(p.index_bits),
+        "window_first": 1, "window_last": 1, "layer_last": 1,
+    })
+
+
+def counts(p):
+    """One value per lane."""
+    return data.ArrayLayout(signed(p.value_bits), p.lanes)
+
+
+def vector(p):
+    """The counts of one fired tile on their way to the compressor."""
+    return data.StructLayout({
+        "counts": counts(p), "index": unsigned(p.index_bits),
+        "window_first": 1, "window_last": 1, "layer_last": 1,
+    })

@@ -1,0 +1,214 @@
+"""Walks the tiles of a pass and turns their receptive fields into segments of stored events."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw import payloads
+from hw.nest import Nest
+from hw.queue import Queue
+from hw.tile_loops import KERNEL_LOOPS, LOOPS, TileLoops
+
+__all__ = ["SegmentGenerator"]
+
+SEGMENTS, PIPELINE, TILES = 16, 8, 32
+ADDRESSES = {
+    "row": ("rows", "pool_rows", "kernel_rows"),
+    "column": ("columns", "tiles", "pool_columns", "kernel_columns"),
+    "index": ("columns", "tiles", "pool_columns", "kernel_columns"),
+    "weight": ("tiles", "kernel_rows", "kernel_columns"),
+}
+
+
+class SegmentGenerator(wiring.Component):
+    """Generate every segment of a pass, one candidate a cycle, empty ones dropped.
+
+    Runs ahead of the gather by up to 16 segments and 32 tiles::
+
+        loops -> addresses -> clip to the map -> add bases -> two pointers -> drop empty, mark last -> o
+
+    Members
+    -------
+    begin : In(1)
+        Begin a pass; ``layer`` and ``synapses`` hold still until the pass has ended.
+    gather : In(1)
+        Low when the pass fires from kept currents: one empty segment per tile.
+    first_step : In(1)
+        Timestep 1: events of a direct input count as work.
+    stop : In(1)
+        End the pass with the tile in hand.
+    first_pointer, end_pointer : Out
+        Pointer addresses; ``first_event`` and ``end_event`` answer two cycles later.
+    o : Out(stream(segment))
+    o_tiles : Out(stream(tile))
+        One per tile, before its last segment.
+    """
+
+    def __init__(self, params):
+        self._params = p = params
+        super().__init__({
+            "begin": In(1), "gather": In(1), "first_step": In(1), "stop": In(1),
+            "layer": In(payloads.layer_block(p)), "synapses": In(payloads.synapse_blocks(p)),
+            "first_pointer": Out(range(p.pointers)), "end_pointer": Out(range(p.pointers)),
+            "first_event": In(p.event_address_bits), "end_event": In(p.event_address_bits),
+            "o": Out(stream.Signature(payloads.segment(p))), "o_tiles": Out(stream.Signature(payloads.tile(p))),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        p = self._params
+        m.submodules.loops = loops = TileLoops(p)
+        m.submodules.segments = segments = Queue(payloads.segment(p), depth=SEGMENTS)
+        m.submodules.tiles = tiles = Queue(payloads.tile(p), depth=TILES)
+        wiring.connect(m, segments.o, wiring.flipped(self.o))
+        wiring.connect(m, tiles.o, wiring.flipped(self.o_tiles))
+
+        running, ends = Signal(), Signal()
+        m.d.comb += [
+            loops.begin.eq(self.begin), loops.gather.eq(self.gather),
+            loops.layer.eq(self.layer), loops.synapses.eq(self.synapses),
+            loops.step.eq(running & (segments.level <= SEGMENTS - PIPELINE) & tiles.i.ready),
+            ends.eq(loops.pass_done | (loops.tile_done & self.stop)),
+        ]
+        with m.If(self.begin):
+            m.d.sync += running.eq(1)
+        with m.Elif(ends):
+            m.d.sync += running.eq(0)
+        self._describe_tile(m, loops, tiles, ends)
+        self._merge(m, segments, self._look_up(m, self._candidate(m, loops)))
+        return m
+
+    def _nest(self, m, name, loops, moves, start, steps):
+        width = len(start)
+        m.submodules[name] = nest = Nest(width=width, loops=LOOPS, moves=moves)
+        m.d.comb += [nest.begin.eq(self.begin), nest.start.eq(start), nest.advance.eq(loops.advance)]
+        m.d.comb += [nest.steps[loop].eq(step) for loop, step in zip(moves, steps)]
+        return nest
+
+    def _describe_tile(self, m, loops, tiles, ends):
+        layer = self.layer
+        base = Signal(signed(len(layer.parameter_base) + 1))
+        m.d.comb += base.eq(layer.parameter_base)
+        parameters = self._nest(m, "parameters", loops, ("tiles",), base, (1,))
+        origin = Signal(signed(self._params.offset_bits))
+        index = self._nest(m, "place", loops, ("columns", "tiles"), origin, (layer.index_column, layer.index_tile))
+        m.d.comb += [
+            tiles.i.valid.eq(loops.tile_done),
+            tiles.i.payload.parameters.eq(parameters.o),
+            tiles.i.payload.index.eq(index.o),
+            tiles.i.payload.window_first.eq(loops.window_first),
+            tiles.i.payload.window_last.eq(loops.window_last),
+            tiles.i.payload.layer_last.eq(ends),
+        ]
+
+    def _candidate(self, m, loops):
+        """Register the present candidate: where it lies in map and weights, unclipped."""
+        p = self._params
+        offset = signed(p.offset_bits)
+        addresses = {name: [] for name in ADDRESSES}
+        for i in range(p.synapses):
+            synapse = self.synapses[i]
+            period = Signal(synapse.tile_period.shape(), name=f"period_{i}")
+            turn = period == synapse.tile_period
+            with m.If(self.begin | loops.advance.rows | loops.advance.columns):
+                m.d.sync += period.eq(0)
+            with m.Elif(loops.advance.tiles):
+                m.d.sync += period.eq(Mux(turn, 0, period + 1))
+            output = {"rows": "output", "columns": "output", "pool_rows": "pool", "pool_columns": "pool"}
+            for name, moves in ADDRESSES.items():
+                start = Signal(signed(p.weight_address_bits + 1) if name == "weight" else offset, name=f"{name}_{i}")
+                m.d.comb += start.eq(synapse.weight_base if name == "weight" else synapse[f"{name}_start"])
+                if name == "weight":
+                    steps = (synapse.weight_tile, synapse.weight_row, synapse.weight_segment)
+                else:
+                    steps = [
+                        Mux(turn, synapse[f"{name}_tile"], 0) if loop == "tiles" else
+                        synapse[f"{name}_{output.get(loop, 'kernel')}"] for loop in moves
+                    ]
+                nest = self._nest(m, f"{name}_nest_{i}", loops, moves, start, steps)
+                for loop in KERNEL_LOOPS:
+                    m.d.comb += nest.advance[loop].eq(loops.advance[loop] & (loops.synapse == i))
+                addresses[name].append(nest.o)
+
+        synapse = self.synapses[loops.synapse]
+        candidate = Signal(data.StructLayout({
+            "valid": 1, "gather": 1, "last": 1, "row": offset, "column": offset, "index": offset,
+            "weight": signed(p.weight_address_bits + 1), "count": p.offset_bits, "active": len(synapse.active),
+            "synapse": loops.synapse.shape(),
+        }))
+        for name, values in addresses.items():
+            choice = data.View(data.ArrayLayout(values[0].shape(), len(values)), Cat(values))
+            m.d.sync += candidate[name].eq(choice[loops.synapse])
+        m.d.sync += [
+            candidate.valid.eq(loops.step),
+            candidate.gather.eq(self.gather),
+            candidate.last.eq(loops.tile_done),
+            candidate.count.eq(Mux(loops.tile_last, synapse.index_count_last, synapse.index_count)),
+            candidate.active.eq(Mux(synapse.direct & ~self.first_step, 0, Mux(
+                loops.tile_last, synapse.active_last, synapse.active,
+            ))),
+            candidate.synapse.eq(loops.synapse),
+        ]
+        return candidate
+
+    def _look_up(self, m, candidate):
+        """Clip to the map and read the pointers of both ends; return the candidate then and its segment."""
+        p = self._params
+        offset = signed(p.offset_bits)
+        synapse = self.synapses[candidate.synapse]
+        clipped = Signal(data.StructLayout({"base": offset, "first": offset, "end": offset, "inside": 1}))
+        end = candidate.column + synapse.column_width
+        m.d.sync += [
+            clipped.base.eq(synapse.pointer_base + candidate.row),
+            clipped.first.eq(Mux(candidate.column < 0, 0, candidate.column)),
+            clipped.end.eq(Mux(end > synapse.column_limit, synapse.column_limit, end)),
+            clipped.inside.eq((candidate.row >= 0) & (candidate.row < synapse.row_limit) & candidate.gather),
+        ]
+        inside = Signal()
+        m.d.sync += [
+            self.first_pointer.eq(clipped.base + clipped.first),
+            self.end_pointer.eq(clipped.base + clipped.end),
+            inside.eq(clipped.inside & (clipped.first < clipped.end)),
+        ]
+        for _ in range(2):
+            inside = _delay(m, inside)
+        for _ in range(4):
+            candidate = _delay(m, candidate)
+        ready = Signal(data.StructLayout({"valid": 1, "last": 1, "some": 1, "segment": payloads.segment(p)}))
+        length = self.end_event - self.first_event
+        m.d.sync += [
+            ready.valid.eq(candidate.valid),
+            ready.last.eq(candidate.last),
+            ready.some.eq(inside & (self.end_event != self.first_event)),
+            ready.segment.address.eq(self.first_event),
+            ready.segment.length.eq(length),
+            ready.segment.origin.eq(candidate.index),
+            ready.segment.count.eq(candidate.count),
+            ready.segment.weights.eq(candidate.weight - candidate.index),
+            ready.segment.active.eq(candidate.active),
+        ]
+        return ready
+
+    def _merge(self, m, segments, ready):
+        """Hold one segment back until it is known whether it is the last of its tile."""
+        held, waiting = Signal(payloads.segment(self._params)), Signal()
+        arrives = ready.valid & ready.some
+        closes = ready.valid & ready.last
+        m.d.comb += [
+            segments.i.payload.eq(held),
+            segments.i.valid.eq(waiting & (held.last | arrives)),
+        ]
+        with m.If(arrives):
+            m.d.sync += [waiting.eq(1), held.eq(ready.segment), held.last.eq(closes)]
+        with m.Elif(closes):
+            m.d.sync += [waiting.eq(1), held.last.eq(1)]
+            with m.If(~waiting | held.last):
+                m.d.sync += held.length.eq(0)
+        with m.Elif(held.last):
+            m.d.sync += waiting.eq(0)
+
+
+def _delay(m, value):
+    later = Signal.like(value, name_suffix="_d")
+    m.d.sync += later.eq(value)
+    return later
