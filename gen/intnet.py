@@ -46,7 +46,7 @@ class NetworkError(InputError):
 
 def signed_bits(low, high):
     """Return the least two's complement width that holds every value of ``low..high``."""
-    return max(int(high).bit_length(), (-int(low) - 1).bit_length() if low < 0 else 0) + 1
+    return max(max(int(high), 0).bit_length(), (-int(low) - 1).bit_length() if low < 0 else 0) + 1
 
 
 def _integers(array, shape, what):

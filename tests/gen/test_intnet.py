@@ -1,0 +1,248 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gen.exit_rule import ExitRule
+from gen.intnet import (
+    INPUT, IntegerNetwork, NetworkError, Pool, Readout, Source, Spiking, Synapse, signed_bits,
+)
+from sim.golden import Golden
+from sim.random_networks import random_images, random_network
+
+WEIGHT = np.arange(-9, 9).reshape(2, 1, 3, 3)
+
+
+def spiking(name="a", source=INPUT, weight=WEIGHT, **changes):
+    channels = len(weight)
+    keywords = {
+        "synapses": [Synapse(source, weight, padding=(1, 1))], "bias": np.zeros(channels, int), "burst": 3,
+        "theta": np.full(channels, 8), "v_init": np.full(channels, 4), "state_bits": 8,
+        "weight_bits": np.full(channels, 8),
+    }
+    return Spiking(name, **keywords | changes)
+
+
+def readout(source="a", shape=(2, 4, 4), **changes):
+    keywords = {
+        "synapses": [Synapse(source, np.ones((3, *shape), int))], "bias": np.zeros(3, int),
+        "weight_bits": np.full(3, 2),
+    }
+    return Readout("fc", **keywords | changes)
+
+
+def network(*layers, timesteps=2, **keywords):
+    return IntegerNetwork(Source((1, 4, 4)), layers or (spiking(), readout()), timesteps, **keywords)
+
+
+def refuses(text):
+    return pytest.raises(NetworkError, match=f"^{text}$")
+
+
+@given(st.integers(-(2**40), 2**40), st.integers(0, 2**40))
+def test_signed_bits_is_the_least_width(low, extent):
+    bits, high = signed_bits(low, low + extent), low + extent
+    assert -(2 ** (bits - 1)) <= low and high < 2 ** (bits - 1)
+    assert bits == 1 or not (-(2 ** (bits - 2)) <= low and high < 2 ** (bits - 2))
+
+
+@pytest.mark.parametrize(
+    ("keywords", "text"),
+    [
+        ({"shape": (1, 4)}, r"the input shape must be \(channels, height, width\), not \(1, 4\)"),
+        ({"shape": (1, 0, 4)}, r"the input shape must be .*, not \(1, 0, 4\)"),
+        ({"kind": "video"}, "the input kind must be 'direct' or 'frames', not 'video'"),
+        ({"low": 5, "high": 5}, r"the input range must be a part of 16 bits, not 5\.\.5"),
+        ({"high": 2**15}, r"the input range must be a part of 16 bits, not 0\.\.32768"),
+        ({"offset": np.zeros(2, int)}, r"the input offset must have shape \(1,\), not \(2,\)"),
+        ({"offset": np.zeros(1)}, "the input offset must hold integers, not float64"),
+    ],
+)
+def test_bad_sources(keywords, text):
+    with refuses(text):
+        Source(**{"shape": (1, 4, 4)} | keywords)
+
+
+def test_the_input_range_holds_the_padding():
+    assert Source((1, 4, 4)).range == (0, 255)
+    assert Source((2, 4, 4), offset=np.array([3, 200])).range == (-200, 252)
+    assert Source((1, 4, 4), low=10, offset=np.array([5])).range == (0, 250)
+
+
+@pytest.mark.parametrize(
+    ("weight", "keywords", "text"),
+    [
+        (np.ones((2, 1, 3)), {}, "the weight read from 'input' must hold integers, not float64"),
+        (np.ones((2, 1, 3), int), {}, r"the weight read from 'input' must be \[out, .*width\], not \(2, 1, 3\)"),
+        (np.ones((2, 0, 3, 3), int), {}, r"the weight read from 'input' must be .*, not \(2, 0, 3, 3\)"),
+        (WEIGHT, {"groups": 3}, "3 groups do not divide 2 output channels"),
+        (WEIGHT, {"groups": 0}, "0 groups do not divide 2 output channels"),
+        (WEIGHT, {"stride": (0, 1)}, r"stride must be two integers of at least 1, not \(0, 1\)"),
+        (WEIGHT, {"padding": (1, -1)}, r"padding must be two integers of at least 0, not \(1, -1\)"),
+        (WEIGHT, {"dilation": (1, 1, 1)}, r"dilation must be two integers of at least 1, not \(1, 1, 1\)"),
+    ],
+)
+def test_bad_synapses(weight, keywords, text):
+    with refuses(text):
+        Synapse(INPUT, weight, **keywords)
+
+
+def test_output_shape():
+    synapse = Synapse(INPUT, np.ones((6, 2, 3, 1), int), (2, 3), (1, 0), (2, 1), groups=3)
+    assert synapse.output_shape((6, 9, 10)) == (6, 4, 4) and synapse.kernel == (3, 1)
+    with refuses("the weight read from 'input' takes 6 channels, the map has 5"):
+        synapse.output_shape((5, 9, 10))
+    with refuses(r"a window of \(3, 1\) is larger than the padded map 'input' of \(2, 10\)"):
+        synapse.output_shape((6, 2, 10))
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"theta": np.array([[8]])}, "layer 'a': theta must be one value per output channel"),
+        ({"theta": np.array([8, 0])}, "layer 'a': theta must be positive, channel 1 has 0"),
+        ({"bias": np.zeros(3, int)}, r"layer 'a': bias must have shape \(2,\), not \(3,\)"),
+        ({"v_init": np.array([0.5, 1])}, "layer 'a': v_init must hold integers, not float64"),
+        ({"v_init": np.array([0, 128])}, "layer 'a': v_init does not fit a state of 8 bits"),
+        ({"v_init": np.array([-129, 0])}, "layer 'a': v_init does not fit a state of 8 bits"),
+        ({"burst": 0}, r"layer 'a': the burst cap must be 1\.\.15, not 0"),
+        ({"burst": 16}, r"layer 'a': the burst cap must be 1\.\.15, not 16"),
+        ({"state_bits": 3}, r"layer 'a': state_bits must be 4\.\.32, not 3"),
+        ({"state_bits": 33}, r"layer 'a': state_bits must be 4\.\.32, not 33"),
+        ({"weight_bits": np.array([8, 9])}, r"layer 'a': weight_bits must be 2\.\.8, not 8\.\.9"),
+        ({"weight_bits": np.array([8, 4])}, "layer 'a': channel 1 holds a weight of magnitude 8, its 4 bits allow 7"),
+        ({"synapses": []}, "layer 'a' has no synapse"),
+        ({"synapses": [Synapse(INPUT, WEIGHT[:1])]}, "layer 'a': the weight read from 'input' has 1 output channels, "
+                                                     "the layer has 2"),
+    ],
+)
+def test_bad_spiking_layers(changes, text):
+    with refuses(text):
+        spiking(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"bias": np.zeros((3, 1), int)}, "layer 'fc': bias must be one value per class"),
+        ({"bias": np.zeros(0, int)}, "layer 'fc': bias must be one value per class"),
+        ({"bias": np.zeros(3)}, "layer 'fc': bias must hold integers, not float64"),
+        ({"weight_bits": np.full(3, 1)}, r"layer 'fc': weight_bits must be 2\.\.8, not 1\.\.1"),
+        ({"synapses": []}, "layer 'fc' has no synapse"),
+    ],
+)
+def test_bad_readouts(changes, text):
+    with refuses(text):
+        readout(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"kind": "mean"}, "layer 'p': a pool is 'sum' or 'max', not 'mean'"),
+        ({"kernel": (0, 2)}, r"layer 'p': kernel must be two integers of at least 1, not \(0, 2\)"),
+        ({"stride": (2,)}, r"layer 'p': stride must be two integers of at least 1, not \(2,\)"),
+        ({"padding": (2, 0)}, r"layer 'p': padding \(2, 0\) is over half of kernel \(3, 3\)"),
+    ],
+)
+def test_bad_pools(changes, text):
+    with refuses(text):
+        Pool("p", "a", **{"kind": "sum", "kernel": (3, 3), "stride": (2, 2)} | changes)
+
+
+POOL = Pool("p", "a", "sum", (3, 3), (3, 3))
+LIMITS = ExitRule("margin", limits=(1, 2, 3))
+WIDE = Synapse(INPUT, np.full((1, 1, 1, 1), 127))
+
+
+@pytest.mark.parametrize(
+    ("layers", "keywords", "text"),
+    [
+        ((), {"timesteps": 0}, r"timesteps must be 1\.\.64, not 0"),
+        ((), {"timesteps": 65}, r"timesteps must be 1\.\.64, not 65"),
+        ((spiking(),), {}, "the last layer, and only the last, must be the readout"),
+        ((spiking(), readout(), readout()), {}, "the last layer, and only the last, must be the readout"),
+        ((), {"exit_rule": LIMITS}, "the exit rule has 3 limits for 2 timesteps"),
+        ((spiking(), spiking(), readout()), {}, "two maps are called 'a'"),
+        ((spiking(INPUT), readout(INPUT)), {}, "two maps are called 'input'"),
+        ((spiking(), readout("b")), {}, "layer 'fc' reads 'b', which no earlier layer makes"),
+        ((spiking(source="a"), readout()), {}, "layer 'a' reads 'a', which no earlier layer makes"),
+        ((spiking(), readout(shape=(2, 4, 3))), {}, "the readout 'fc' must have one position, flatten or pool first"),
+        ((spiking(), readout(shape=(3, 4, 4))), {}, "the weight read from 'a' takes 3 channels, the map has 2"),
+        ((spiking(), readout(shape=(2, 5, 4))), {}, r"a window of \(5, 4\) is larger than the padded map 'a' .*"),
+        ((spiking(synapses=[Synapse(INPUT, WEIGHT), Synapse(INPUT, WEIGHT, padding=(1, 1))]), readout()), {},
+         r"the synapses of layer 'a' give different shapes: \[\(2, 2, 2\), \(2, 4, 4\)\]"),
+        ((Pool("p", INPUT, "max", (2, 2), (2, 2)), readout("p", (1, 2, 2))), {},
+         "layer 'p' pools the input; only counts can be pooled"),
+        ((spiking(bias=np.array([0, 2**31])), readout()), {}, "layer 'a' needs an accumulator of over 32 bits"),
+        ((spiking(state_bits=32), readout()), {}, "layer 'a' needs an accumulator of over 32 bits"),
+        ((spiking(), readout(bias=np.array([0, 2**30, 0]))), {}, "layer 'fc' needs an accumulator of over 32 bits"),
+    ],
+)
+def test_bad_networks(layers, keywords, text):
+    with refuses(text):
+        network(*layers, **keywords)
+
+
+def test_arrays_are_copied_and_cannot_be_written():
+    theta = np.full(2, 8)
+    layer = spiking(theta=theta)
+    theta[0] = 1
+    assert layer.theta.tolist() == [8, 8] and layer.theta.dtype == np.int64
+    with pytest.raises(ValueError, match="read-only"):
+        layer.theta[0] = 1
+
+
+def test_names_and_readers():
+    net = network(spiking(), POOL, readout("p", (2, 1, 1)))
+    assert net.layer("p") is POOL and net.readout.name == "fc" and net.classes == 3
+    assert {name: [layer.name for layer in layers] for name, layers in net.readers.items()} == {
+        INPUT: ["a"], "a": ["p"], "p": ["fc"], "fc": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("pools", "shape"),
+    [
+        ([POOL], (2, 3, 3)),
+        ([replace(POOL, kernel=(2, 3), stride=(2, 3))], (2, 4, 3)),
+        ([replace(POOL, kernel=(1, 1))], (2, 4, 4)),
+        ([replace(POOL, kernel=(1, 1), stride=(4, 2))], (2, 1, 3)),
+        ([replace(POOL, padding=(1, 0))], (2, 4, 3)),
+        ([POOL, Pool("q", "a", "max", (2, 2), (2, 2))], (2, 4, 4)),
+    ],
+)
+def test_a_map_that_only_pools_read_is_cut_to_what_they_read(pools, shape):
+    sizes = [pool.output_shape((2, 4, 4)) for pool in pools]
+    synapses = [Synapse(pool.name, np.ones((3, *size), int)) for pool, size in zip(pools, sizes)]
+    net = network(spiking(), *pools, readout(synapses=synapses))
+    assert net.shapes["a"] == shape
+    assert [net.shapes[pool.name] for pool in pools] == sizes
+
+
+def test_a_map_that_a_synapse_reads_is_whole():
+    synapses = [Synapse("p", np.ones((3, 2, 1, 1), int)), Synapse("a", np.ones((3, 2, 4, 4), int))]
+    assert network(spiking(), POOL, readout(synapses=synapses)).shapes["a"] == (2, 4, 4)
+
+
+def test_ranges_by_hand():
+    net = network(spiking(bias=np.array([10, -10])), POOL, readout("p", (2, 1, 1), bias=np.array([1, -1, 0])))
+    assert net.value_ranges == {INPUT: (0, 255), "a": (0, 3), "p": (0, 27)}
+    low, high = net.current_range(net.layer("a"))
+    assert low.tolist() == [10 - 45 * 255, -10] and high.tolist() == [10, 36 * 255 - 10]
+    low, high = net.membrane_range(net.layer("a"))
+    assert low.tolist() == [10 - 45 * 255 - 128, -138] and high.tolist() == [137, 36 * 255 + 117]
+    low, high = net.membrane_range(net.readout)
+    assert low.tolist() == [1, -2, 0] and high.tolist() == [110, 106, 108]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_what_a_network_does_lies_in_its_ranges(seed):
+    net = random_network(seed)
+    trace = Golden(net).trace(random_images(net, seed, 1)[0])
+    for name, counts in trace.counts.items():
+        assert net.value_ranges[name][0] <= counts.min() and counts.max() <= net.value_ranges[name][1]
+    low, high = net.membrane_range(net.readout)
+    assert (low <= trace.logits).all() and (trace.logits <= high).all()
