@@ -35,10 +35,10 @@ def load_images(path, need_labels=False, classes=None):
     arrays = _read(path)
     if "x" not in arrays:
         held = ", ".join(sorted(arrays)) or "nothing"
-        raise InputError(f"{path} holds no array 'x' (it holds: {held}): save the images as x, uint8 {_SHAPES}.")
+        raise InputError(f"{path} holds no array 'x' (it holds: {held}): save images as x, uint8 {_SHAPES}.")
     x = arrays["x"]
     if x.dtype != np.uint8:
-        raise InputError(f"{path}: x must be uint8, not {x.dtype}: save the pixels as they are, 0..255, unscaled.")
+        raise InputError(f"{path}: x must be uint8, not {x.dtype}: save the pixels unscaled, 0..255.")
     if x.ndim not in (3, 4, 5):
         raise InputError(f"{path}: x must be {_SHAPES}, not {x.ndim}-dimensional with shape {x.shape}.")
     if x.size == 0:
@@ -70,11 +70,11 @@ def _labels(path, y, count, classes):
     if y.dtype.kind not in "iu":
         raise InputError(f"{path}: y must hold integers, not {y.dtype}: save the class numbers as they are.")
     if y.shape != (count,):
-        raise InputError(f"{path}: y must be one label for each of the {count} images, not of shape {y.shape}.")
+        raise InputError(f"{path}: y must be one label for each of {count} images, not of shape {y.shape}.")
     if y.min() < 0:
         raise InputError(f"{path}: y must hold labels from 0 up, its smallest is {y.min()}.")
     if classes is not None and y.max() >= classes:
-        raise InputError(f"{path}: y must hold labels of {classes} classes, 0..{classes - 1}, its largest is {y.max()}.")
+        raise InputError(f"{path}: y must hold labels in 0..{classes - 1}, its largest is {y.max()}.")
     return y.astype(np.int64)
 
 

@@ -1,7 +1,7 @@
 """The network file: one ``.safetensors`` with the arrays, and a JSON header in its metadata.
 
-The format is described in ``docs/file-format.md``. A file is read only if its digest, a SHA-256 over the header and
-every tensor, is right; what it holds is then checked by `gen.intnet` like any other network.
+The format is described in ``docs/file-format.md``. A file is read only if its digest, a SHA-256 over the header
+and every tensor, is right; what it holds is then checked by `gen.intnet` like any other network.
 """
 
 import hashlib
@@ -36,8 +36,8 @@ _ARRAYS = {Spiking: ("bias", "theta", "v_init", "weight_bits"), Pool: (), Readou
 def save_network(network, path):
     """Write `IntegerNetwork` ``network`` to ``path``: the same network gives the same bytes.
 
-    The file appears whole or not at all. Raises `InputError` where it cannot be written, or where the network's
-    provenance is no JSON object.
+    The file appears whole or not at all. Raises `InputError` where it cannot be written, or where the
+    network's provenance is no JSON object.
     """
     path = Path(path)
     header, tensors = _describe(network)
@@ -63,7 +63,8 @@ def load_network(path):
 
     Raises
     ------
-    InputError : there is no such file, it is no network, newer than this program, damaged, or against the contract.
+    InputError : there is no such file, or it is no network, newer than this program, damaged, or against the
+    contract.
     """
     path = Path(path)
     if not path.exists():
@@ -139,7 +140,9 @@ def _holds_floats(value):
 
 def _read(path):
     """Return (header, tensors) of a file whose digest is right."""
-    damaged = f"{path} is damaged: its content does not match its digest. Copy it again, or convert the model again."
+    damaged = (
+        f"{path} is damaged: its content does not match its digest. Copy it again, or convert the model again."
+    )
     try:
         with safe_open(path, framework="np") as file:
             text = (file.metadata() or {}).get(_KEY)
@@ -161,8 +164,8 @@ def _read(path):
         raise InputError(damaged) from error
     if isinstance(schema, int) and schema > SCHEMA:
         raise InputError(
-            f"{path} was written by a newer adafire (its schema is {schema}, this program reads up to {SCHEMA}): "
-            "update adafire."
+            f"{path} was written by a newer adafire (its schema is {schema}, "
+            f"this program reads up to {SCHEMA}): update adafire."
         )
     if digest != _digest(header, tensors):
         raise InputError(damaged)

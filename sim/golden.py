@@ -1,12 +1,12 @@
 """The fast golden model: batches of images through dense matrix products, bit for bit the integer network.
 
-Why floating point is exact here. Every number is an integer and every operation is one of: a product of two
-integers, a sum, a comparison, ``floor(u / theta)``. A float of p mantissa bits holds every integer up to 2**p, so
-products and sums are exact as long as no partial sum passes 2**p; the zero-containing bounds of
-`IntegerNetwork.current_range` hold for every subset of the terms, whatever order BLAS adds them in. If u / theta
-is no integer it is at least 1/theta away from one, that is |u/theta| / |u|, which is more than the rounding
-error 2**-p |u/theta| of the division while |u| < 2**p: so floor of the rounded quotient is the true floor. One
-bit is left spare: `_exact_dtype` takes float32 below 2**23, float64 below 2**52 and raises above.
+Why floating point is exact here. Every number is an integer, and every operation is a product, a sum, a comparison
+or ``floor(u / theta)``. A float of p mantissa bits holds every integer up to 2**p, so products and sums are exact
+while no partial sum passes 2**p; `IntegerNetwork.current_range` bounds every subset of the terms, since padding or
+silence makes any term 0, and so every order in which BLAS may add them. If u / theta is no integer it is at least
+1/theta from one, that is |u/theta| / |u|, more than the division's rounding error 2**-p |u/theta| while
+|u| < 2**p: floor of the rounded quotient is the true floor. One bit is left spare: `_exact_dtype` takes float32
+below 2**23, float64 below 2**52, and raises above.
 
 Maps are [N, H, W, C] inside, so that a window's channels lie side by side; they are [C, H, W] outside.
 """
@@ -48,7 +48,7 @@ def scores(rule, z):
 def exits(rule, z, t):
     """Return bool [N]: which rows of the logits ``z`` [N, C] stop after timestep ``t`` (1..T).
 
-    A < S * (limit - L) of the contract is ``score < limit``: A / S < m and A // S < m are the same for an integer m.
+    The contract's A < S * (limit - L) is ``score < limit``: A / S < m and A // S < m are one for an integer m.
     """
     if rule.kind == "off":
         return np.zeros(len(z), bool)
@@ -70,7 +70,9 @@ class Golden:
 
     def __init__(self, network):
         self.network = network
-        self.layers = [(_Pooling if isinstance(layer, Pool) else _Neurons)(network, layer) for layer in network.layers]
+        self.layers = [
+            (_Pooling if isinstance(layer, Pool) else _Neurons)(network, layer) for layer in network.layers
+        ]
         self.fanout = _fanout(network)
 
     def run(self, x, progress=None):
@@ -86,11 +88,11 @@ class Golden:
         gen.result.Result, without cycles.
         """
         values = input_values(self.network, x)
-        exit_steps, events, synaptic_ops = np.zeros((3, len(values)), np.int64)
+        exit_steps, events, ops = np.zeros((3, len(values)), np.int64)
         logits = np.zeros((len(values), self.network.classes), np.int64)
         for rows, t, batch in self._timesteps(values, self.network.exit_rule, progress):
-            exit_steps[rows], logits[rows], events[rows], synaptic_ops[rows] = t, batch.z, batch.events, batch.ops
-        return Result(logits.argmax(axis=1), exit_steps, logits, events, synaptic_ops)
+            exit_steps[rows], logits[rows], events[rows], ops[rows] = t, batch.z, batch.events, batch.ops
+        return Result(logits.argmax(axis=1), exit_steps, logits, events, ops)
 
     def trace(self, image):
         """Run one image, uint8 [C, H, W] ([T, C, H, W] for frames), and return its `Trace`."""
@@ -98,14 +100,14 @@ class Golden:
         counts = {layer.name: [] for layer in self.network.layers[:-1]}
         states = {layer.name: [] for layer in self.network.layers if isinstance(layer, Spiking)}
         logits = []
-        for _, t, batch in self._timesteps(values, self.network.exit_rule):
+        for _, _, batch in self._timesteps(values, self.network.exit_rule):
             for stored, maps in ((counts, batch.maps), (states, batch.states)):
                 for name in stored:
                     stored[name].append(maps[name][0].transpose(2, 0, 1).astype(np.int64))
             logits.append(batch.z[0])
-            events, synaptic_ops = int(batch.events[0]), int(batch.ops[0])
+            events, ops = int(batch.events[0]), int(batch.ops[0])
         counts, states = ({name: np.stack(steps) for name, steps in kind.items()} for kind in (counts, states))
-        return Trace(counts, states, np.stack(logits), int(logits[-1].argmax()), t, events, synaptic_ops)
+        return Trace(counts, states, np.stack(logits), int(logits[-1].argmax()), len(logits), events, ops)
 
     def all_logits(self, x):
         """Return int64 [N, T, classes], the logits after every timestep as if the exit rule were ``off``."""
@@ -182,15 +184,15 @@ class _Neurons:
     def __init__(self, network, layer):
         self.name, self._shape = layer.name, network.shapes[layer.name]
         self._fires = isinstance(layer, Spiking)
-        low, high = network.membrane_range(layer)
-        bound = max(-low.min(), high.max()) + np.abs(layer.bias).max()
+        bound = _magnitude(layer, network.membrane_range(layer))
         if self._fires:
-            bound = max(bound, layer.theta.max())
-        dtype = _exact_dtype(layer, bound)
-        self._bias, self._initial = layer.bias.astype(dtype), np.zeros(len(layer.bias), dtype)
-        if self._fires:
-            self._theta, self._burst, self._limit = layer.theta.astype(dtype), layer.burst, 2 ** (layer.state_bits - 1)
-            self._initial = layer.v_init.astype(dtype)
+            dtype = _exact_dtype(layer, max(bound, layer.theta.max()))
+            self._initial, self._theta = layer.v_init.astype(dtype), layer.theta.astype(dtype)
+            self._burst, self._limit = layer.burst, 2 ** (layer.state_bits - 1)
+        else:
+            dtype = _exact_dtype(layer, bound)
+            self._initial = np.zeros(len(layer.bias), dtype)
+        self._bias = layer.bias.astype(dtype)
         constant = INPUT if network.source.kind == "direct" else None
         currents = [_Current(network, layer, synapse) for synapse in layer.synapses]
         self.direct = [current for current in currents if current.source == constant]
@@ -220,12 +222,11 @@ class _Neurons:
 
 
 class _Current:
-    """One synapse as a matrix product: windows [groups, positions, taps] by weights [groups, taps, outputs]."""
+    """One synapse as a matrix product: windows [groups, positions, taps] @ weights [groups, taps, outputs]."""
 
     def __init__(self, network, layer, synapse):
         self.source, self._synapse = synapse.source, synapse
-        low, high = network.current_range(layer)
-        self._dtype = _exact_dtype(layer, max(-low.min(), high.max()) + np.abs(layer.bias).max())
+        self._dtype = _exact_dtype(layer, _magnitude(layer, network.current_range(layer)))
         self._size = network.shapes[layer.name][1:]
         outputs, inputs, height, width = synapse.weight.shape
         weight = synapse.weight.reshape(synapse.groups, -1, inputs, height, width).transpose(0, 3, 4, 2, 1)
@@ -233,8 +234,8 @@ class _Current:
 
     def __call__(self, values):
         """Return the current [n, H, W, C] of the source map [n, H, W, C], cut to the layer's map."""
-        synapse, groups = self._synapse, self._synapse.groups
-        windows = _windows(values, synapse.kernel, synapse.stride, synapse.padding, synapse.dilation, self._size)
+        s, groups = self._synapse, self._synapse.groups
+        windows = _windows(values, s.kernel, s.stride, s.padding, s.dilation, self._size)
         n, height, width, *kernel, channels = windows.shape
         windows = windows.reshape(n, height, width, *kernel, groups, channels // groups)
         windows = windows.transpose(5, 0, 1, 2, 3, 4, 6).reshape(groups, n * height * width, -1)
@@ -251,8 +252,8 @@ class _Pooling:
 
     def step(self, batch):
         """Add the pooled map to the batch's maps."""
-        layer = self._layer
-        windows = _windows(batch.maps[layer.source], layer.kernel, layer.stride, layer.padding, (1, 1), self._size)
+        layer, values = self._layer, batch.maps[self._layer.source]
+        windows = _windows(values, layer.kernel, layer.stride, layer.padding, (1, 1), self._size)
         first, *others = (windows[:, :, :, dy, dx] for dy, dx in np.ndindex(layer.kernel))
         result = first.copy()
         for other in others:
@@ -261,7 +262,7 @@ class _Pooling:
 
 
 def _windows(values, kernel, stride, padding, dilation, size):
-    """Return the view [n, *size, *kernel, C] of the maps [n, H, W, C]: the window of every output position."""
+    """Return [n, *size, *kernel, C], a view of the maps [n, H, W, C]: the window of every output position."""
     if any(padding):
         values = np.pad(values, ((0, 0), *((p, p) for p in padding), (0, 0)))
     reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilation)]
@@ -271,7 +272,7 @@ def _windows(values, kernel, stride, padding, dilation, size):
 
 
 def _fanout(network):
-    """Return name of every map that a synapse reads to int64 [H * W]: weights applied to one event at a position."""
+    """Return name of every map that a synapse reads to int64 [H * W], the weights that an event there meets."""
     fanout = {}
     for layer in network.layers:
         for synapse in getattr(layer, "synapses", ()):
@@ -292,8 +293,14 @@ def _reads(synapse, axis, position, outputs):
     return sum(offset % stride == 0 and 0 <= offset // stride < outputs for offset in offsets)
 
 
+def _magnitude(layer, low_high):
+    """Return the largest magnitude on the way to a sum in that range, with or without the bias."""
+    low, high = low_high
+    return int(max(-low.min(), high.max()) + np.abs(layer.bias).max())
+
+
 def _exact_dtype(layer, bound):
-    """Return the narrowest float type that is exact for the integers of ``layer``, of magnitude up to ``bound``."""
+    """Return the narrowest float type that is exact for integers of magnitude up to ``bound``."""
     for dtype, bits in ((np.float32, 23), (np.float64, 52)):
         if bound < 2**bits:
             return dtype

@@ -1,7 +1,7 @@
 """The plain golden model: the equations of `gen.intnet` and `gen.exit_rule` as loops over Python integers.
 
-Slow on purpose: one neuron, one weight, one addition at a time, in the order of the contract, so that a reader
-can check it by hand. `sim.golden` computes the same, fast, and is tested to be equal on random networks.
+Slow on purpose: one neuron, one weight, one addition at a time, in the order of the contract, so that a
+reader can check it by hand. `sim.golden` computes the same, fast, and is tested to be equal on random networks.
 """
 
 from dataclasses import dataclass
@@ -43,7 +43,8 @@ def exits(rule, z, t):
     if rule.kind == "margin":
         second = sorted(z)[-2] if len(z) > 1 else top
         return top - second > limit
-    x = [min((min((top - z_j) >> rule.shift, DISTANCE_MAX) * rule.scale) >> SCALE_FRACTION, X_MAX) for z_j in z]
+    near = [min((top - z_j) >> rule.shift, DISTANCE_MAX) for z_j in z]
+    x = [min((d_j * rule.scale) >> SCALE_FRACTION, X_MAX) for d_j in near]
     e = [EXP[x_j & 255] >> (x_j >> 8) for x_j in x]
     total = sum(e)
     if rule.kind == "confidence":
@@ -63,7 +64,7 @@ def plain_trace(network, image):
     counts = {layer.name: [] for layer in network.layers[:-1]}
     states = {layer.name: [] for layer in network.layers if isinstance(layer, Spiking)}
     logits, events, synaptic_ops = [], 0, 0
-    read = {synapse.source for layer in network.layers for synapse in getattr(layer, "synapses", ())} - {INPUT}
+    read = {s.source for layer in network.layers for s in getattr(layer, "synapses", ())} - {INPUT}
     v = {layer.name: _initial(network, layer) for layer in network.layers if not isinstance(layer, Pool)}
 
     for t in range(1, network.timesteps + 1):
@@ -92,7 +93,8 @@ def plain_trace(network, image):
             stored.append(maps[name])
         for name, stored in states.items():
             stored.append([[list(row) for row in plane] for plane in v[name]])
-        events += sum(maps[name][c][y][x] != 0 for name in read for c, y, x in _positions(network.shapes[name]))
+        events += sum(maps[name][c][y][x] != 0
+                      for name in read for c, y, x in _positions(network.shapes[name]))
         z = [plane[0][0] for plane in v[network.readout.name]]
         logits.append(z)
         if exits(network.exit_rule, z, t):

@@ -14,7 +14,7 @@ def evaluate(device, x, y=None, limit=None, progress=None):
 
     Parameters
     ----------
-    device : anything with ``run(x, progress=None)`` that returns a `gen.result.Result`; ``lanes`` if it counts cycles
+    device : whatever has ``run(x, progress=None)``, returning a `gen.result.Result`, and ``lanes`` if it counts cycles
     x : uint8 images [N, ...]
     y : integer labels [N], or None: accuracy is None then
     limit : use the first ``limit`` images only
@@ -22,9 +22,12 @@ def evaluate(device, x, y=None, limit=None, progress=None):
 
     Returns
     -------
-    images : int; accuracy : 0..1 or None; mean_timesteps : float; exit_histogram : images that stopped after
-    timestep 1, 2, ... up to the latest; events_per_image, synaptic_ops_per_image : means; seconds : of wall time.
-    With a device that counts cycles also cycles_per_image (mean) and lane_utilization, 0..1.
+    images : int
+    accuracy : 0..1, or None
+    mean_timesteps, events_per_image, synaptic_ops_per_image : float
+    exit_histogram : list, how many images stopped after timestep 1, 2, ... up to the latest
+    seconds : float, wall time
+    cycles_per_image : float; lane_utilization : 0..1; both only of a device that counts cycles
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""Random integer networks and images for them: everything the contract allows, small enough for RTL simulation.
+"""Random integer networks and images: everything the contract allows, small enough for RTL simulation.
 
-A network is drawn layer by layer from a seed. Weights, thresholds and biases are scaled to the counts that reach
-a layer, so that most networks neither fall silent nor run at the burst cap; the limits of the exit rule are
-quantiles of the scores of random images, so that images really stop at different timesteps.
+A network is drawn layer by layer from a seed. Weights, thresholds and biases are scaled to the counts that
+reach a layer, so that most networks neither fall silent nor run at the burst cap; the limits of the exit rule
+are quantiles of the scores of random images, so that images really stop at different timesteps.
 """
 
 from dataclasses import replace
@@ -13,7 +13,9 @@ import numpy as np
 
 from gen.errors import InputError
 from gen.exit_rule import KINDS, LIMIT_MAX, SCALE_MAX, ExitRule
-from gen.intnet import INPUT, IntegerNetwork, NetworkError, Pool, Readout, Source, Spiking, Synapse, signed_bits
+from gen.intnet import (
+    INPUT, IntegerNetwork, NetworkError, Pool, Readout, Source, Spiking, Synapse, signed_bits,
+)
 from sim.golden import Golden, exits, scores
 
 __all__ = ["random_images", "random_network"]
@@ -57,11 +59,13 @@ def random_network(
 def random_images(network, seed, n):
     """Return ``n`` random images for ``network``, uint8 [n, C, H, W] ([n, T, C, H, W] for frames).
 
-    They are noise, sparse dots, a blob, all values zero (pixels equal to the offset), noise, sparse dots, a blob,
-    all pixels at one end of the range, and so on.
+    They are noise, sparse dots, a blob, all values zero (pixels equal to the offset), noise, sparse dots, a
+    blob, all pixels at one end of the range, and so on.
     """
     rng = np.random.default_rng([seed, 0x1A6E])
-    shape = network.source.shape if network.source.kind == "direct" else (network.timesteps, *network.source.shape)
+    shape = network.source.shape
+    if network.source.kind == "frames":
+        shape = (network.timesteps, *shape)
     images = np.zeros((n, *shape), np.uint8)
     for number in range(n):
         images[number] = _image(rng, network.source, shape, number)
@@ -106,7 +110,7 @@ def _exit_rule(rng, network, kind, seed):
 
 
 def _limit(rng, score, share, kind):
-    """Return a limit that stops about ``share`` of the images with these scores; tied ones stop or stay together."""
+    """Return a limit that stops about ``share`` of the images with these scores; tied ones stay together."""
     tied = int(rng.integers(2))
     limit = np.quantile(score, 1 - share) - tied if kind == "margin" else np.quantile(score, share) + tied
     if share in (0.0, 1.0):
@@ -171,7 +175,7 @@ class _Draft:
         self.unread = [other for other in self.unread if other != name]
 
     def _pool(self, name, source):
-        rng, (channels, *extent) = self.rng, self.shapes[source]
+        rng, extent = self.rng, self.shapes[source][1:]
         self._read(source)
         kind = str(rng.choice(["sum", "max"]))
         match rng.choice(["square", "global", "any"], p=[0.4, 0.15, 0.45]):
@@ -193,7 +197,9 @@ class _Draft:
         rng, maps = self.rng, list(self.shapes)
         source = self._pick(maps)
         channels = self.shapes[source][0]
-        outputs = channels if rng.random() < 0.35 else int(np.exp(rng.uniform(0, np.log(self.max_channels))).round())
+        outputs = int(np.exp(rng.uniform(0, np.log(self.max_channels))).round())
+        if rng.random() < 0.35:
+            outputs = channels
         bits = self._bits(outputs)
         synapses = [self._synapse(source, bits, self._geometry(self.shapes[source]))]
         shape = synapses[0].output_shape(self.shapes[source])
@@ -231,7 +237,7 @@ class _Draft:
         return self._fitting(extent, [self._large(n) for n in extent])
 
     def _fitting(self, extent, size):
-        """Draw kernel, stride, padding and dilation that make a map of ``size`` from one of ``extent``, or None."""
+        """Draw the geometry that makes a map of ``size`` from one of ``extent``; None if there is none."""
         axes = []
         for n, wanted in zip(extent, size):
             fits = [

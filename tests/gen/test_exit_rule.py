@@ -92,5 +92,6 @@ def test_ties_and_a_single_class():
     assert not both(ExitRule("margin", limits=(0,)), [4, 4, 1])
     assert not both(ExitRule("margin", limits=(0,)), [4])
     assert both(ExitRule("entropy", limits=(1,)), [4]) and not both(ExitRule("entropy", limits=(0,)), [4])
-    assert both(ExitRule("confidence", limits=(2**16 + 1,)), [-4]) and not both(ExitRule("confidence", limits=(2**16,)), [-4])
+    assert both(ExitRule("confidence", limits=(2**16 + 1,)), [-4])
+    assert not both(ExitRule("confidence", limits=(2**16,)), [-4])
     assert not both(ExitRule(), [1000, 0])

@@ -78,7 +78,10 @@ def test_a_neuron_by_hand():
     """A current of 3 * 3 - 2 = 7 at each timestep, theta 5, at most 2 counts, v(0) = 1; z grows by 2 k - 1."""
     network = IntegerNetwork(
         Source((1, 1, 1)),
-        [spiking("a", synapse(INPUT, [[3]]), bias=-2, theta=5, v_init=1, burst=2), readout(synapse("a", [[2]]), bias=-1)],
+        [
+            spiking("a", synapse(INPUT, [[3]]), bias=-2, theta=5, v_init=1, burst=2),
+            readout(synapse("a", [[2]]), bias=-1),
+        ],
         timesteps=4,
     )
     image = np.array([[[3]]], np.uint8)
@@ -132,7 +135,8 @@ def test_events_and_operations_by_hand():
 
 
 def test_frames_count_at_every_timestep():
-    network = IntegerNetwork(Source((1, 1, 2), "frames", 0, 3), [readout(synapse(INPUT, np.ones((2, 1, 1, 2), int)))], 3)
+    ones = np.ones((2, 1, 1, 2), int)
+    network = IntegerNetwork(Source((1, 1, 2), "frames", 0, 3), [readout(synapse(INPUT, ones))], 3)
     image = np.array([[[[1, 0]]], [[[0, 0]]], [[[3, 2]]]], np.uint8)
     trace = Golden(network).trace(image)
     assert trace.logits[:, 0].tolist() == [1, 1, 6] and trace.synaptic_ops == 3 * 2 and trace.events == 0
@@ -168,7 +172,7 @@ def test_integers_beyond_float64_are_refused():
     network = IntegerNetwork(
         Source((1, 1, 1)), [spiking("big", synapse(INPUT, [[1]]), theta=2**52), readout(synapse("big", [[1]]))], 1
     )
-    with pytest.raises(AdafireError, match="Layer 'big' holds integers up to 4503599627370496, .* exact below 2\\*\\*52"):
+    with pytest.raises(AdafireError, match=r"Layer 'big' holds integers up to 4503599627370496, .* below 2\*\*52"):
         Golden(network)
     assert plain_trace(network, np.array([[[255]]], np.uint8)).states["big"].item() == 255
 

@@ -93,7 +93,7 @@ def test_every_feature_occurs(networks):
 
 
 def test_images_exit_at_every_step_and_states_saturate(networks):
-    exits, silent, capped, saturated, zero = Counter(), 0, 0, 0, 0
+    exits, silent, capped, saturated = Counter(), 0, 0, 0
     for seed, network in enumerate(networks[:120]):
         device, images = Golden(network), random_images(network, seed, 12)
         result = device.run(images)
