@@ -19,6 +19,7 @@ __all__ = ["app", "main"]
 UsageError = typer.BadParameter.__base__
 
 INTERRUPTED = 130
+OURS = ("gen", "hw", "sim", "host")
 
 app = typer.Typer(
     help="From a trained network to a burst-spiking FPGA accelerator, equal to its integer model bit for bit.",
@@ -178,7 +179,7 @@ def explain(error):
     if isinstance(error, UsageError):
         path = error.ctx.command_path if error.ctx else "adafire"
         return f"{error.format_message().rstrip('.')}. `{path} --help` shows the options.", 2
-    if isinstance(error, ModuleNotFoundError):
+    if isinstance(error, ModuleNotFoundError) and error.name and error.name.partition(".")[0] not in OURS:
         return (
             f"This command needs the library {error.name!r}, which is not installed: pip install -c constraints.txt "
             "'adafire[all]', or use the environment that `make test` makes. `adafire doctor` shows what is there."
