@@ -1,5 +1,6 @@
 """The command line: options in, exit codes out (0 ran, 1 failed, 2 bad input, 130 interrupted)."""
 
+import signal
 import sys
 from functools import wraps
 from inspect import Parameter, signature
@@ -194,8 +195,11 @@ def explain(error):
 
 
 def main(argv=None):
-    """Run the command line ``argv`` and return its exit code."""
-    argv = [str(word) for word in (sys.argv[1:] if argv is None else argv)] or ["--help"]
+    """Run the command line ``argv``, by default the program's own, and return its exit code."""
+    if argv is None:  # the program itself: being told to end is like Ctrl-C, it tidies up
+        argv = sys.argv[1:]
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    argv = [str(word) for word in argv] or ["--help"]
     as_json, debug = "--json" in argv, "--debug" in argv
     try:
         code = get_command(app).main(args=argv, prog_name="adafire", standalone_mode=False)

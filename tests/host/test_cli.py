@@ -158,7 +158,8 @@ def run_as_a_program(code, *words, **options):
     )
 
 
-def test_control_c_in_a_running_program(tmp_path):
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_control_c_in_a_running_program(tmp_path, sent):
     slow = (
         "import sys, time\nfrom host import cli, commands\n"
         "commands.info = lambda path: (open(path, 'w').close(), time.sleep(60))\n"
@@ -169,7 +170,7 @@ def test_control_c_in_a_running_program(tmp_path):
     deadline = time.monotonic() + 30
     while not begun.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err) == (130, "", "Interrupted; nothing half-written remains.\n")
 
