@@ -41,11 +41,14 @@ def run_demo(*, board, lanes, out, simulator, images, progress):
     ------
     InputError
         Before anything slow: an unknown board, or an ``out`` that is something else than an earlier demo.
+    ToolMissing
+        Before anything slow: no simulator.
     """
     from gen.target import find_target
+    from sim.toolchain import choose_simulator
 
     start = time.perf_counter()
-    board = find_target(board).name
+    board, simulator = find_target(board).name, choose_simulator(simulator)
     with _replaced_folder(Path(out)) as folder:
         payload = _whole_path(folder, board, lanes, simulator, images, progress)
         payload |= {

@@ -103,6 +103,16 @@ def test_an_unknown_board_is_refused_before_anything_slow(adafire, place, monkey
     assert outcome.code == 2 and "the nearest names are ulx3s_85f" in outcome.err and not any(place.iterdir())
 
 
+def test_no_simulator_is_said_before_anything_slow(adafire, place, monkeypatch):
+    monkeypatch.setattr(demo, "_whole_path", failing)
+    monkeypatch.setattr("sim.toolchain._wheel", lambda: None)
+    monkeypatch.setattr("shutil.which", lambda *words, **options: None)
+    outcome = adafire("demo")
+    assert outcome.code == 1 and not any(place.iterdir())
+    assert outcome.err.startswith("No Verilog simulator is installed. ") and "apt-get install iverilog" in outcome.err
+    assert adafire("demo", "--simulator", "vcs").code == 2
+
+
 def test_a_place_that_cannot_be_written(adafire, place):
     (place / "file").write_text("")
     outcome = adafire("demo", "--out", "file/demo")
