@@ -56,7 +56,7 @@ class _Probe:
     install: str
 
 
-_HERE = "pip install -c constraints.txt 'adafire[all]', or `make test` in the repository"
+_HERE = "in the repository: pip install -c constraints.txt '.[all]', or `make test`"
 _APT = "sudo apt-get install {} (Debian, Ubuntu)"
 
 _PROBES = (
