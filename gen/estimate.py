@@ -1,0 +1,67 @@
+"""What a schedule will cost before any tool has run: cycles per image and resources. Estimates, no more."""
+
+import numpy as np
+
+from gen.intnet import INPUT, Pool
+from gen.program import layer_fields, memory_shapes, synapse_fields, words_of
+
+__all__ = ["estimate_cycles", "estimate_memories", "estimate_resources"]
+
+INPUT_DENSITY, COUNT_DENSITY = 0.5, 1 / 3
+PASS_OVERHEAD, CLASS_CYCLES = 40, 2
+
+
+def estimate_cycles(schedule, timesteps=None):
+    """Return the cycles of one image that runs ``timesteps`` (default: all of them).
+
+    Assumes that half of the input values and a third of the counts are not zero.
+    """
+    network, first, later = schedule.network, float(np.prod(schedule.network.source.shape)), 0.0
+    record = words_of(layer_fields(schedule.params)) + schedule.params.synapses * words_of(synapse_fields(schedule.params))
+    for p in schedule.passes:
+        gather = sum(_taps(network, p, synapse) for synapse in p.synapses)
+        positions = p.rows * p.columns * p.tiles
+        emitted = positions * p.tile_channels * COUNT_DENSITY if p.stored else 0
+        fixed = record + PASS_OVERHEAD
+        first += max(gather, emitted, p.runs) + fixed
+        later += max(0 if p.keep else gather, emitted, p.runs) + fixed
+    steps = timesteps or network.timesteps
+    decide = 3 * CLASS_CYCLES * network.classes + PASS_OVERHEAD
+    return int(first + (steps - 1) * later + steps * decide)
+
+
+def _taps(network, p, synapse):
+    """Return the events that the tiles of a pass gather from one synapse."""
+    channels = network.shapes[synapse.source][0] if isinstance(p.layer, Pool) else synapse.weight.shape[1]
+    density = INPUT_DENSITY if synapse.source == INPUT else COUNT_DENSITY
+    return p.runs * synapse.kernel[0] * synapse.kernel[1] * channels * density
+
+
+def estimate_memories(params):
+    """Return {memory: (bits of one word, words)} of every memory of a core, copies for extra ports included."""
+    lanes, pointer = params.lanes, params.event_address_bits
+    return {
+        **{name: (bits, depth) for name, (depth, bits) in memory_shapes(params).items()},
+        "events": (params.index_bits + params.value_bits, params.events),
+        "first_pointers": (pointer, params.pointers), "end_pointers": (pointer, params.pointers),
+        "states": (lanes * params.state_bits, params.states),
+        "currents": (lanes * params.acc_bits, params.currents),
+        "logits": (lanes * params.acc_bits, 2 * params.class_tiles),
+    }
+
+
+def estimate_resources(params, target):
+    """Return {lut, ff, bram, dsp} of a core on ``target``.
+
+    Memories of 32 words or fewer go into look-up tables. The logic is a straight line through synthesized
+    cores of 4, 16 and 64 lanes (``synth_ecp5``): a fixed part and a part per lane and bit.
+    """
+    lanes, brams, luts = params.lanes, 0, 0
+    for width, depth in estimate_memories(params).values():
+        if depth > 32:
+            brams += target.bram.count(width, depth)
+        else:
+            luts += width * -(-depth // 16) * 3 // 4
+    luts += 2600 + lanes * (9 * params.acc_bits + 60)
+    ffs = 2100 + lanes * (11 * params.acc_bits + 90)
+    return {"lut": int(luts), "ff": int(ffs), "bram": int(brams), "dsp": lanes + 3}
