@@ -135,7 +135,7 @@ class _Batch:
     """Images under way; every array has one row for each image that has not stopped yet.
 
     rows : int [n], positions in the batch
-    maps : name of every map to float32 [n, H, W, C], after the latest timestep
+    maps : name of every map to its values, float [n, H, W, C], after the latest timestep
     states : name of every layer of neurons to its membranes [n, H, W, C]
     events, ops : int64 [n], counted so far
     """
@@ -249,13 +249,14 @@ class _Pooling:
     def __init__(self, network, layer):
         self._layer, self._size = layer, network.shapes[layer.name][1:]
         self._reduce = np.add if layer.kind == "sum" else np.maximum
+        self._dtype = _exact_dtype(layer, network.value_ranges[layer.name][1])
 
     def step(self, batch):
         """Add the pooled map to the batch's maps."""
         layer, values = self._layer, batch.maps[self._layer.source]
         windows = _windows(values, layer.kernel, layer.stride, layer.padding, (1, 1), self._size)
         first, *others = (windows[:, :, :, dy, dx] for dy, dx in np.ndindex(layer.kernel))
-        result = first.copy()
+        result = first.astype(self._dtype)
         for other in others:
             self._reduce(result, other, out=result)
         batch.maps[layer.name] = result

@@ -168,6 +168,21 @@ def test_wide_integers_stay_exact(magnitude):
         assert_same(Golden(network).trace(image), plain_trace(network, image))
 
 
+def test_sums_of_sums_stay_exact():
+    """Four sum pools on one another give more than float32 holds."""
+    pools = [Pool(f"p{i + 1}", f"p{i}" if i else "a", "sum", (9, 9), (1, 1), (4, 4)) for i in range(3)]
+    network = IntegerNetwork(
+        Source((1, 9, 9)),
+        [spiking("a", synapse(INPUT, [[1]]), theta=1, burst=15), *pools,
+         Pool("last", "p3", "sum", (9, 9), (9, 9)), readout(synapse("last", [[1], [-1]]))],
+        timesteps=1,
+    )
+    for image in np.random.default_rng(1).integers(12, 16, (4, 1, 9, 9), np.uint8):
+        trace = Golden(network).trace(image)
+        assert trace.counts["last"].max() > 2**26
+        assert_same(trace, plain_trace(network, image))
+
+
 def test_integers_beyond_float64_are_refused():
     network = IntegerNetwork(
         Source((1, 1, 1)), [spiking("big", synapse(INPUT, [[1]]), theta=2**52), readout(synapse("big", [[1]]))], 1
