@@ -8,14 +8,14 @@ order: pooled row, pooled column, channel tile, row and column within the poolin
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
+from gen.errors import DoesNotFit
 from gen.intnet import INPUT, IntegerNetwork, Pool, Readout, Spiking, Synapse, signed_bits
 from gen.program import CoreParams
 
-__all__ = ["Pass", "Region", "Schedule", "build_schedule"]
+__all__ = ["Pass", "Region", "Schedule", "build_schedule", "schedule_on"]
 
 
 @dataclass(frozen=True)
@@ -120,11 +120,6 @@ class Schedule:
     regions: dict[str, Region]
     params: CoreParams
 
-    @cached_property
-    def needed(self):
-        """The smallest core of these lanes that runs this network."""
-        return _needed(self)
-
 
 def build_schedule(network, lanes):
     """Lay ``network`` out for ``lanes`` lanes on the smallest core that runs it."""
@@ -132,6 +127,15 @@ def build_schedule(network, lanes):
     regions = _regions(network, passes, lanes)
     draft = Schedule(network, passes, regions, None)
     return replace(draft, params=_needed(draft, lanes))
+
+
+def schedule_on(network, params):
+    """Lay ``network`` out for an existing core; `DoesNotFit` says what is short."""
+    schedule = build_schedule(network, params.lanes)
+    short = params.shortages(schedule.params)
+    if short:
+        raise DoesNotFit("The network does not fit the core. " + "; ".join(short) + ". Generate a larger core.")
+    return replace(schedule, params=params)
 
 
 def _passes(network, lanes):
@@ -216,9 +220,8 @@ def _first_fit(size, taken):
     return base
 
 
-def _needed(schedule, lanes=None):
+def _needed(schedule, lanes):
     network, passes = schedule.network, schedule.passes
-    lanes = lanes or schedule.params.lanes
     shapes, ranges = network.shapes, network.value_ranges
     spiking = [layer for layer in network.layers if isinstance(layer, Spiking)]
     neurons = [layer for layer in network.layers if not isinstance(layer, Pool)]
@@ -264,6 +267,7 @@ def _offset_bits(schedule):
     for region in schedule.regions.values():
         extent = max(extent, region.pointers)
     for p in schedule.passes:
+        extent = max(extent, p.rows, p.columns * p.channels)
         for s in p.synapses:
             channels, height, width = shapes[s.source]
             tiles = schedule.regions[s.source].tiles
