@@ -1,6 +1,6 @@
 """A first-in first-out queue of any payload."""
 
-from amaranth.hdl import Module, Shape
+from amaranth.hdl import Module, Shape, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
@@ -42,10 +42,10 @@ class Queue(wiring.Component):
         m = Module()
         m.submodules.fifo = fifo = SyncFIFOBuffered(width=Shape.cast(self._shape).width, depth=self._depth)
         m.d.comb += [
-            fifo.w_data.eq(self.i.payload.as_value()),
+            fifo.w_data.eq(self.i.payload),
             fifo.w_en.eq(self.i.valid),
             self.i.ready.eq(fifo.w_rdy),
-            self.o.payload.as_value().eq(fifo.r_data),
+            Value.cast(self.o.payload).eq(fifo.r_data),
             self.o.valid.eq(fifo.r_rdy),
             fifo.r_en.eq(self.o.ready),
             self.level.eq(fifo.level),
