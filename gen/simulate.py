@@ -1,0 +1,111 @@
+"""Evaluate a network in torch for calibration: the float network, and the integer network exactly.
+
+Used to choose thresholds, biases and exit limits only; `sim.golden` is the independent judge of the integer
+network. A sum of integers is exact in floating point while no partial sum can leave the mantissa: float32
+below 2**24, float64 below 2**53; `IntegerNetwork` proves every current under 2**31.
+"""
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from gen.intnet import INPUT, Pool, Readout
+from gen.network import FloatPool
+
+__all__ = ["activations", "drive", "fire", "integer_input", "pool_counts", "pooled", "readout_sums"]
+
+
+def _convolve(synapse, x, dtype):
+    weight = torch.as_tensor(synapse.weight.copy()).to(dtype)
+    x = x.to(dtype)
+    if tuple(weight.shape[2:]) == tuple(x.shape[2:]) and synapse.groups == 1 and synapse.padding == (0, 0):
+        return F.linear(x.flatten(1), weight.flatten(1))[:, :, None, None]
+    return F.conv2d(x, weight, None, synapse.stride, synapse.padding, synapse.dilation, synapse.groups)
+
+
+def pooled(pool, x):
+    """Return the pool of ``x`` [N, C, H, W]: the undivided sum, or the maximum of values that are not negative."""
+    if pool.kind == "max":
+        return F.max_pool2d(x.float(), pool.kernel, pool.stride, pool.padding).to(x.dtype)
+    x = x if x.is_floating_point() else x.float()
+    return F.avg_pool2d(x, pool.kernel, pool.stride, pool.padding, divisor_override=1)
+
+
+def activations(network, x):
+    """Return name of every map to its value, float32 [N, C, H, W], for normalised images ``x``."""
+    maps = {INPUT: x}
+    for layer in network.layers:
+        if isinstance(layer, FloatPool):
+            maps[layer.name] = pooled(layer, maps[layer.source]) / layer.divisor
+            continue
+        current = sum(_convolve(s, maps[s.source], torch.float32) for s in layer.synapses)
+        current = current + torch.as_tensor(layer.bias).float()[:, None, None]
+        maps[layer.name] = current.relu() if layer.fires else current
+    return maps
+
+
+def integer_input(net, pixels):
+    """Return pixels uint8 [N, C, H, W] less the offset, as [1, N, C, H, W]: the same at every timestep."""
+    return (torch.as_tensor(pixels).float() - torch.as_tensor(net.source.offset.copy())[:, None, None])[None]
+
+
+def drive(net, layer, maps):
+    """Return the exact currents of ``layer``, [T or 1, N, C, H, W]; ``maps`` holds counts [T or 1, N, C, H, W].
+
+    Maps are cut as `IntegerNetwork.shapes` says. A layer that reads only a constant input has one current. The type
+    is float32 where neither a current nor a membrane can leave 24 bits, float64 elsewhere.
+    """
+    bound = np.abs(layer.bias) + sum(
+        np.abs(s.weight).reshape(len(layer.bias), -1).sum(1) * max(map(abs, net.value_ranges[s.source]))
+        for s in layer.synapses
+    )
+    if not isinstance(layer, Readout):
+        bound = bound * (net.timesteps + 1) + np.abs(layer.v_init) + layer.theta * (layer.burst + 1)
+    dtype = torch.float32 if bound.max() < 2**24 else torch.float64
+    height, width = net.shapes[layer.name][1:]
+    total = torch.as_tensor(layer.bias.copy()).to(dtype)[:, None, None]
+    for synapse in layer.synapses:
+        x = maps[synapse.source]
+        current = _convolve(synapse, x.flatten(0, 1), dtype).unflatten(0, x.shape[:2])
+        total = total + current[..., :height, :width]
+    return total
+
+
+def fire(currents, layer, steps):
+    """Return counts int16 [T, N, C, H, W] and the (least, greatest) state of ``layer`` for currents [T or 1, N, ...].
+
+    The quotient of two integers floors exactly as long as both are exact: it stays below a whole number it does
+    not reach by at least 1/theta, more than half a unit in the last place.
+    """
+    theta, state = (torch.as_tensor(a.copy()).to(currents.dtype)[:, None, None] for a in (layer.theta, layer.v_init))
+    limit = 2.0 ** (layer.state_bits - 1)
+    v, counts = state.expand(currents.shape[1:]).clone(), []
+    low, high = float(state.min()), float(state.max())
+    for t in range(steps):
+        v += currents[min(t, len(currents) - 1)]
+        k = (v / theta).floor_().clamp_(0, layer.burst)
+        v.addcmul_(k, theta, value=-1).clamp_(-limit, limit - 1)
+        low, high = min(low, float(v.min())), max(high, float(v.max()))
+        counts.append(k.to(torch.int16))
+    return torch.stack(counts), (low, high)
+
+
+def readout_sums(net, pixels, batch=250):
+    """Return z after every timestep, int64 [N, T, C], for pixels uint8 [N, C, H, W]; no early exit."""
+    parts = []
+    for part in torch.as_tensor(pixels).split(batch):
+        maps = {INPUT: integer_input(net, part)}
+        for layer in net.layers:
+            if isinstance(layer, Pool):
+                maps[layer.name] = pool_counts(layer, maps[layer.source])
+            elif isinstance(layer, Readout):
+                currents = drive(net, layer, maps).double().expand(net.timesteps, -1, -1, -1, -1)
+                parts.append(currents.cumsum(0).flatten(2).transpose(0, 1).long())
+            else:
+                maps[layer.name], _ = fire(drive(net, layer, maps), layer, net.timesteps)
+    return torch.cat(parts).numpy()
+
+
+def pool_counts(pool, counts):
+    """Return the pool of counts [T, N, C, H, W], int16."""
+    return pooled(pool, counts.flatten(0, 1)).to(torch.int16).unflatten(0, counts.shape[:2])

@@ -1,0 +1,94 @@
+"""Train a small classifier on uint8 images: what the demo and the examples share. Nothing here is needed to convert."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from gen.errors import InputError
+
+__all__ = ["accuracy", "augment", "fit", "load_npz", "save"]
+
+
+def load_npz(path, *names):
+    """Return the arrays called ``names`` of the ``.npz`` file at ``path``; InputError says what is missing."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(
+            f"There is no data file {path}. Give the path of an .npz file that holds {', '.join(names)}: "
+            f"images uint8 [N, H, W], labels integers [N]."
+        )
+    with np.load(path) as data:
+        missing = [name for name in names if name not in data]
+        if missing:
+            raise InputError(f"The data file {path} lacks {', '.join(missing)}; it holds {', '.join(data.files)}.")
+        return tuple(data[name] for name in names)
+
+
+def augment(x, shift, flip, generator):
+    """Return ``x`` [N, C, H, W], each image moved by up to ``shift`` pixels and mirrored with chance 1/2 if ``flip``."""
+    count, _, height, width = x.shape
+    dy, dx = torch.randint(0, 2 * shift + 1, (2, count, 1), generator=generator)
+    rows, columns = torch.arange(height) + dy, torch.arange(width) + dx
+    if flip:
+        mirrored = torch.rand(count, 1, generator=generator) < 0.5
+        columns = torch.where(mirrored, columns.flip(1), columns)
+    padded = F.pad(x, (shift,) * 4)
+    index = torch.arange(count)[:, None, None]
+    return padded[index, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def fit(module, x, y, *, epochs, batch=256, rate=5e-3, decay=0.01, shift=1, flip=False, smoothing=0.0, seed=0,
+        progress=None):
+    """Train ``module`` in place on ``x`` uint8 [N, C, H, W] (seen as x/255) and ``y`` [N]; return it in eval mode.
+
+    AdamW under a one-cycle rate; the result is the exponential moving average of the weights.
+    ``progress`` is called with (text, fraction done) after each epoch.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    x, y = torch.as_tensor(x), torch.as_tensor(y).long()
+    steps = len(x) // batch
+    averaged = torch.optim.swa_utils.AveragedModel(
+        module, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(1 - 1 / (2 * steps)), use_buffers=True
+    )
+    optimizer = torch.optim.AdamW(module.parameters(), lr=rate, weight_decay=decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=epochs * steps)
+    for epoch in range(epochs):
+        module.train()
+        order, total = torch.randperm(len(x), generator=generator), 0.0
+        for chosen in order[: steps * batch].split(batch):
+            images = augment(x[chosen], shift, flip, generator).float().div(255)
+            images = images.contiguous(memory_format=torch.channels_last)
+            loss = F.cross_entropy(module(images), y[chosen], label_smoothing=smoothing)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            averaged.update_parameters(module)
+            total += loss.item()
+        if progress:
+            progress(f"epoch {epoch + 1} of {epochs}: loss {total / steps:.4f}", (epoch + 1) / epochs)
+    module.load_state_dict(averaged.module.state_dict())
+    return module.eval()
+
+
+def accuracy(module, x, y):
+    """Return the fraction of ``x`` uint8 [N, C, H, W] that ``module`` puts in class ``y``."""
+    with torch.no_grad():
+        found = [module(part.float() / 255).argmax(1) for part in torch.as_tensor(x).split(500)]
+    return float((torch.cat(found).numpy() == np.asarray(y)).mean())
+
+
+def save(module: nn.Module, example, path):
+    """Export ``module`` for a free batch size to ``path`` (.pt2); ``example`` is uint8 [N >= 2, C, H, W]."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    batch = {0: torch.export.Dim("batch", min=1)}
+    images = torch.as_tensor(np.asarray(example[:2])).float() / 255
+    program = torch.export.export(module.eval(), (images,), dynamic_shapes=(batch,))
+    partial = path.with_name(path.name + ".part.pt2")
+    torch.export.save(program, partial)
+    os.replace(partial, path)
