@@ -78,7 +78,9 @@ def _weights(p, schedule):
     params, words = schedule.params, []
     for synapse in p.synapses:
         tiles = 1 if isinstance(p.layer, Pool) else p.tiles
-        kernel = (1, 1) if isinstance(p.layer, Pool) else synapse.kernel
+        kernel = synapse.kernel
+        if isinstance(p.layer, Pool):
+            kernel = (1, synapse.kernel[1] if is_row_segment(synapse) else 1)
         window, period, _ = window_channels(synapse, p.tile_channels)
         for tile in range(tiles):
             start = (tile // period) * window if period else 0
@@ -107,7 +109,7 @@ def _program(schedule):
         "frames": network.source.kind == "frames", "input_channels": channels - 1,
         "input_row": width * channels - 1, "input_rows": height - 1,
         "event_base": schedule.regions[INPUT].events, "pointer_base": schedule.regions[INPUT].pointers,
-        "classes": network.classes - 1, "exit_kind": EXIT_CODES[rule.kind], "exit_shift": rule.shift,
+        "classes": network.classes - 1, "class_lanes": schedule.passes[-1].tile_channels - 1, "exit_kind": EXIT_CODES[rule.kind], "exit_shift": rule.shift,
         "exit_scale": rule.scale,
     })
     for p in schedule.passes:

@@ -48,6 +48,7 @@ class CoreParams:
     layers: int
     synapses: int
     classes: int
+    class_tiles: int         # tiles of the readout
     program: int             # 32-bit words
 
     def __post_init__(self):
@@ -80,11 +81,6 @@ class CoreParams:
         return words_of(header_fields(self)) + self.layers * record
 
     @property
-    def class_tiles(self):
-        """Tiles of the readout: words of the logit memory."""
-        return -(-self.classes // self.lanes)
-
-    @property
     def event_address_bits(self):
         """Bits of an event address; the end of the last segment included."""
         return self.events.bit_length()
@@ -105,7 +101,7 @@ def header_fields(p):
         "layers": _unsigned(p.layers - 1), "timesteps": _unsigned(MAX_TIMESTEPS - 1), "frames": (1, False),
         "input_channels": (p.index_bits, False), "input_row": (p.index_bits, False), "input_rows": (p.offset_bits, False),
         "event_base": (p.event_address_bits, False), "pointer_base": (p.offset_bits, True),
-        "classes": _unsigned(p.classes - 1), "exit_kind": (2, False), "exit_shift": _unsigned(SHIFT_MAX),
+        "classes": _unsigned(p.classes - 1), "class_lanes": _unsigned(p.lanes - 1), "exit_kind": (2, False), "exit_shift": _unsigned(SHIFT_MAX),
         "exit_scale": _unsigned(SCALE_MAX),
     }
 

@@ -256,6 +256,7 @@ def _needed(schedule, lanes):
         layers=len(passes),
         synapses=max(len(p.synapses) for p in passes),
         classes=network.classes,
+        class_tiles=last.tiles,
         program=1,
     )
     return replace(core, program=core.program_words)

@@ -66,6 +66,6 @@ class LogitScan(wiring.Component):
                     m.d.sync += [word.eq(word >> p.acc_bits), lane.eq(lane + 1), index.eq(index + 1)]
                     with m.If(self.o.payload.last):
                         m.next = "IDLE"
-                    with m.Elif(lane == p.lanes - 1):
+                    with m.Elif(lane == self.header.class_lanes):
                         m.next = "ADDRESS"
         return m
