@@ -183,7 +183,8 @@ def explain(error):
     if isinstance(error, ModuleNotFoundError) and error.name and error.name.partition(".")[0] not in OURS:
         return (
             f"This command needs the library {error.name!r}, which is not installed: pip install -c constraints.txt "
-            "'.[all]' in the repository, or use the environment that `make test` makes. `adafire doctor` shows what is there."
+            "'.[all]' in the repository, or use the environment that `make test` makes. "
+            "`adafire doctor` shows what is there."
         ), 1
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""

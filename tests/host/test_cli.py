@@ -200,5 +200,6 @@ def test_a_missing_library_is_named(adafire, monkeypatch, tmp_path):
     assert (outcome.code, outcome.out) == (1, "")
     assert outcome.err == (
         "This command needs the library 'torch', which is not installed: pip install -c constraints.txt "
-        "'.[all]' in the repository, or use the environment that `make test` makes. `adafire doctor` shows what is there.\n"
+        "'.[all]' in the repository, or use the environment that `make test` makes. "
+        "`adafire doctor` shows what is there.\n"
     )
