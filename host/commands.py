@@ -43,7 +43,8 @@ def evaluate(network, data, device, limit, progress):
 
     network = load_network(network)
     x, y = load_images(data)
-    measured = evaluate_device(open_device(device, network), x, y, limit=limit, progress=progress)
+    opened = open_device(device, network, progress=progress)
+    measured = evaluate_device(opened, x, y, limit=limit, progress=progress)
     return {"device": str(device), **measured}
 
 

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from gen.errors import InputError
+from gen.netfile import network_hash
 
 __all__ = ["DEFAULT_LANES", "open_device"]
 
 DEFAULT_LANES = 16
 
 
-def open_device(where="golden", network=None, *, lanes=DEFAULT_LANES):
+def open_device(where="golden", network=None, *, lanes=DEFAULT_LANES, progress=None):
     """Open a device: an object whose ``run(x, progress=None)`` returns a `gen.result.Result`.
 
     Parameters
@@ -21,6 +22,8 @@ def open_device(where="golden", network=None, *, lanes=DEFAULT_LANES):
         Needed for ``golden`` and ``rtl``; a folder must hold this very network if one is given.
     lanes : int
         For ``rtl`` only.
+    progress : callable(step, fraction) or None
+        Compiling a core that is not in the cache yet takes a minute.
 
     Raises
     ------
@@ -39,7 +42,7 @@ def open_device(where="golden", network=None, *, lanes=DEFAULT_LANES):
     if where == "rtl":
         from sim.model import CompiledCore
 
-        return CompiledCore.for_network(network, lanes=lanes)
+        return CompiledCore.for_network(network, lanes=lanes, progress=progress)
     if not Path(where).is_dir():
         raise InputError(
             f"There is no device {where!r}: name 'golden' (the integer model), 'rtl' (the compiled core), "
@@ -47,4 +50,7 @@ def open_device(where="golden", network=None, *, lanes=DEFAULT_LANES):
         )
     from sim.model import CompiledCore
 
-    return CompiledCore.from_folder(where)
+    device = CompiledCore.from_folder(where, progress=progress)
+    if network is not None and network_hash(network) != network_hash(device.network):
+        raise InputError(f"The core in {where} was generated for another network: generate it for this one.")
+    return device

@@ -109,7 +109,8 @@ def generated(payload):
     yield _pairs(f"Generated in {payload['out']}", [
         ("lanes", payload["lanes"]),
         ("memory", _kilobits(payload["memory_bits"])),
-        ("cycles per image (estimated)", _number(payload["estimated_cycles_per_image"])),
+        (f"cycles per image ({payload['kinds']['estimated_cycles_per_image']})",
+         _number(payload["estimated_cycles_per_image"])),
         ("fits", "yes" if payload["fits"] else "no"),
         ("files", ", ".join(str(file) for file in payload["files"])),
     ])

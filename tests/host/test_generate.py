@@ -1,0 +1,127 @@
+"""`adafire generate` and the device that its folder is: files, figures, refusals."""
+
+import json
+
+import numpy as np
+import pytest
+
+from gen.errors import InputError
+from gen.netfile import save_network
+from gen.target import TARGETS
+from host.device import open_device
+from sim.golden import Golden
+from sim.random_networks import random_images, random_network
+
+SEED = 8
+
+
+@pytest.fixture(scope="module")
+def network():
+    return random_network(SEED)
+
+
+@pytest.fixture(scope="module")
+def net(network, tmp_path_factory):
+    path = tmp_path_factory.mktemp("network") / "net.safetensors"
+    save_network(network, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def core(net, tmp_path_factory):
+    from host.cli import main
+
+    folder = tmp_path_factory.mktemp("core") / "core"
+    assert main(["generate", net, "--board", "ulx3s_85f", "--lanes", "4", "--out", folder]) == 0
+    return folder
+
+
+def test_files_and_figures(adafire, net, tmp_path):
+    outcome = adafire("generate", net, "--board", "ulx3s_85f", "--lanes", "2", "--out", tmp_path / "core", "--json")
+    manifest = json.loads((tmp_path / "core" / "manifest.json").read_text())
+    assert outcome.code == 0 and outcome.json == {"out": str(tmp_path / "core"), **manifest}
+    assert {"files", "lanes", "memory_bits", "estimated_cycles_per_image", "fits"} <= set(outcome.json)
+    assert sorted(path.name for path in (tmp_path / "core").iterdir()) == sorted(manifest["files"])
+    assert [path.name for path in tmp_path.iterdir()] == ["core"]
+
+
+@pytest.mark.parametrize("board", TARGETS)
+def test_every_board(adafire, net, tmp_path, monkeypatch, board):
+    monkeypatch.setattr("hw.verilog.core_verilog", lambda schedule: "")  # Yosys once above is enough
+    outcome = adafire("generate", net, "--board", board, "--out", tmp_path / "core")
+    assert outcome.code == 0 and outcome.err == ""
+    assert f"{TARGETS[board].luts:,}" in outcome.out and "estimated" in outcome.out
+
+
+def test_unknown_board(adafire, net, tmp_path):
+    outcome = adafire("generate", net, "--board", "tang_nano_9", "--out", tmp_path / "core")
+    assert outcome.code == 2 and outcome.err == (
+        "There is no board 'tang_nano_9': the nearest names are tang_nano_9k, tang_nano_20k; "
+        "`adafire boards` lists all 15.\n"
+    )
+
+
+def test_what_does_not_fit_is_refused(adafire, net, tmp_path):
+    words = ("generate", net, "--board", "icebreaker", "--lanes", "64", "--out", tmp_path / "core")
+    outcome = adafire(*words)
+    assert outcome.code == 2 and outcome.out == "" and not any(tmp_path.iterdir())
+    assert outcome.err.startswith("The network does not fit 1BitSquared iCEBreaker with 64 lanes: it needs ")
+    assert "It would fit with --lanes" in outcome.err
+    assert adafire(*words, "--json").json == {"error": outcome.err.strip(), "exit_code": 2}
+
+
+def test_another_build_is_replaced_only_when_told(adafire, net, tmp_path):
+    words = ("generate", net, "--board", "ulx3s_85f", "--lanes", "1", "--out", tmp_path / "core")
+    assert adafire(*words).code == 0
+    outcome = adafire(*words)
+    assert outcome.code == 2 and "already holds a generated core: give --force to replace it" in outcome.err
+    assert adafire(*words, "--force").code == 0
+
+
+def test_a_folder_of_something_else_is_never_touched(adafire, net, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    outcome = adafire("generate", net, "--board", "ulx3s_85f", "--out", tmp_path, "--force")
+    assert outcome.code == 2 and "holds files that are not a core" in outcome.err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_an_interrupt_leaves_nothing(adafire, net, tmp_path, monkeypatch):
+    def interrupt(*_words):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hw.emit.write_image", interrupt)
+    outcome = adafire("generate", net, "--board", "ulx3s_85f", "--lanes", "1", "--out", tmp_path / "core")
+    assert (outcome.code, outcome.err) == (130, "Interrupted; nothing half-written remains.\n")
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_place_that_cannot_be_written(adafire, net, tmp_path):
+    (tmp_path / "file").write_text("")
+    outcome = adafire("generate", net, "--board", "ulx3s_85f", "--out", tmp_path / "file" / "core")
+    assert outcome.code == 2 and "cannot be written" in outcome.err
+
+
+def test_the_folder_is_a_device_with_the_same_bits(adafire, network, net, core, tmp_path):
+    images = random_images(network, SEED, 16)
+    golden, device = Golden(network).run(images), open_device(core, network)
+    result = device.run(images)
+    for name in ("classes", "exit_steps", "logits", "events", "synaptic_ops"):
+        np.testing.assert_array_equal(getattr(result, name), getattr(golden, name))
+    assert device.lanes == 4 and (result.cycles > 0).all()
+
+    np.savez(tmp_path / "data.npz", x=images)
+    words = ("evaluate", net, "--data", tmp_path / "data.npz", "--json")
+    payloads = [adafire(*words).json, adafire(*words, "--device", core).json]
+    assert payloads[1]["cycles_per_image"] == float(result.cycles.mean())
+    for key in ("mean_timesteps", "exit_histogram", "events_per_image", "synaptic_ops_per_image"):
+        assert payloads[0][key] == payloads[1][key]
+
+
+def test_a_folder_of_another_network(core):
+    with pytest.raises(InputError, match="was generated for another network: generate it for this one."):
+        open_device(core, random_network(SEED + 1))
+
+
+def test_a_folder_that_is_no_core(network, tmp_path):
+    with pytest.raises(InputError, match="is not a folder made by `adafire generate`"):
+        open_device(tmp_path, network)
