@@ -41,13 +41,13 @@ def prove(dut, claims, *, steps=4, skip=1, bounded=False):
     claims(m)
     inputs = [value for _, member, value in dut.signature.flatten(dut) if member.flow is In]
     kind = "-tempinduct-baseonly" if bounded else "-tempinduct"
-    solve = f"sat -verify {kind} -maxsteps {steps} -prove-asserts -set-assumes -seq {skip} -show-inputs top"
+    solve = f"sat -verify {kind} -maxsteps {steps} -prove-asserts -set-assumes -set rst 0 -seq {skip} -show-inputs top"
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "top.il").write_text(rtlil.convert(m, name="top", ports=[Value.cast(i) for i in inputs]))
         ran = subprocess.run([sys.executable, "-c", SOLVER, "-p", f"{PREPARE}; {solve}"],
                              cwd=folder, capture_output=True, text=True)
     if "proof did fail" in ran.stderr:
-        raise Disproved(f"The claims about {type(dut).__name__} are not proved: {ran.stdout[-6000:]}")
+        raise Disproved(f"The claims about {type(dut).__name__} are not proved: {ran.stdout[-9000:]}")
     if ran.returncode:
         raise AdafireError(f"Yosys could not try the proof about {type(dut).__name__}: {ran.stderr[-2000:]}")
 
