@@ -160,7 +160,7 @@ def network(seed):
     return random_network(seed, max_neurons=140, max_weights=900, max_size=6, max_channels=9, max_timesteps=2)
 
 
-@pytest.mark.parametrize("seed", range(14))
+@pytest.mark.parametrize("seed", range(28))
 def test_every_tile_gathers_its_receptive_field(seed):
     schedule = build_schedule(network(seed), (1, 2, 3, 4, 6)[seed % 5])
     run = Run(schedule, seed, stall=(0, 0.5)[seed % 2])

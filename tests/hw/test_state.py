@@ -1,0 +1,127 @@
+"""`hw.state` against dictionaries: parameters, states, kept currents and logits over timesteps."""
+
+import numpy as np
+import pytest
+
+from gen.program import memory_shapes
+from hw.neuron import LATENCY
+from hw.state import READ, StateStore
+from sim.streams import play
+
+LANES = 3
+NAMES = ("theta", "bias", "v", "kept", "fired", "tile")
+
+
+def draw_words(rng, bits, count, signed=True):
+    low, high = (-(1 << (bits - 1)), 1 << (bits - 1)) if signed else (1, 1 << bits)
+    return rng.integers(low, high, (count, LANES)).tolist()
+
+
+def packed(rows, bits):
+    return [sum((v & (1 << bits) - 1) << bits * n for n, v in enumerate(row)) for row in rows]
+
+
+class Script:
+    """Inputs by cycle, and what the outputs must be at which cycle."""
+
+    def __init__(self, params, rng):
+        self.params, self.rng = params, rng
+        self.inputs, self.expected, self.now = {}, [], 0
+        depth = memory_shapes(params)["theta"][0]
+        self.parameters = {
+            "theta": draw_words(rng, params.theta_bits, depth, signed=False),
+            "bias": draw_words(rng, params.bias_bits, depth), "v_init": draw_words(rng, params.state_bits, depth),
+        }
+        self.states, self.currents, self.logits = {}, {}, {}
+
+    def image(self):
+        bits = {"theta": self.params.theta_bits, "bias": self.params.bias_bits, "v_init": self.params.state_bits}
+        return {name: packed(rows, bits[name]) for name, rows in self.parameters.items()}
+
+    def put(self, cycle, **values):
+        self.inputs.setdefault(cycle, {}).update(values)
+
+    def run_pass(self, layer, tiles, first_step, gap):
+        """Append a pass of ``tiles`` tiles; ``gap`` is the chance of an idle cycle between two."""
+        rng, p = self.rng, self.params
+        layer = {"state_base": 0, "current_base": 0} | layer
+        self.put(self.now, begin=1, layer=layer, first_step=first_step)
+        self.put(self.now + 1, begin=0)
+        cycle = self.now + 1
+        for n in range(tiles):
+            cycle += int(rng.geometric(1 - gap)) - 1 if gap else 0
+            self._tile(layer, n, first_step, cycle)
+            cycle += 1
+        self.now = cycle + READ + LATENCY + 2
+
+    def _tile(self, layer, n, first_step, cycle):
+        rng, p = self.rng, self.params
+        at = int(rng.integers(0, len(self.parameters["theta"])))
+        tile = {"parameters": at, "index": int(rng.integers(0, 256)), "window_first": int(rng.integers(2)),
+                "window_last": int(rng.integers(2)), "layer_last": int(rng.integers(2))}
+        self.put(cycle, ending=1, tiles=tile)
+        self.inputs.setdefault(cycle + 1, {}).setdefault("ending", 0)
+        v, kept = [0] * LANES, None
+        place, current_place = layer["state_base"] + n, layer["current_base"] + n
+        if layer.get("readout"):
+            v = v if first_step else self.logits[n]
+        elif not layer.get("pool_pass"):
+            v = self.parameters["v_init"][at] if first_step else self.states[place]
+        if layer.get("keep") and not first_step:
+            kept = self.currents[current_place]
+        wanted = {"theta": self.parameters["theta"][at], "bias": self.parameters["bias"][at], "v": v}
+        self.expected += [(cycle + READ, name, value) for name, value in wanted.items()]
+        if kept:
+            self.expected.append((cycle + READ, "kept", kept))
+        self.expected += [(cycle + READ + LATENCY, "fired", 1), (cycle + READ + LATENCY, "tile", tile)]
+        current, state = draw_words(rng, p.acc_bits, 1)[0], draw_words(rng, p.state_bits, 1)[0]
+        if layer.get("readout"):
+            state = self.logits[n] = draw_words(rng, p.acc_bits, 1)[0]
+        elif not layer.get("pool_pass"):
+            self.states[place] = state
+        if layer.get("keep") and first_step:
+            self.currents[current_place] = current
+        self.put(cycle + READ + 1, current=current)
+        self.put(cycle + READ + LATENCY, state=state)
+
+    def check(self, dut, note):
+        """Play the script and compare."""
+        rows = [self._row(self.inputs.get(cycle, {})) for cycle in range(self.now)]
+        seen = [dict(zip(NAMES, values)) for values in play(dut, rows, *NAMES)]
+        for cycle, name, value in self.expected:
+            assert seen[cycle][name] == value, f"{note}, cycle {cycle}: {name}"
+        fired = {cycle for cycle, name, _ in self.expected if name == "fired"}
+        assert {cycle for cycle, row in enumerate(seen) if row["fired"]} == fired, note
+
+    def _row(self, values):
+        p = self.params
+        noise = {"current": draw_words(self.rng, p.acc_bits, 1)[0], "state": draw_words(self.rng, p.acc_bits, 1)[0]}
+        row = noise | values
+        return {{"tiles": "tiles.payload"}.get(name, name): value for name, value in row.items()}
+
+
+PASSES = [
+    ({"keep": 1, "state_base": 0, "current_base": 3}, 6),
+    ({"state_base": 6}, 7),
+    ({"pool_pass": 1}, 5),
+    ({"readout": 1}, 2),
+]
+
+
+@pytest.mark.parametrize("gap", [0, 0.6])
+@pytest.mark.parametrize("seed", range(3))
+def test_what_a_tile_remembers(sizes, seed, gap):
+    params = sizes(lanes=LANES)
+    script = Script(params, np.random.default_rng([seed, bool(gap)]))
+    for _ in range(2):
+        for step in range(3):
+            for layer, tiles in PASSES:
+                script.run_pass(layer, tiles, int(step == 0), gap)
+    script.check(StateStore(params, script.image()), f"seed {seed}")
+
+
+def test_tiles_are_taken_as_they_end(sizes):
+    params = sizes()
+    script = Script(params, np.random.default_rng(0))
+    seen = play(StateStore(params, script.image()), [{"ending": e} for e in (0, 1, 0, 1, 1)], "tiles.ready")
+    assert [ready for ready, in seen] == [0, 1, 0, 1, 1]
