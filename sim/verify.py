@@ -1,0 +1,176 @@
+"""`adafire verify`: the Verilog of a generated folder under cocotb, beside the golden model, bit for bit."""
+
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from gen.errors import AdafireError, InputError, ToolMissing
+from gen.inputs import input_values
+from sim.bench.folder import read_folder
+from sim.bench.job import JOB_VARIABLE, WAVES, Job, planned_runs
+from sim.toolchain import cache_folder, choose_simulator, tool_environment
+
+__all__ = ["verify"]
+
+ROOT = Path(__file__).parents[1]
+KINDS = ("counts", "states", "logits", "classes", "exit_steps", "events", "synaptic_ops")
+POLL_SECONDS = 0.1
+SILENCE_SECONDS = 1800
+LOG_TAIL = 12
+
+
+def verify(folder, x, images=20, simulator=None, seed=0, progress=None, waves=None):
+    """Simulate the core in ``folder`` and compare every value it computes with the golden model.
+
+    Parameters
+    ----------
+    folder : made by `hw.emit.generate`
+    x : uint8 images [N, C, H, W], or [N, H, W] for one channel; [N, T, C, H, W] for a network of frames
+    images : the first so many of them are run in order; some again: twice, in random order, after an aborted
+        one, after one cut short, and after the memories were loaded through the load port
+    simulator : ``icarus``, ``verilator`` or None for what is installed
+    seed : of the pauses in every stream and of the choice of images
+    progress : called with (text, fraction done)
+    waves : file for a waveform, .vcd from Verilator, .fst from Icarus
+
+    Returns
+    -------
+    images : int
+    mismatches : runs of an image in which some value differs, or that never ended
+    compared : values compared, by kind
+    cycles_per_image, lane_utilization : float, over the images that were sent without pauses; None if none ended
+    simulator : str
+    first_difference : str, or None
+    seconds : float, wall time
+
+    Raises
+    ------
+    InputError : the folder or the images are not usable.
+    ToolMissing : no simulator, or no cocotb.
+    AdafireError : the simulator failed; says where its log is.
+    """
+    start = time.perf_counter()
+    schedule = read_folder(folder)
+    if images < 1:
+        raise InputError(f"The number of images must be at least 1, not {images}.")
+    x = np.asarray(x)[:images]
+    if not len(x):
+        raise InputError("There are no images to verify with: give at least one.")
+    input_values(schedule.network, x)
+    if importlib.util.find_spec("cocotb_tools") is None:
+        raise ToolMissing("cocotb is not installed, which runs the simulation: pip install 'cocotb>=2.1,<3'.")
+    simulator = choose_simulator(simulator)
+    _check_waves(waves, simulator)
+    with tempfile.TemporaryDirectory(prefix="adafire-verify-") as work:
+        work = Path(work)
+        np.savez(work / "images.npz", x=x)
+        job = Job(
+            folder=str(Path(folder).absolute()), images=str(work / "images.npz"), records=str(work / "records"),
+            work=str(work), simulator=simulator, seed=int(seed), waves=waves is not None,
+        )
+        records = _simulate(job, planned_runs(len(x)), progress or (lambda text, fraction: None))
+        if waves is not None:
+            shutil.move(work / WAVES[simulator], waves)
+    return {
+        "images": len(x), **_figures(records, schedule.params.lanes), "simulator": simulator,
+        "first_difference": _first_difference(records, job), "seconds": time.perf_counter() - start,
+    }
+
+
+def _check_waves(waves, simulator):
+    if waves is None:
+        return
+    suffix, waves = Path(WAVES[simulator]).suffix, Path(waves)
+    if waves.suffix != suffix:
+        raise InputError(f"{simulator} writes {suffix} waveforms: name the file {waves.with_suffix(suffix)}.")
+    if not waves.absolute().parent.is_dir():
+        raise InputError(f"The folder {waves.absolute().parent} does not exist: make it, or write {waves.name} elsewhere.")
+
+
+def _simulate(job, planned, progress):
+    """Run `sim.bench.simulate` in a process group of its own; return its records."""
+    job_file, log = Path(job.work) / "job.json", _log_file()
+    job.write(job_file)
+    environment = tool_environment() | {JOB_VARIABLE: str(job_file)}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), environment.get("PYTHONPATH")]))
+    environment.pop("PYTEST_CURRENT_TEST", None)  # cocotb's runner changes its ways under pytest
+    with open(log, "w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sim.bench.simulate"], cwd=job.work, env=environment, stdin=subprocess.DEVNULL,
+            stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+        )
+        try:
+            records, silent = _follow(process, Path(job.records), sum(planned.values()), progress)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+    missing = set(planned) - {record["scenario"] for record in records if record.get("done")}
+    if silent or missing:
+        what = f"gave no result for {SILENCE_SECONDS} seconds" if silent else "failed"
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-LOG_TAIL:])
+        raise AdafireError(
+            f"The simulation with {job.simulator} (seed {job.seed}) {what}; its whole log is {log} and ends so:\n{tail}"
+        )
+    log.unlink()
+    return records
+
+
+def _log_file():
+    folder = cache_folder() / "logs"
+    folder.mkdir(exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix="verify-", suffix=".log", dir=folder)
+    os.close(handle)
+    return Path(name)
+
+
+def _follow(process, file, total, progress):
+    """Report progress until the process ends; return (records, whether it was silent for too long)."""
+    progress("compiling the simulator", 0.0)
+    heard, size = time.monotonic(), 0
+    while process.poll() is None:
+        time.sleep(POLL_SECONDS)
+        now = file.stat().st_size if file.exists() else 0
+        if now != size:
+            heard, size = time.monotonic(), now
+            runs = sum("done" not in record for record in _records(file))
+            progress("simulating", min(runs / total, 1.0))
+        if time.monotonic() - heard > SILENCE_SECONDS:
+            return _records(file), True
+    return _records(file), False
+
+
+def _records(file):
+    """Return the records written so far, a line still being written left out."""
+    if not file.exists():
+        return []
+    return [json.loads(line) for line in file.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+
+def _figures(records, lanes):
+    runs = [record for record in records if "done" not in record]
+    timed = [record for record in runs if "cycles" in record]
+    cycles = sum(record["cycles"] for record in timed)
+    return {
+        "mismatches": sum(record["difference"] is not None for record in runs),
+        "compared": {kind: sum(record.get("compared", {}).get(kind, 0) for record in runs) for kind in KINDS},
+        "cycles_per_image": cycles / len(timed) if cycles else None,
+        "lane_utilization": sum(record["synaptic_ops"] for record in timed) / (lanes * cycles) if cycles else None,
+    }
+
+
+def _first_difference(records, job):
+    for record in records:
+        if record.get("difference") is not None:
+            which = "" if record["image"] is None else f"image {record['image']}, "
+            return f"{record['difference']} ({which}scenario {record['scenario']!r}, seed {job.seed}, {job.simulator})"
+    return None
