@@ -4,7 +4,7 @@
 
     load ------> program  weights  parameters  limits            (every memory, through one port)
                     |
-                sequencer ---------------------------------------------- early exit --> o
+              program reader <-- sequencer ----------------------------- early exit --> o
                     |                                                        ^
     i --> ingest    v                                                        | logits
             |    segment generator --tiles--> state store <---------+        |
@@ -30,6 +30,7 @@ from hw.ingest import Ingest
 from hw.lanes import Lanes
 from hw.loader import LoadableMemory, Loader
 from hw.neuron import Neuron
+from hw.program_reader import ProgramReader
 from hw.segments import SegmentGenerator
 from hw.sequencer import Sequencer
 from hw.state import StateStore
@@ -87,7 +88,8 @@ class Core(wiring.Component):
         m = Module()
         p, image = self._params, self._image
         m.submodules.loader = loader = Loader(p)
-        m.submodules.sequencer = sequencer = Sequencer(p, image)
+        m.submodules.sequencer = sequencer = Sequencer(p)
+        m.submodules.program = program = ProgramReader(p, image)
         m.submodules.ingest = ingest = Ingest(p)
         m.submodules.event_store = store = EventStore(p)
         m.submodules.segments = segments = SegmentGenerator(p)
@@ -102,32 +104,32 @@ class Core(wiring.Component):
         m.submodules.early_exit = early_exit = EarlyExit(p, image)
         m.submodules.counters = counters = Counters(p)
 
-        self._control(m, loader, sequencer, ingest, early_exit, compressor, counters)
-        for component in (sequencer, weights, states, early_exit):
+        self._control(m, loader, sequencer, program, ingest, early_exit, compressor, counters)
+        for component in (program, weights, states, early_exit):
             m.d.comb += component.load.eq(loader.o)
         for component in (segments, states, compressor):
-            m.d.comb += [component.layer.eq(sequencer.layer), component.begin.eq(sequencer.begin_pass)]
-        for component in (ingest, early_exit):
-            m.d.comb += component.header.eq(sequencer.header)
+            m.d.comb += [component.layer.eq(program.layer), component.begin.eq(sequencer.begin_pass)]
+        for component in (sequencer, ingest, early_exit):
+            m.d.comb += component.header.eq(program.header)
         wiring.connect(m, segments.o, gather.i)
         wiring.connect(m, segments.o_tiles, states.tiles)
         m.d.comb += [
-            segments.synapses.eq(sequencer.synapses), segments.gather.eq(sequencer.gather),
+            segments.synapses.eq(program.synapses), segments.gather.eq(sequencer.gather),
             segments.first_step.eq(sequencer.first_step), segments.stop.eq(sequencer.stop),
             store.first_pointer.eq(segments.first_pointer), store.end_pointer.eq(segments.end_pointer),
             segments.first_event.eq(store.first_event), segments.end_event.eq(store.end_event),
             store.event_address.eq(gather.event_address), gather.event.eq(store.event),
             weights.address.eq(gather.weight_address), gather.credit.eq(compressor.credit),
             lanes.value.eq(gather.o.value), lanes.first.eq(gather.o.first), lanes.last.eq(gather.o.last),
-            lanes.maximum.eq(sequencer.layer.maximum),
+            lanes.maximum.eq(program.layer.maximum),
             lanes.weights.eq(weights.data), counters.busy.eq(gather.busy), counters.active.eq(gather.o.active),
             states.ending.eq(gather.ending), states.first_step.eq(sequencer.first_step),
             store.write.eq(Mux(ingest.busy, ingest.write.as_value(), compressor.write.as_value())),
         ]
-        self._fire(m, sequencer, lanes, states, neurons, compressor, early_exit)
+        self._fire(m, sequencer, program, lanes, states, neurons, compressor, early_exit)
         return m
 
-    def _control(self, m, loader, sequencer, ingest, early_exit, compressor, counters):
+    def _control(self, m, loader, sequencer, program, ingest, early_exit, compressor, counters):
         """Route the outer streams and the handshakes between the sequencer and the others."""
         offers = self.i.valid & self.i.payload.first
         wiring.connect(m, wiring.flipped(self.load), loader.i)
@@ -135,6 +137,11 @@ class Core(wiring.Component):
             loader.enable.eq(sequencer.idle),
             sequencer.wanted.eq(offers & ~self.load.valid & ~loader.o.write.any()),
             sequencer.restart.eq(ingest.restart),
+            program.begin.eq(sequencer.read),
+            program.advance.eq(sequencer.advance),
+            sequencer.ready.eq(program.ready),
+            sequencer.last.eq(program.last),
+            sequencer.keep.eq(program.layer.keep),
             sequencer.abort.eq(self.abort),
             self.idle.eq(sequencer.idle),
             ingest.i.payload.eq(self.i.payload),
@@ -163,9 +170,9 @@ class Core(wiring.Component):
             sequencer.counters.eq(counters.o),
         ]
 
-    def _fire(self, m, sequencer, lanes, states, neurons, compressor, early_exit):
+    def _fire(self, m, sequencer, program, lanes, states, neurons, compressor, early_exit):
         """Join lanes, state store, neurons and the takers of their results."""
-        layer = sequencer.layer
+        layer = program.layer
         for lane, neuron in enumerate(neurons):
             m.d.comb += [
                 neuron.total.eq(lanes.sums[lane]),
@@ -192,7 +199,7 @@ class Core(wiring.Component):
             early_exit.fired.eq(states.fired & layer.readout),
             early_exit.logits.eq(states.state),
             self.probe_fired.eq(states.fired),
-            self.probe_layer.eq(sequencer.running),
+            self.probe_layer.eq(program.running),
             self.probe_counts.eq(compressor.i.payload.counts),
             self.probe_states.eq(states.state),
         ]

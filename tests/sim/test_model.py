@@ -1,0 +1,104 @@
+"""The compiled RTL against the golden model: random networks, one core per number of lanes."""
+
+from functools import reduce
+
+import numpy as np
+import pytest
+
+from gen.errors import DoesNotFit
+from gen.program import CoreParams
+from gen.schedule import build_schedule, schedule_on
+from sim.compare import Answer, compare_image
+from sim.golden import Golden
+from sim.model import CompiledCore
+from sim.random_networks import random_images, random_network
+
+IMAGES = 3
+QUICK = [(2, range(0, 70)), (5, range(70, 140)), (16, range(140, 220))]
+LONG = [(lanes, range(1000 * lanes, 1000 * lanes + 240)) for lanes in (1, 3, 4, 7, 8, 13, 16, 32, 64)]
+
+
+def shared_core(networks, lanes):
+    """Return the parameters of one core that runs all of ``networks``."""
+    return reduce(CoreParams.covering, (build_schedule(network, lanes).params for network in networks))
+
+
+def differences(core, network, seed):
+    """Run images with every probe value compared, after an aborted one; return the differences found."""
+    rng = np.random.default_rng(seed)
+    x, golden, found = random_images(network, seed, IMAGES), Golden(network), []
+    core.abort(x[0], int(rng.integers(0, 2000)))
+    for image in x:
+        result, probe = core.probe(image[None])
+        lanes = core.lanes
+        answer = Answer(
+            int(result.classes[0]), int(result.exit_steps[0]), int(result.events[0]), int(result.synaptic_ops[0]),
+            result.logits[0],
+        )
+        table = probe[:, 1], probe[:, 2 : 2 + lanes], probe[:, 2 + lanes :]
+        found.append(compare_image(core.schedule, golden.trace(image), table, answer))
+    return [str(difference) for difference in found if difference]
+
+
+def check(lanes, seeds):
+    networks = {seed: random_network(seed) for seed in seeds}
+    params = shared_core(networks.values(), lanes)
+    core, wrong = None, {}
+    for seed, network in networks.items():
+        schedule = schedule_on(network, params)
+        if core is None:
+            core = CompiledCore.for_schedule(schedule, stalls=0.3, seed=lanes)
+        else:
+            core.load(schedule)
+        found = differences(core, network, seed)
+        if found:
+            wrong[f"random_network({seed}), {lanes} lanes"] = found
+    assert not wrong
+
+
+@pytest.mark.parametrize("lanes, seeds", QUICK, ids=[f"{lanes}-lanes" for lanes, _ in QUICK])
+def test_random_networks_equal_the_golden_model(lanes, seeds):
+    check(lanes, seeds)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lanes, seeds", LONG, ids=[f"{lanes}-lanes" for lanes, _ in LONG])
+def test_thousands_of_random_networks_equal_the_golden_model(lanes, seeds):
+    check(lanes, seeds)
+
+
+@pytest.fixture(scope="module")
+def core():
+    lanes, seeds = QUICK[0]
+    networks = [random_network(seed) for seed in seeds]
+    return CompiledCore.for_schedule(schedule_on(networks[0], shared_core(networks, lanes)), stalls=0.3, seed=lanes)
+
+
+def test_order_and_repetition_change_no_bit(core):
+    network = random_network(9)
+    core.load(schedule_on(network, core.schedule.params))
+    x = random_images(network, 9, 12)
+    first = core.run(x)
+    order = np.random.default_rng(9).permutation(len(x))
+    for again, reference in ((core.run(x), slice(None)), (core.run(x[order]), order)):
+        for name in ("classes", "exit_steps", "logits", "events", "synaptic_ops"):
+            assert (getattr(again, name) == getattr(first, name)[reference]).all(), name
+
+
+def test_stalls_cost_cycles_and_change_nothing_else(core):
+    network = random_network(9)
+    core.load(schedule_on(network, core.schedule.params))
+    x = random_images(network, 9, 4)
+    stalled, core.stalls = core.run(x), 0.0
+    smooth = core.run(x)
+    core.stalls = 0.3
+    assert (smooth.logits == stalled.logits).all()
+    assert (smooth.cycles < stalled.cycles).all()
+    assert (smooth.busy_cycles == stalled.busy_cycles).all()
+
+
+def test_a_network_too_large_for_the_core_is_refused(core):
+    small = core.schedule.params
+    network = next(n for n in map(random_network, range(500, 900)) if build_schedule(n, small.lanes).params.events > small.events)
+    with pytest.raises(DoesNotFit, match="events: the network needs"):
+        schedule_on(network, small)
