@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import warnings
 from contextlib import contextmanager, nullcontext, redirect_stdout
 
 import typer
@@ -60,7 +61,8 @@ def reporting(as_json):
     terminal = sys.stderr.isatty()
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     bar = Progress(*columns, console=Console(file=sys.stderr), transient=True) if terminal and not as_json else None
-    with _standard_output_to_error(), bar or nullcontext():
+    with _standard_output_to_error(), warnings.catch_warnings(), bar or nullcontext():
+        warnings.simplefilter("ignore", FutureWarning)  # libraries talking to their developers, not to our user
         yield Report(bar, stages=None if as_json else sys.stderr)
 
 

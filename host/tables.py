@@ -143,10 +143,13 @@ def _verification_rows(payload):
 
 def build(payload):
     """Yield the post-route figures."""
-    yield _pairs(f"{payload['board']}, post-route", [
-        *((kind, _number(payload.get(kind))) for kind in ("lut", "ff", "bram", "dsp")),
-        ("fmax (post-route)", f"{payload['fmax_mhz']:.1f} MHz"),
-        ("seconds", _number(payload.get("seconds"), 1)),
+    yield _pairs(f"The core on {payload['board']}, post-route", [
+        ("lanes", payload["lanes"]),
+        *((kind, _number(payload[kind])) for kind in ("lut", "ff", "bram", "dsp")),
+        ("highest clock", f"{payload['fmax_mhz']:.1f} MHz (routed for {payload['clock_mhz']:g} MHz)"),
+        ("critical path", payload["critical_path"]),
+        ("seconds", _number(payload["seconds"], 1)),
+        *payload["tools"].items(),
     ])
 
 

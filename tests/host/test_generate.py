@@ -125,3 +125,28 @@ def test_a_folder_of_another_network(core):
 def test_a_folder_that_is_no_core(network, tmp_path):
     with pytest.raises(InputError, match="is not a folder made by `adafire generate`"):
         open_device(tmp_path, network)
+
+
+@pytest.mark.parametrize("words, text", [
+    ((".", "--data", "data.npz"), "it is no generated core"),
+    (("core", "--data", "missing.npz"), "missing.npz does not exist"),
+    (("core", "--data", "small.npz"), "The network takes images of shape"),
+    (("core", "--data", "data.npz", "--simulator", "vcs"), "simulator 'vcs' is unknown: choose one of"),
+    (("core", "--data", "data.npz", "--waves", "w.txt"), "waveforms: name the file w."),
+])
+def test_verify_refuses_before_it_simulates(adafire, network, core, tmp_path, monkeypatch, words, text):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "core").symlink_to(core)
+    images = random_images(network, SEED, 2)
+    np.savez("data.npz", x=images)
+    np.savez("small.npz", x=images[..., :-1])
+    outcome = adafire("verify", *words)
+    assert outcome.code == 2 and outcome.out == "" and text in outcome.err, outcome.err
+    assert adafire("verify", *words, "--json").json == {"error": outcome.err.strip(), "exit_code": 2}
+
+
+def test_build_refuses_what_it_cannot_route(adafire, net, tmp_path):
+    assert adafire("generate", net, "--board", "icebreaker", "--out", tmp_path / "core").code == 0
+    outcome = adafire("build", tmp_path / "core")
+    assert outcome.code == 2 and "Boards of the family ice40 cannot be routed yet" in outcome.err
+    assert "is not a folder made by `adafire generate`" in adafire("build", tmp_path).err
