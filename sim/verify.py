@@ -117,7 +117,8 @@ def _simulate(job, planned, progress):
     missing = set(planned) - {record["scenario"] for record in records if record.get("done")}
     if silent or missing:
         what = f"gave no result for {SILENCE_SECONDS} seconds" if silent else "failed"
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-LOG_TAIL:])
+        lines = [line for line in log.read_text(errors="replace").splitlines() if "***" not in line]
+        tail = "\n".join(lines[-LOG_TAIL:])
         raise AdafireError(
             f"The simulation with {job.simulator} (seed {job.seed}) {what}; its whole log is {log} and ends so:\n{tail}"
         )

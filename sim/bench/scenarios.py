@@ -33,7 +33,9 @@ class Session:
         self.images = np.load(job.images)["x"]
         self.words = input_stream(self.schedule.network, self.images)
         self.limit = _cycle_limit(self.schedule, self.words.shape[1])
-        self.trace = lru_cache(maxsize=64)(lambda n: Golden(self.schedule.network).trace(self.images[n]))
+        golden = Golden(self.schedule.network)
+        self.trace = lru_cache(maxsize=64)(lambda n: golden.trace(self.images[n]))
+        self.stuck = False
 
     def record(self, **fields):
         """Append one record."""
@@ -78,16 +80,14 @@ class Check:
     def whole(self, n, run, full_speed=False):
         """Compare an image that ran to its end."""
         trace, schedule = self.session.trace(n), self.schedule
-        classes = schedule.network.classes
-        if len(run.words) != COUNTERS + classes:
-            difference = Difference("words of the result", COUNTERS + classes, len(run.words))
-        else:
-            difference = compare_image(schedule, trace, self._probe(run.tiles), _answer(run.words))
-        cycles, _, _, ops = (word & 0xFFFFFFFF for word in run.words[2:COUNTERS])
-        self._write(
-            n, difference, compared=compared_values(schedule, expected_probe(schedule, trace)),
-            **({"cycles": cycles, "synaptic_ops": ops} if full_speed else {}),
-        )
+        words = COUNTERS + schedule.network.classes
+        if len(run.words) != words:
+            self._write(n, Difference("words of the result", words, len(run.words)))
+            return
+        answer, cycles = _answer(run.words)
+        difference = compare_image(schedule, trace, self._probe(run.tiles), answer)
+        timed = {"cycles": cycles, "synaptic_ops": answer.synaptic_ops} if full_speed else {}
+        self._write(n, difference, compared=compared_values(schedule, expected_probe(schedule, trace)), **timed)
 
     def part(self, n, tiles):
         """Compare the tiles of an image that was given up."""
@@ -97,10 +97,8 @@ class Check:
 
     def same(self, n, first, second):
         """Compare two runs of one image with each other: every lane, and all but the cycles of the answer."""
-        kept = [
-            (run.tiles, run.words[:2] + run.words[3:]) for run in (first, second)
-        ]
-        if kept[0] != kept[1]:
+        one, other = ((run.tiles, run.words[:2] + run.words[3:]) for run in (first, second))
+        if one != other:
             self._write(n, "the same image gave other bits the second time")
 
     def failed(self, error):
@@ -121,8 +119,9 @@ class Check:
 
 
 def _answer(words):
-    class_, exit_step, _, _, events, ops = words[:COUNTERS]
-    return Answer(class_, exit_step, events & 0xFFFFFFFF, ops & 0xFFFFFFFF, np.array(words[COUNTERS:]))
+    """Return (`Answer`, cycles) of the words of a result."""
+    cycles, _, events, ops = (word & 0xFFFFFFFF for word in words[2:COUNTERS])
+    return Answer(words[0], words[1], events, ops, np.array(words[COUNTERS:])), cycles
 
 
 def scenario(function):
@@ -137,8 +136,10 @@ def scenario(function):
         driver = Driver(dut, session.schedule.params, f"{session.job.seed} {name}")
         await driver.reset()
         try:
-            await function(check, driver)
+            if not session.stuck:  # one hang says it all, and takes long enough
+                await function(check, driver)
         except (Stuck, Violation) as error:
+            session.stuck = isinstance(error, Stuck)
             check.failed(error)
         session.record(scenario=name, done=True)
         assert not check.differences, f"{name}, seed {session.job.seed}: {check.differences} images differ"
@@ -187,7 +188,7 @@ async def aborted(check, driver):
     run, = await driver.results(1, check.limit)
     check.whole(n, run)
     for _ in range(ABORTS):
-        before, cycles = driver.sent, check.random.randrange(run.words[2])
+        before, cycles = driver.sent, check.random.randrange(max(1, run.words[2]))
         check.send(driver, n)
         await driver.until(lambda before=before: driver.sent > before, check.limit)
         last = driver.cycle + cycles
@@ -211,7 +212,8 @@ async def restarted(check, driver):
     words, network = check.session.words[n], check.schedule.network
     maps = network.timesteps if network.source.kind == "frames" else 1
     a_map = len(words) // maps
-    taken = check.random.randrange(min(maps, check.session.trace(n).exit_step) * a_map)
+    most = a_map * min(maps, check.session.trace(n).exit_step)
+    taken = check.random.randrange(1, most) if most > 1 else 0
     driver.send(words[:taken])
     check.send(driver, after)
     run, = await driver.results(1, check.limit)

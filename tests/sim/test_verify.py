@@ -1,0 +1,291 @@
+"""`verify` on both simulators: equal cores pass, planted bugs are found and named, bad folders are refused."""
+
+import hashlib
+import json
+import re
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sim.verify
+from gen.errors import AdafireError, InputError, ToolMissing
+from gen.exit_rule import ExitRule
+from gen.intnet import IntegerNetwork, Pool, Readout, Source, Spiking, Synapse
+from gen.schedule import build_schedule
+from hw.emit import generate
+from sim.bench.job import planned_runs
+from sim.compare import expected_probe, first_difference
+from sim.golden import Golden
+from sim.random_networks import random_images, random_network
+from sim.toolchain import SIMULATORS, choose_simulator
+from sim.verify import verify
+
+IMAGES = 2
+VALID = r"assign o__valid = (.*);"
+
+
+def installed():
+    """Return the simulators of this machine; at least one must be there, or `make test` did not do its job."""
+    names = []
+    for name in SIMULATORS:
+        try:
+            names.append(choose_simulator(name))
+        except ToolMissing:
+            continue
+    return names
+
+
+FAST = min(installed())  # Icarus where it is installed: it builds in a moment
+
+
+def tiny_network():
+    """Two timesteps at most; a padded convolution with a fused pool, a layer, a readout of three classes."""
+    rng = np.random.default_rng(4)
+    return IntegerNetwork(Source((1, 4, 4)), [
+        Spiking("conv", [Synapse("input", rng.integers(-7, 8, (3, 1, 3, 3)), padding=(1, 1))],
+                bias=rng.integers(-50, 50, 3), theta=np.array([700, 800, 900]), v_init=np.array([350, 400, 450]),
+                burst=7, state_bits=14, weight_bits=np.full(3, 4)),
+        Pool("pool", "conv", "max", (2, 2), (2, 2)),
+        Spiking("dense", [Synapse("pool", rng.integers(-7, 8, (2, 3, 2, 2)))], bias=np.array([3, 4]),
+                theta=np.array([5, 6]), v_init=np.array([2, 3]), burst=3, state_bits=8, weight_bits=np.full(2, 4)),
+        Readout("out", [Synapse("dense", rng.integers(-7, 8, (3, 2, 1, 1)))], np.zeros(3, int), np.full(3, 4)),
+    ], timesteps=2, exit_rule=ExitRule("margin", limits=(10, 0)))
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("verify") / "core"
+    generate(tiny_network(), lanes=2, out=folder)
+    return folder
+
+
+@pytest.fixture
+def core(original, tmp_path, monkeypatch):
+    """A core of its own for every test, and a cache of its own."""
+    monkeypatch.setenv("ADAFIRE_CACHE", str(tmp_path / "cache"))
+    return Path(shutil.copytree(original, tmp_path / "core"))
+
+
+@pytest.fixture
+def x():
+    return random_images(tiny_network(), 1, IMAGES)
+
+
+def put(core, name, content):
+    """Replace a file of the core, and its hash."""
+    (core / name).write_bytes(content)
+    manifest = json.loads((core / "manifest.json").read_text())
+    manifest["hashes"][name] = hashlib.sha256(content).hexdigest()
+    (core / "manifest.json").write_text(json.dumps(manifest))
+
+
+def edit(core, pattern, replacement):
+    """Change one place in the top module of the Verilog."""
+    top, end, others = (core / "core.v").read_text().partition("endmodule")
+    top, count = re.subn(pattern, replacement, top)
+    assert count == 1
+    put(core, "core.v", (top + end + others).encode())
+
+
+@pytest.mark.parametrize("simulator", installed())
+def test_the_verilog_equals_the_golden_model(original, x, simulator):
+    heard = []
+    figures = verify(original, x, images=50, simulator=simulator, progress=lambda *news: heard.append(news))
+    assert figures["first_difference"] is None
+    assert (figures["images"], figures["mismatches"], figures["simulator"]) == (IMAGES, 0, simulator)
+    compared, whole = figures["compared"], sum(planned_runs(IMAGES).values()) - 4  # 3 aborted, 1 cut short
+    steps = Golden(tiny_network()).run(x).exit_steps
+    assert compared["classes"] == compared["exit_steps"] == compared["events"] == compared["synaptic_ops"] == whole
+    assert whole * steps.min() * (48 + 2) <= compared["counts"] == compared["states"] <= whole * 2 * (48 + 2)
+    assert compared["logits"] >= whole * (3 + 3)
+    assert 100 < figures["cycles_per_image"] < 2000 and 0 < figures["lane_utilization"] < 1
+    assert figures["seconds"] > 0
+    assert heard[0] == ("compiling the simulator", 0.0) and heard[-1][0] == "simulating" and heard[-1][1] <= 1
+    assert [fraction for _, fraction in heard] == sorted(fraction for _, fraction in heard)
+
+
+def test_the_two_simulators_count_the_same_cycles(original, x):
+    figures = [verify(original, x, simulator=simulator) for simulator in installed()]
+    assert len({(f["cycles_per_image"], f["lane_utilization"], str(f["compared"])) for f in figures}) == 1
+
+
+def test_a_simulator_is_compiled_once(core, x, tmp_path):
+    assert verify(core, x, images=1, simulator=FAST)["mismatches"] == 0
+    programs = [path for path in (tmp_path / "cache" / "simulators").rglob("*") if path.is_file()]
+    times = [path.stat().st_mtime_ns for path in programs]
+    assert verify(core, x, images=1, simulator=FAST, seed=1)["mismatches"] == 0
+    assert len(programs) == 1 and [path.stat().st_mtime_ns for path in programs] == times
+    assert not list((tmp_path / "cache" / "logs").iterdir())
+
+
+def altered_network(network):
+    """One threshold of one channel of the convolution is larger by one."""
+    conv = network.layers[0]
+    return replace(network, layers=(replace(conv, theta=conv.theta + [0, 1, 0]), *network.layers[1:]))
+
+
+def test_a_wrong_threshold_in_the_verilog_is_named(core, x, tmp_path):
+    network, wrong = tiny_network(), altered_network(tiny_network())
+    generate(wrong, lanes=2, out=tmp_path / "wrong")
+    put(core, "core.v", (tmp_path / "wrong" / "core.v").read_bytes())
+    figures = verify(core, x, images=1, simulator=FAST, seed=3)
+
+    schedule = build_schedule(network, 2)
+    right, got = (expected_probe(schedule, Golden(n).trace(x[0])) for n in (network, wrong))
+    expected = first_difference(schedule, right, got.pass_index, got.counts, got.states)
+    assert (expected.layer, expected.neuron[0]) == ("conv", 1)
+    assert figures["mismatches"] >= 1
+    assert figures["first_difference"] == f"{expected} (image 0, scenario 'in order', seed 3, {FAST})"
+
+
+def test_a_wrong_threshold_in_the_image_is_named(core, x, tmp_path):
+    generate(altered_network(tiny_network()), lanes=2, out=tmp_path / "wrong")
+    put(core, "image.bin", (tmp_path / "wrong" / "image.bin").read_bytes())
+    figures = verify(core, x, images=1, simulator=FAST)
+    assert figures["mismatches"] == 1
+    assert figures["first_difference"].startswith("layer 'conv', timestep 1, neuron (channel 1, row 0, column ")
+    assert "scenario 'loaded'" in figures["first_difference"]
+
+
+def test_a_core_that_ignores_abort_is_found(core, x):
+    edit(core, r"\.abort\(abort\)", ".abort(1'h0)")
+    figures = verify(core, x, images=1, simulator=FAST)
+    assert figures["mismatches"] == 1
+    assert figures["first_difference"].startswith("a result came although the image had been given up before (")
+    assert "scenario 'aborted'" in figures["first_difference"]
+
+
+@pytest.mark.parametrize("pattern, replacement, text", [
+    (VALID, r"assign o__valid = (\1) & ~o__ready;", r"the word \w+ was withdrawn from the output before it was taken \("),
+    (r"assign o__payload = (.*);", r"assign o__payload = (\1) ^ o__ready;", r"the word \w+ changed to \w+ before it"),
+])
+def test_a_word_that_does_not_wait_is_found(core, x, pattern, replacement, text):
+    edit(core, pattern, replacement)
+    figures = verify(core, x, images=1, simulator=FAST)
+    assert figures["mismatches"] > 0 and re.match(text, figures["first_difference"])
+
+
+def test_a_core_that_hangs_is_found(core, x):
+    edit(core, VALID, "assign o__valid = 1'h0;")
+    figures = verify(core, x, images=1, simulator=FAST, seed=5)
+    assert (figures["mismatches"], figures["cycles_per_image"], figures["lane_utilization"]) == (1, None, None)
+    assert figures["first_difference"].startswith("no result within ")
+    assert figures["first_difference"].endswith(f"(scenario 'in order', seed 5, {FAST})")
+
+
+def running(group):
+    """Return whether a process of the group still runs."""
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, its_group = status.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(its_group) == group and state != "Z":
+            return True
+    return False
+
+
+def test_control_c_ends_the_simulator(core, x, monkeypatch):
+    started, popen = [], sim.verify.subprocess.Popen
+    monkeypatch.setattr(
+        sim.verify.subprocess, "Popen", lambda *words, **options: started.append(popen(*words, **options)) or started[-1]
+    )
+
+    def interrupt(text, fraction):
+        if text == "simulating":
+            assert running(started[-1].pid)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        verify(core, x, simulator=FAST, progress=interrupt)
+    deadline = time.monotonic() + 10
+    while running(started[-1].pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not running(started[-1].pid)
+
+
+def test_verilog_that_does_not_compile(core, x, tmp_path):
+    edit(core, VALID, "assign o__valid = nonsense(;")
+    with pytest.raises(AdafireError, match=rf"The simulation with {FAST} \(seed 2\) failed; its whole log is ") as caught:
+        verify(core, x, simulator=FAST, seed=2)
+    assert caught.value.exit_code == 1
+    log, = (tmp_path / "cache" / "logs").iterdir()
+    assert str(log) in str(caught.value) and log.read_text().splitlines()[-1] in str(caught.value)
+
+
+def test_a_simulator_that_says_nothing_is_given_up(core, x, monkeypatch):
+    monkeypatch.setattr(sim.verify, "SILENCE_SECONDS", 0.01)
+    with pytest.raises(AdafireError, match="gave no result for 0.01 seconds; its whole log is"):
+        verify(core, x, simulator=FAST)
+
+
+def test_a_waveform(core, x, tmp_path):
+    suffix = {"icarus": ".fst", "verilator": ".vcd"}[FAST]
+    other = {"icarus": ".vcd", "verilator": ".fst"}[FAST]
+    with pytest.raises(InputError, match=f"{FAST} writes {suffix} waveforms: name the file {tmp_path}/a{suffix}"):
+        verify(core, x, simulator=FAST, waves=tmp_path / f"a{other}")
+    with pytest.raises(InputError, match="The folder .*/nowhere does not exist"):
+        verify(core, x, simulator=FAST, waves=tmp_path / "nowhere" / f"a{suffix}")
+    assert verify(core, x, images=1, simulator=FAST, waves=tmp_path / f"a{suffix}")["mismatches"] == 0
+    assert (tmp_path / f"a{suffix}").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("damage, text", [
+    (lambda core: shutil.rmtree(core), "There is no folder {core}: name one that `adafire generate` wrote."),
+    (lambda core: (core / "manifest.json").unlink(), "{core} holds no manifest.json, so it is no generated core"),
+    (lambda core: (core / "manifest.json").write_text("{"), "{core}/manifest.json cannot be read"),
+    (lambda core: (core / "manifest.json").write_text('{"parameters": {}}'), "{core}/manifest.json cannot be read"),
+    (lambda core: (core / "core.v").unlink(), "{core} lacks the file core.v: make it again with `adafire generate`."),
+    (lambda core: (core / "image.bin").unlink(), "{core} lacks the file image.bin"),
+    (lambda core: (core / "image.bin").write_bytes(b"1234"), "{core}/image.bin is not the file that manifest.json"),
+    (lambda core: (core / "core.v").write_text("module adafire_core; endmodule"), "it was altered after it was written"),
+])
+def test_a_damaged_folder_is_refused(core, x, monkeypatch, damage, text):
+    monkeypatch.setattr(sim.verify, "_simulate", lambda *words: pytest.fail("this comes too late"))
+    damage(core)
+    with pytest.raises(InputError) as caught:
+        verify(core, x)
+    assert text.format(core=core) in str(caught.value)
+
+
+@pytest.mark.parametrize("images, x, text", [
+    (0, np.zeros((3, 4, 4), np.uint8), "The number of images must be at least 1, not 0."),
+    (20, np.zeros((0, 1, 4, 4), np.uint8), "There are no images to verify with"),
+    (20, np.zeros((3, 28, 28), np.uint8), "The network takes images of shape (1, 4, 4)"),
+])
+def test_images_that_do_not_fit_are_refused(core, images, x, text):
+    with pytest.raises(InputError) as caught:
+        verify(core, x, images=images)
+    assert text in str(caught.value)
+
+
+def test_missing_tools_are_said_before_anything_slow(core, x, monkeypatch):
+    monkeypatch.setattr(sim.verify, "_simulate", lambda *words: pytest.fail("this comes too late"))
+    with pytest.raises(InputError, match="simulator 'vcs' is unknown: choose one of verilator, icarus"):
+        verify(core, x, simulator="vcs")
+    monkeypatch.setattr("sim.toolchain._wheel", lambda: None)
+    monkeypatch.setattr("shutil.which", lambda *words, **options: None)
+    with pytest.raises(ToolMissing, match="No Verilog simulator is installed"):
+        verify(core, x)
+    with pytest.raises(ToolMissing, match="The simulator icarus is not installed.*apt-get install iverilog"):
+        verify(core, x, simulator="icarus")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ToolMissing, match="cocotb is not installed"):
+        verify(core, x)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("sources", [("direct",), ("frames",)])
+def test_random_networks(tmp_path, seed, sources):
+    network = random_network(
+        seed, sources=sources, max_layers=3, max_neurons=200, max_weights=800, max_channels=6, max_size=6,
+        max_timesteps=3, max_classes=5,
+    )
+    generate(network, lanes=1 + seed % 4, out=tmp_path / "core")
+    figures = verify(tmp_path / "core", random_images(network, seed, 4), images=4, simulator=FAST, seed=seed)
+    assert figures["mismatches"] == 0, figures["first_difference"]
