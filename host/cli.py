@@ -144,7 +144,7 @@ def verify(
     images: Annotated[int, typer.Option(min=1, metavar="N")] = 20,
     simulator: Simulator = None,
     seed: Annotated[int, typer.Option(help="Of the random back-pressure.")] = 0,
-    waves: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a waveform.")] = None,
+    waves: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a waveform: .vcd (Verilator), .fst (Icarus).")] = None,
 ):
     """Compare the simulated Verilog with the golden model, bit for bit.
 
