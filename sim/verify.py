@@ -89,23 +89,23 @@ def verify(folder, x, images=20, simulator=None, seed=0, progress=None, waves=No
 def _check_waves(waves, simulator):
     if waves is None:
         return
-    suffix, waves = Path(WAVES[simulator]).suffix, Path(waves)
+    suffix, waves = Path(WAVES[simulator]).suffix, Path(waves).absolute()
     if waves.suffix != suffix:
         raise InputError(f"{simulator} writes {suffix} waveforms: name the file {waves.with_suffix(suffix)}.")
-    if not waves.absolute().parent.is_dir():
-        raise InputError(f"The folder {waves.absolute().parent} does not exist: make it, or write {waves.name} elsewhere.")
+    if not waves.parent.is_dir():
+        raise InputError(f"The folder {waves.parent} does not exist: make it, or write {waves.name} elsewhere.")
 
 
 def _simulate(job, planned, progress):
     """Run `sim.bench.simulate` in a process group of its own; return its records."""
-    job_file, log = Path(job.work) / "job.json", _log_file()
-    job.write(job_file)
-    environment = tool_environment() | {JOB_VARIABLE: str(job_file)}
+    work = Path(job.work)
+    job.write(work / "job.json")
+    environment = tool_environment() | {JOB_VARIABLE: str(work / "job.json")}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), environment.get("PYTHONPATH")]))
     environment.pop("PYTEST_CURRENT_TEST", None)  # cocotb's runner changes its ways under pytest
-    with open(log, "w") as output:
+    with open(work / "log", "w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "sim.bench.simulate"], cwd=job.work, env=environment, stdin=subprocess.DEVNULL,
+            [sys.executable, "-m", "sim.bench.simulate"], cwd=work, env=environment, stdin=subprocess.DEVNULL,
             stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
         )
         try:
@@ -114,24 +114,24 @@ def _simulate(job, planned, progress):
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-    missing = set(planned) - {record["scenario"] for record in records if record.get("done")}
-    if silent or missing:
+    if silent or set(planned) - {record["scenario"] for record in records if record.get("done")}:
         what = f"gave no result for {SILENCE_SECONDS} seconds" if silent else "failed"
-        lines = [line for line in log.read_text(errors="replace").splitlines() if "***" not in line]
-        tail = "\n".join(lines[-LOG_TAIL:])
+        log, tail = _keep_log(work / "log")
         raise AdafireError(
             f"The simulation with {job.simulator} (seed {job.seed}) {what}; its whole log is {log} and ends so:\n{tail}"
         )
-    log.unlink()
     return records
 
 
-def _log_file():
+def _keep_log(file):
+    """Move the log to where it stays; return its path and its last lines, cocotb's table of tests left out."""
     folder = cache_folder() / "logs"
     folder.mkdir(exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix="verify-", suffix=".log", dir=folder)
+    handle, log = tempfile.mkstemp(prefix="verify-", suffix=".log", dir=folder)
     os.close(handle)
-    return Path(name)
+    shutil.copyfile(file, log)
+    lines = [line for line in file.read_text(errors="replace").splitlines() if " **" not in line]
+    return log, "\n".join(lines[-LOG_TAIL:])
 
 
 def _follow(process, file, total, progress):

@@ -47,6 +47,13 @@ def unpack(vectors, lanes, bits):
     return flags.reshape(-1, lanes, bits) @ weights
 
 
+def _number(port):
+    try:
+        return int(port.value)
+    except ValueError as error:
+        raise Violation(f"{port._name} holds undefined bits: {port.value}") from error
+
+
 class Driver:
     """The core and everything around it.
 
@@ -152,16 +159,14 @@ class Driver:
         await self._edge
         self.cycle += 1
         if self._fired.value:
-            self._run.tiles.append((
-                self._layer.value.to_unsigned(), self._counts.value.to_unsigned(), self._states.value.to_unsigned(),
-            ))
+            self._run.tiles.append((_number(self._layer), _number(self._counts), _number(self._states)))
         self._take()
         if self._offering or self._input:
             self._offer()
 
     def _take(self):
         if self._o_valid.value:
-            word = self._o_payload.value.to_unsigned()
+            word = _number(self._o_payload)
             if self._waiting is not None and word != self._waiting:
                 raise Violation(f"the word {self._waiting:#x} changed to {word:#x} before it was taken from the output")
             self._waiting = None if self._taking else word

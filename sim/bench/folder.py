@@ -38,6 +38,6 @@ def read_folder(folder):
             raise InputError(f"{folder} lacks the file {name}: {AGAIN}")
         if hashlib.sha256((folder / name).read_bytes()).hexdigest() != hashes.get(name):
             raise InputError(
-                f"{folder / name} is not the file that {MANIFEST} describes: it was altered after it was written; {AGAIN}"
+                f"{folder / name} is not the file that {MANIFEST} describes, it was altered since: {AGAIN}"
             )
     return schedule_on(load_network(folder / NETWORK), params)

@@ -7,6 +7,7 @@ simulator with it, as both are one process group.
 import hashlib
 import os
 import platform
+import re
 import shutil
 import sys
 from importlib.metadata import version
@@ -18,7 +19,7 @@ from sim.bench.folder import VERILOG
 from sim.bench.job import JOB_VARIABLE, WAVES, Job
 from sim.toolchain import cache_folder, simulator_version
 
-__all__ = ["build", "main"]
+__all__ = ["build", "main", "without_gaps"]
 
 TOP = "adafire_core"
 SCENARIOS = "sim.bench.scenarios"
@@ -33,6 +34,7 @@ OPTIONS = {
     # Only Verilog 2005 makes Icarus evaluate, at time 0, the logic that nothing but initial values drives.
     "icarus": ("-g2005",),
 }
+MEMORY = re.compile(r"^ *reg \[(\d+):0\] (\S+) +\[(\d+):0\];", re.MULTILINE)
 PROGRAM = {"verilator": TOP, "icarus": "sim.vvp"}
 DUMP = f"""module adafire_dump;
   initial begin
@@ -47,19 +49,21 @@ def build(job, runner):
     """Return the folder with the compiled simulator, of the cache or new."""
     verilog, options = Path(job.folder) / VERILOG, OPTIONS[job.simulator]
     identity = [
-        verilog.read_text(), PORTS, simulator_version(job.simulator), version("cocotb"), platform.python_version(),
+        verilog.read_text(), Path(__file__).read_text(), simulator_version(job.simulator), version("cocotb"), platform.python_version(),
         sys.prefix, repr(options), repr(job.waves),
     ]
     digest = hashlib.sha256("\0".join(identity).encode()).hexdigest()
     cached, program = cache_folder() / "simulators" / f"{job.simulator}-{digest[:24]}", PROGRAM[job.simulator]
     if (cached / program).exists():
         return cached
-    sources, work = [verilog], Path(job.work) / "build"
+    work = Path(job.work) / "build"
     if job.simulator == "verilator":
-        sources.insert(0, _source(job, "ports.vlt", PORTS))
-    elif job.waves:
-        sources.append(_source(job, "dump.v", DUMP))
-        options += ("-s", "adafire_dump")
+        sources = [_source(job, "ports.vlt", PORTS), verilog]
+    else:
+        sources = [_source(job, VERILOG, without_gaps(verilog.read_text()))]
+        if job.waves:
+            sources.append(_source(job, "dump.v", DUMP))
+            options += ("-s", "adafire_dump")
     runner.build(
         sources=sources, hdl_toplevel=TOP, build_dir=work, build_args=options, timescale=("1ns", "1ps"),
         waves=job.waves and job.simulator == "verilator",
@@ -73,6 +77,24 @@ def build(job, runner):
     except OSError:  # another process was faster
         shutil.rmtree(partial)
     return cached
+
+
+def without_gaps(verilog):
+    """Return the Verilog with memories that read all ones where an address is beyond their depth.
+
+    A part reads something there, which the core multiplies by zero; Icarus reads X, and 0 * X is X to it.
+    """
+    modules = verilog.split("endmodule")
+    for number, module in enumerate(modules):
+        for width, name, last in MEMORY.findall(module):
+            ones = f"{{{int(width) + 1}{{1'b1}}}}"
+            modules[number] = module = re.sub(
+                rf"<= {re.escape(name)} *\[(.+)\];",
+                lambda read, name=name, last=last, ones=ones:
+                    f"<= {read[1]} <= {last} ? {name} [{read[1]}] : {ones};",
+                module,
+            )
+    return "endmodule".join(modules)
 
 
 def _source(job, name, text):

@@ -25,7 +25,7 @@ from sim.toolchain import SIMULATORS, choose_simulator
 from sim.verify import verify
 
 IMAGES = 2
-VALID = r"assign o__valid = (.*);"
+VALID, PAYLOAD = r"assign o__valid = (.*);", r"assign o__payload = (.*);"
 
 
 def installed():
@@ -119,7 +119,7 @@ def test_a_simulator_is_compiled_once(core, x, tmp_path):
     times = [path.stat().st_mtime_ns for path in programs]
     assert verify(core, x, images=1, simulator=FAST, seed=1)["mismatches"] == 0
     assert len(programs) == 1 and [path.stat().st_mtime_ns for path in programs] == times
-    assert not list((tmp_path / "cache" / "logs").iterdir())
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["simulators"]
 
 
 def altered_network(network):
@@ -159,14 +159,20 @@ def test_a_core_that_ignores_abort_is_found(core, x):
     assert "scenario 'aborted'" in figures["first_difference"]
 
 
-@pytest.mark.parametrize("pattern, replacement, text", [
-    (VALID, r"assign o__valid = (\1) & ~o__ready;", r"the word \w+ was withdrawn from the output before it was taken \("),
-    (r"assign o__payload = (.*);", r"assign o__payload = (\1) ^ o__ready;", r"the word \w+ changed to \w+ before it"),
-])
-def test_a_word_that_does_not_wait_is_found(core, x, pattern, replacement, text):
+BROKEN_STREAMS = {
+    (r"assign o__valid = (\1) & ~o__ready;", VALID): r"the word \w+ was withdrawn from the output before it was taken",
+    (r"assign o__payload = (\1) ^ o__ready;", PAYLOAD): r"the word \w+ changed to \w+ before it was taken",
+}
+if FAST == "icarus":  # Verilator knows no X
+    BROKEN_STREAMS[r"assign o__payload = 33'bx;", PAYLOAD] = "o__payload holds undefined bits: X"
+
+
+@pytest.mark.parametrize("replacement, pattern", BROKEN_STREAMS)
+def test_a_broken_output_stream_is_found(core, x, replacement, pattern):
     edit(core, pattern, replacement)
     figures = verify(core, x, images=1, simulator=FAST)
-    assert figures["mismatches"] > 0 and re.match(text, figures["first_difference"])
+    assert figures["mismatches"] > 0
+    assert re.match(BROKEN_STREAMS[replacement, pattern], figures["first_difference"])
 
 
 def test_a_core_that_hangs_is_found(core, x):
@@ -191,15 +197,17 @@ def running(group):
 
 def test_control_c_ends_the_simulator(core, x, monkeypatch):
     started, popen = [], sim.verify.subprocess.Popen
-    monkeypatch.setattr(
-        sim.verify.subprocess, "Popen", lambda *words, **options: started.append(popen(*words, **options)) or started[-1]
-    )
+
+    def start(*words, **options):
+        started.append(popen(*words, **options))
+        return started[-1]
 
     def interrupt(text, fraction):
         if text == "simulating":
             assert running(started[-1].pid)
             raise KeyboardInterrupt
 
+    monkeypatch.setattr(sim.verify.subprocess, "Popen", start)
     with pytest.raises(KeyboardInterrupt):
         verify(core, x, simulator=FAST, progress=interrupt)
     deadline = time.monotonic() + 10
@@ -210,8 +218,9 @@ def test_control_c_ends_the_simulator(core, x, monkeypatch):
 
 def test_verilog_that_does_not_compile(core, x, tmp_path):
     edit(core, VALID, "assign o__valid = nonsense(;")
-    with pytest.raises(AdafireError, match=rf"The simulation with {FAST} \(seed 2\) failed; its whole log is ") as caught:
+    with pytest.raises(AdafireError) as caught:
         verify(core, x, simulator=FAST, seed=2)
+    assert str(caught.value).startswith(f"The simulation with {FAST} (seed 2) failed; its whole log is ")
     assert caught.value.exit_code == 1
     log, = (tmp_path / "cache" / "logs").iterdir()
     assert str(log) in str(caught.value) and log.read_text().splitlines()[-1] in str(caught.value)
@@ -242,7 +251,7 @@ def test_a_waveform(core, x, tmp_path):
     (lambda core: (core / "core.v").unlink(), "{core} lacks the file core.v: make it again with `adafire generate`."),
     (lambda core: (core / "image.bin").unlink(), "{core} lacks the file image.bin"),
     (lambda core: (core / "image.bin").write_bytes(b"1234"), "{core}/image.bin is not the file that manifest.json"),
-    (lambda core: (core / "core.v").write_text("module adafire_core; endmodule"), "it was altered after it was written"),
+    (lambda core: (core / "core.v").write_text("module adafire_core; endmodule"), "it was altered since: make it again"),
 ])
 def test_a_damaged_folder_is_refused(core, x, monkeypatch, damage, text):
     monkeypatch.setattr(sim.verify, "_simulate", lambda *words: pytest.fail("this comes too late"))
@@ -276,6 +285,22 @@ def test_missing_tools_are_said_before_anything_slow(core, x, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ToolMissing, match="cocotb is not installed"):
         verify(core, x)
+
+
+def test_only_reads_beyond_a_memory_change_for_icarus():
+    from sim.bench.simulate import without_gaps
+
+    module = """  reg [7:0] table [99:0];
+  initial begin
+    table[0] = 8'h00;
+  end
+    table[write[6:0]] <= 8'h01;
+    _0_ <= table[read[6:0]];
+    other <= table2[read];
+endmodule
+"""
+    filled = module.replace("_0_ <= table[read[6:0]]", "_0_ <= read[6:0] <= 99 ? table [read[6:0]] : {8{1'b1}}")
+    assert filled != module and without_gaps(module + module.replace("99", "9")) == filled + filled.replace("99", "9")
 
 
 @pytest.mark.slow
