@@ -49,8 +49,8 @@ def build(job, runner):
     """Return the folder with the compiled simulator, of the cache or new."""
     verilog, options = Path(job.folder) / VERILOG, OPTIONS[job.simulator]
     identity = [
-        verilog.read_text(), Path(__file__).read_text(), simulator_version(job.simulator), version("cocotb"), platform.python_version(),
-        sys.prefix, repr(options), repr(job.waves),
+        verilog.read_text(), Path(__file__).read_text(), simulator_version(job.simulator), version("cocotb"),
+        platform.python_version(), sys.prefix, job.simulator, repr(job.waves),
     ]
     digest = hashlib.sha256("\0".join(identity).encode()).hexdigest()
     cached, program = cache_folder() / "simulators" / f"{job.simulator}-{digest[:24]}", PROGRAM[job.simulator]
