@@ -49,7 +49,7 @@ class EarlyExit(wiring.Component):
         p, header = self._params, self.header
         m.submodules.scan = scan = LogitScan(p)
         m.submodules.softmax = softmax = SoftmaxSums(p)
-        m.submodules.limits = limits = LoadableMemory(p, "limits", self._image["limits"])
+        m.submodules.limits = limits = LoadableMemory(p, "limits", self._image["limits"], latency=2)
         best, second, margin = (Signal(signed(p.acc_bits), name=name) for name in ("best", "second", "margin"))
         several, answering = Signal(), Signal()
         m.d.comb += [
@@ -115,6 +115,7 @@ class EarlyExit(wiring.Component):
         shifted, top = Signal(s_bits), Signal(range(s_bits))
         factor, addend = Signal(FACTOR_BITS), Signal(s_bits + FACTOR_BITS)
         product = Signal(s_bits + FACTOR_BITS)
+        logarithm, difference = Signal(8 + len(top)), Signal(signed(len(limit) + 1))
         m.submodules.log = log = Memory(shape=8, depth=len(LOG), init=LOG)
         read = log.read_port()
         m.d.comb += read.addr.eq(shifted[-9:-1])
@@ -130,7 +131,12 @@ class EarlyExit(wiring.Component):
             with m.Else():
                 m.d.sync += [shifted.eq(shifted << 1), top.eq(top - 1)]
         with m.State("LOGARITHM"):
-            difference = limit - Cat(read.data, top - EXP_BITS)[: 8 + len(top)]
+            m.d.sync += logarithm.eq(Cat(read.data, top - EXP_BITS)[: len(logarithm)])
+            m.next = "DIFFERENCE"
+        with m.State("DIFFERENCE"):
+            m.d.sync += difference.eq(limit - logarithm)
+            m.next = "FACTOR"
+        with m.State("FACTOR"):
             m.d.sync += [
                 factor.eq(Mux(difference < 0, 0, Mux(difference >= 2**FACTOR_BITS, 2**FACTOR_BITS - 1, difference))),
                 addend.eq(softmax.s), product.eq(0),

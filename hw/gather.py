@@ -57,19 +57,18 @@ class Gather(wiring.Component):
         held, full = Signal(payloads.segment(p)), Signal()
         opens = Signal(init=1)
         credits = Signal(range(self._credits + 1), init=self._credits)
-        issue, ends = Signal(), Signal()
+        issue, ends = Signal(), Signal()  # ends: the event in hand is its segment's last
         m.d.comb += [
             issue.eq(full & (~opens | (credits != 0))),
-            ends.eq(held.length <= 1),
             self.i.ready.eq(~full | (issue & ends)),
             self.event_address.eq(held.address),
             self.idle.eq(~full & (credits == self._credits)),
         ]
         with m.If(issue):
             m.d.sync += [held.address.eq(held.address + 1), held.length.eq(held.length - 1)]
-            m.d.sync += opens.eq(ends & held.last)
+            m.d.sync += [opens.eq(ends & held.last), ends.eq(held.length <= 2)]
         with m.If(self.i.ready):
-            m.d.sync += [held.eq(self.i.payload), full.eq(self.i.valid)]
+            m.d.sync += [held.eq(self.i.payload), full.eq(self.i.valid), ends.eq(self.i.payload.length <= 1)]
         m.d.sync += credits.eq(credits + self.credit - (issue & opens))
 
         flags = Signal(data.StructLayout({

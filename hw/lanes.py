@@ -10,7 +10,7 @@ __all__ = ["Lanes"]
 
 
 class Lanes(wiring.Component):
-    """Sum ``value * weight`` over a tile in every lane, or keep the largest product.
+    """Sum ``value * weight`` over a tile in every lane, or keep the largest.
 
     The sums are complete two cycles after the tile's last value, for one cycle, while the next tile is
     already being added up.
@@ -22,7 +22,7 @@ class Lanes(wiring.Component):
     weights : In
         One weight per lane.
     maximum : In(1)
-        Keep the largest product (of counts with unit weights: max pooling) in place of the sum.
+        Keep the largest value in place of the sum, for max pooling: counts with unit weights.
     sums : Out
         One accumulator per lane.
     done : Out(1)
@@ -48,8 +48,9 @@ class Lanes(wiring.Component):
             total = self.sums[lane]
             m.d.comb += base.eq(Mux(first, 0, total))
             m.d.sync += product.eq(self.value * self.weights[lane])
+            larger = product[: len(self.value)].as_signed() > base[: len(self.value)].as_signed()
             with m.If(self.maximum):
-                m.d.sync += total.eq(Mux(product > base, product, base))
+                m.d.sync += total.eq(Mux(larger, product, base))
             with m.Else():
                 m.d.sync += total.eq(base + product)
         return m

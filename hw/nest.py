@@ -1,6 +1,6 @@
 """An address that follows a loop nest by additions alone."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -49,13 +49,13 @@ class Nest(wiring.Component):
         m = Module()
         turns = {loop: Signal(signed(self._width), name=loop) for loop in self._moves}
         write = dict.fromkeys(self._moves, self.begin)
-        base, step = self.start, 0
+        base, step = _when(self.begin, self.start), 0
         for i, loop in enumerate(self._loops):
             strobe = self.advance[loop]
             outer = [own for own in self._moves if own in self._loops[: i + 1]]
-            base = Mux(strobe, turns[outer[-1]] if outer else self.start, base)
+            base = base | _when(strobe, turns[outer[-1]] if outer else self.start)
             if loop in self._moves:
-                step = Mux(strobe, self.steps[loop], step)
+                step = step | _when(strobe, self.steps[loop])
             for own in self._moves[max(len(outer) - 1, 0):]:
                 write[own] = write[own] | strobe
         address = Signal(signed(self._width))
@@ -64,3 +64,8 @@ class Nest(wiring.Component):
             with m.If(strobe):
                 m.d.sync += turns[own].eq(address)
         return m
+
+
+def _when(strobe, value):
+    """Return ``value`` while ``strobe`` is high, else zero: strobes are one-hot, so choices are joined by or."""
+    return value & strobe.replicate(len(value))

@@ -11,7 +11,7 @@ from hw.tile_loops import KERNEL_LOOPS, LOOPS, TileLoops
 
 __all__ = ["SegmentGenerator"]
 
-SEGMENTS, PIPELINE, TILES = 16, 8, 32
+SEGMENTS, PIPELINE, TILES = 16, 9, 32
 ADDRESSES = {
     "row": ("rows", "pool_rows", "kernel_rows"),
     "column": ("columns", "tiles", "pool_columns", "kernel_columns"),
@@ -25,7 +25,7 @@ class SegmentGenerator(wiring.Component):
 
     Runs ahead of the gather by up to 16 segments and 32 tiles::
 
-        loops -> addresses -> clip to the map -> add bases -> two pointers -> drop empty, mark last -> o
+        loops -> turn -> addresses -> clip to the map -> add bases -> two pointers -> drop empty, mark last -> o
 
     Members
     -------
@@ -67,41 +67,50 @@ class SegmentGenerator(wiring.Component):
         m.d.comb += [
             loops.begin.eq(self.begin), loops.gather.eq(self.gather),
             loops.layer.eq(self.layer), loops.synapses.eq(self.synapses),
-            loops.step.eq(running & (segments.level <= SEGMENTS - PIPELINE) & tiles.i.ready),
+            loops.step.eq(running & (segments.level <= SEGMENTS - PIPELINE) & (tiles.level <= TILES - 2)),
             ends.eq(loops.pass_done | (loops.tile_done & self.stop)),
+        ]
+        turn = Signal(data.StructLayout({
+            "begin": 1, "step": 1, "ends": 1, "advance": loops.advance.shape(), "synapse": loops.synapse.shape(),
+            **dict.fromkeys(("tile_done", "window_first", "window_last", "tile_last"), 1),
+        }))
+        m.d.sync += [turn.begin.eq(self.begin), turn.step.eq(loops.step), turn.ends.eq(ends)]
+        m.d.sync += [
+            turn[name].eq(getattr(loops, name))
+            for name in ("advance", "synapse", "tile_done", "window_first", "window_last", "tile_last")
         ]
         with m.If(self.begin):
             m.d.sync += running.eq(1)
         with m.Elif(ends):
             m.d.sync += running.eq(0)
-        self._describe_tile(m, loops, tiles, ends)
-        self._merge(m, segments, self._look_up(m, self._candidate(m, loops)))
+        self._describe_tile(m, turn, tiles)
+        self._merge(m, segments, self._look_up(m, self._candidate(m, turn)))
         return m
 
-    def _nest(self, m, name, loops, moves, start, steps):
+    def _nest(self, m, name, turn, moves, start, steps):
         width = len(start)
         m.submodules[name] = nest = Nest(width=width, loops=LOOPS, moves=moves)
-        m.d.comb += [nest.begin.eq(self.begin), nest.start.eq(start), nest.advance.eq(loops.advance)]
+        m.d.comb += [nest.begin.eq(turn.begin), nest.start.eq(start), nest.advance.eq(turn.advance)]
         m.d.comb += [nest.steps[loop].eq(step) for loop, step in zip(moves, steps)]
         return nest
 
-    def _describe_tile(self, m, loops, tiles, ends):
+    def _describe_tile(self, m, turn, tiles):
         layer = self.layer
         base = Signal(signed(len(layer.parameter_base) + 1))
         m.d.comb += base.eq(layer.parameter_base)
-        parameters = self._nest(m, "parameters", loops, ("tiles",), base, (1,))
+        parameters = self._nest(m, "parameters", turn, ("tiles",), base, (1,))
         origin = Signal(signed(self._params.offset_bits))
-        index = self._nest(m, "place", loops, ("columns", "tiles"), origin, (layer.index_column, layer.index_tile))
+        index = self._nest(m, "place", turn, ("columns", "tiles"), origin, (layer.index_column, layer.index_tile))
         m.d.comb += [
-            tiles.i.valid.eq(loops.tile_done),
+            tiles.i.valid.eq(turn.tile_done),
             tiles.i.payload.parameters.eq(parameters.o),
             tiles.i.payload.index.eq(index.o),
-            tiles.i.payload.window_first.eq(loops.window_first),
-            tiles.i.payload.window_last.eq(loops.window_last),
-            tiles.i.payload.layer_last.eq(ends),
+            tiles.i.payload.window_first.eq(turn.window_first),
+            tiles.i.payload.window_last.eq(turn.window_last),
+            tiles.i.payload.layer_last.eq(turn.ends),
         ]
 
-    def _candidate(self, m, loops):
+    def _candidate(self, m, turn):
         """Register the present candidate: where it lies in map and weights, unclipped."""
         p = self._params
         offset = signed(p.offset_bits)
@@ -109,11 +118,11 @@ class SegmentGenerator(wiring.Component):
         for i in range(p.synapses):
             synapse = self.synapses[i]
             period = Signal(synapse.tile_period.shape(), name=f"period_{i}")
-            turn = period == synapse.tile_period
-            with m.If(self.begin | loops.advance.rows | loops.advance.columns):
+            renew = period == synapse.tile_period
+            with m.If(turn.begin | turn.advance.rows | turn.advance.columns):
                 m.d.sync += period.eq(0)
-            with m.Elif(loops.advance.tiles):
-                m.d.sync += period.eq(Mux(turn, 0, period + 1))
+            with m.Elif(turn.advance.tiles):
+                m.d.sync += period.eq(Mux(renew, 0, period + 1))
             output = {"rows": "output", "columns": "output", "pool_rows": "pool", "pool_columns": "pool"}
             for name, moves in ADDRESSES.items():
                 start = Signal(signed(p.weight_address_bits + 1) if name == "weight" else offset, name=f"{name}_{i}")
@@ -122,32 +131,32 @@ class SegmentGenerator(wiring.Component):
                     steps = (synapse.weight_tile, synapse.weight_row, synapse.weight_segment)
                 else:
                     steps = [
-                        Mux(turn, synapse[f"{name}_tile"], 0) if loop == "tiles" else
+                        Mux(renew, synapse[f"{name}_tile"], 0) if loop == "tiles" else
                         synapse[f"{name}_{output.get(loop, 'kernel')}"] for loop in moves
                     ]
-                nest = self._nest(m, f"{name}_nest_{i}", loops, moves, start, steps)
+                nest = self._nest(m, f"{name}_nest_{i}", turn, moves, start, steps)
                 for loop in KERNEL_LOOPS:
-                    m.d.comb += nest.advance[loop].eq(loops.advance[loop] & (loops.synapse == i))
+                    m.d.comb += nest.advance[loop].eq(turn.advance[loop] & (turn.synapse == i))
                 addresses[name].append(nest.o)
 
-        synapse = self.synapses[loops.synapse]
+        synapse = self.synapses[turn.synapse]
         candidate = Signal(data.StructLayout({
             "valid": 1, "gather": 1, "last": 1, "row": offset, "column": offset, "index": offset,
             "weight": signed(p.weight_address_bits + 1), "count": p.offset_bits, "active": len(synapse.active),
-            "synapse": loops.synapse.shape(),
+            "synapse": turn.synapse.shape(),
         }))
         for name, values in addresses.items():
             choice = data.View(data.ArrayLayout(values[0].shape(), len(values)), Cat(values))
-            m.d.sync += candidate[name].eq(choice[loops.synapse])
+            m.d.sync += candidate[name].eq(choice[turn.synapse])
         m.d.sync += [
-            candidate.valid.eq(loops.step),
+            candidate.valid.eq(turn.step),
             candidate.gather.eq(self.gather),
-            candidate.last.eq(loops.tile_done),
-            candidate.count.eq(Mux(loops.tile_last, synapse.index_count_last, synapse.index_count)),
+            candidate.last.eq(turn.tile_done),
+            candidate.count.eq(Mux(turn.tile_last, synapse.index_count_last, synapse.index_count)),
             candidate.active.eq(Mux(synapse.direct & ~self.first_step, 0, Mux(
-                loops.tile_last, synapse.active_last, synapse.active,
+                turn.tile_last, synapse.active_last, synapse.active,
             ))),
-            candidate.synapse.eq(loops.synapse),
+            candidate.synapse.eq(turn.synapse),
         ]
         return candidate
 

@@ -58,10 +58,8 @@ class Sequencer(wiring.Component):
         m = Module()
         word = Signal(range(2 + len(COUNTERS)))
         outputs = Array([self.class_, self.step + 1, *(self.counters[i] for i in range(len(COUNTERS)))])
-        m.d.comb += [
-            self.first_step.eq(self.step == 0), self.gather.eq(~self.keep | self.first_step),
-            self.o.payload.data.eq(outputs[word]),
-        ]
+        m.d.comb += self.o.payload.data.eq(outputs[word])
+        m.d.sync += [self.first_step.eq(self.step == 0), self.gather.eq(~self.keep | (self.step == 0))]
         with m.If(self.abort & ~self.idle & ~self.answering):
             m.d.sync += self.stop.eq(1)
         with m.FSM():
@@ -74,7 +72,7 @@ class Sequencer(wiring.Component):
             with m.State("TIMESTEP"):
                 with m.If(self.ready):
                     m.next = "PASS"
-                    with m.If(self.first_step | self.header.frames):
+                    with m.If((self.step == 0) | self.header.frames):
                         m.d.comb += self.ingest.eq(1)
                         m.next = "INGEST"
             with m.State("INGEST"):

@@ -39,29 +39,33 @@ class SoftmaxSums(wiring.Component):
         m.submodules.exp = exp = Memory(shape=EXP_BITS + 1, depth=len(EXP), init=EXP)
         read = exp.read_port()
         x_bits, fraction = X_MAX.bit_length(), (len(EXP) - 1).bit_length()
-        distance, limited = Signal(self._params.acc_bits), Signal(range(DISTANCE_MAX + 1))
+        distance, shifted = Signal(self._params.acc_bits), Signal(self._params.acc_bits)
+        limited, found = Signal(range(DISTANCE_MAX + 1)), Signal(EXP_BITS + 1)
         product = Signal(len(limited) + len(self.scale))
-        x, x_read, x_late = Signal(x_bits), Signal(x_bits), Signal(x_bits)
+        x, x_read, x_found, x_late = (Signal(x_bits, name=name) for name in ("x", "x_read", "x_found", "x_late"))
         e, weighted = Signal(EXP_BITS + 1), Signal(EXP_BITS + 1 + x_bits)
-        shifted, scaled = distance >> self.shift, product >> SCALE_FRACTION
-        steps = Signal(7)
+        scaled = product >> SCALE_FRACTION
+        steps = Signal(9)
         m.d.comb += [read.addr.eq(x[:fraction]), self.settled.eq(~steps.any())]
         m.d.sync += [
             steps.eq((steps << 1) | self.valid),
             distance.eq(self.best - self.logit),
+            shifted.eq(distance >> self.shift),
             limited.eq(Mux(shifted > DISTANCE_MAX, DISTANCE_MAX, shifted)),
             product.eq(limited * self.scale),
             x.eq(Mux(scaled > X_MAX, X_MAX, scaled)),
             x_read.eq(x),
-            e.eq(read.data >> x_read[fraction:]),
-            x_late.eq(x_read),
+            found.eq(read.data),
+            x_found.eq(x_read),
+            e.eq(found >> x_found[fraction:]),
+            x_late.eq(x_found),
             weighted.eq(e * x_late),
         ]
         with m.If(self.clear):
             m.d.sync += [self.s.eq(0), self.a.eq(0)]
         with m.Else():
-            with m.If(steps[5]):
+            with m.If(steps[7]):
                 m.d.sync += self.s.eq(self.s + e)
-            with m.If(steps[6]):
+            with m.If(steps[8]):
                 m.d.sync += self.a.eq(self.a + weighted)
         return m
