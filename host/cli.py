@@ -36,6 +36,7 @@ NetworkFile = Annotated[Path, typer.Argument(metavar="NET", help="Network file (
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder made by `adafire generate`.")]
 Images = Annotated[Path, typer.Option("--data", metavar="D.npz", help="Images x (uint8), labels y if any.")]
 Board = Annotated[str, typer.Option(help="Board, as `adafire boards` lists it.")]
+Waves = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a waveform: .vcd (Verilator), .fst (Icarus).")]
 Simulator = Annotated[str | None, typer.Option(metavar="icarus|verilator", help="Default: what is installed.")]
 
 
@@ -144,7 +145,7 @@ def verify(
     images: Annotated[int, typer.Option(min=1, metavar="N")] = 20,
     simulator: Simulator = None,
     seed: Annotated[int, typer.Option(help="Of the random back-pressure.")] = 0,
-    waves: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a waveform: .vcd (Verilator), .fst (Icarus).")] = None,
+    waves: Waves = None,
 ):
     """Compare the simulated Verilog with the golden model, bit for bit.
 
