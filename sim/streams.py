@@ -29,7 +29,7 @@ def plain(value):
 
 
 async def _until(ctx, condition, *values):
-    """Return the values in the first cycle in which the condition holds (`until` is noisy where a run ends early)."""
+    """Return the values in the first cycle in which the condition holds (Amaranth's `until` is noisy)."""
     while True:
         _, _, holds, *samples = await ctx.tick().sample(condition, *values)
         if holds:

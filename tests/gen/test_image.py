@@ -5,7 +5,8 @@ import pytest
 
 from gen.image import load_stream, memory_image, read_image, write_image
 from gen.intnet import INPUT, Pool, Readout, Spiking
-from gen.program import EXIT_CODES, MEMORIES, WORD_BITS, header_fields, layer_fields, memory_shapes, synapse_fields, words_of
+from gen.program import (EXIT_CODES, MEMORIES, WORD_BITS, header_fields, layer_fields, memory_shapes,
+                         synapse_fields, words_of)
 from gen.schedule import build_schedule
 from sim.random_networks import random_network
 
@@ -72,7 +73,8 @@ def test_parameters_are_those_of_the_channels(seed):
             if not isinstance(one.layer, Pool):
                 assert bias[at][used] == one.layer.bias[own].tolist()
             idle = slice(used.stop, None)
-            assert set(theta[at][idle]) <= {2**p.theta_bits - 1} and not any(bias[at][idle] + v_init[at][idle])
+            assert set(theta[at][idle]) <= {2**p.theta_bits - 1}
+            assert not any(bias[at][idle] + v_init[at][idle])
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -81,9 +83,8 @@ def test_every_weight_is_stored_once(seed):
     s = schedule(seed)
     words, p = memory_image(s)["weights"], s.params
     for one in s.passes:
-        ends = [*one.weight_bases[1:], None]
-        following = [other.weight_bases[0] for other in s.passes if other.weight_bases[0] > one.weight_bases[0]]
-        ends[-1] = min(following, default=len(words))
+        starts = [other.weight_bases[0] for other in s.passes] + [len(words)]
+        ends = [*one.weight_bases[1:], min(start for start in starts if start > one.weight_bases[-1])]
         for synapse, start, end in zip(one.synapses, one.weight_bases, ends):
             stored = np.array([lanes(word, p.weight_bits, p.lanes) for word in words[start:end]])
             if isinstance(one.layer, Pool):
@@ -92,7 +93,8 @@ def test_every_weight_is_stored_once(seed):
             tiles = np.split(stored, one.tiles)
             for out, weight in enumerate(synapse.weight):
                 column = tiles[out // one.tile_channels][:, out % one.tile_channels]
-                assert sorted(column[column != 0]) == sorted(weight[weight != 0]), f"{one.layer.name}, channel {out}"
+                where = f"{one.layer.name}, channel {out}"
+                assert sorted(column[column != 0]) == sorted(weight[weight != 0]), where
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -102,22 +104,23 @@ def test_the_program_says_what_the_network_is(seed):
     channels, height, width = network.source.shape
     rule = network.exit_rule
     assert header | {
-        "layers": len(s.passes) - 1, "timesteps": network.timesteps - 1, "frames": network.source.kind == "frames",
-        "input_channels": channels - 1, "input_row": width * channels - 1, "input_rows": height - 1,
+        "layers": len(s.passes) - 1, "timesteps": network.timesteps - 1,
+        "frames": network.source.kind == "frames", "input_channels": channels - 1,
+        "input_row": width * channels - 1, "input_rows": height - 1,
         "classes": network.classes - 1, "exit_kind": EXIT_CODES[rule.kind], "exit_shift": rule.shift,
-        "exit_scale": rule.scale, "event_base": s.regions[INPUT].events, "pointer_base": s.regions[INPUT].pointers,
+        "exit_scale": rule.scale, "event_base": s.regions[INPUT].events,
+        "pointer_base": s.regions[INPUT].pointers,
     } == header
     for one, (layer, synapses) in zip(s.passes, passes):
         assert layer["readout"] == isinstance(one.layer, Readout) == (one is s.passes[-1])
         assert layer["pool_pass"] == isinstance(one.layer, Pool)
-        runs = np.prod([layer[f"{name}"] + 1 for name in ("rows", "columns", "tiles", "pool_rows", "pool_columns")])
-        assert runs == one.runs
+        loops = ("rows", "columns", "tiles", "pool_rows", "pool_columns")
+        assert np.prod([layer[loop] + 1 for loop in loops]) == one.runs
         assert layer["synapses"] + 1 == len(one.synapses)
-        if isinstance(one.layer, Spiking):
-            assert (layer["burst"], layer["state_limit"]) == (one.layer.burst, 2 ** (one.layer.state_bits - 1) - 1)
-        else:
-            assert (layer["burst"], layer["state_limit"]) == (0, 0)
-        assert all(not any(block.values()) for block in synapses[len(one.synapses):]), "what is unused is zero"
+        fires = isinstance(one.layer, Spiking)
+        limits = (one.layer.burst, 2 ** (one.layer.state_bits - 1) - 1) if fires else (0, 0)
+        assert (layer["burst"], layer["state_limit"]) == limits
+        assert not any(any(block.values()) for block in synapses[len(one.synapses):]), "the unused are zero"
 
 
 def read_stream(stream, params):

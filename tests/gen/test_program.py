@@ -10,9 +10,9 @@ from gen.program import (MEMORIES, WORD_BITS, CoreParams, header_fields, layer_f
                          synapse_fields, words_of)
 
 SIZES = dict(
-    lanes=4, weight_bits=8, value_bits=9, index_bits=8, offset_bits=10, acc_bits=24, state_bits=16, theta_bits=12,
-    bias_bits=16, events=64, pointers=32, weights=100, parameters=8, states=16, currents=16, layers=3, synapses=2,
-    classes=5, class_tiles=2, program=64,
+    lanes=4, weight_bits=8, value_bits=9, index_bits=8, offset_bits=10, acc_bits=24, state_bits=16,
+    theta_bits=12, bias_bits=16, events=64, pointers=32, weights=100, parameters=8, states=16, currents=16,
+    layers=3, synapses=2, classes=5, class_tiles=2, program=64,
 )
 
 
@@ -36,8 +36,8 @@ def test_what_is_packed_is_unpacked(fields, seed):
     layout, rng = fields(params()), np.random.default_rng(seed)
     ends = {name: (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
             for name, (bits, signed) in layout.items()}
-    for draw in (lambda low, high: low, lambda low, high: high, lambda low, high: int(rng.integers(low, high + 1))):
-        values = {name: draw(*end) for name, end in ends.items()}
+    for draw in (min, max, lambda end: int(rng.integers(*end, endpoint=True))):
+        values = {name: draw(end) for name, end in ends.items()}
         words = pack(layout, values)
         assert len(words) == words_of(layout) and all(0 <= word < 2**WORD_BITS for word in words)
         assert unpack(layout, words) == values
@@ -46,7 +46,8 @@ def test_what_is_packed_is_unpacked(fields, seed):
 @pytest.mark.parametrize("value, range_", [(-1, "0..7"), (8, "0..7"), (-5, "-4..3"), (4, "-4..3")])
 def test_a_value_outside_its_field_is_refused(value, range_):
     layout = {"a": (3, range_[0] == "-"), "b": (4, False)}
-    with pytest.raises(InputError, match=f"program field a holds {value}, outside {range_}: the core is too small"):
+    text = f"program field a holds {value}, outside {range_}: the core is too small"
+    with pytest.raises(InputError, match=text):
         pack(layout, {"a": value, "b": 0})
 
 

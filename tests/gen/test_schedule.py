@@ -8,7 +8,9 @@ import pytest
 from gen.errors import DoesNotFit
 from gen.image import memory_image
 from gen.intnet import INPUT, IntegerNetwork, Pool, Readout, Source, Spiking, Synapse
-from gen.schedule import build_schedule, is_row_segment, schedule_on, segment_words, synapse_words, window_channels
+from gen.program import memory_shapes
+from gen.schedule import (build_schedule, is_row_segment, schedule_on, segment_words, synapse_words,
+                          window_channels)
 from sim.random_networks import random_network
 
 LANES = (1, 2, 3, 5, 8, 16, 33, 64)
@@ -24,7 +26,8 @@ def test_passes_run_every_neuron_once(seed):
     s = schedule(seed)
     network = s.network
     fused = [p.pool.name for p in s.passes if p.pool]
-    assert [p.layer.name for p in s.passes] == [layer.name for layer in network.layers if layer.name not in fused]
+    names = [layer.name for layer in network.layers if layer.name not in fused]
+    assert [p.layer.name for p in s.passes] == names
     for p in s.passes:
         channels, height, width = network.shapes[p.layer.name]
         seen = np.zeros((height, width, channels), int)
@@ -48,7 +51,7 @@ def test_a_fused_pool_has_no_other_reader_and_whole_windows(seed):
 
 
 def lifetimes(s):
-    """Return {map: (pass that writes it, last pass that needs it)}; -1 is the input, later passes come again."""
+    """Return {map: (pass that writes it, last pass that needs it)}; the input is written before pass 0."""
     direct = s.network.source.kind == "direct"
     lives = {INPUT: [-1, -1]} | {p.stored: [n, n] for n, p in enumerate(s.passes) if p.stored}
     for n, p in enumerate(s.passes):
@@ -119,7 +122,8 @@ def test_the_core_is_wide_enough_for_every_proved_range(seed):
 
 
 def conv(groups=1, outputs=8, inputs=8, kernel=(3, 3), dilation=(1, 1)):
-    return Synapse(INPUT, np.ones((outputs, inputs // groups, *kernel), int), dilation=dilation, groups=groups)
+    weight = np.ones((outputs, inputs // groups, *kernel), int)
+    return Synapse(INPUT, weight, dilation=dilation, groups=groups)
 
 
 @pytest.mark.parametrize("synapse, tile_channels, window, row, words", [
@@ -141,7 +145,8 @@ def test_what_one_tile_reads(synapse, tile_channels, window, row, words):
 
 def spiking(name, source, outputs, inputs):
     ones = np.ones(outputs, int)
-    return Spiking(name, [Synapse(source, np.ones((outputs, inputs, 1, 1), int))], ones, ones, ones, 1, 4, 4 * ones)
+    synapse = Synapse(source, np.ones((outputs, inputs, 1, 1), int))
+    return Spiking(name, [synapse], ones, ones, ones, 1, 4, 4 * ones)
 
 
 def readout(source, inputs, classes):
@@ -150,9 +155,11 @@ def readout(source, inputs, classes):
 
 
 @pytest.mark.parametrize("lanes", [1, 4, 64])
-@pytest.mark.parametrize("layers", [[readout(INPUT, 1, 40)], [spiking("a", INPUT, 40, 1), readout(INPUT, 1, 2)],
-                                    [spiking("a", INPUT, 50, 1), readout("a", 50, 2)]],
-                         ids=["classes", "unread map", "wide map"])
+@pytest.mark.parametrize("layers", [
+    [readout(INPUT, 1, 40)],
+    [spiking("a", INPUT, 40, 1), readout(INPUT, 1, 2)],
+    [spiking("a", INPUT, 50, 1), readout("a", 50, 2)],
+], ids=["classes", "unread map", "wide map"])
 def test_maps_wider_than_what_they_are_made_from(layers, lanes):
     """Once too narrow: the place of a channel did not fit the program's fields."""
     memory_image(build_schedule(IntegerNetwork(Source((1, 1, 1)), layers, 1), lanes))
@@ -166,8 +173,9 @@ def test_another_network_on_an_existing_core():
         s = schedule_on(network, both)
         assert s.params == both
         for name, words in memory_image(s).items():
-            assert len(words) <= {"program": both.program, "weights": both.weights, "limits": 64}.get(name, both.parameters)
+            assert len(words) <= memory_shapes(both)[name][0]
     short = [n for n, (core, other) in enumerate(zip(cores, reversed(cores))) if core.shortages(other)]
     assert short
-    with pytest.raises(DoesNotFit, match="The network does not fit the core. .*: the network needs .*, the core has"):
+    text = "The network does not fit the core. .*: the network needs .*, the core has"
+    with pytest.raises(DoesNotFit, match=text):
         schedule_on((large, small)[short[0]], cores[short[0]])

@@ -11,7 +11,7 @@ DEPTH = 4
 
 
 def expected(tiles, window, maximum, lanes):
-    """Return (events, pointers) in order that these tiles [n, lanes], ``window`` to a vector, leave behind."""
+    """Return (events, pointers) that tiles [n, lanes], ``window`` to a vector, leave behind, in order."""
     events, pointers = [], []
     for index, group in enumerate(tiles.reshape(-1, window, lanes)):
         pointers.append(LAYER["event_base"] + len(events))
@@ -90,7 +90,8 @@ def draw(rng, vectors, window, lanes, density):
 @pytest.mark.parametrize("lanes, stall", [(1, 0.5), (3, 0.0), (5, 0.6)])
 def test_pooled_vectors_become_events_and_pointers(sizes, lanes, window, maximum, stall):
     rng = np.random.default_rng([lanes, window, maximum])
-    passes = [(draw(rng, 9, window, lanes, density), {"fused_maximum": maximum}, window) for density in (0, 0.3, 1, 0.6)]
+    passes = [(draw(rng, 9, window, lanes, density), {"fused_maximum": maximum}, window)
+              for density in (0, 0.3, 1, 0.6)]
     run = Run(sizes(lanes=lanes), passes, seed=lanes, stall=stall)
     for number, (tiles, *_) in enumerate(passes):
         assert run.stored(number) == expected(tiles, window, maximum, lanes), f"pass {number}"

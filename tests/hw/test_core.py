@@ -17,8 +17,8 @@ from sim.streams import Bench
 
 def network(seed, **options):
     """Return a random network that the simulator runs in a few thousand cycles."""
-    sizes = dict(max_neurons=90, max_weights=500, max_size=5, max_channels=6, max_timesteps=3, max_classes=6, max_layers=3)
-    return random_network(seed, **(sizes | options))
+    sizes = dict(max_neurons=90, max_weights=500, max_size=5, max_channels=6)
+    return random_network(seed, **(sizes | dict(max_timesteps=3, max_classes=6, max_layers=3) | options))
 
 
 def input_words(net, image):
@@ -30,13 +30,13 @@ def input_words(net, image):
 def golden(net, image):
     """Return the result's words, counters of cycles left out."""
     r = Golden(net).run(image[None])
-    return [int(r.classes[0]), int(r.exit_steps[0]), int(r.events[0]), int(r.synaptic_ops[0]), *r.logits[0].tolist()]
+    return np.concatenate([r.classes, r.exit_steps, r.events, r.synaptic_ops, r.logits[0]]).tolist()
 
 
 class Run:
     """A core and its results, each the list that `golden` returns."""
 
-    def __init__(self, schedule, *, seed=0, stall=0.3, limit=60_000, image=None):
+    def __init__(self, schedule, *, seed=0, stall=0.3, limit=12_000, image=None):
         self.core = Core(schedule.params, image or memory_image(schedule))
         self.bench = Bench(self.core, seed=seed, limit=limit)
         self._words, self._stall = self.bench.sink(self.core.o, stall=stall), stall
@@ -50,7 +50,8 @@ class Run:
             words.append(word.payload["data"])
             if word.payload["last"]:
                 counters = dict(zip(COUNTERS, words[2:]))
-                results.append([*words[:2], counters["events"], counters["synaptic_ops"], *words[2 + len(COUNTERS):]])
+                kept = [counters["events"], counters["synaptic_ops"]]
+                results.append([*words[:2], *kept, *words[2 + len(COUNTERS):]])
                 words = []
         return results
 
@@ -85,7 +86,9 @@ class Run:
         self.bench.run()
 
 
-@pytest.mark.parametrize("seed, lanes, stall", [(0, 2, 0.5), (1, 3, 0), (2, 1, 0.4), (3, 4, 0.2), (4, 2, 0), (5, 3, 0.6)])
+@pytest.mark.parametrize("seed, lanes, stall", [
+    (0, 2, 0.5), (1, 3, 0), (2, 1, 0.4), (3, 4, 0.2), (5, 3, 0.6),
+])
 def test_random_networks_give_golden_results(seed, lanes, stall):
     net = network(seed)
     run = Run(build_schedule(net, lanes), seed=seed, stall=stall)
@@ -107,7 +110,8 @@ def pixels(shape, classes=1):
 def unread():
     """Return a network with a wide layer that nothing reads."""
     ones = np.ones(9, int)
-    wide = Spiking("wide", [Synapse(INPUT, np.ones((9, 1, 1, 1), int))], ones, ones, ones, 3, 4, np.full(9, 4))
+    synapse = Synapse(INPUT, np.ones((9, 1, 1, 1), int))
+    wide = Spiking("wide", [synapse], ones, ones, ones, 3, 4, np.full(9, 4))
     return IntegerNetwork(Source((1, 1, 1)), [wide, *pixels((1, 1, 1)).layers], 1)
 
 
@@ -124,12 +128,12 @@ def test_the_smallest_networks(net, lanes):
     run.run(drive)
 
 
-@pytest.mark.parametrize("seed, sources, points", [(22, ["direct"], 36), (23, ["frames"], 24)])
+@pytest.mark.parametrize("seed, sources, points", [(22, ["direct"], 24), (23, ["frames"], 14)])
 def test_an_abort_anywhere_leaves_no_trace(seed, sources, points):
-    """Abort at ``points`` moments from the first word to after the result; the next image gives golden bits."""
+    """Abort at ``points`` moments from the first word to after the result; the next image is golden."""
     net = network(seed, max_neurons=30, max_size=3, max_layers=2, sources=sources)
     victim, good = random_images(net, seed, 2)
-    run = Run(build_schedule(net, 2), seed=seed, stall=0.1, limit=120_000)
+    run = Run(build_schedule(net, 2), seed=seed, stall=0.1, limit=60_000)
     core, answered = run.core, []
 
     async def drive(ctx):

@@ -18,6 +18,7 @@ def test_counts_from_the_first_word_to_the_result(sizes, seed):
               "active": int(rng.integers(0, 4))} for _ in range(work)]
     rows += [{"taken": 0, "given": 1, "busy": 0, "counted": 0, "active": 0}] * answer
     (totals,), (cleared,) = play(Counters(sizes()), [*rows, {"clear": 1}, {}], "o")[-2:]
-    sums = [sum(row.get(name, 0) for row in rows[wait + 2 : wait + 2 + work]) for name in ("busy", "counted", "active")]
+    worked = rows[wait + 2 : wait + 2 + work]
+    sums = [sum(row[name] for row in worked) for name in ("busy", "counted", "active")]
     assert dict(zip(COUNTERS, totals)) == dict(zip(COUNTERS, [work + 1, *sums]))
     assert cleared == [0] * len(COUNTERS)

@@ -77,7 +77,9 @@ async def load(ctx, dut, address, word):
     ctx.set(dut.load, {})
 
 
-@pytest.mark.parametrize("classes, lanes, used", [(1, 1, 1), (1, 4, 4), (2, 3, 3), (5, 8, 8), (10, 4, 4), (17, 4, 3)])
+@pytest.mark.parametrize("classes, lanes, used", [
+    (1, 1, 1), (1, 4, 4), (2, 3, 3), (5, 8, 8), (10, 4, 4), (17, 4, 3),
+])
 @pytest.mark.parametrize("bits", [12, 32])
 def test_decision_and_class_are_the_golden_models(sizes, classes, lanes, used, bits):
     rng = np.random.default_rng([classes, lanes, bits])
@@ -92,7 +94,8 @@ def test_decision_and_class_are_the_golden_models(sizes, classes, lanes, used, b
             rule, step = draw_rule(rng, list(EXIT_CODES)[n % 4], z), int(rng.integers(0, LIMITS))
             stop, class_ = await decide(ctx, dut, z, rule, step, used)
             expected = bool(exits(rule, z[None], step + 1)[0])
-            assert (stop, class_) == (expected, int(z.argmax())), f"z {z.tolist()}, {rule.kind}, {rule.limits[:1]}"
+            note = f"z {z.tolist()}, {rule.kind}, {rule.limits[:1]}"
+            assert (stop, class_) == (expected, int(z.argmax())), note
             seen.append((rule.kind, stop))
 
     bench.add(drive)

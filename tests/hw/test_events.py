@@ -16,8 +16,9 @@ def test_events_and_pointers_are_read_back(sizes, seed):
     for _ in range(400):
         event = {"index": int(rng.integers(0, 256)), "value": int(rng.integers(-256, 256))}
         write = {
-            "event_enable": int(rng.random() < 0.6), "event_address": int(rng.integers(0, params.events)), "event": event,
-            "pointer_enable": int(rng.random() < 0.6), "pointer_address": int(rng.integers(0, params.pointers)),
+            "event_enable": int(rng.random() < 0.6), "pointer_enable": int(rng.random() < 0.6),
+            "event_address": int(rng.integers(0, params.events)), "event": event,
+            "pointer_address": int(rng.integers(0, params.pointers)),
             "pointer": int(rng.integers(0, params.events + 1)),
         }
         at = int(rng.integers(0, params.events))

@@ -53,7 +53,7 @@ class Run:
         m = Module()
         m.submodules.gather = self.gather = gather = Gather(params, credits=CREDITS)
         m.submodules.lanes = lanes = Lanes(params)
-        m.d.comb += [lanes.value.eq(gather.o.value), lanes.first.eq(gather.o.first), lanes.last.eq(gather.o.last)]
+        m.d.comb += [getattr(lanes, name).eq(gather.o[name]) for name in ("value", "first", "last")]
         self.bench = bench = Bench(m, seed=seed, limit=8000)
         bench.source(gather.i, [segment for tile in tiles for segment in tile], stall=stall)
         bench.memory(gather.event_address, gather.event, events, latency=1)
@@ -136,7 +136,8 @@ def test_a_tile_waits_for_a_credit(sizes):
 def test_tiles_under_way_never_exceed_the_credits_proved(sizes):
     """From reset, for 14 cycles of any segments and any lawful credits."""
     credits = 2
-    gather = Gather(sizes(lanes=1, events=3, weights=3, value_bits=2, index_bits=2, offset_bits=3), credits=credits)
+    params = sizes(lanes=1, events=3, weights=3, value_bits=2, index_bits=2, offset_bits=3)
+    gather = Gather(params, credits=credits)
 
     def claims(m):
         under_way = Signal(range(credits + 2))

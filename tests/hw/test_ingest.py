@@ -18,7 +18,8 @@ def header(image):
 
 def words(image, first=True):
     """Return the input words of an image [C, H, W]: raster order, channels innermost."""
-    return [{"value": int(v), "first": int(first and n == 0)} for n, v in enumerate(image.transpose(1, 2, 0).ravel())]
+    values = image.transpose(1, 2, 0).ravel().tolist()
+    return [{"value": value, "first": int(first and n == 0)} for n, value in enumerate(values)]
 
 
 def stored(image):

@@ -71,8 +71,8 @@ def test_a_memory_starts_with_its_words_and_takes_its_own_writes_only(sizes, lat
     params = sizes()
     initial = list(range(100, 100 + params.weights))
     own, other = 1 << MEMORIES.index("weights"), 1 << MEMORIES.index("bias")
-    rows = [{"load": {"data": 7, "address": 3, "write": own}}, {"load": {"data": 8, "address": 4, "write": other}},
-            {"load": {}}]
+    rows = [{"load": {"data": 7, "address": 3, "write": own}},
+            {"load": {"data": 8, "address": 4, "write": other}}, {"load": {}}]
     rows += [{"address": at} for at in range(params.weights)] + [{}] * latency
     seen = play(LoadableMemory(params, "weights", initial, latency=latency), rows, "data")
     assert [word for word, in seen[3 + latency:]] == [*initial[:3], 7, *initial[4:]]

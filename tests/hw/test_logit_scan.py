@@ -1,4 +1,4 @@
-"""`hw.logit_scan`: classes fewer and more than lanes, tiles narrower than the lanes, stalls; proved stable."""
+"""`hw.logit_scan`: fewer and more classes than lanes, narrow tiles, stalls; proved stable."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,9 @@ from sim.streams import Bench
 
 
 @pytest.mark.parametrize("stall", [0, 0.5])
-@pytest.mark.parametrize("classes, lanes, used", [(1, 1, 1), (1, 4, 4), (3, 4, 4), (4, 4, 4), (9, 4, 4), (9, 1, 1), (7, 4, 2)])
+@pytest.mark.parametrize("classes, lanes, used", [
+    (1, 1, 1), (1, 4, 4), (3, 4, 4), (4, 4, 4), (9, 4, 4), (9, 1, 1), (7, 4, 2),
+])
 def test_every_logit_in_order(sizes, classes, lanes, used, stall):
     tiles = -(-classes // used)
     params = sizes(lanes=lanes, classes=classes, class_tiles=tiles)

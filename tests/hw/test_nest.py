@@ -30,7 +30,8 @@ def test_the_address_is_start_plus_steps_times_turns(seed):
     for now, advances in turns(counts):
         place = start + sum(steps[loop] * turn for loop, turn in zip(LOOPS, now) if loop in moves)
         waits = int(rng.integers(0, 3))
-        rows += [{"begin": 0, "advance": {}}] * waits + [{"begin": 0, "advance": {advances: 1} if advances else {}}]
+        rows += [{"begin": 0, "advance": {}}] * waits
+        rows.append({"begin": 0, "advance": {advances: 1} if advances else {}})
         expected += [place] * (waits + 1)
     seen = play(Nest(width=14, loops=LOOPS, moves=moves), rows, "o")
     assert [o for o, in seen[1:]] == expected[1:], f"seed {seed}"
@@ -38,8 +39,9 @@ def test_the_address_is_start_plus_steps_times_turns(seed):
 
 def test_it_begins_anew_in_the_middle():
     nest = Nest(width=8, loops=LOOPS, moves=("b",))
-    rows = [{"begin": 1, "start": 5, "steps": {"b": 3}}, {"begin": 0, "advance": {"b": 1}}, {"advance": {"b": 1}},
-            {"begin": 1, "start": -7, "advance": {}}, {"begin": 0, "advance": {"b": 1}}, {"advance": {}}]
+    advance = {"begin": 0, "advance": {"b": 1}}
+    rows = [{"begin": 1, "start": 5, "steps": {"b": 3}}, advance, advance,
+            {"begin": 1, "start": -7, "advance": {}}, advance, {"advance": {}}]
     assert [o for o, in play(nest, rows, "o")[1:]] == [5, 8, 11, -7, -4]
 
 

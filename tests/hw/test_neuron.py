@@ -17,8 +17,9 @@ def fires(u, theta, burst, limit):
 
 
 def run(params, rows, constants):
-    """Play rows one a cycle; return (current one cycle later, count and state `LATENCY` cycles later) of each."""
-    seen = play(Neuron(params), [rows[0] | constants, *rows[1:], *[{}] * LATENCY], "current", "count", "state")
+    """Play rows, one a cycle; return (current a cycle later, count and state `LATENCY` cycles later)."""
+    rows = [rows[0] | constants, *rows[1:]]
+    seen = play(Neuron(params), rows + [{}] * LATENCY, "current", "count", "state")
     return [(seen[n + 1][0], *seen[n + LATENCY][1:]) for n in range(len(rows))]
 
 
@@ -73,7 +74,7 @@ def test_the_readout_neither_fires_nor_saturates(sizes):
 
 
 def equation(neuron, *, planted=0):
-    """Return the claims: `LATENCY` cycles on, count and state are the equation's; ``planted`` makes them wrong."""
+    """Return the claims that count and state are the equation's; ``planted`` makes them wrong."""
     def claims(m):
         value = neuron.total + neuron.bias + neuron.v
         half = 1 << (len(neuron.state) - 1)
@@ -85,7 +86,8 @@ def equation(neuron, *, planted=0):
         u, theta = Signal.like(neuron.state, name="input_u"), Signal.like(neuron.theta, name="input_theta")
         m.d.comb += [u.eq(value), theta.eq(neuron.theta)]
         for stage in range(LATENCY):
-            late_u, late_theta = Signal.like(u, name=f"u_after_{stage}"), Signal.like(theta, name=f"theta_after_{stage}")
+            late_u = Signal.like(u, name=f"u_after_{stage}")
+            late_theta = Signal.like(theta, name=f"theta_after_{stage}")
             m.d.sync += [late_u.eq(u), late_theta.eq(theta)]
             u, theta = late_u, late_theta
         since = Signal(range(LATENCY + 1))

@@ -23,17 +23,18 @@ from hw.tile_loops import TileLoops
 IMAGE = {name: [] for name in ("program", "weights", "theta", "bias", "v_init", "limits")}
 
 
-@pytest.fixture(params=[{}, {"lanes": 1, "synapses": 1, "classes": 1, "class_tiles": 1, "layers": 1},
-                        {"events": 1, "pointers": 2, "weights": 1, "parameters": 1, "states": 1, "currents": 1}],
-                ids=["small", "one of each", "one word"])
+@pytest.fixture(params=[
+    {}, {"lanes": 1, "synapses": 1, "classes": 1, "class_tiles": 1, "layers": 1},
+    {"events": 1, "pointers": 2, "weights": 1, "parameters": 1, "states": 1, "currents": 1},
+], ids=["small", "one of each", "one word"])
 def parts(request, sizes):
     """Every component of a core, by name."""
     p = sizes(**request.param)
     return {
-        "segments": SegmentGenerator(p), "gather": Gather(p, credits=4), "states": StateStore(p, IMAGE), "lanes": Lanes(p),
-        "neuron": Neuron(p), "compressor": Compressor(p, depth=4), "store": EventStore(p), "ingest": Ingest(p),
-        "program": ProgramReader(p, IMAGE), "sequencer": Sequencer(p), "exit": EarlyExit(p, IMAGE), "scan": LogitScan(p),
-        "loops": TileLoops(p),
+        "program": ProgramReader(p, IMAGE), "sequencer": Sequencer(p), "ingest": Ingest(p),
+        "store": EventStore(p), "loops": TileLoops(p), "segments": SegmentGenerator(p),
+        "gather": Gather(p, credits=4), "lanes": Lanes(p), "states": StateStore(p, IMAGE), "neuron": Neuron(p),
+        "compressor": Compressor(p, depth=4), "scan": LogitScan(p), "exit": EarlyExit(p, IMAGE),
     }
 
 
@@ -42,20 +43,24 @@ def parts(request, sizes):
     ("segments.first_event", "store.first_event"), ("segments.end_event", "store.end_event"),
     ("gather.event", "store.event"), ("gather.o.value", "lanes.value"),
     ("lanes.sums.0", "neuron.total"), ("states.bias.0", "neuron.bias"), ("states.v.0", "neuron.v"),
-    ("states.theta.0", "neuron.theta"), ("states.kept.0", "neuron.kept"), ("neuron.current", "states.current.0"),
-    ("neuron.state", "states.state.0"), ("neuron.count", "compressor.i.payload.counts.0"),
-    ("program.layer", "segments.layer"), ("program.layer", "states.layer"), ("program.layer", "compressor.layer"),
-    ("program.layer", "loops.layer"), ("program.synapses", "segments.synapses"), ("program.synapses", "loops.synapses"),
-    ("program.header", "sequencer.header"), ("program.header", "ingest.header"), ("program.header", "exit.header"),
-    ("program.header", "scan.header"), ("compressor.write", "store.write"), ("ingest.write", "store.write"),
+    ("states.theta.0", "neuron.theta"), ("states.kept.0", "neuron.kept"),
+    ("neuron.current", "states.current.0"), ("neuron.state", "states.state.0"),
+    ("neuron.count", "compressor.i.payload.counts.0"),
+    ("program.layer", "segments.layer"), ("program.layer", "states.layer"),
+    ("program.layer", "compressor.layer"), ("program.layer", "loops.layer"),
+    ("program.synapses", "segments.synapses"), ("program.synapses", "loops.synapses"),
+    ("program.header", "sequencer.header"), ("program.header", "ingest.header"),
+    ("program.header", "exit.header"), ("program.header", "scan.header"),
+    ("compressor.write", "store.write"), ("ingest.write", "store.write"),
     ("exit.logits", "states.state"), ("exit.class_", "sequencer.class_"), ("exit.step", "sequencer.step"),
     ("exit.o.payload", "sequencer.o.payload"), ("program.load", "states.load"), ("program.load", "exit.load"),
 ])
 def test_both_ends_have_one_shape(parts, one, other):
     def shape(path):
-        value = parts
-        for name in path.split("."):
-            value = value[name] if isinstance(value, dict) else value[int(name)] if name.isdigit() else getattr(value, name)
+        part, *names = path.split(".")
+        value = parts[part]
+        for name in names:
+            value = value[int(name)] if name.isdigit() else getattr(value, name)
         return value.shape()
 
     assert shape(one) == shape(other)

@@ -62,9 +62,9 @@ class Shifts(wiring.Component):
         m = Module()
         m.submodules.queue = queue = Queue(4, depth=2)
         m.d.comb += [
-            queue.i.payload.eq(self.i.payload), queue.i.valid.eq(self.i.valid), self.i.ready.eq(queue.i.ready),
-            self.o.payload.eq(queue.o.payload), self.o.valid.eq(queue.o.valid),
-            queue.o.ready.eq(self.o.ready | (queue.level == 2)),
+            queue.i.payload.eq(self.i.payload), queue.i.valid.eq(self.i.valid),
+            self.i.ready.eq(queue.i.ready), self.o.payload.eq(queue.o.payload),
+            self.o.valid.eq(queue.o.valid), queue.o.ready.eq(self.o.ready | (queue.level == 2)),
         ]
         return m
 
@@ -89,7 +89,8 @@ def test_order_and_level_are_proved(depth):
     def claims(m):
         sent, taken = Signal(3), Signal(3)
         m.d.sync += [
-            sent.eq(sent + (queue.i.valid & queue.i.ready)), taken.eq(taken + (queue.o.valid & queue.o.ready)),
+            sent.eq(sent + (queue.i.valid & queue.i.ready)),
+            taken.eq(taken + (queue.o.valid & queue.o.ready)),
         ]
         m.d.comb += [Assume(queue.i.payload == sent), Assert(queue.level == (sent - taken)[:3])]
         m.d.comb += Assert(queue.level <= depth)

@@ -30,12 +30,14 @@ class Script:
         depth = memory_shapes(params)["theta"][0]
         self.parameters = {
             "theta": draw_words(rng, params.theta_bits, depth, signed=False),
-            "bias": draw_words(rng, params.bias_bits, depth), "v_init": draw_words(rng, params.state_bits, depth),
+            "bias": draw_words(rng, params.bias_bits, depth),
+            "v_init": draw_words(rng, params.state_bits, depth),
         }
         self.states, self.currents, self.logits = {}, {}, {}
 
     def image(self):
-        bits = {"theta": self.params.theta_bits, "bias": self.params.bias_bits, "v_init": self.params.state_bits}
+        p = self.params
+        bits = {"theta": p.theta_bits, "bias": p.bias_bits, "v_init": p.state_bits}
         return {name: packed(rows, bits[name]) for name, rows in self.parameters.items()}
 
     def put(self, cycle, **values):
@@ -94,9 +96,8 @@ class Script:
         assert {cycle for cycle, row in enumerate(seen) if row["fired"]} == fired, note
 
     def _row(self, values):
-        p = self.params
-        noise = {"current": draw_words(self.rng, p.acc_bits, 1)[0], "state": draw_words(self.rng, p.acc_bits, 1)[0]}
-        row = noise | values
+        noise = draw_words(self.rng, self.params.acc_bits, 2)
+        row = dict(zip(("current", "state"), noise)) | values
         return {{"tiles": "tiles.payload"}.get(name, name): value for name, value in row.items()}
 
 

@@ -52,7 +52,8 @@ def test_every_candidate_in_order(sizes, seed, gather):
             rows.append({"begin": 0, "step": 0})
             expected.append((synapse, dict.fromkeys(LOOPS, 0), 0, 0, *pooled))
         rows.append({"begin": 0, "step": 1})
-        expected.append((synapse, {name: int(name == loop) for name in LOOPS}, tile_done, then is None, *pooled))
+        strobes = {name: int(name == loop) for name in LOOPS}
+        expected.append((synapse, strobes, tile_done, then is None, *pooled))
     names = ("synapse", "advance", "tile_done", "pass_done", "window_first", "window_last", "tile_last")
     seen = play(TileLoops(sizes()), rows, *names)
     for cycle, (got, wanted) in enumerate(zip(seen, expected)):
