@@ -23,7 +23,8 @@ def block(inputs, outputs):
 
 def network():
     """Return the untrained network: 28x28 images to 10 classes."""
-    return nn.Sequential(*block(1, 16), *block(16, 32), *block(32, 64), nn.Flatten(), nn.Linear(64 * 3 * 3, 10))
+    blocks = *block(1, 16), *block(16, 32), *block(32, 64)
+    return nn.Sequential(*blocks, nn.Flatten(), nn.Linear(64 * 3 * 3, 10))
 
 
 def main():

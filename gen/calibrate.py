@@ -1,7 +1,8 @@
 """What is measured on the integer network: bias correction, state widths, exit limits.
 
-Bias correction, layer by layer, upstream layers already corrected: the mean activation of each channel over the
-calibration images is made that of the float network. It absorbs the rounding of weights as well as the dynamics.
+Bias correction goes layer by layer, upstream layers already corrected: the mean activation of each channel
+over the calibration images is made that of the float network. That absorbs the rounding of weights as well as
+the error of the dynamics.
 """
 
 from dataclasses import replace
@@ -21,8 +22,8 @@ NEVER = 2**31 - 1
 def correct(quantized, pixels, means, sweeps=4, progress=None):
     """Return the `IntegerNetwork` with corrected biases and chosen state widths.
 
-    ``pixels`` uint8 [N, C, H, W]; ``means``: layer name to float [C], the float network's mean activation over the
-    positions the integer network keeps (for the readout: its mean output).
+    ``pixels`` uint8 [N, C, H, W]; ``means``: layer name to float [C], the float network's mean activation
+    over the positions the integer network keeps (for the readout: its mean output).
     """
     net, layers = quantized.network, []
     maps = {INPUT: integer_input(net, pixels)}
@@ -48,7 +49,7 @@ def _sources(layer):
 
 
 def _corrected(net, layer, maps, quantized, mean, sweeps):
-    """Return ``layer`` with its bias and state width, and its counts; the best of the sweeps wins, per channel."""
+    """Return ``layer`` with its bias and state width, and its counts; per channel the best sweep wins."""
     layer = replace(layer, state_bits=STATE_MAX)
     currents = drive(net, layer, maps)
     currents -= currents.new_tensor(layer.bias.copy())[:, None, None]
@@ -75,7 +76,7 @@ def _settled(layer, currents, bias, steps):
 
 
 def least_limits(z, rule):
-    """Return the least limit that makes ``rule``'s kind exit at each z: int64, z [..., C] without its last axis.
+    """Return the least limit with which ``rule`` exits at ``z`` [..., C]: int64 without the last axis.
 
     For the margin, where a smaller limit exits more, it is the negated greatest limit.
     """
@@ -95,11 +96,12 @@ def least_limits(z, rule):
 
 
 def fit_exit(z, logit, kind, exit_loss, labels=None):
-    """Return the `ExitRule` of ``kind`` that stops earliest for at most ``exit_loss`` points of ``z`` [N, T, C].
+    """Return the `ExitRule` that stops earliest and loses at most ``exit_loss`` points on ``z`` [N, T, C].
 
-    A loss is an image that the full run classifies correctly (without labels: at all) and an early exit otherwise;
-    gains by chance do not offset it, and one image is kept in hand, so that held-out images keep the promise. Every
-    timestep gets the greatest limit under which its own exits lose at most r images, r common to all timesteps.
+    A loss is an image that the full run classifies correctly (without labels: at all) and an early exit does
+    otherwise. Gains by chance do not offset it and one image is kept in hand: so the promise holds on other
+    images too. Every timestep gets the greatest limit under which its own exits lose at most r images, with
+    one r for all timesteps.
     """
     shift, scale = _temperature(logit)
     if kind == "off":
@@ -135,7 +137,7 @@ def exit_steps(scores, limits):
 
 
 def _temperature(logit):
-    """Return (shift, scale) that make one unit of the float network's output one nat; it is ``logit`` units of z."""
+    """Return (shift, scale) that make ``logit`` units of z, one of the float network's output, one nat."""
     octaves, shift = 1 / (logit * np.log(2)), 0
     while shift < SHIFT_MAX and octaves * 2 ** (16 + shift) < 64:
         shift += 1

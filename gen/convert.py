@@ -1,4 +1,4 @@
-"""From a trained model to the integer network, in five steps: load, thresholds, integers, biases, exit rule."""
+"""A trained model becomes an integer network in five steps: load, thresholds, integers, biases, exit rule."""
 
 from dataclasses import replace
 from importlib import metadata
@@ -88,8 +88,9 @@ def convert(module, calibration, *, timesteps=4, max_burst=7, weight_bits=8, exi
         "source_sha256": network.digest,
         "weights": network.weights,
         "settings": {
-            "timesteps": int(timesteps), "max_burst": int(max_burst), "weight_bits": layer_bits(network, weight_bits),
+            "timesteps": int(timesteps), "max_burst": int(max_burst),
             "exit": exit, "exit_loss": float(exit_loss),
+            "weight_bits": layer_bits(network, weight_bits),
             "mean": means_stds[0].tolist(), "std": means_stds[1].tolist(),
         },
         "calibration": {"images": len(x), "bias_images": len(sample), **figures},
@@ -100,7 +101,7 @@ def convert(module, calibration, *, timesteps=4, max_burst=7, weight_bits=8, exi
 
 
 def thresholds(network: FloatNetwork, maps, timesteps, max_burst):
-    """Return layer name to threshold, float [C], from the activations ``maps`` of `gen.simulate.activations`."""
+    """Return layer name to threshold, float [C], from the ``maps`` that `gen.simulate.activations` gives."""
     return {layer.name: mmse_threshold(maps[layer.name], timesteps, max_burst)
             for layer in network.layers[:-1] if not isinstance(layer, FloatPool)}
 
@@ -108,7 +109,7 @@ def thresholds(network: FloatNetwork, maps, timesteps, max_burst):
 def mmse_threshold(activation, timesteps, max_burst):
     """Return the threshold per channel, float64 [C], that loses least of ``activation``, tensor [N, C, H, W].
 
-    A neuron that starts at half its threshold emits, for a constant activation a over T timesteps, the average
+    A neuron that starts at half its threshold turns a constant activation a into the average over T steps
     ``theta/T * clip(floor(T*a/theta + 1/2), 0, burst*T)``. Of 95 candidates, 1.00 to 0.06 of the largest
     activation, the one of least squared error wins; a channel that is never active gets 0.
     """
@@ -139,9 +140,10 @@ def check_images(x):
             "and give the normalisation as mean and std."
         )
     if x.ndim not in (3, 4):
-        raise InputError(f"The calibration images must be [N, C, H, W] or [N, H, W], not of shape {list(x.shape)}.")
+        shape = list(x.shape)
+        raise InputError(f"The calibration images must be [N, C, H, W] or [N, H, W], not of shape {shape}.")
     if not x.size:
-        raise InputError(f"The calibration set is empty: its shape is {list(x.shape)}. A few hundred images do well.")
+        raise InputError(f"The calibration set is empty, of shape {list(x.shape)}. Give some hundred images.")
     return x if x.ndim == 4 else x[:, None]
 
 
@@ -156,8 +158,8 @@ def check_labels(labels, images, classes):
         raise InputError(f"There are {images} calibration images but labels of shape {list(labels.shape)}.")
     if labels.min() < 0 or labels.max() >= classes:
         raise InputError(
-            f"The labels must lie in 0..{classes - 1}, the classes of the model; they run from {labels.min()} "
-            f"to {labels.max()}."
+            f"The labels must lie in 0..{classes - 1}, the classes of the model; they run from "
+            f"{labels.min()} to {labels.max()}."
         )
     return labels.astype(np.int64)
 
@@ -171,10 +173,8 @@ def _sample_size(network, x):
 def _figures(network, net, images, labels, z, rule, means_stds):
     """Return what the conversion cost on the calibration images; fractions are 0..1."""
     last = network.layers[-1].name
-    parts = torch.as_tensor(images).split(250)
-    ann = np.concatenate([
-        activations(network, normalised(part, *means_stds))[last].flatten(1).argmax(1).numpy() for part in parts
-    ])
+    parts = [normalised(part, *means_stds) for part in torch.as_tensor(images).split(250)]
+    ann = torch.cat([activations(network, part)[last].flatten(1).argmax(1) for part in parts]).numpy()
     found = z.argmax(axis=2)
     steps = np.full(len(z), net.timesteps)
     if rule.kind != "off":

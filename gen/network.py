@@ -1,4 +1,4 @@
-"""The float network: what a trained model becomes before integers. Plain numpy; batch norm is folded, dropout gone.
+"""The float network: a trained model, batch norm folded and dropout gone, before it becomes integers.
 
 A layer's current is the sum of its synapses plus the bias; a layer that fires applies ReLU to it, the last
 layer, the readout, does not. A pool is ``sum / divisor`` or the maximum. Maps are named by the layer that
@@ -31,7 +31,7 @@ class FloatSynapse:
     def input_scaled(self, scale):
         """Return the weight with input channel c multiplied by ``scale[c]``."""
         outputs, inputs = self.weight.shape[:2]
-        scale = np.broadcast_to(np.asarray(scale, float), (self.groups * inputs,)).reshape(self.groups, inputs)
+        scale = np.asarray(scale, float).reshape(self.groups, inputs)
         return self.weight * np.repeat(scale, outputs // self.groups, axis=0)[:, :, None, None]
 
 
@@ -43,6 +43,11 @@ class Layer:
     synapses: tuple[FloatSynapse, ...]
     bias: np.ndarray
     fires: bool = True
+
+    @property
+    def sources(self):
+        """Names of the maps it reads."""
+        return tuple(synapse.source for synapse in self.synapses)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,10 +62,15 @@ class FloatPool:
     padding: tuple[int, int] = (0, 0)
     divisor: float = 1.0
 
+    @property
+    def sources(self):
+        """Names of the maps it reads."""
+        return (self.source,)
+
 
 @dataclass(frozen=True, eq=False)
 class FloatNetwork:
-    """Layers in order of execution for an image of ``shape`` (channels, height, width); the last does not fire."""
+    """Layers in order of execution for images of ``shape`` (channels, height, width), the readout last."""
 
     shape: tuple[int, int, int]
     layers: tuple[Layer | FloatPool, ...]
@@ -74,7 +84,7 @@ class FloatNetwork:
         if broken:
             raise InputError(
                 f"The model holds NaN or infinite weights (batch norm included) in {', '.join(broken)}. "
-                "Training probably diverged: train again with a lower learning rate, or load another checkpoint."
+                "Training probably diverged: train with a lower learning rate, or load another checkpoint."
             )
 
     @cached_property

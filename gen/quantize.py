@@ -3,11 +3,12 @@
 A count of map ``m`` in channel c stands for ``amplitude[m][c]``; amplitudes go into the reading weights, so
 that a layer works in units of its own threshold::
 
-    Wn[o, c] = W[o, c] * amplitude_in[c] / threshold[o]         w = rint(Wn * S[o])        theta[o] = rint(S[o])
+    Wn[o, c] = W[o, c] * amplitude_in[c] / threshold[o]      w = rint(Wn * S[o])      theta[o] = rint(S[o])
 
-S is the real scale that makes the best use of the weight bits over every synapse of the channel. Rounding theta
-moves the threshold a little: the amplitude handed on is the one that results, ``threshold * theta / S``, so no
-error is left behind. The image counts as pixel - rint(255*mean); what is left of the mean goes into the bias.
+S is the real scale that makes the best use of the weight bits over every synapse of the channel. Rounding
+theta moves the threshold a little: the amplitude handed on is the one that results, threshold * theta / S, so
+no error is left behind. The image counts as pixel - rint(255*mean); what is left of the mean goes into the
+bias, exact but for the padding, where it would be less than half a pixel value.
 """
 
 from dataclasses import dataclass, replace
@@ -25,7 +26,8 @@ __all__ = ["Quantized", "proved_state_bits", "quantize", "quantize_with_scales",
 
 THETA_MAX = 2**17
 BIAS_MAX = 2**24
-STATE_MAX = 30
+EMPTY_SCALE = 256.0  # of a channel without weights, for the sake of its bias
+STATE_MAX = 30  # leaves room for a current in an accumulator of 32 bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,73 +53,89 @@ def quantize(network: FloatNetwork, thresholds, **options):
 def quantize_with_scales(network, thresholds, *, timesteps=4, max_burst=7, weight_bits=8, mean=0.0, std=1.0):
     """Quantize ``network`` with ``thresholds``: layer name to float [C], 0 for a channel that never fires.
 
-    ``weight_bits`` is 2..8, or a dict of layer name to that (8 where a layer is missing). ``mean`` and ``std``
-    are floats or one per channel, of images scaled to 0..1. Raises InputError for values out of range.
+    ``weight_bits`` is 2..8, or a dict of layer name to that (8 where a layer is missing). ``mean`` and
+    ``std`` are numbers or one per channel, of images scaled to 0..1. Raises InputError for impossible values.
     """
     check_settings(timesteps, max_burst)
     bits = layer_bits(network, weight_bits)
     mean, std = normalisation(mean, std, network.shape[0])
     offset = np.rint(255 * mean)
+    rest = (offset - 255 * mean) / (255 * std)
     amplitudes, biases, layers, logit = {INPUT: 1 / (255 * std)}, {}, [], 1.0
-    shift = (offset - 255 * mean) / (255 * std)
     for layer in network.layers:
         if isinstance(layer, FloatPool):
             amplitudes[layer.name] = amplitudes[layer.source] / layer.divisor
-            layers.append(Pool(layer.name, layer.source, layer.kind, layer.kernel, layer.stride, layer.padding))
+            pool = Pool(layer.name, layer.source, layer.kind, layer.kernel, layer.stride, layer.padding)
+            layers.append(pool)
             continue
         threshold = np.asarray(thresholds[layer.name], float) if layer.fires else np.ones(len(layer.bias))
         live = threshold > 0
         inverse = np.divide(1.0, threshold, out=np.zeros_like(threshold), where=live)
+        bias = layer.bias.copy()
+        for synapse in layer.synapses:
+            if synapse.source == INPUT:
+                bias += synapse.input_scaled(rest).sum((1, 2, 3))
         scaled = [s.input_scaled(amplitudes[s.source]) * inverse[:, None, None, None] for s in layer.synapses]
-        bias = (layer.bias + sum(s.input_scaled(shift).sum((1, 2, 3)) for s in layer.synapses if s.source == INPUT))
-        bias = bias * inverse
-        scale = _scales(scaled, bias, bits[layer.name], common=not layer.fires)
-        theta = np.maximum(np.rint(scale), 1).astype(np.int64)
-        weights = [np.rint(w * scale[:, None, None, None]).astype(np.int64) for w in scaled]
-        synapses = tuple(
-            Synapse(s.source, w, s.stride, s.padding, s.dilation, s.groups) for s, w in zip(layer.synapses, weights)
-        )
-        width = np.full(len(theta), bits[layer.name], np.int64)
-        biases[layer.name] = bias * scale
+        scale = _scales(scaled, bits[layer.name], common=not layer.fires)
+        biases[layer.name] = bias * inverse * scale
+        synapses = tuple(_integer(*pair, scale, bits[layer.name]) for pair in zip(layer.synapses, scaled))
+        width = np.full(len(scale), bits[layer.name])
         if layer.fires:
-            theta = np.where(live, theta, 1)
-            amplitudes[layer.name] = np.where(live, threshold * theta / scale, 0.0)
+            theta = np.where(live, np.maximum(np.rint(scale), 1), 1).astype(np.int64)
+            amplitudes[layer.name] = threshold * theta / scale
             rounded, start = settle(biases[layer.name], theta, timesteps)
             layers.append(Spiking(layer.name, synapses, rounded, theta, start, max_burst, STATE_MAX, width))
         else:
             logit = float(scale[0])
-            layers.append(Readout(layer.name, synapses, np.rint(biases[layer.name]).astype(np.int64), width))
-    result = IntegerNetwork(Source(network.shape, offset=offset.astype(np.int64)), layers, timesteps)
-    spiking = [replace(la, state_bits=proved_state_bits(result, la)) if isinstance(la, Spiking) else la
-               for la in layers]
-    return Quantized(replace(result, layers=tuple(spiking)), amplitudes, biases, logit)
+            rounded, _ = settle(biases[layer.name], np.ones_like(width), timesteps)
+            layers.append(Readout(layer.name, synapses, rounded, width))
+    net = IntegerNetwork(Source(network.shape, offset=offset.astype(np.int64)), layers, timesteps)
+    for index, layer in enumerate(layers):
+        if isinstance(layer, Spiking):
+            layers[index] = replace(layer, state_bits=proved_state_bits(net, layer))
+    return Quantized(replace(net, layers=tuple(layers)), amplitudes, biases, logit)
+
+
+def _integer(synapse, scaled, scale, bits):
+    """Return ``synapse`` with the integer weights of ``scaled`` [out, in/groups, height, width]."""
+    limit = 2 ** (bits - 1) - 1
+    weight = np.rint(scaled * scale[:, None, None, None]).clip(-limit, limit).astype(np.int64)
+    return Synapse(synapse.source, weight, synapse.stride, synapse.padding, synapse.dilation, synapse.groups)
 
 
 def settle(bias, theta, timesteps):
-    """Return integer bias and v(0) for the real ``bias`` per timestep: theta/2 to round, and the bias's fraction.
+    """Return integer bias and v(0) for the real ``bias`` per timestep.
 
-    What rounding takes from the bias, v(0) gives back for half of the timesteps: exact on average over exits.
+    v(0) is theta/2, so that counts round, and what rounding takes from the bias in half of the timesteps: the
+    best that one number can do for exits at any of them.
     """
-    rounded = np.rint(np.clip(bias, -BIAS_MAX, BIAS_MAX))
+    bias = np.clip(bias, -BIAS_MAX, BIAS_MAX)
+    rounded = np.rint(bias)
     start = theta // 2 + np.rint((bias - rounded) * timesteps / 2)
     return rounded.astype(np.int64), np.where(theta > 1, start, 0).astype(np.int64)
 
 
-def _scales(weights, bias, bits, common):
-    """Return the real scale per channel that fills ``bits``; for few bits the one of least squared error."""
-    channels = len(bias)
+def _scales(weights, bits, common):
+    """Return the real scale per channel, float [out], with which ``bits`` hold ``weights`` best.
+
+    Best is the least squared error. The candidates run from the scale that fits the largest weight to twice
+    that, where it is clipped; this pays for few bits. ``common``: one scale for all channels.
+    """
+    channels, limit = len(weights[0]), 2 ** (bits - 1) - 1
     flat = np.concatenate([w.reshape(channels, -1) for w in weights], axis=1)
-    limit = 2 ** (bits - 1) - 1
-    if common:
-        flat = np.broadcast_to(flat.reshape(1, -1), (1, flat.size))
+    flat = flat.reshape(1, -1) if common else flat
     worst = np.abs(flat).max(axis=1)
-    scale = np.divide(limit, worst, out=np.full(len(flat), 256.0), where=worst > 0)
-    scale = np.minimum(scale, THETA_MAX)
-    return np.broadcast_to(scale, (channels,)).copy()
+    fitting = np.divide(limit, worst, out=np.full(len(flat), EMPTY_SCALE), where=worst > 0)
+    best, least = fitting, np.full(len(flat), np.inf)
+    for stretch in np.linspace(1, 2, 41):
+        scale = (fitting * stretch)[:, None]
+        error = ((np.rint(flat * scale).clip(-limit, limit) / scale - flat) ** 2).sum(axis=1)
+        best, least = np.where(error < least, scale[:, 0], best), np.minimum(error, least)
+    return np.broadcast_to(np.minimum(best, THETA_MAX), (channels,))
 
 
 def proved_state_bits(network, layer):
-    """Return the least width, 8 or more, that no image can saturate at any timestep; at most `STATE_MAX`, which leaves room for a current."""
+    """Return the least width of 8 to `STATE_MAX` bits that no image can saturate at any timestep."""
     low, high = network.current_range(layer)
     steps = network.timesteps
     least = min(0, int((layer.v_init + steps * np.minimum(low, 0)).min()))
@@ -134,7 +152,7 @@ def check_settings(timesteps, max_burst):
 
 
 def layer_bits(network, weight_bits):
-    """Return layer name to weight bits from an integer or a dict; InputError for a bad width or unknown layer."""
+    """Return layer name to weight bits, from an integer or a dict; InputError for a bad width or layer."""
     names = [layer.name for layer in network.layers if isinstance(layer, Layer)]
     chosen = weight_bits if isinstance(weight_bits, dict) else dict.fromkeys(names, weight_bits)
     unknown = sorted(set(chosen) - set(names))
@@ -150,12 +168,12 @@ def layer_bits(network, weight_bits):
 
 
 def normalisation(mean, std, channels):
-    """Return ``mean`` and ``std`` as float [C]; InputError for a wrong length, a mean outside 0..1 or a std <= 0."""
+    """Return ``mean`` and ``std`` as float [C]; InputError for a wrong length or impossible values."""
     values = []
     for name, value in (("mean", mean), ("std", std)):
         value = np.atleast_1d(np.asarray(value, float))
         if value.shape not in ((1,), (channels,)):
-            raise InputError(f"{name} must be one number or one per channel ({channels}), not {value.size} numbers.")
+            raise InputError(f"{name} must be one number or {channels}, one per channel, not {value.size}.")
         values.append(np.broadcast_to(value, (channels,)).astype(float))
     mean, std = values
     if not ((mean >= 0) & (mean <= 1)).all():

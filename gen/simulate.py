@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from gen.inputs import input_values
 from gen.intnet import INPUT, Pool, Readout
 from gen.network import FloatPool
 
@@ -24,7 +25,7 @@ def _convolve(synapse, x, dtype):
 
 
 def pooled(pool, x):
-    """Return the pool of ``x`` [N, C, H, W]: the undivided sum, or the maximum of values that are not negative."""
+    """Return the pool of ``x`` [N, C, H, W]: the undivided sum, or the maximum (of values from 0 up)."""
     if pool.kind == "max":
         return F.max_pool2d(x.float(), pool.kernel, pool.stride, pool.padding).to(x.dtype)
     x = x if x.is_floating_point() else x.float()
@@ -46,14 +47,14 @@ def activations(network, x):
 
 def integer_input(net, pixels):
     """Return pixels uint8 [N, C, H, W] less the offset, as [1, N, C, H, W]: the same at every timestep."""
-    return (torch.as_tensor(pixels).float() - torch.as_tensor(net.source.offset.copy())[:, None, None])[None]
+    return torch.as_tensor(input_values(net, pixels))[None]
 
 
 def drive(net, layer, maps):
-    """Return the exact currents of ``layer``, [T or 1, N, C, H, W]; ``maps`` holds counts [T or 1, N, C, H, W].
+    """Return the exact currents of ``layer``, [T, N, C, H, W]; ``maps`` holds counts [T, N, C, H, W].
 
-    Maps are cut as `IntegerNetwork.shapes` says. A layer that reads only a constant input has one current. The type
-    is float32 where neither a current nor a membrane can leave 24 bits, float64 elsewhere.
+    The first axis is 1 for the constant input and what reads nothing else. Maps are cut as
+    `IntegerNetwork.shapes` says. The type is float32 if neither a current nor a membrane can leave 24 bits.
     """
     bound = np.abs(layer.bias) + sum(
         np.abs(s.weight).reshape(len(layer.bias), -1).sum(1) * max(map(abs, net.value_ranges[s.source]))
@@ -72,12 +73,12 @@ def drive(net, layer, maps):
 
 
 def fire(currents, layer, steps):
-    """Return counts int16 [T, N, C, H, W] and the (least, greatest) state of ``layer`` for currents [T or 1, N, ...].
+    """Return counts int16 [T, N, C, H, W] of ``layer`` for what `drive` gives, and the range of its state.
 
-    The quotient of two integers floors exactly as long as both are exact: it stays below a whole number it does
-    not reach by at least 1/theta, more than half a unit in the last place.
+    The quotient of two exact integers floors exactly: it stays below a whole number it does not reach by at
+    least 1/theta, more than half a unit in the last place.
     """
-    theta, state = (torch.as_tensor(a.copy()).to(currents.dtype)[:, None, None] for a in (layer.theta, layer.v_init))
+    theta, state = (currents.new_tensor(a.copy())[:, None, None] for a in (layer.theta, layer.v_init))
     limit = 2.0 ** (layer.state_bits - 1)
     v, counts = state.expand(currents.shape[1:]).clone(), []
     low, high = float(state.min()), float(state.max())

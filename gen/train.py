@@ -1,4 +1,4 @@
-"""Train a small classifier on uint8 images: what the demo and the examples share. Nothing here is needed to convert."""
+"""Train a small classifier on uint8 images, for the demo and the examples. Conversion needs none of it."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ __all__ = ["accuracy", "augment", "fit", "load_npz", "save"]
 
 
 def load_npz(path, *names):
-    """Return the arrays called ``names`` of the ``.npz`` file at ``path``; InputError says what is missing."""
+    """Return the arrays ``names`` of the ``.npz`` file at ``path``; InputError says what is missing."""
     path = Path(path)
     if not path.is_file():
         raise InputError(
@@ -24,12 +24,13 @@ def load_npz(path, *names):
     with np.load(path) as data:
         missing = [name for name in names if name not in data]
         if missing:
-            raise InputError(f"The data file {path} lacks {', '.join(missing)}; it holds {', '.join(data.files)}.")
+            held = ", ".join(data.files) or "nothing"
+            raise InputError(f"The data file {path} lacks {', '.join(missing)}; it holds {held}.")
         return tuple(data[name] for name in names)
 
 
 def augment(x, shift, flip, generator):
-    """Return ``x`` [N, C, H, W], each image moved by up to ``shift`` pixels and mirrored with chance 1/2 if ``flip``."""
+    """Return ``x`` [N, C, H, W], moved by up to ``shift`` pixels and, if ``flip``, half of it mirrored."""
     count, _, height, width = x.shape
     dy, dx = torch.randint(0, 2 * shift + 1, (2, count, 1), generator=generator)
     rows, columns = torch.arange(height) + dy, torch.arange(width) + dx
@@ -43,7 +44,7 @@ def augment(x, shift, flip, generator):
 
 def fit(module, x, y, *, epochs, batch=256, rate=5e-3, decay=0.01, shift=1, flip=False, smoothing=0.0, seed=0,
         progress=None):
-    """Train ``module`` in place on ``x`` uint8 [N, C, H, W] (seen as x/255) and ``y`` [N]; return it in eval mode.
+    """Train ``module`` in place on ``x`` uint8 [N, C, H, W], seen as x/255; return it in eval mode.
 
     AdamW under a one-cycle rate; the result is the exponential moving average of the weights.
     ``progress`` is called with (text, fraction done) after each epoch.
