@@ -51,16 +51,16 @@ class Compressor(wiring.Component):
         p = self._params
         m.submodules.queue = queue = Queue(payloads.vector(p), depth=self._depth)
         pooled, full = Signal(payloads.vector(p)), Signal()
-        emit, taken = Signal(), Signal()
+        arrives, free = Signal(), Signal()
         head = queue.o.payload
         m.d.comb += [
             queue.i.payload.eq(self.i.payload), queue.i.valid.eq(self.i.valid),
-            queue.o.ready.eq(~full | emit), taken.eq(queue.o.valid & queue.o.ready),
+            queue.o.ready.eq(~full | free), arrives.eq(queue.o.valid & queue.o.ready),
         ]
-        m.d.sync += self.credit.eq(taken)
+        m.d.sync += self.credit.eq(arrives)
         with m.If(queue.o.ready):
             m.d.sync += full.eq(queue.o.valid & (head.window_last | head.layer_last))
-        with m.If(taken):
+        with m.If(arrives):
             m.d.sync += [
                 pooled.index.eq(head.index), pooled.window_last.eq(head.window_last),
                 pooled.layer_last.eq(head.layer_last),
@@ -70,25 +70,35 @@ class Compressor(wiring.Component):
                 joined = Signal(signed(p.value_bits), name=f"joined_{lane}")
                 m.d.comb += joined.eq(Mux(self.layer.fused_maximum, Mux(new > old, new, old), new + old))
                 m.d.sync += old.eq(Mux(head.window_first, new, joined))
-        self._serialize(m, pooled, full, emit)
+        self._serialize(m, pooled, full, free)
         return m
 
-    def _serialize(self, m, pooled, full, emit):
+    def _serialize(self, m, pooled, full, taken):
+        """Emit the vectors one event a cycle; ``taken`` says that ``pooled`` is free for the next."""
         p, layer = self._params, self.layer
-        mask, fresh, ends = Signal(p.lanes), Signal(), Signal()
+        waiting, vector = Signal(), Signal(payloads.vector(p))
+        nonzero, mask, fresh, ends = Signal(p.lanes), Signal(p.lanes), Signal(), Signal()
         values, index = Signal(payloads.counts(p)), Signal(p.index_bits)
         event, pointer = Signal(self.write.event_address.shape()), Signal(self.write.pointer_address.shape())
         lowest, rest = Signal(p.lanes), Signal(p.lanes)
-        m.d.comb += [lowest.eq(mask & -mask), rest.eq(mask & (mask - 1)), emit.eq(full & (rest == 0) & ~ends)]
+        emit, alone = Signal(), Signal(init=1)  # alone: no more than one lane is left, known one cycle ahead
+        m.d.comb += [
+            lowest.eq(mask & -mask), rest.eq(mask & (mask - 1)), emit.eq(waiting & alone & ~ends),
+            taken.eq(full & (~waiting | emit)),
+        ]
+        with m.If(~waiting | emit):
+            m.d.sync += [
+                waiting.eq(full), vector.eq(pooled), nonzero.eq(Cat(count.any() for count in pooled.counts)),
+            ]
         with m.If(self.begin):
             m.d.sync += [event.eq(layer.event_base), pointer.eq(layer.pointer_base), ends.eq(0)]
         with m.Elif(mask.any()):
             m.d.sync += event.eq(event + 1)
-        m.d.sync += [mask.eq(rest), fresh.eq(0)]
+        m.d.sync += [mask.eq(rest), alone.eq((rest & (rest - 1)) == 0), fresh.eq(0)]
         with m.If(emit):
             m.d.sync += [
-                mask.eq(Cat(count.any() for count in pooled.counts)), values.eq(pooled.counts), index.eq(pooled.index),
-                fresh.eq(~layer.readout), ends.eq(pooled.layer_last),
+                mask.eq(nonzero), alone.eq((nonzero & (nonzero - 1)) == 0), values.eq(vector.counts),
+                index.eq(vector.index), fresh.eq(~layer.readout), ends.eq(vector.layer_last),
             ]
         with m.If(fresh & ~self.begin):
             m.d.sync += pointer.eq(pointer + 1)
@@ -109,7 +119,7 @@ class Compressor(wiring.Component):
         ]
 
         draining = Signal(3)
-        closing = ends & (rest == 0)
+        closing = ends & alone
         started = Signal()
         with m.If(self.begin):
             m.d.sync += started.eq(1)

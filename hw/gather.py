@@ -57,9 +57,11 @@ class Gather(wiring.Component):
         held, full = Signal(payloads.segment(p)), Signal()
         opens = Signal(init=1)
         credits = Signal(range(self._credits + 1), init=self._credits)
+        left, room = Signal.like(credits), Signal(init=1)  # room: a credit is left
         issue, ends = Signal(), Signal()  # ends: the event in hand is its segment's last
         m.d.comb += [
-            issue.eq(full & (~opens | (credits != 0))),
+            issue.eq(full & (~opens | room)),
+            left.eq(credits + self.credit - (issue & opens)),
             self.i.ready.eq(~full | (issue & ends)),
             self.event_address.eq(held.address),
             self.idle.eq(~full & (credits == self._credits)),
@@ -69,7 +71,7 @@ class Gather(wiring.Component):
             m.d.sync += [opens.eq(ends & held.last), ends.eq(held.length <= 2)]
         with m.If(self.i.ready):
             m.d.sync += [held.eq(self.i.payload), full.eq(self.i.valid), ends.eq(self.i.payload.length <= 1)]
-        m.d.sync += credits.eq(credits + self.credit - (issue & opens))
+        m.d.sync += [credits.eq(left), room.eq(left != 0)]
 
         flags = Signal(data.StructLayout({
             "take": 1, "first": 1, "last": 1, "origin": held.origin.shape(), "count": held.count.shape(),

@@ -1,6 +1,6 @@
 """Counts the loops of a pass: positions, channel tiles, pooling window, synapses, kernel."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -45,24 +45,22 @@ class TileLoops(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        synapse, single = self.synapses[self.synapse], ~self.gather
-        limits = {level: (self.layer if level in TILE_LOOPS else synapse)[level] for level in LOOPS}
-        counters = {level: Signal(limits[level].shape(), name=level) for level in LOOPS}
+        single = ~self.gather
+        left = {level: Signal(self._limit(level, 0).shape(), name=f"{level}_left") for level in LOOPS}
         at_end = {level: Signal(name=f"{level}_end") for level in LOOPS}
-        next_synapse = Signal()
-        for level in LOOPS:
-            m.d.comb += at_end[level].eq(counters[level] == limits[level])
+        fresh = {level: Signal(name=f"{level}_fresh") for level in ("pool_rows", "pool_columns")}
+        next_synapse, last_synapse = Signal(), Signal()
         m.d.comb += [
-            self.window_first.eq((counters["pool_rows"] == 0) & (counters["pool_columns"] == 0)),
+            self.window_first.eq(fresh["pool_rows"] & fresh["pool_columns"]),
             self.window_last.eq(at_end["pool_rows"] & at_end["pool_columns"]),
             self.tile_last.eq(at_end["tiles"]),
+            last_synapse.eq((self.synapse == self.layer.synapses) | single),
         ]
 
         turn = self.step
         for level in reversed(KERNEL_LOOPS):
             m.d.comb += self.advance[level].eq(turn & ~at_end[level] & ~single)
             turn = turn & (at_end[level] | single)
-        last_synapse = (self.synapse == self.layer.synapses) | single
         m.d.comb += [next_synapse.eq(turn & ~last_synapse), self.tile_done.eq(turn & last_synapse)]
         turn = self.tile_done
         for level in reversed(TILE_LOOPS):
@@ -70,17 +68,27 @@ class TileLoops(wiring.Component):
             turn = turn & at_end[level]
         m.d.comb += self.pass_done.eq(turn)
 
-        with m.If(self.begin | self.tile_done):
-            m.d.sync += self.synapse.eq(0)
-        with m.Elif(next_synapse):
-            m.d.sync += self.synapse.eq(self.synapse + 1)
+        following = Signal.like(self.synapse)
+        m.d.comb += following.eq(Mux(next_synapse, self.synapse + 1, Mux(self.begin | self.tile_done, 0, self.synapse)))
+        m.d.sync += self.synapse.eq(following)
         restart = self.begin
         for level in LOOPS:
             if level == KERNEL_LOOPS[0]:
                 restart = restart | next_synapse
+            limit = self._limit(level, following)
+            # The end is known one turn ahead, so that no counter is compared in the chain of strobes.
             with m.If(restart):
-                m.d.sync += counters[level].eq(0)
+                m.d.sync += [left[level].eq(limit), at_end[level].eq(limit == 0)]
             with m.Elif(self.advance[level]):
-                m.d.sync += counters[level].eq(counters[level] + 1)
+                m.d.sync += [left[level].eq(left[level] - 1), at_end[level].eq(left[level] == 1)]
+            if level in fresh:
+                with m.If(restart | self.advance[level]):
+                    m.d.sync += fresh[level].eq(restart)
             restart = restart | self.advance[level]
         return m
+
+    def _limit(self, level, synapse):
+        """Return the turns of a loop, less one."""
+        if level in TILE_LOOPS:
+            return self.layer[level]
+        return self.synapses[synapse if len(self.synapses) > 1 else 0][level]
