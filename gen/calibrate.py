@@ -17,9 +17,10 @@ from gen.simulate import drive, fire, integer_input, pool_counts
 __all__ = ["correct", "exit_steps", "fit_exit", "least_limits"]
 
 NEVER = 2**31 - 1
+LEAST_SLOPE = 0.1  # of a mean count over the bias in thresholds; keeps a quiet channel's step finite
 
 
-def correct(quantized, pixels, means, sweeps=4, progress=None):
+def correct(quantized, pixels, means, sweeps=6, progress=None):
     """Return the `IntegerNetwork` with corrected biases and chosen state widths.
 
     ``pixels`` uint8 [N, C, H, W]; ``means``: layer name to float [C], the float network's mean activation
@@ -49,23 +50,34 @@ def _sources(layer):
 
 
 def _corrected(net, layer, maps, quantized, mean, sweeps):
-    """Return ``layer`` with its bias and state width, and its counts; per channel the best sweep wins."""
+    """Return ``layer`` with its bias and state width, and its counts.
+
+    Newton's method on the mean count, whose slope is the share of neurons neither silent nor at their cap; a step
+    that does not help is halved, and per channel the best sweep wins.
+    """
     layer = replace(layer, state_bits=STATE_MAX)
     currents = drive(net, layer, maps)
     currents -= currents.new_tensor(layer.bias.copy())[:, None, None]
     amplitude = quantized.amplitudes[layer.name]
     wanted = np.divide(mean, amplitude, out=np.zeros_like(mean), where=amplitude > 0)
     bias = best = quantized.biases[layer.name]
-    error = np.full(len(bias), np.inf)
+    error, step = np.full(len(bias), np.inf), np.zeros(len(bias))
     for _ in range(sweeps + 1):
         _, counts, _ = _settled(layer, currents, bias, net.timesteps)
-        excess = counts.float().mean((0, 1, 3, 4), dtype=float).numpy() - wanted
+        excess = _mean(counts) - wanted
+        slope = np.maximum(_mean((counts > 0) & (counts < layer.burst)), LEAST_SLOPE) / layer.theta
         better = np.abs(excess) < error
         best, error = np.where(better, bias, best), np.where(better, np.abs(excess), error)
-        bias = best - np.where(better, excess, excess / 2) * layer.theta * (amplitude > 0)
+        step = np.where(better, excess / slope, step / 2)
+        bias = best - step * (amplitude > 0)
     layer, counts, reached = _settled(layer, currents, best, net.timesteps)
     measured = max(8, signed_bits(*(int(v) for v in reached)) + 1)
     return replace(layer, state_bits=min(measured, proved_state_bits(net, layer))), counts
+
+
+def _mean(counts):
+    """Return the mean per channel, float64 [C], of [T, N, C, H, W]."""
+    return counts.float().mean((0, 1, 3, 4), dtype=float).numpy()
 
 
 def _settled(layer, currents, bias, steps):

@@ -7,6 +7,7 @@ stand-in and walked past, so that one `UnsupportedModel` lists every problem.
 
 import copy
 import operator
+import warnings
 import zipfile
 from math import prod
 from pathlib import Path
@@ -41,7 +42,10 @@ def load(module, shape=None):
             f"A model is a torch.nn.Module, a torch.export.ExportedProgram or the path of a .pt2 file, "
             f"not {type(module).__name__}."
         )
-    return _Walk(module.run_decompositions({})).network()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch's own, about its own containers
+        program = module.run_decompositions({})
+    return _Walk(program).network()
 
 
 def _read(path):
@@ -134,7 +138,7 @@ class _Walk:
         if isinstance(value, Current):
             if prod(value.shape[1:]) != 1:
                 self._refuse(value.name, "output", "a map of several positions", "nn.Linear at the end")
-            name = self.fresh_name(value.name)
+            name = self.fresh_name(value.name or self.site(results[0]))
             self.layers.append(Layer(name, value.synapses, value.bias, fires=False))
         elif not _is_stand_in(value):
             self._refuse(value.name, "output", "the last layer fires or pools", "nn.Linear at the end")

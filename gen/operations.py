@@ -71,12 +71,12 @@ def is_constant(value):
 
 
 def _current(value):
-    """Return ``value`` as a current: a map is the depthwise 1x1 convolution with ones."""
+    """Return ``value`` as a current: a map is the depthwise 1x1 convolution with ones, of no name."""
     if isinstance(value, Current):
         return value
     channels = value.shape[0]
     ones = FloatSynapse(value.name, np.ones((channels, 1, 1, 1)), groups=channels)
-    return Current(value.name, value.shape, (ones,), np.zeros(channels), value.flat)
+    return Current("", value.shape, (ones,), np.zeros(channels), value.flat)
 
 
 def _conv(walk, node, a):
@@ -131,7 +131,7 @@ def _batch_norm(walk, node, a):
     scale = (one if a["weight"] is None else _array(a["weight"])) / np.sqrt(variance + a["eps"])
     bias = (value.bias - mean) * scale + (0 if a["bias"] is None else _array(a["bias"]))
     synapses = tuple(replace(s, weight=s.weight * scale[:, None, None, None]) for s in value.synapses)
-    return replace(value, synapses=synapses, bias=bias)
+    return replace(value, name=value.name or walk.site(node), synapses=synapses, bias=bias)
 
 
 def _relu(walk, node, a):
@@ -139,8 +139,7 @@ def _relu(walk, node, a):
     if isinstance(value, Map) and value.name != INPUT:
         return value
     current = _current(value)
-    name = walk.fresh_name(walk.site(node) if value.name == INPUT else value.name)
-    layer = Layer(name, current.synapses, current.bias)
+    layer = Layer(walk.fresh_name(current.name or walk.site(node)), current.synapses, current.bias)
     walk.layers.append(layer)
     result = Map(layer.name, current.shape)
     for pool in current.pools:
@@ -159,8 +158,7 @@ def _add(walk, node, a):
         return f"adds maps of shapes {one.shape} and {other.shape}", "maps of one shape"
     alpha = float(a.get("alpha", 1))
     added = tuple(replace(s, weight=s.weight * alpha) for s in other.synapses)
-    name = next((v.name for v in (one, other) if v.name not in walk.names), walk.site(node))
-    return Current(name, one.shape, one.synapses + added, one.bias + alpha * other.bias, one.flat)
+    return Current(one.name or other.name, one.shape, one.synapses + added, one.bias + alpha * other.bias, one.flat)
 
 
 def _average(walk, node, a):
