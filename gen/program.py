@@ -49,13 +49,14 @@ class CoreParams:
     synapses: int
     classes: int
     class_tiles: int         # tiles of the readout
+    maximum: int             # 1: the core can pool by the maximum, 0: by sums only
     program: int             # 32-bit words
 
     def __post_init__(self):
         if not 1 <= self.lanes <= MAX_LANES:
             raise InputError(f"the number of lanes must be 1..{MAX_LANES}, not {self.lanes}")
         for name, value in asdict(self).items():
-            if not isinstance(value, int) or value < 1:
+            if not isinstance(value, int) or value < (name != "maximum"):
                 raise InputError(f"the core parameter {name} must be a positive integer, not {value!r}")
         if self.acc_bits > WORD_BITS:
             raise InputError(f"accumulators have at most {WORD_BITS} bits, not {self.acc_bits}")

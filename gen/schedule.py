@@ -257,6 +257,7 @@ def _needed(schedule, lanes):
         synapses=max(len(p.synapses) for p in passes),
         classes=network.classes,
         class_tiles=last.tiles,
+        maximum=int(any(isinstance(layer, Pool) and layer.kind == "max" for layer in network.layers)),
         program=1,
     )
     return replace(core, program=core.program_words)

@@ -68,7 +68,10 @@ class Compressor(wiring.Component):
             for lane in range(p.lanes):
                 new, old = head.counts[lane], pooled.counts[lane]
                 joined = Signal(signed(p.value_bits), name=f"joined_{lane}")
-                m.d.comb += joined.eq(Mux(self.layer.fused_maximum, Mux(new > old, new, old), new + old))
+                m.d.comb += joined.eq(new + old)
+                if p.maximum:
+                    with m.If(self.layer.fused_maximum):
+                        m.d.comb += joined.eq(Mux(new > old, new, old))
                 m.d.sync += old.eq(Mux(head.window_first, new, joined))
         self._serialize(m, pooled, full, free)
         return m

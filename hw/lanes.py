@@ -22,7 +22,8 @@ class Lanes(wiring.Component):
     weights : In
         One weight per lane.
     maximum : In(1)
-        Keep the largest value in place of the sum, for max pooling: counts with unit weights.
+        Keep the largest value in place of the sum, for max pooling: counts with unit weights. Without effect
+        when ``params.maximum`` is 0.
     sums : Out
         One accumulator per lane.
     done : Out(1)
@@ -44,13 +45,17 @@ class Lanes(wiring.Component):
         m.d.sync += [first.eq(self.first), last.eq(self.last), self.done.eq(last)]
         for lane in range(p.lanes):
             product = Signal(signed(p.value_bits + p.weight_bits), name=f"product_{lane}")
-            base = Signal(signed(p.acc_bits), name=f"base_{lane}")
-            total = self.sums[lane]
-            m.d.comb += base.eq(Mux(first, 0, total))
-            m.d.sync += product.eq(self.value * self.weights[lane])
-            larger = product[: len(self.value)].as_signed() > base[: len(self.value)].as_signed()
-            with m.If(self.maximum):
-                m.d.sync += total.eq(Mux(larger, product, base))
-            with m.Else():
-                m.d.sync += total.eq(base + product)
+            replace = Signal(name=f"replace_{lane}")
+            total, count = self.sums[lane], len(self.value)
+            m.d.comb += replace.eq(first)
+            m.d.sync += [
+                product.eq(self.value * self.weights[lane]),
+                total.eq(Mux(replace, product, total + product)),
+            ]
+            if p.maximum:
+                larger = product[:count].as_signed() > total[:count].as_signed()
+                with m.If(self.maximum):
+                    m.d.comb += replace.eq(first | larger)
+                    with m.If(~replace):
+                        m.d.sync += total.eq(total)
         return m

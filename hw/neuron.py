@@ -16,7 +16,8 @@ class Neuron(wiring.Component):
     """``u = v + current``, ``k = clamp(floor(u / theta), 0, burst)``, ``v = saturate(u - k * theta)``.
 
     The floor is a binary search, one compare-and-subtract of ``theta << j`` per stage from the highest
-    bit down, a bit being tried only while the count stays within the cap::
+    bit down. While the count's bits so far equal the cap's (``tight``), a bit may be set only where the cap
+    has one::
 
         current + bias | + v | - theta<<3 | - theta<<2 | - theta<<1 | - theta | out of range? | saturate
 
@@ -29,7 +30,7 @@ class Neuron(wiring.Component):
     v, theta : In
         State before this timestep and threshold, at the same cycle as ``total``.
     burst, state_limit : In
-        Cap and largest state of the layer.
+        Cap and largest state of the layer, one less than a power of two.
     pass_through, unlimited : In(1)
         The count is u itself (a pool); the state is not saturated (the readout).
     current : Out
@@ -57,28 +58,31 @@ class Neuron(wiring.Component):
             self.current.eq(Mux(self.use_kept, self.kept, self.total + self.bias)), v.eq(self.v), theta.eq(self.theta),
         ]
         u, count = Signal(word, name="u_0"), Signal(STAGES, name="count_0")
-        threshold = Signal(p.theta_bits, name="theta_1")
+        threshold, tight = Signal(p.theta_bits, name="theta_1"), Signal(init=1, name="tight_0")
         m.d.sync += [u.eq(self.current + v), threshold.eq(theta)]
-        m.d.comb += count.eq(0)
+        m.d.comb += [count.eq(0), tight.eq(1)]
         for bit in reversed(range(STAGES)):
             stage = STAGES - bit
-            trial, rest = count | (1 << bit), u - (threshold << bit)
+            rest = u - (threshold << bit)
             fires = Signal(name=f"fires_{stage}")
-            m.d.comb += fires.eq((trial <= self.burst) & (rest >= 0))
+            m.d.comb += fires.eq((~tight | self.burst[bit]) & (rest >= 0))
             next_u, next_count = Signal(word, name=f"u_{stage}"), Signal(STAGES, name=f"count_{stage}")
-            next_threshold = Signal(p.theta_bits, name=f"theta_{stage + 1}")
+            next_threshold, next_tight = Signal.like(threshold, name=f"theta_{stage + 1}"), Signal(name=f"tight_{stage}")
             m.d.sync += [
-                next_u.eq(Mux(fires, rest, u)), next_count.eq(Mux(fires, trial, count)), next_threshold.eq(threshold),
+                next_u.eq(Mux(fires, rest, u)), next_count.eq(count | (fires << bit)), next_threshold.eq(threshold),
+                next_tight.eq(tight & (fires == self.burst[bit])),
             ]
-            u, count, threshold = next_u, next_count, next_threshold
+            u, count, threshold, tight = next_u, next_count, next_threshold, next_tight
 
-        above, below = Signal(), Signal()
-        m.d.sync += [above.eq(u > self.state_limit), below.eq(u < ~Cat(self.state_limit, 0).as_signed())]
-        late_u, late_count = Signal(word), Signal(signed(p.value_bits))
-        m.d.sync += [late_u.eq(u), late_count.eq(Mux(self.pass_through, u, count))]
+        # A state is in range when its bits above the layer's width repeat the sign.
         limit = Cat(self.state_limit, 0).as_signed()
+        beyond, late_u, late_count = Signal(), Signal(word), Signal(signed(p.value_bits))
+        m.d.sync += [
+            beyond.eq(((u ^ u[-1].replicate(len(u)).as_signed()) & ~limit).any() & ~self.unlimited),
+            late_u.eq(u), late_count.eq(Mux(self.pass_through, u, count)),
+        ]
         m.d.sync += [
             self.count.eq(late_count),
-            self.state.eq(Mux(self.unlimited, late_u, Mux(above, limit, Mux(below, ~limit, late_u)))),
+            self.state.eq(Mux(beyond, Mux(late_u[-1], ~limit, limit), late_u)),
         ]
         return m

@@ -82,6 +82,7 @@ def equation(neuron, *, planted=0):
         partial = neuron.total + neuron.bias
         m.d.comb += Assume((partial >= -half) & (partial < half))
         m.d.comb += Assume(~neuron.use_kept & ~neuron.pass_through & ~neuron.unlimited & (neuron.burst != 0))
+        m.d.comb += Assume((neuron.state_limit & (neuron.state_limit + 1)) == 0)
         assume_constant(m, neuron.burst, neuron.state_limit)
         u, theta = Signal.like(neuron.state, name="input_u"), Signal.like(neuron.theta, name="input_theta")
         m.d.comb += [u.eq(value), theta.eq(neuron.theta)]
