@@ -3,7 +3,7 @@
 import numpy as np
 
 from gen.intnet import INPUT, Pool
-from gen.program import layer_fields, memory_shapes, synapse_fields, words_of
+from gen.program import memory_shapes
 
 __all__ = ["estimate_cycles", "estimate_memories", "estimate_resources"]
 
@@ -17,14 +17,12 @@ def estimate_cycles(schedule, timesteps=None):
     Assumes that half of the input values and a third of the counts are not zero.
     """
     network, first, later = schedule.network, float(np.prod(schedule.network.source.shape)), 0.0
-    record = words_of(layer_fields(schedule.params)) + schedule.params.synapses * words_of(synapse_fields(schedule.params))
     for p in schedule.passes:
         gather = sum(_taps(network, p, synapse) for synapse in p.synapses)
         positions = p.rows * p.columns * p.tiles
         emitted = positions * p.tile_channels * COUNT_DENSITY if p.stored else 0
-        fixed = record + PASS_OVERHEAD
-        first += max(gather, emitted, p.runs) + fixed
-        later += max(0 if p.keep else gather, emitted, p.runs) + fixed
+        first += max(gather, emitted, p.runs) + PASS_OVERHEAD
+        later += max(0 if p.keep else gather, emitted, p.runs) + PASS_OVERHEAD
     steps = timesteps or network.timesteps
     decide = 3 * CLASS_CYCLES * network.classes + PASS_OVERHEAD
     return int(first + (steps - 1) * later + steps * decide)

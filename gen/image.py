@@ -33,8 +33,8 @@ def memory_image(schedule):
 def load_stream(image, params):
     """Return the 32-bit words (uint32 array) that load ``image`` into a core of ``params``."""
     stream = []
-    for code, (name, (depth, bits)) in enumerate(memory_shapes(params).items()):
-        assert MEMORIES[code] == name
+    for code, name in enumerate(MEMORIES):
+        _, bits = memory_shapes(params)[name]
         words, beats = image[name], -(-bits // WORD_BITS)
         stream += [code << 24, len(words)]
         for word in words:
@@ -109,7 +109,8 @@ def _program(schedule):
         "frames": network.source.kind == "frames", "input_channels": channels - 1,
         "input_row": width * channels - 1, "input_rows": height - 1,
         "event_base": schedule.regions[INPUT].events, "pointer_base": schedule.regions[INPUT].pointers,
-        "classes": network.classes - 1, "class_lanes": schedule.passes[-1].tile_channels - 1, "exit_kind": EXIT_CODES[rule.kind], "exit_shift": rule.shift,
+        "classes": network.classes - 1, "class_lanes": schedule.passes[-1].tile_channels - 1,
+        "exit_kind": EXIT_CODES[rule.kind], "exit_shift": rule.shift,
         "exit_scale": rule.scale,
     })
     for p in schedule.passes:

@@ -100,9 +100,11 @@ def header_fields(p):
     """Fields of the program header: name to (bits, signed)."""
     return {
         "layers": _unsigned(p.layers - 1), "timesteps": _unsigned(MAX_TIMESTEPS - 1), "frames": (1, False),
-        "input_channels": (p.index_bits, False), "input_row": (p.index_bits, False), "input_rows": (p.offset_bits, False),
+        "input_channels": (p.index_bits, False), "input_row": (p.index_bits, False),
+        "input_rows": (p.offset_bits, False),
         "event_base": (p.event_address_bits, False), "pointer_base": (p.offset_bits, True),
-        "classes": _unsigned(p.classes - 1), "class_lanes": _unsigned(p.lanes - 1), "exit_kind": (2, False), "exit_shift": _unsigned(SHIFT_MAX),
+        "classes": _unsigned(p.classes - 1), "class_lanes": _unsigned(p.lanes - 1),
+        "exit_kind": (2, False), "exit_shift": _unsigned(SHIFT_MAX),
         "exit_scale": _unsigned(SCALE_MAX),
     }
 

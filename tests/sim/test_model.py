@@ -99,6 +99,7 @@ def test_stalls_cost_cycles_and_change_nothing_else(core):
 
 def test_a_network_too_large_for_the_core_is_refused(core):
     small = core.schedule.params
-    network = next(n for n in map(random_network, range(500, 900)) if build_schedule(n, small.lanes).params.events > small.events)
+    candidates = map(random_network, range(500, 900))
+    network = next(n for n in candidates if build_schedule(n, small.lanes).params.events > small.events)
     with pytest.raises(DoesNotFit, match="events: the network needs"):
         schedule_on(network, small)
