@@ -16,20 +16,20 @@ class Compressor(wiring.Component):
 
     A vector without events takes one cycle; the next vector follows the last event without a gap::
 
-        i -> queue -> pool -> mask of nonzero lanes -> lowest lane -> its value -> write
+        i -> pool -> mask of nonzero lanes -> queue -> lowest lane -> its value -> write
 
     Parameters
     ----------
     depth : int
-        Tiles that fit the queue. The sender holds credits, so ``i`` is always ready.
+        Vectors that fit the queue. The sender holds as many credits, so ``i`` is always ready.
 
     Members
     -------
     begin : In(1)
         A pass begins: start from the layer's base addresses.
     i : In(stream(vector))
-    credit : Out(1)
-        A tile has left the queue.
+    credit : Out(range(3))
+        How many tiles have been pooled into their window or have left the queue.
     done : Out(1)
         The pass's last tile is stored, or, for the readout, has passed.
     counted : Out(1)
@@ -43,65 +43,58 @@ class Compressor(wiring.Component):
         super().__init__({
             "begin": In(1), "layer": In(payloads.layer_block(params)),
             "i": In(stream.Signature(payloads.vector(params), always_ready=True)),
-            "credit": Out(1), "done": Out(1), "counted": Out(1), "write": Out(write_port(params)),
+            "credit": Out(range(3)), "done": Out(1), "counted": Out(1), "write": Out(write_port(params)),
         })
 
     def elaborate(self, platform):
         m = Module()
-        p = self._params
-        m.submodules.queue = queue = Queue(payloads.vector(p), depth=self._depth)
-        pooled, full = Signal(payloads.vector(p)), Signal()
-        arrives, free = Signal(), Signal()
-        head = queue.o.payload
-        m.d.comb += [
-            queue.i.payload.eq(self.i.payload), queue.i.valid.eq(self.i.valid),
-            queue.o.ready.eq(~full | free), arrives.eq(queue.o.valid & queue.o.ready),
-        ]
-        m.d.sync += self.credit.eq(arrives)
-        with m.If(queue.o.ready):
-            m.d.sync += full.eq(queue.o.valid & (head.window_last | head.layer_last))
-        with m.If(arrives):
-            m.d.sync += [
-                pooled.index.eq(head.index), pooled.window_last.eq(head.window_last),
-                pooled.layer_last.eq(head.layer_last),
-            ]
+        p, tile = self._params, self.i.payload
+        m.submodules.queue = queue = Queue(payloads.pooled(p), depth=self._depth)
+        closes = tile.window_last | tile.layer_last
+        pooled, full, merged = Signal(payloads.vector(p), reset_less=True), Signal(), Signal()
+        m.d.sync += [full.eq(self.i.valid & closes), merged.eq(self.i.valid & ~closes)]
+        with m.If(self.i.valid):
+            m.d.sync += [pooled.index.eq(tile.index), pooled.layer_last.eq(tile.layer_last)]
             for lane in range(p.lanes):
-                new, old = head.counts[lane], pooled.counts[lane]
+                new, old = tile.counts[lane], pooled.counts[lane]
                 joined = Signal(signed(p.value_bits), name=f"joined_{lane}")
                 m.d.comb += joined.eq(new + old)
                 if p.maximum:
                     with m.If(self.layer.fused_maximum):
                         m.d.comb += joined.eq(Mux(new > old, new, old))
-                m.d.sync += old.eq(Mux(head.window_first, new, joined))
-        self._serialize(m, pooled, full, free)
+                m.d.sync += old.eq(Mux(tile.window_first, new, joined))
+        # What the serializer must know of a vector is found before the queue, not behind it.
+        vector, ready = Signal(payloads.pooled(p), reset_less=True), Signal()
+        m.d.sync += [
+            ready.eq(full), vector.counts.eq(pooled.counts), vector.index.eq(pooled.index),
+            vector.layer_last.eq(pooled.layer_last), vector.nonzero.eq(Cat(count.any() for count in pooled.counts)),
+        ]
+        m.d.comb += [
+            queue.i.payload.eq(vector), queue.i.valid.eq(ready),
+            queue.i.payload.events.eq(sum(vector.nonzero)),
+        ]
+        m.d.sync += self.credit.eq(merged + (queue.o.valid & queue.o.ready))
+        self._serialize(m, queue.o)
         return m
 
-    def _serialize(self, m, pooled, full, taken):
-        """Emit the vectors one event a cycle; ``taken`` says that ``pooled`` is free for the next."""
-        p, layer = self._params, self.layer
-        waiting, vector = Signal(), Signal(payloads.vector(p))
-        nonzero, mask, fresh, ends = Signal(p.lanes), Signal(p.lanes), Signal(), Signal()
-        values, index = Signal(payloads.counts(p)), Signal(p.index_bits)
+    def _serialize(self, m, vectors):
+        """Emit the vectors one event a cycle."""
+        p, layer, head = self._params, self.layer, vectors.payload
+        mask, fresh, ends = Signal(p.lanes), Signal(), Signal()
+        values, index = Signal(payloads.counts(p), reset_less=True), Signal(p.index_bits, reset_less=True)
         event, pointer = Signal(self.write.event_address.shape()), Signal(self.write.pointer_address.shape())
         lowest, rest = Signal(p.lanes), Signal(p.lanes)
-        emit, alone = Signal(), Signal(init=1)  # alone: no more than one lane is left, known one cycle ahead
-        m.d.comb += [
-            lowest.eq(mask & -mask), rest.eq(mask & (mask - 1)), emit.eq(waiting & alone & ~ends),
-            taken.eq(full & (~waiting | emit)),
-        ]
-        with m.If(~waiting | emit):
-            m.d.sync += [
-                waiting.eq(full), vector.eq(pooled), nonzero.eq(Cat(count.any() for count in pooled.counts)),
-            ]
+        left, alone = Signal.like(head.events), Signal(init=1)  # lanes left in the mask; no more than one
+        m.d.comb += [lowest.eq(mask & -mask), rest.eq(mask & (mask - 1)), vectors.ready.eq(alone & ~ends)]
         with m.If(self.begin):
             m.d.sync += [event.eq(layer.event_base), pointer.eq(layer.pointer_base), ends.eq(0)]
         with m.Elif(mask.any()):
             m.d.sync += event.eq(event + 1)
-        m.d.sync += [mask.eq(rest), alone.eq((rest & (rest - 1)) == 0), fresh.eq(0)]
-        with m.If(emit):
+        m.d.sync += [mask.eq(rest), fresh.eq(0), left.eq(left - 1), alone.eq((left <= 2) | alone)]
+        with m.If(vectors.valid & vectors.ready):
             m.d.sync += [
-                mask.eq(nonzero), alone.eq((nonzero & (nonzero - 1)) == 0), values.eq(vector.counts),
-                index.eq(vector.index), fresh.eq(~layer.readout), ends.eq(vector.layer_last),
+                mask.eq(head.nonzero), left.eq(head.events), alone.eq(head.events <= 1), values.eq(head.counts), index.eq(head.index),
+                fresh.eq(~layer.readout), ends.eq(head.layer_last),
             ]
         with m.If(fresh & ~self.begin):
             m.d.sync += pointer.eq(pointer + 1)

@@ -31,6 +31,7 @@ from hw.lanes import Lanes
 from hw.loader import LoadableMemory, Loader
 from hw.neuron import Neuron
 from hw.program_reader import ProgramReader
+from hw.queue import Queue
 from hw.segments import SegmentGenerator
 from hw.sequencer import Sequencer
 from hw.state import StateStore
@@ -61,6 +62,7 @@ class Core(wiring.Component):
     abort : In(1)
         Give up the image under way; no result is sent.
     idle : Out(1)
+        No image is under way and no result waits.
     probe_fired, probe_layer, probe_counts, probe_states : Out
         Every tile as it leaves the neurons, for verification: index of its pass, one count and one new
         state (or logit) per lane.
@@ -133,6 +135,8 @@ class Core(wiring.Component):
         """Route the outer streams and the handshakes between the sequencer and the others."""
         offers = self.i.valid & self.i.payload.first
         wiring.connect(m, wiring.flipped(self.load), loader.i)
+        m.submodules.results = results = Queue(payloads.output_word(), depth=2)
+        wiring.connect(m, results.o, wiring.flipped(self.o))
         m.d.comb += [
             loader.enable.eq(sequencer.idle),
             sequencer.wanted.eq(offers & ~self.load.valid & ~loader.o.write.any()),
@@ -143,7 +147,7 @@ class Core(wiring.Component):
             sequencer.last.eq(program.last),
             sequencer.keep.eq(program.layer.keep),
             sequencer.abort.eq(self.abort),
-            self.idle.eq(sequencer.idle),
+            self.idle.eq(sequencer.idle & (results.level == 0)),
             ingest.i.payload.eq(self.i.payload),
             ingest.i.valid.eq(self.i.valid),
             self.i.ready.eq(ingest.i.ready | (sequencer.idle & ~self.i.payload.first)),
@@ -159,10 +163,10 @@ class Core(wiring.Component):
             sequencer.class_.eq(early_exit.class_),
             early_exit.answer.eq(sequencer.answer),
             sequencer.answered.eq(early_exit.o.valid & early_exit.o.ready & early_exit.o.payload.last),
-            self.o.valid.eq(sequencer.o.valid | early_exit.o.valid),
-            self.o.payload.eq(Mux(sequencer.o.valid, sequencer.o.payload.as_value(), early_exit.o.payload.as_value())),
-            sequencer.o.ready.eq(self.o.ready),
-            early_exit.o.ready.eq(self.o.ready),
+            results.i.valid.eq(sequencer.o.valid | early_exit.o.valid),
+            results.i.payload.eq(Mux(sequencer.o.valid, sequencer.o.payload.as_value(), early_exit.o.payload.as_value())),
+            sequencer.o.ready.eq(results.i.ready),
+            early_exit.o.ready.eq(results.i.ready),
             counters.clear.eq(sequencer.idle),
             counters.taken.eq(ingest.i.valid & ingest.i.ready),
             counters.given.eq(sequencer.answering),

@@ -31,9 +31,11 @@ class Counters(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        started, active = Signal(), Signal.like(self.active)
-        amounts = dict(zip(COUNTERS, ((started | self.taken) & ~self.given, self.busy, self.counted, active)))
-        m.d.sync += active.eq(self.active)
+        started, running = Signal(), Signal()
+        late = {name: Signal.like(getattr(self, name), name=f"{name}_late") for name in ("busy", "counted", "active")}
+        m.d.sync += [late[name].eq(getattr(self, name)) for name in late]
+        m.d.sync += running.eq((started | self.taken) & ~self.given)
+        amounts = dict(zip(COUNTERS, (running, *late.values())))
         for i, name in enumerate(COUNTERS):
             with m.If(self.clear):
                 m.d.sync += self.o[i].eq(0)

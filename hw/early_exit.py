@@ -52,6 +52,8 @@ class EarlyExit(wiring.Component):
         m.submodules.limits = limits = LoadableMemory(p, "limits", self._image["limits"], latency=2)
         best, second, margin = (Signal(signed(p.acc_bits), name=name) for name in ("best", "second", "margin"))
         several, answering = Signal(), Signal()
+        seen, taken = Signal(scan.o.payload.shape(), reset_less=True), Signal()
+        m.d.sync += [seen.eq(scan.o.payload), taken.eq(scan.o.valid & ~answering)]
         m.d.comb += [
             scan.header.eq(header), scan.clear.eq(self.clear), scan.fired.eq(self.fired), scan.logits.eq(self.logits),
             limits.load.eq(self.load), limits.address.eq(self.step),
@@ -69,14 +71,13 @@ class EarlyExit(wiring.Component):
                     m.d.sync += answering.eq(1)
                     m.next = "ANSWER"
             with m.State("LARGEST"):
-                logit = scan.o.payload.logit
-                with m.If(scan.o.valid):
-                    with m.If((scan.o.payload.index == 0) | (logit > best)):
-                        m.d.sync += [best.eq(logit), second.eq(best), self.class_.eq(scan.o.payload.index)]
-                        m.d.sync += several.eq(scan.o.payload.index != 0)
-                    with m.Elif(~several | (logit > second)):
-                        m.d.sync += [second.eq(logit), several.eq(1)]
-                    with m.If(scan.o.payload.last):
+                with m.If(taken):
+                    with m.If((seen.index == 0) | (seen.logit > best)):
+                        m.d.sync += [best.eq(seen.logit), second.eq(best), self.class_.eq(seen.index)]
+                        m.d.sync += several.eq(seen.index != 0)
+                    with m.Elif(~several | (seen.logit > second)):
+                        m.d.sync += [second.eq(seen.logit), several.eq(1)]
+                    with m.If(seen.last):
                         m.next = "COMPARE"
             with m.State("COMPARE"):
                 m.d.sync += margin.eq(Mux(several, best - second, 0))

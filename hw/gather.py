@@ -20,8 +20,8 @@ class Gather(wiring.Component):
     Members
     -------
     i : In(stream(segment))
-    credit : In(1)
-        One more tile may be begun.
+    credit : In(range(3))
+        So many more tiles may be begun.
     event_address : Out
         ``event`` answers one cycle later.
     weight_address : Out
@@ -41,7 +41,7 @@ class Gather(wiring.Component):
         self._params, self._credits = params, credits
         p = params
         super().__init__({
-            "i": In(stream.Signature(payloads.segment(p))), "credit": In(1),
+            "i": In(stream.Signature(payloads.segment(p))), "credit": In(range(3)),
             "event_address": Out(range(p.events)), "event": In(payloads.event(p)),
             "weight_address": Out(range(p.weights)),
             "ending": Out(1), "busy": Out(1), "idle": Out(1),
@@ -88,7 +88,8 @@ class Gather(wiring.Component):
         ]
         fetched, at_event = Signal(payloads.event(p)), Signal.like(flags)
         m.d.sync += [at_event.eq(flags), fetched.eq(self.event)]
-        place, at_place, value = Signal(held.origin.shape()), Signal.like(flags), Signal(fetched.value.shape())
+        place, value = Signal(held.origin.shape(), reset_less=True), Signal(fetched.value.shape(), reset_less=True)
+        at_place = Signal.like(flags)
         m.d.sync += [
             place.eq(fetched.index - at_event.origin),
             self.weight_address.eq(at_event.weights + fetched.index),

@@ -44,7 +44,7 @@ class Lanes(wiring.Component):
         first, last = Signal(), Signal()
         m.d.sync += [first.eq(self.first), last.eq(self.last), self.done.eq(last)]
         for lane in range(p.lanes):
-            product = Signal(signed(p.value_bits + p.weight_bits), name=f"product_{lane}")
+            product = Signal(signed(p.value_bits + p.weight_bits), name=f"product_{lane}", reset_less=True)
             replace = Signal(name=f"replace_{lane}")
             total, count = self.sums[lane], len(self.value)
             m.d.comb += replace.eq(first)

@@ -29,6 +29,8 @@ class Nest(wiring.Component):
         Start from ``start``.
     advance : In
         One-hot strobes, one per loop.
+    moved : In
+        Per loop: it, a loop outside it, or ``begin`` advances in this cycle.
     steps : In
         What the address gains when a moving loop advances.
     o : Out(signed(width))
@@ -41,6 +43,7 @@ class Nest(wiring.Component):
         super().__init__({
             "begin": In(1), "start": In(signed(width)),
             "advance": In(data.StructLayout(dict.fromkeys(loops, 1))),
+            "moved": In(data.StructLayout(dict.fromkeys(loops, 1))),
             "steps": In(data.StructLayout(dict.fromkeys(moves, signed(width)))),
             "o": Out(signed(width)),
         })
@@ -48,7 +51,6 @@ class Nest(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         turns = {loop: Signal(signed(self._width), name=loop) for loop in self._moves}
-        write = dict.fromkeys(self._moves, self.begin)
         base, step = _when(self.begin, self.start), 0
         for i, loop in enumerate(self._loops):
             strobe = self.advance[loop]
@@ -56,13 +58,13 @@ class Nest(wiring.Component):
             base = base | _when(strobe, turns[outer[-1]] if outer else self.start)
             if loop in self._moves:
                 step = step | _when(strobe, self.steps[loop])
-            for own in self._moves[max(len(outer) - 1, 0):]:
-                write[own] = write[own] | strobe
         address = Signal(signed(self._width))
         m.d.comb += [address.eq(base + step), self.o.eq(turns[self._moves[-1]])]
-        for own, strobe in write.items():
-            with m.If(strobe):
-                m.d.sync += turns[own].eq(address)
+        # A loop's register changes with every loop out to it and in to the next loop that moves the address.
+        following = [self._loops.index(loop) for loop in self._moves[1:]] + [len(self._loops)]
+        for loop, end in zip(self._moves, following):
+            with m.If(self.moved[self._loops[end - 1]]):
+                m.d.sync += turns[loop].eq(address)
         return m
 
 

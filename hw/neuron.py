@@ -53,12 +53,12 @@ class Neuron(wiring.Component):
         m = Module()
         p = self._params
         word = signed(p.acc_bits)
-        v, theta = Signal(word, name="v_0"), Signal(p.theta_bits, name="theta_0")
+        v, theta = Signal(word, name="v_0", reset_less=True), Signal(p.theta_bits, name="theta_0", reset_less=True)
         m.d.sync += [
             self.current.eq(Mux(self.use_kept, self.kept, self.total + self.bias)), v.eq(self.v), theta.eq(self.theta),
         ]
-        u, count = Signal(word, name="u_0"), Signal(STAGES, name="count_0")
-        threshold, tight = Signal(p.theta_bits, name="theta_1"), Signal(init=1, name="tight_0")
+        u, count = Signal(word, name="u_0", reset_less=True), Signal(STAGES, name="count_0")
+        threshold, tight = Signal(p.theta_bits, name="theta_1", reset_less=True), Signal(init=1, name="tight_0")
         m.d.sync += [u.eq(self.current + v), threshold.eq(theta)]
         m.d.comb += [count.eq(0), tight.eq(1)]
         for bit in reversed(range(STAGES)):
@@ -66,9 +66,10 @@ class Neuron(wiring.Component):
             rest = u - (threshold << bit)
             fires = Signal(name=f"fires_{stage}")
             m.d.comb += fires.eq((~tight | self.burst[bit]) & (rest >= 0))
-            next_u, next_count = Signal(word, name=f"u_{stage}"), Signal(STAGES, name=f"count_{stage}")
+            next_u = Signal(word, name=f"u_{stage}", reset_less=True)
+            next_count = Signal(STAGES, name=f"count_{stage}", reset_less=True)
             next_threshold = Signal.like(threshold, name=f"theta_{stage + 1}")
-            next_tight = Signal(name=f"tight_{stage}")
+            next_tight = Signal(name=f"tight_{stage}", reset_less=True)
             m.d.sync += [
                 next_u.eq(Mux(fires, rest, u)), next_count.eq(count | (fires << bit)), next_threshold.eq(threshold),
                 next_tight.eq(tight & (fires == self.burst[bit])),
@@ -77,7 +78,8 @@ class Neuron(wiring.Component):
 
         # A state is in range when its bits above the layer's width repeat the sign.
         limit = Cat(self.state_limit, 0).as_signed()
-        beyond, late_u, late_count = Signal(), Signal(word), Signal(signed(p.value_bits))
+        beyond, late_u = Signal(reset_less=True), Signal(word, reset_less=True)
+        late_count = Signal(signed(p.value_bits), reset_less=True)
         m.d.sync += [
             beyond.eq(((u ^ u[-1].replicate(len(u)).as_signed()) & ~limit).any() & ~self.unlimited),
             late_u.eq(u), late_count.eq(Mux(self.pass_through, u, count)),

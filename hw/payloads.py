@@ -6,8 +6,8 @@ from amaranth.lib import data
 from gen.program import WORD_BITS, header_fields, layer_fields, memory_shapes, synapse_fields
 
 __all__ = [
-    "counts", "event", "header", "input_word", "layer_block", "load_port", "output_word", "segment", "synapse_blocks",
-    "tile", "vector",
+    "counts", "event", "header", "input_word", "layer_block", "load_port", "output_word", "pooled", "segment",
+    "synapse_blocks", "tile", "vector",
 ]
 
 
@@ -90,4 +90,12 @@ def vector(p):
     return data.StructLayout({
         "counts": counts(p), "index": unsigned(p.index_bits),
         "window_first": 1, "window_last": 1, "layer_last": 1,
+    })
+
+
+def pooled(p):
+    """A window's counts: which lanes hold any, and how many lanes that is."""
+    return data.StructLayout({
+        "counts": counts(p), "nonzero": unsigned(p.lanes), "events": range(p.lanes + 1),
+        "index": unsigned(p.index_bits), "layer_last": 1,
     })

@@ -71,14 +71,22 @@ class SegmentGenerator(wiring.Component):
             ends.eq(loops.pass_done | (loops.tile_done & self.stop)),
         ]
         turn = Signal(data.StructLayout({
-            "begin": 1, "step": 1, "ends": 1, "advance": loops.advance.shape(), "synapse": loops.synapse.shape(),
+            "begin": 1, "step": 1, "ends": 1, "synapse": loops.synapse.shape(),
+            "advance": data.ArrayLayout(loops.advance.shape(), p.synapses),
+            "moved": data.ArrayLayout(loops.advance.shape(), p.synapses),
             **dict.fromkeys(("tile_done", "window_first", "window_last", "tile_last"), 1),
         }))
         m.d.sync += [turn.begin.eq(self.begin), turn.step.eq(loops.step), turn.ends.eq(ends)]
         m.d.sync += [
             turn[name].eq(getattr(loops, name))
-            for name in ("advance", "synapse", "tile_done", "window_first", "window_last", "tile_last")
+            for name in ("synapse", "tile_done", "window_first", "window_last", "tile_last")
         ]
+        for i in range(p.synapses):
+            moved = self.begin
+            for loop in LOOPS:
+                mine = (loops.synapse == i) | (loop not in KERNEL_LOOPS)
+                moved = moved | (loops.advance[loop] & mine)
+                m.d.sync += [turn.advance[i][loop].eq(loops.advance[loop] & mine), turn.moved[i][loop].eq(moved)]
         with m.If(self.begin):
             m.d.sync += running.eq(1)
         with m.Elif(ends):
@@ -87,10 +95,11 @@ class SegmentGenerator(wiring.Component):
         self._merge(m, segments, self._look_up(m, self._candidate(m, turn)))
         return m
 
-    def _nest(self, m, name, turn, moves, start, steps):
+    def _nest(self, m, name, turn, moves, start, steps, synapse=0):
         width = len(start)
         m.submodules[name] = nest = Nest(width=width, loops=LOOPS, moves=moves)
-        m.d.comb += [nest.begin.eq(turn.begin), nest.start.eq(start), nest.advance.eq(turn.advance)]
+        m.d.comb += [nest.begin.eq(turn.begin), nest.start.eq(start), nest.advance.eq(turn.advance[synapse])]
+        m.d.comb += nest.moved.eq(turn.moved[synapse])
         m.d.comb += [nest.steps[loop].eq(step) for loop, step in zip(moves, steps)]
         return nest
 
@@ -119,9 +128,9 @@ class SegmentGenerator(wiring.Component):
             synapse = self.synapses[i]
             period = Signal(synapse.tile_period.shape(), name=f"period_{i}")
             renew = period == synapse.tile_period
-            with m.If(turn.begin | turn.advance.rows | turn.advance.columns):
+            with m.If(turn.moved[i].columns):
                 m.d.sync += period.eq(0)
-            with m.Elif(turn.advance.tiles):
+            with m.Elif(turn.advance[i].tiles):
                 m.d.sync += period.eq(Mux(renew, 0, period + 1))
             output = {"rows": "output", "columns": "output", "pool_rows": "pool", "pool_columns": "pool"}
             for name, moves in ADDRESSES.items():
@@ -134,9 +143,7 @@ class SegmentGenerator(wiring.Component):
                         Mux(renew, synapse[f"{name}_tile"], 0) if loop == "tiles" else
                         synapse[f"{name}_{output.get(loop, 'kernel')}"] for loop in moves
                     ]
-                nest = self._nest(m, f"{name}_nest_{i}", turn, moves, start, steps)
-                for loop in KERNEL_LOOPS:
-                    m.d.comb += nest.advance[loop].eq(turn.advance[loop] & (turn.synapse == i))
+                nest = self._nest(m, f"{name}_nest_{i}", turn, moves, start, steps, synapse=i)
                 addresses[name].append(nest.o)
 
         synapse = self.synapses[turn.synapse]
@@ -165,7 +172,7 @@ class SegmentGenerator(wiring.Component):
         p = self._params
         offset = signed(p.offset_bits)
         synapse = self.synapses[candidate.synapse]
-        clipped = Signal(data.StructLayout({"base": offset, "first": offset, "end": offset, "inside": 1}))
+        clipped = Signal(data.StructLayout({"base": offset, "first": offset, "end": offset, "inside": 1}), reset_less=True)
         end = candidate.column + synapse.column_width
         m.d.sync += [
             clipped.base.eq(synapse.pointer_base + candidate.row),

@@ -39,11 +39,11 @@ class SoftmaxSums(wiring.Component):
         m.submodules.exp = exp = Memory(shape=EXP_BITS + 1, depth=len(EXP), init=EXP)
         read = exp.read_port()
         x_bits, fraction = X_MAX.bit_length(), (len(EXP) - 1).bit_length()
-        distance, shifted = Signal(self._params.acc_bits), Signal(self._params.acc_bits)
-        limited, found = Signal(range(DISTANCE_MAX + 1)), Signal(EXP_BITS + 1)
-        product = Signal(len(limited) + len(self.scale))
-        x, x_read, x_found, x_late = (Signal(x_bits, name=name) for name in ("x", "x_read", "x_found", "x_late"))
-        e, weighted = Signal(EXP_BITS + 1), Signal(EXP_BITS + 1 + x_bits)
+        distance, shifted = (Signal(self._params.acc_bits, reset_less=True, name=name) for name in ("distance", "shifted"))
+        limited, found = Signal(range(DISTANCE_MAX + 1), reset_less=True), Signal(EXP_BITS + 1, reset_less=True)
+        product = Signal(len(limited) + len(self.scale), reset_less=True)
+        x, x_read, x_found, x_late = (Signal(x_bits, reset_less=True, name=name) for name in ("x", "x_read", "x_found", "x_late"))
+        e, weighted = Signal(EXP_BITS + 1, reset_less=True), Signal(EXP_BITS + 1 + x_bits, reset_less=True)
         scaled = product >> SCALE_FRACTION
         steps = Signal(9)
         m.d.comb += [read.addr.eq(x[:fraction]), self.settled.eq(~steps.any())]

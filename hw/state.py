@@ -80,7 +80,7 @@ class StateStore(wiring.Component):
         m.d.comb += self.tiles.ready.eq(self.ending)
         held = {}
         for name, value in reads.items():
-            word = Signal(len(value), name=f"{name}_held")
+            word = Signal(len(value), name=f"{name}_held", reset_less=True)
             m.d.sync += word.eq(value)
             held[name] = data.View(data.ArrayLayout(signed(len(value) // p.lanes), p.lanes), word)
         for port, name in ((self.theta, "theta"), (self.bias, "bias"), (self.kept, "currents")):

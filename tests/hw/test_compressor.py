@@ -7,7 +7,7 @@ from hw.compressor import Compressor
 from sim.streams import Bench
 
 LAYER = {"event_base": 5, "pointer_base": 3, "counted": 1}
-DEPTH = 4
+DEPTH = 16
 
 
 def expected(tiles, window, maximum, lanes):

@@ -20,18 +20,23 @@ def turns(counts):
         yield now, None if then is None else LOOPS[advances]
 
 
+def strobes(advances=None, **inputs):
+    """Return the inputs of a cycle in which ``advances`` advances, or the nest begins."""
+    moved = LOOPS if inputs.get("begin") else LOOPS[LOOPS.index(advances):] if advances else ()
+    return {"begin": 0, "advance": {advances: 1} if advances else {}, "moved": {loop: loop in moved for loop in LOOPS}, **inputs}
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_the_address_is_start_plus_steps_times_turns(seed):
     rng = np.random.default_rng(seed)
     counts = rng.integers(1, 5, len(LOOPS)).tolist()
     moves = [loop for loop in LOOPS if rng.random() < 0.6] or ["c"]
     steps, start = {loop: int(rng.integers(-20, 20)) for loop in moves}, int(rng.integers(-50, 50))
-    rows, expected = [{"begin": 1, "start": start, "steps": steps}], [None]
+    rows, expected = [strobes(begin=1, start=start, steps=steps)], [None]
     for now, advances in turns(counts):
         place = start + sum(steps[loop] * turn for loop, turn in zip(LOOPS, now) if loop in moves)
         waits = int(rng.integers(0, 3))
-        rows += [{"begin": 0, "advance": {}}] * waits
-        rows.append({"begin": 0, "advance": {advances: 1} if advances else {}})
+        rows += [strobes()] * waits + [strobes(advances)]
         expected += [place] * (waits + 1)
     seen = play(Nest(width=14, loops=LOOPS, moves=moves), rows, "o")
     assert [o for o, in seen[1:]] == expected[1:], f"seed {seed}"
@@ -39,9 +44,8 @@ def test_the_address_is_start_plus_steps_times_turns(seed):
 
 def test_it_begins_anew_in_the_middle():
     nest = Nest(width=8, loops=LOOPS, moves=("b",))
-    advance = {"begin": 0, "advance": {"b": 1}}
-    rows = [{"begin": 1, "start": 5, "steps": {"b": 3}}, advance, advance,
-            {"begin": 1, "start": -7, "advance": {}}, advance, {"advance": {}}]
+    rows = [strobes(begin=1, start=5, steps={"b": 3}), strobes("b"), strobes("b"),
+            strobes(begin=1, start=-7), strobes("b"), strobes()]
     assert [o for o, in play(nest, rows, "o")[1:]] == [5, 8, 11, -7, -4]
 
 

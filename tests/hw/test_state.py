@@ -57,7 +57,7 @@ class Script:
         self.now = cycle + READ + LATENCY + 2
 
     def _tile(self, layer, n, first_step, cycle):
-        rng = self.rng
+        rng, p = self.rng, self.params
         at = int(rng.integers(0, len(self.parameters["theta"])))
         tile = {"parameters": at, "index": int(rng.integers(0, 256)), "window_first": int(rng.integers(2)),
                 "window_last": int(rng.integers(2)), "layer_last": int(rng.integers(2))}
