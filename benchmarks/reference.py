@@ -30,7 +30,7 @@ from sim.golden import Golden
 from sim.metrics import evaluate
 from sim.model import CompiledCore
 
-CALIBRATION = 2000
+CALIBRATION = 4000
 COMPARED = ("classes", "exit_steps", "logits", "events", "synaptic_ops")
 
 # Spiker+, measured on this task with the same tools: cycles simulated, the rest post-route, one seed.
@@ -72,7 +72,7 @@ def measure(task, options):
     module = torch.export.load(str(models / task.model)).module()
     every_step = replace(network, exit_rule=ExitRule())
     figures = {
-        "float accuracy": accuracy(module, x, y),
+        "float accuracy": accuracy(module, x[:, None], y),
         "all timesteps (golden)": evaluate(Golden(every_step), x, y),
         "early exit (golden)": evaluate(Golden(network), x, y),
     }

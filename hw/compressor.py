@@ -81,7 +81,8 @@ class Compressor(wiring.Component):
         """Emit the vectors one event a cycle."""
         p, layer, head = self._params, self.layer, vectors.payload
         mask, fresh, ends = Signal(p.lanes), Signal(), Signal()
-        values, index = Signal(payloads.counts(p), reset_less=True), Signal(p.index_bits, reset_less=True)
+        values = Signal(payloads.counts(p), reset_less=True)
+        index = Signal(p.index_bits, reset_less=True)
         event, pointer = Signal(self.write.event_address.shape()), Signal(self.write.pointer_address.shape())
         lowest, rest = Signal(p.lanes), Signal(p.lanes)
         left, alone = Signal.like(head.events), Signal(init=1)  # lanes left in the mask; no more than one
@@ -93,7 +94,8 @@ class Compressor(wiring.Component):
         m.d.sync += [mask.eq(rest), fresh.eq(0), left.eq(left - 1), alone.eq((left <= 2) | alone)]
         with m.If(vectors.valid & vectors.ready):
             m.d.sync += [
-                mask.eq(head.nonzero), left.eq(head.events), alone.eq(head.events <= 1), values.eq(head.counts), index.eq(head.index),
+                mask.eq(head.nonzero), left.eq(head.events), alone.eq(head.events <= 1),
+                values.eq(head.counts), index.eq(head.index),
                 fresh.eq(~layer.readout), ends.eq(head.layer_last),
             ]
         with m.If(fresh & ~self.begin):

@@ -164,7 +164,9 @@ class Core(wiring.Component):
             early_exit.answer.eq(sequencer.answer),
             sequencer.answered.eq(early_exit.o.valid & early_exit.o.ready & early_exit.o.payload.last),
             results.i.valid.eq(sequencer.o.valid | early_exit.o.valid),
-            results.i.payload.eq(Mux(sequencer.o.valid, sequencer.o.payload.as_value(), early_exit.o.payload.as_value())),
+            results.i.payload.eq(Mux(
+                sequencer.o.valid, sequencer.o.payload.as_value(), early_exit.o.payload.as_value(),
+            )),
             sequencer.o.ready.eq(results.i.ready),
             early_exit.o.ready.eq(results.i.ready),
             counters.clear.eq(sequencer.idle),

@@ -172,7 +172,8 @@ class SegmentGenerator(wiring.Component):
         p = self._params
         offset = signed(p.offset_bits)
         synapse = self.synapses[candidate.synapse]
-        clipped = Signal(data.StructLayout({"base": offset, "first": offset, "end": offset, "inside": 1}), reset_less=True)
+        layout = data.StructLayout({"base": offset, "first": offset, "end": offset, "inside": 1})
+        clipped = Signal(layout, reset_less=True)
         end = candidate.column + synapse.column_width
         m.d.sync += [
             clipped.base.eq(synapse.pointer_base + candidate.row),

@@ -39,11 +39,14 @@ class SoftmaxSums(wiring.Component):
         m.submodules.exp = exp = Memory(shape=EXP_BITS + 1, depth=len(EXP), init=EXP)
         read = exp.read_port()
         x_bits, fraction = X_MAX.bit_length(), (len(EXP) - 1).bit_length()
-        distance, shifted = (Signal(self._params.acc_bits, reset_less=True, name=name) for name in ("distance", "shifted"))
-        limited, found = Signal(range(DISTANCE_MAX + 1), reset_less=True), Signal(EXP_BITS + 1, reset_less=True)
-        product = Signal(len(limited) + len(self.scale), reset_less=True)
-        x, x_read, x_found, x_late = (Signal(x_bits, reset_less=True, name=name) for name in ("x", "x_read", "x_found", "x_late"))
-        e, weighted = Signal(EXP_BITS + 1, reset_less=True), Signal(EXP_BITS + 1 + x_bits, reset_less=True)
+        acc_bits, scale_bits = self._params.acc_bits, len(self.scale)
+        distance, shifted, limited, product, x, x_read, x_found, x_late, found, e, weighted = (
+            Signal(shape, name=name, reset_less=True) for name, shape in {
+                "distance": acc_bits, "shifted": acc_bits, "limited": range(DISTANCE_MAX + 1),
+                "product": DISTANCE_MAX.bit_length() + scale_bits, "x": x_bits, "x_read": x_bits, "x_found": x_bits,
+                "x_late": x_bits, "found": EXP_BITS + 1, "e": EXP_BITS + 1, "weighted": EXP_BITS + 1 + x_bits,
+            }.items()
+        )
         scaled = product >> SCALE_FRACTION
         steps = Signal(9)
         m.d.comb += [read.addr.eq(x[:fraction]), self.settled.eq(~steps.any())]

@@ -23,7 +23,8 @@ def turns(counts):
 def strobes(advances=None, **inputs):
     """Return the inputs of a cycle in which ``advances`` advances, or the nest begins."""
     moved = LOOPS if inputs.get("begin") else LOOPS[LOOPS.index(advances):] if advances else ()
-    return {"begin": 0, "advance": {advances: 1} if advances else {}, "moved": {loop: loop in moved for loop in LOOPS}, **inputs}
+    strobes = {"advance": {advances: 1} if advances else {}, "moved": dict.fromkeys(moved, 1)}
+    return {"begin": 0, **strobes, **inputs}
 
 
 @pytest.mark.parametrize("seed", range(12))
