@@ -51,15 +51,14 @@ class EarlyExit(wiring.Component):
         m.submodules.softmax = softmax = SoftmaxSums(p)
         m.submodules.limits = limits = LoadableMemory(p, "limits", self._image["limits"], latency=2)
         best, second, margin = (Signal(signed(p.acc_bits), name=name) for name in ("best", "second", "margin"))
-        several, answering = Signal(), Signal()
+        several = Signal()
         seen, taken = Signal(scan.o.payload.shape(), reset_less=True), Signal()
-        m.d.sync += [seen.eq(scan.o.payload), taken.eq(scan.o.valid & ~answering)]
+        largest, larger = Signal(), Signal()
         m.d.comb += [
             scan.header.eq(header), scan.clear.eq(self.clear), scan.fired.eq(self.fired), scan.logits.eq(self.logits),
             limits.load.eq(self.load), limits.address.eq(self.step),
             softmax.shift.eq(header.exit_shift), softmax.scale.eq(header.exit_scale), softmax.best.eq(best),
             self.o.payload.data.eq(scan.o.payload.logit), self.o.payload.last.eq(scan.o.payload.last),
-            self.o.valid.eq(scan.o.valid & answering), scan.o.ready.eq(self.o.ready | ~answering),
         ]
         with m.FSM():
             with m.State("IDLE"):
@@ -68,16 +67,21 @@ class EarlyExit(wiring.Component):
                     m.next = "LARGEST"
                 with m.Elif(self.answer):
                     m.d.comb += scan.begin.eq(1)
-                    m.d.sync += answering.eq(1)
                     m.next = "ANSWER"
             with m.State("LARGEST"):
+                # A logit every other cycle: compared in the first, put in its place in the second.
+                m.d.comb += scan.o.ready.eq(~taken)
+                m.d.sync += [taken.eq(scan.o.valid & ~taken), seen.eq(scan.o.payload)]
+                m.d.sync += [largest.eq((scan.o.payload.index == 0) | (scan.o.payload.logit > best))]
+                m.d.sync += larger.eq(~several | (scan.o.payload.logit > second))
                 with m.If(taken):
-                    with m.If((seen.index == 0) | (seen.logit > best)):
+                    with m.If(largest):
                         m.d.sync += [best.eq(seen.logit), second.eq(best), self.class_.eq(seen.index)]
                         m.d.sync += several.eq(seen.index != 0)
-                    with m.Elif(~several | (seen.logit > second)):
+                    with m.Elif(larger):
                         m.d.sync += [second.eq(seen.logit), several.eq(1)]
                     with m.If(seen.last):
+                        m.d.sync += taken.eq(0)
                         m.next = "COMPARE"
             with m.State("COMPARE"):
                 m.d.sync += margin.eq(Mux(several, best - second, 0))
@@ -94,7 +98,7 @@ class EarlyExit(wiring.Component):
                 m.d.sync += self.exits.eq(margin.as_unsigned() > limits.data)
                 m.next = "DONE"
             with m.State("SOFTMAX"):
-                m.d.comb += [softmax.valid.eq(scan.o.valid), softmax.logit.eq(scan.o.payload.logit)]
+                m.d.comb += [scan.o.ready.eq(1), softmax.valid.eq(scan.o.valid), softmax.logit.eq(scan.o.payload.logit)]
                 with m.If(scan.o.valid & scan.o.payload.last):
                     m.next = "SETTLE"
             with m.State("SETTLE"):
@@ -105,8 +109,8 @@ class EarlyExit(wiring.Component):
                 m.d.comb += self.done.eq(1)
                 m.next = "IDLE"
             with m.State("ANSWER"):
+                m.d.comb += [self.o.valid.eq(scan.o.valid), scan.o.ready.eq(self.o.ready)]
                 with m.If(self.o.valid & self.o.ready & self.o.payload.last):
-                    m.d.sync += answering.eq(0)
                     m.next = "IDLE"
         return m
 

@@ -100,11 +100,10 @@ class Gather(wiring.Component):
         m.d.comb += inside.eq(at_place.take & (place >= 0) & (place < at_place.count))
         early = Signal.like(self.o)
         m.d.comb += [self.ending.eq(early.last), self.busy.eq(flags.take)]
+        taken, active = Signal.like(value), Signal.like(at_place.active, reset_less=True)
         m.d.sync += [
-            early.value.eq(Mux(inside, value, 0)),
-            early.first.eq(at_place.first),
-            early.last.eq(at_place.last),
-            early.active.eq(Mux(inside, at_place.active, 0)),
-            self.o.eq(early),
+            taken.eq(Mux(inside, value, 0)), active.eq(Mux(inside, at_place.active, 0)),
+            early.first.eq(at_place.first), early.last.eq(at_place.last),
+            self.o.eq(early), self.o.value.eq(taken), self.o.active.eq(active),
         ]
         return m

@@ -40,17 +40,18 @@ class LogitScan(wiring.Component):
         m.submodules.logits = memory = Memory(shape=p.acc_bits * p.lanes, depth=p.class_tiles, init=[])
         write, read = memory.write_port(), memory.read_port()
         stored, tile = Signal(range(p.class_tiles + 1)), Signal(range(p.class_tiles + 1))
-        word, lane = Signal(p.acc_bits * p.lanes), Signal(range(max(2, p.lanes)))
+        lane = Signal(range(max(2, p.lanes)))
         index = self.o.payload.index
         m.d.comb += [
             write.addr.eq(stored), write.data.eq(self.logits.as_value()), write.en.eq(self.fired), read.addr.eq(tile),
-            self.o.payload.logit.eq(word[: p.acc_bits]), self.o.payload.last.eq(index == self.header.classes),
+            self.o.payload.logit.eq(data.View(self.logits.shape(), read.data)[lane]), self.o.payload.last.eq(index == self.header.classes),
         ]
         with m.If(self.clear):
             m.d.sync += stored.eq(0)
         with m.Elif(self.fired):
             m.d.sync += stored.eq(stored + 1)
-        with m.FSM():
+        with m.FSM() as fsm:
+            m.d.comb += read.en.eq(fsm.ongoing("ADDRESS"))
             with m.State("IDLE"):
                 with m.If(self.begin):
                     m.d.sync += [tile.eq(0), index.eq(0)]
@@ -58,14 +59,15 @@ class LogitScan(wiring.Component):
             with m.State("ADDRESS"):
                 m.next = "FETCH"
             with m.State("FETCH"):
-                m.d.sync += [word.eq(read.data), lane.eq(0), tile.eq(tile + 1)]
+                m.d.sync += lane.eq(0)
                 m.next = "STREAM"
             with m.State("STREAM"):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
-                    m.d.sync += [word.eq(word >> p.acc_bits), lane.eq(lane + 1), index.eq(index + 1)]
+                    m.d.sync += [lane.eq(lane + 1), index.eq(index + 1)]
                     with m.If(self.o.payload.last):
                         m.next = "IDLE"
                     with m.Elif(lane == self.header.class_lanes):
+                        m.d.sync += tile.eq(tile + 1)
                         m.next = "ADDRESS"
         return m

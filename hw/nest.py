@@ -29,11 +29,10 @@ class Nest(wiring.Component):
         Start from ``start``.
     advance : In
         One-hot strobes, one per loop.
-    moved : In
-        Per loop: it, a loop outside it, or ``begin`` advances in this cycle.
     steps : In
         What the address gains when a moving loop advances.
     o : Out(signed(width))
+        The address, two cycles after the strobe that led to it.
     """
 
     def __init__(self, *, width, loops, moves):
@@ -43,7 +42,6 @@ class Nest(wiring.Component):
         super().__init__({
             "begin": In(1), "start": In(signed(width)),
             "advance": In(data.StructLayout(dict.fromkeys(loops, 1))),
-            "moved": In(data.StructLayout(dict.fromkeys(loops, 1))),
             "steps": In(data.StructLayout(dict.fromkeys(moves, signed(width)))),
             "o": Out(signed(width)),
         })
@@ -51,21 +49,33 @@ class Nest(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         turns = {loop: Signal(signed(self._width), name=loop) for loop in self._moves}
-        base, step = _when(self.begin, self.start), 0
+        select = {loop: self.begin if loop is None else 0 for loop in (None, *self._moves)}
+        write = dict.fromkeys(self._moves, self.begin)
         for i, loop in enumerate(self._loops):
             strobe = self.advance[loop]
-            outer = [own for own in self._moves if own in self._loops[: i + 1]]
-            base = base | _when(strobe, turns[outer[-1]] if outer else self.start)
-            if loop in self._moves:
-                step = step | _when(strobe, self.steps[loop])
+            outer = [None, *(own for own in self._moves if own in self._loops[: i + 1])]
+            select[outer[-1]] = select[outer[-1]] | strobe
+            for own in self._moves[max(len(outer) - 2, 0):]:
+                write[own] = write[own] | strobe
+        # All strobes are registered, so that only choice and sum lie between an address and the next.
+        base, step = 0, 0
+        for loop, strobe in select.items():
+            base = base | _when(_late(m, strobe), self.start if loop is None else turns[loop])
+        for loop in self._moves:
+            step = step | _when(_late(m, self.advance[loop]), self.steps[loop])
         address = Signal(signed(self._width))
         m.d.comb += [address.eq(base + step), self.o.eq(turns[self._moves[-1]])]
-        # A loop's register changes with every loop out to it and in to the next loop that moves the address.
-        following = [self._loops.index(loop) for loop in self._moves[1:]] + [len(self._loops)]
-        for loop, end in zip(self._moves, following):
-            with m.If(self.moved[self._loops[end - 1]]):
+        for loop, strobe in write.items():
+            with m.If(_late(m, strobe)):
                 m.d.sync += turns[loop].eq(address)
         return m
+
+
+def _late(m, strobe):
+    """Return ``strobe`` one cycle later."""
+    late = Signal()
+    m.d.sync += late.eq(strobe)
+    return late
 
 
 def _when(strobe, value):

@@ -71,45 +71,38 @@ class SegmentGenerator(wiring.Component):
             ends.eq(loops.pass_done | (loops.tile_done & self.stop)),
         ]
         turn = Signal(data.StructLayout({
-            "begin": 1, "step": 1, "ends": 1, "synapse": loops.synapse.shape(),
-            "advance": data.ArrayLayout(loops.advance.shape(), p.synapses),
-            "moved": data.ArrayLayout(loops.advance.shape(), p.synapses),
+            "step": 1, "ends": 1, "synapse": loops.synapse.shape(),
+            "advance": loops.advance.shape(), "position": 1,
             **dict.fromkeys(("tile_done", "window_first", "window_last", "tile_last"), 1),
         }))
-        m.d.sync += [turn.begin.eq(self.begin), turn.step.eq(loops.step), turn.ends.eq(ends)]
+        m.d.sync += [turn.step.eq(loops.step), turn.ends.eq(ends)]
         m.d.sync += [
             turn[name].eq(getattr(loops, name))
-            for name in ("synapse", "tile_done", "window_first", "window_last", "tile_last")
+            for name in ("advance", "synapse", "tile_done", "window_first", "window_last", "tile_last")
         ]
-        for i in range(p.synapses):
-            moved = self.begin
-            for loop in LOOPS:
-                mine = (loops.synapse == i) | (loop not in KERNEL_LOOPS)
-                moved = moved | (loops.advance[loop] & mine)
-                m.d.sync += [turn.advance[i][loop].eq(loops.advance[loop] & mine), turn.moved[i][loop].eq(moved)]
+        m.d.sync += turn.position.eq(self.begin | loops.advance.rows | loops.advance.columns)
         with m.If(self.begin):
             m.d.sync += running.eq(1)
         with m.Elif(ends):
             m.d.sync += running.eq(0)
-        self._describe_tile(m, turn, tiles)
-        self._merge(m, segments, self._look_up(m, self._candidate(m, turn)))
+        self._describe_tile(m, loops, turn, tiles)
+        self._merge(m, segments, self._look_up(m, self._candidate(m, loops, turn)))
         return m
 
-    def _nest(self, m, name, turn, moves, start, steps, synapse=0):
+    def _nest(self, m, name, loops, moves, start, steps):
         width = len(start)
         m.submodules[name] = nest = Nest(width=width, loops=LOOPS, moves=moves)
-        m.d.comb += [nest.begin.eq(turn.begin), nest.start.eq(start), nest.advance.eq(turn.advance[synapse])]
-        m.d.comb += nest.moved.eq(turn.moved[synapse])
+        m.d.comb += [nest.begin.eq(self.begin), nest.start.eq(start), nest.advance.eq(loops.advance)]
         m.d.comb += [nest.steps[loop].eq(step) for loop, step in zip(moves, steps)]
         return nest
 
-    def _describe_tile(self, m, turn, tiles):
+    def _describe_tile(self, m, loops, turn, tiles):
         layer = self.layer
         base = Signal(signed(len(layer.parameter_base) + 1))
         m.d.comb += base.eq(layer.parameter_base)
-        parameters = self._nest(m, "parameters", turn, ("tiles",), base, (1,))
+        parameters = self._nest(m, "parameters", loops, ("tiles",), base, (1,))
         origin = Signal(signed(self._params.offset_bits))
-        index = self._nest(m, "place", turn, ("columns", "tiles"), origin, (layer.index_column, layer.index_tile))
+        index = self._nest(m, "place", loops, ("columns", "tiles"), origin, (layer.index_column, layer.index_tile))
         m.d.comb += [
             tiles.i.valid.eq(turn.tile_done),
             tiles.i.payload.parameters.eq(parameters.o),
@@ -119,7 +112,7 @@ class SegmentGenerator(wiring.Component):
             tiles.i.payload.layer_last.eq(turn.ends),
         ]
 
-    def _candidate(self, m, turn):
+    def _candidate(self, m, loops, turn):
         """Register the present candidate: where it lies in map and weights, unclipped."""
         p = self._params
         offset = signed(p.offset_bits)
@@ -128,9 +121,9 @@ class SegmentGenerator(wiring.Component):
             synapse = self.synapses[i]
             period = Signal(synapse.tile_period.shape(), name=f"period_{i}")
             renew = period == synapse.tile_period
-            with m.If(turn.moved[i].columns):
+            with m.If(turn.position):
                 m.d.sync += period.eq(0)
-            with m.Elif(turn.advance[i].tiles):
+            with m.Elif(turn.advance.tiles):
                 m.d.sync += period.eq(Mux(renew, 0, period + 1))
             output = {"rows": "output", "columns": "output", "pool_rows": "pool", "pool_columns": "pool"}
             for name, moves in ADDRESSES.items():
@@ -143,7 +136,9 @@ class SegmentGenerator(wiring.Component):
                         Mux(renew, synapse[f"{name}_tile"], 0) if loop == "tiles" else
                         synapse[f"{name}_{output.get(loop, 'kernel')}"] for loop in moves
                     ]
-                nest = self._nest(m, f"{name}_nest_{i}", turn, moves, start, steps, synapse=i)
+                nest = self._nest(m, f"{name}_nest_{i}", loops, moves, start, steps)
+                for loop in KERNEL_LOOPS:
+                    m.d.comb += nest.advance[loop].eq(loops.advance[loop] & (loops.synapse == i))
                 addresses[name].append(nest.o)
 
         synapse = self.synapses[turn.synapse]

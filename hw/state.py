@@ -85,10 +85,17 @@ class StateStore(wiring.Component):
             held[name] = data.View(data.ArrayLayout(signed(len(value) // p.lanes), p.lanes), word)
         for port, name in ((self.theta, "theta"), (self.bias, "bias"), (self.kept, "currents")):
             m.d.sync += port.as_value().eq(held[name].as_value())
+        spikes = ~layer.readout & ~layer.pool_pass
+        chosen = {name: Signal(name=f"choose_{name}") for name in ("v_init", "states", "logits")}
+        m.d.sync += [
+            chosen["v_init"].eq(spikes & self.first_step), chosen["states"].eq(spikes & ~self.first_step),
+            chosen["logits"].eq(layer.readout & ~self.first_step),
+        ]
         for lane in range(p.lanes):
-            spiking = Mux(self.first_step, held["v_init"][lane], held["states"][lane])
-            summed = Mux(self.first_step, 0, held["logits"][lane])
-            m.d.sync += self.v[lane].eq(Mux(layer.readout, summed, Mux(layer.pool_pass, 0, spiking)))
+            v = 0
+            for name, choose in chosen.items():
+                v = v | Mux(choose, held[name][lane], 0)
+            m.d.sync += self.v[lane].eq(v)
         self._write_back(m, writes, runs)
         return m
 
