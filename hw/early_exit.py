@@ -53,11 +53,15 @@ class EarlyExit(wiring.Component):
         best, second, margin = (Signal(signed(p.acc_bits), name=name) for name in ("best", "second", "margin"))
         several = Signal()
         seen, taken = Signal(scan.o.payload.shape(), reset_less=True), Signal()
-        largest, larger = Signal(), Signal()
+        largest, larger, compared = Signal(), Signal(), Signal()
+        m.d.sync += taken.eq(scan.o.valid & scan.o.ready)
+        with m.If(scan.o.valid & scan.o.ready):
+            m.d.sync += seen.eq(scan.o.payload)
         m.d.comb += [
             scan.header.eq(header), scan.clear.eq(self.clear), scan.fired.eq(self.fired), scan.logits.eq(self.logits),
             limits.load.eq(self.load), limits.address.eq(self.step),
             softmax.shift.eq(header.exit_shift), softmax.scale.eq(header.exit_scale), softmax.best.eq(best),
+            softmax.logit.eq(seen.logit),
             self.o.payload.data.eq(scan.o.payload.logit), self.o.payload.last.eq(scan.o.payload.last),
         ]
         with m.FSM():
@@ -69,19 +73,19 @@ class EarlyExit(wiring.Component):
                     m.d.comb += scan.begin.eq(1)
                     m.next = "ANSWER"
             with m.State("LARGEST"):
-                # A logit every other cycle: compared in the first, put in its place in the second.
-                m.d.comb += scan.o.ready.eq(~taken)
-                m.d.sync += [taken.eq(scan.o.valid & ~taken), seen.eq(scan.o.payload)]
-                m.d.sync += [largest.eq((scan.o.payload.index == 0) | (scan.o.payload.logit > best))]
-                m.d.sync += larger.eq(~several | (scan.o.payload.logit > second))
-                with m.If(taken):
+                # A logit every three cycles: fetched, compared, put in its place.
+                m.d.comb += scan.o.ready.eq(~taken & ~compared)
+                m.d.sync += [
+                    compared.eq(taken), largest.eq((seen.index == 0) | (seen.logit > best)),
+                    larger.eq(~several | (seen.logit > second)),
+                ]
+                with m.If(compared):
                     with m.If(largest):
                         m.d.sync += [best.eq(seen.logit), second.eq(best), self.class_.eq(seen.index)]
                         m.d.sync += several.eq(seen.index != 0)
                     with m.Elif(larger):
                         m.d.sync += [second.eq(seen.logit), several.eq(1)]
                     with m.If(seen.last):
-                        m.d.sync += taken.eq(0)
                         m.next = "COMPARE"
             with m.State("COMPARE"):
                 m.d.sync += margin.eq(Mux(several, best - second, 0))
@@ -98,8 +102,8 @@ class EarlyExit(wiring.Component):
                 m.d.sync += self.exits.eq(margin.as_unsigned() > limits.data)
                 m.next = "DONE"
             with m.State("SOFTMAX"):
-                m.d.comb += [scan.o.ready.eq(1), softmax.valid.eq(scan.o.valid), softmax.logit.eq(scan.o.payload.logit)]
-                with m.If(scan.o.valid & scan.o.payload.last):
+                m.d.comb += [scan.o.ready.eq(1), softmax.valid.eq(taken)]
+                with m.If(taken & seen.last):
                     m.next = "SETTLE"
             with m.State("SETTLE"):
                 with m.If(softmax.settled):

@@ -44,7 +44,8 @@ class LogitScan(wiring.Component):
         index = self.o.payload.index
         m.d.comb += [
             write.addr.eq(stored), write.data.eq(self.logits.as_value()), write.en.eq(self.fired), read.addr.eq(tile),
-            self.o.payload.logit.eq(data.View(self.logits.shape(), read.data)[lane]), self.o.payload.last.eq(index == self.header.classes),
+            self.o.payload.logit.eq(data.View(self.logits.shape(), read.data)[lane]),
+            self.o.payload.last.eq(index == self.header.classes),
         ]
         with m.If(self.clear):
             m.d.sync += stored.eq(0)

@@ -11,7 +11,7 @@ from hw.tile_loops import KERNEL_LOOPS, LOOPS, TileLoops
 
 __all__ = ["SegmentGenerator"]
 
-SEGMENTS, PIPELINE, TILES = 16, 9, 32
+SEGMENTS, PIPELINE, TILES = 16, 10, 32
 ADDRESSES = {
     "row": ("rows", "pool_rows", "kernel_rows"),
     "column": ("columns", "tiles", "pool_columns", "kernel_columns"),
@@ -63,11 +63,12 @@ class SegmentGenerator(wiring.Component):
         wiring.connect(m, segments.o, wiring.flipped(self.o))
         wiring.connect(m, tiles.o, wiring.flipped(self.o_tiles))
 
-        running, ends = Signal(), Signal()
+        running, ends, room = Signal(), Signal(), Signal()
+        m.d.sync += room.eq((segments.level <= SEGMENTS - PIPELINE) & (tiles.level <= TILES - 3))
         m.d.comb += [
             loops.begin.eq(self.begin), loops.gather.eq(self.gather),
             loops.layer.eq(self.layer), loops.synapses.eq(self.synapses),
-            loops.step.eq(running & (segments.level <= SEGMENTS - PIPELINE) & (tiles.level <= TILES - 2)),
+            loops.step.eq(running & room),
             ends.eq(loops.pass_done | (loops.tile_done & self.stop)),
         ]
         turn = Signal(data.StructLayout({
