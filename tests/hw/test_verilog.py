@@ -1,0 +1,35 @@
+"""`hw.verilog`: the same network gives the same text, whatever the hash seed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = """
+import hashlib
+from gen.schedule import build_schedule
+from hw.verilog import core_rtlil, core_verilog
+from sim.random_networks import random_network
+
+schedule = build_schedule(random_network({seed}), {lanes})
+for text in (core_verilog(schedule), core_rtlil(schedule)):
+    print(hashlib.sha256(text.encode()).hexdigest(), len(text))
+"""
+
+
+def emitted(seed, lanes, hash_seed):
+    return subprocess.run(
+        [sys.executable, "-c", SCRIPT.format(seed=seed, lanes=lanes)], cwd=Path(__file__).parents[2], check=True,
+        env={**os.environ, "PYTHONHASHSEED": hash_seed}, capture_output=True, text=True,
+    ).stdout
+
+
+@pytest.mark.parametrize("seed, lanes", [(3, 2), (8, 5)])
+def test_the_text_is_the_same_from_run_to_run(seed, lanes):
+    assert emitted(seed, lanes, "1") == emitted(seed, lanes, "2")
+
+
+def test_another_network_is_another_text():
+    assert emitted(3, 2, "1") != emitted(8, 2, "1")
