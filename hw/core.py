@@ -139,7 +139,7 @@ class Core(wiring.Component):
         wiring.connect(m, results.o, wiring.flipped(self.o))
         m.d.comb += [
             loader.enable.eq(sequencer.idle),
-            sequencer.wanted.eq(offers & ~self.load.valid & ~loader.o.write.any()),
+            sequencer.wanted.eq(offers & ~self.load.valid & ~loader.busy),
             sequencer.restart.eq(ingest.restart),
             program.begin.eq(sequencer.read),
             program.advance.eq(sequencer.advance),

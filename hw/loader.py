@@ -2,11 +2,11 @@
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from gen.program import MEMORIES, WORD_BITS, memory_shapes
 from hw import payloads
+from hw.wide_memory import WideMemory
 
 __all__ = ["LoadableMemory", "Loader"]
 
@@ -20,6 +20,8 @@ class Loader(wiring.Component):
         Taken only while ``enable`` is high, one word a cycle.
     enable : In(1)
         The core is idle.
+    busy : Out(1)
+        A block has begun that has not ended.
     o : Out(load_port)
         Every `LoadableMemory` listens to it.
     """
@@ -29,6 +31,7 @@ class Loader(wiring.Component):
         super().__init__({
             "i": In(stream.Signature(WORD_BITS)),
             "enable": In(1),
+            "busy": Out(1),
             "o": Out(payloads.load_port(params)),
         })
 
@@ -42,19 +45,21 @@ class Loader(wiring.Component):
         m.d.sync += self.o.write.eq(0)
         with m.If(self.o.write.any()):
             m.d.sync += self.o.address.eq(self.o.address + 1)
+        arrived, word = Signal(), Signal(WORD_BITS)
         m.d.comb += self.i.ready.eq(self.enable)
-        with m.If(self.i.valid & self.i.ready):
-            with m.FSM():
+        m.d.sync += [arrived.eq(self.i.valid & self.i.ready), word.eq(self.i.payload)]
+        with m.If(arrived):
+            with m.FSM() as fsm:
                 with m.State("ADDRESS"):
-                    m.d.sync += [self.o.address.eq(self.i.payload), memory.eq(self.i.payload[24:])]
+                    m.d.sync += [self.o.address.eq(word), memory.eq(word[24:])]
                     m.next = "LENGTH"
                 with m.State("LENGTH"):
-                    m.d.sync += [words.eq(self.i.payload), beat.eq(0)]
+                    m.d.sync += [words.eq(word), beat.eq(0)]
                     with m.Switch(memory):
                         for code, needed in enumerate(self._beats):
                             with m.Case(code):
                                 m.d.sync += beats.eq(needed - 1)
-                    with m.If(self.i.payload != 0):
+                    with m.If(word != 0):
                         m.next = "DATA"
                     with m.Else():
                         m.next = "ADDRESS"
@@ -62,12 +67,13 @@ class Loader(wiring.Component):
                     with m.Switch(beat):
                         for i in range(count):
                             with m.Case(i):
-                                m.d.sync += self.o.data.word_select(i, WORD_BITS).eq(self.i.payload)
+                                m.d.sync += self.o.data.word_select(i, WORD_BITS).eq(word)
                     m.d.sync += beat.eq(beat + 1)
                     with m.If(beat == beats):
                         m.d.sync += [beat.eq(0), words.eq(words - 1), self.o.write.eq(1 << memory)]
                         with m.If(words == 1):
                             m.next = "ADDRESS"
+        m.d.comb += self.busy.eq(arrived | self.o.write.any() | ~fsm.ongoing("ADDRESS"))
         return m
 
 
@@ -103,12 +109,11 @@ class LoadableMemory(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.memory = memory = Memory(shape=self._bits, depth=self._depth, init=self._words)
-        write, read = memory.write_port(), memory.read_port()
+        m.submodules.memory = memory = WideMemory(self._bits, depth=self._depth, init=self._words)
         m.d.comb += [
-            write.en.eq(self.load.write[self._code]), write.addr.eq(self.load.address), write.data.eq(self.load.data),
-            read.addr.eq(self.address),
+            memory.write_enable.eq(self.load.write[self._code]), memory.write_address.eq(self.load.address),
+            memory.write_data.eq(self.load.data), memory.address.eq(self.address),
         ]
         domain = m.d.comb if self._latency == 1 else m.d.sync
-        domain += self.data.eq(read.data)
+        domain += self.data.eq(memory.data)
         return m

@@ -18,7 +18,7 @@ class LogitScan(wiring.Component):
     clear, fired, logits : In
         Start at the first tile; store one tile.
     begin : In(1)
-        Stream all logits; a tile takes three cycles to fetch, then one cycle per logit.
+        Stream all logits; a tile takes two cycles to fetch, then a logit two.
     o : Out(stream)
         ``logit``, its class ``index``, ``last``.
     """
@@ -44,7 +44,6 @@ class LogitScan(wiring.Component):
         index = self.o.payload.index
         m.d.comb += [
             write.addr.eq(stored), write.data.eq(self.logits.as_value()), write.en.eq(self.fired), read.addr.eq(tile),
-            self.o.payload.logit.eq(data.View(self.logits.shape(), read.data)[lane]),
             self.o.payload.last.eq(index == self.header.classes),
         ]
         with m.If(self.clear):
@@ -61,10 +60,14 @@ class LogitScan(wiring.Component):
                 m.next = "FETCH"
             with m.State("FETCH"):
                 m.d.sync += lane.eq(0)
+                m.next = "SELECT"
+            with m.State("SELECT"):
+                m.d.sync += self.o.payload.logit.eq(data.View(self.logits.shape(), read.data)[lane])
                 m.next = "STREAM"
             with m.State("STREAM"):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
+                    m.next = "SELECT"
                     m.d.sync += [lane.eq(lane + 1), index.eq(index + 1)]
                     with m.If(self.o.payload.last):
                         m.next = "IDLE"

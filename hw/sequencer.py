@@ -84,7 +84,9 @@ class Sequencer(wiring.Component):
             with m.State("PASS"):
                 with m.If(self.ready):
                     m.d.comb += self.advance.eq(1)
-                    m.next = "BEGIN"
+                    m.next = "SETTLE"
+            with m.State("SETTLE"):
+                m.next = "BEGIN"
             with m.State("BEGIN"):
                 m.d.comb += self.begin_pass.eq(1)
                 m.next = "RUN"

@@ -2,12 +2,12 @@
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hw import payloads
 from hw.loader import LoadableMemory
 from hw.neuron import LATENCY
+from hw.wide_memory import WideMemory
 
 __all__ = ["StateStore"]
 
@@ -68,11 +68,10 @@ class StateStore(wiring.Component):
             ("currents", p.acc_bits, p.currents, layer.current_base),
             ("logits", p.acc_bits, p.class_tiles, 0),
         ):
-            m.submodules[name] = memory = Memory(shape=bits * p.lanes, depth=depth, init=[])
-            port, writes[name] = memory.read_port(), memory.write_port()
-            reads[name] = port.data
+            m.submodules[name] = memory = WideMemory(bits * p.lanes, depth=depth)
+            writes[name], reads[name] = memory, memory.data
             runs[name] = run = Signal(range(depth + 1), name=f"{name}_run")
-            m.d.comb += port.addr.eq(run)
+            m.d.comb += memory.address.eq(run)
             with m.If(self.begin):
                 m.d.sync += run.eq(base)
             with m.Elif(self.ending):
@@ -112,15 +111,15 @@ class StateStore(wiring.Component):
             line = later
             if stage == READ + 1:
                 m.d.comb += [
-                    writes["currents"].addr.eq(line.currents), writes["currents"].data.eq(self.current.as_value()),
-                    writes["currents"].en.eq(line.valid & layer.keep & self.first_step),
+                    writes["currents"].write_address.eq(line.currents), writes["currents"].write_data.eq(self.current.as_value()),
+                    writes["currents"].write_enable.eq(line.valid & layer.keep & self.first_step),
                 ]
         m.d.comb += [
             self.fired.eq(line.valid), self.tile.eq(line.tile),
-            writes["states"].addr.eq(line.states),
-            writes["states"].en.eq(line.valid & ~layer.readout & ~layer.pool_pass),
-            writes["logits"].addr.eq(line.logits), writes["logits"].data.eq(self.state.as_value()),
-            writes["logits"].en.eq(line.valid & layer.readout),
+            writes["states"].write_address.eq(line.states),
+            writes["states"].write_enable.eq(line.valid & ~layer.readout & ~layer.pool_pass),
+            writes["logits"].write_address.eq(line.logits), writes["logits"].write_data.eq(self.state.as_value()),
+            writes["logits"].write_enable.eq(line.valid & layer.readout),
         ]
-        m.d.comb += writes["states"].data.eq(Cat(self.state[lane][: p.state_bits] for lane in range(p.lanes)))
+        m.d.comb += writes["states"].write_data.eq(Cat(self.state[lane][: p.state_bits] for lane in range(p.lanes)))
 

@@ -54,13 +54,12 @@ class TileLoops(wiring.Component):
             self.window_first.eq(fresh["pool_rows"] & fresh["pool_columns"]),
             self.window_last.eq(at_end["pool_rows"] & at_end["pool_columns"]),
             self.tile_last.eq(at_end["tiles"]),
-            last_synapse.eq((self.synapse == self.layer.synapses) | single),
         ]
 
         turn = self.step
         for level in reversed(KERNEL_LOOPS):
-            m.d.comb += self.advance[level].eq(turn & ~at_end[level] & ~single)
-            turn = turn & (at_end[level] | single)
+            m.d.comb += self.advance[level].eq(turn & ~at_end[level])
+            turn = turn & at_end[level]
         m.d.comb += [next_synapse.eq(turn & ~last_synapse), self.tile_done.eq(turn & last_synapse)]
         turn = self.tile_done
         for level in reversed(TILE_LOOPS):
@@ -70,7 +69,7 @@ class TileLoops(wiring.Component):
 
         following = Signal.like(self.synapse)
         m.d.comb += following.eq(Mux(next_synapse, self.synapse + 1, Mux(self.begin | self.tile_done, 0, self.synapse)))
-        m.d.sync += self.synapse.eq(following)
+        m.d.sync += [self.synapse.eq(following), last_synapse.eq((following == self.layer.synapses) | single)]
         restart = self.begin
         for level in LOOPS:
             if level == KERNEL_LOOPS[0]:
@@ -78,7 +77,7 @@ class TileLoops(wiring.Component):
             limit = self._limit(level, following)
             # The end is known one turn ahead, so that no counter is compared in the chain of strobes.
             with m.If(restart):
-                m.d.sync += [left[level].eq(limit), at_end[level].eq(limit == 0)]
+                m.d.sync += [left[level].eq(limit), at_end[level].eq((limit == 0) | (single & (level in KERNEL_LOOPS)))]
             with m.Elif(self.advance[level]):
                 m.d.sync += [left[level].eq(left[level] - 1), at_end[level].eq(left[level] == 1)]
             if level in fresh:

@@ -47,7 +47,7 @@ def test_every_logit_in_order(sizes, classes, lanes, used, stall):
         expected += 2 * [{"logit": v, "index": n, "last": int(n == classes - 1)} for n, v in enumerate(z)]
     assert [word.payload for word in taken] == expected
     if not stall:
-        assert taken[classes - 1].cycle - taken[0].cycle == classes - 1 + 2 * (tiles - 1)
+        assert taken[classes - 1].cycle - taken[0].cycle == 2 * (classes - 1) + 2 * (tiles - 1)
 
 
 def test_the_output_is_proved_stable(sizes):
