@@ -111,7 +111,8 @@ class StateStore(wiring.Component):
             line = later
             if stage == READ + 1:
                 m.d.comb += [
-                    writes["currents"].write_address.eq(line.currents), writes["currents"].write_data.eq(self.current.as_value()),
+                    writes["currents"].write_address.eq(line.currents),
+                    writes["currents"].write_data.eq(self.current.as_value()),
                     writes["currents"].write_enable.eq(line.valid & layer.keep & self.first_step),
                 ]
         m.d.comb += [
