@@ -14,7 +14,7 @@ apt = if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	else echo "adafire needs $(1). Install it (on Debian or Ubuntu: sudo apt-get install $(1)), then run make again." >&2; \
 	exit 1; fi
 
-.PHONY: demo test test-all lint clean
+.PHONY: demo test test-all bench lint clean
 
 demo: $(READY)
 	$(BIN)/adafire demo $(DEMO_FLAGS)
@@ -24,6 +24,16 @@ test: $(READY)
 
 test-all: $(READY)
 	$(BIN)/python -m pytest -m "slow or not slow" $(PYTEST_FLAGS)
+
+# Trains the reference networks if they are not there (half an hour), then prints their figures.
+# DATA: the folder of fashion_mnist.npz and mnist.npz. BENCH_FLAGS: such as --route.
+DATA ?= data
+MODELS ?= models
+bench: $(READY)
+	@mkdir -p $(MODELS)
+	[ -e $(MODELS)/fashion.pt2 ] || $(BIN)/python examples/train_fashion.py $(DATA)/fashion_mnist.npz --out $(MODELS)/fashion.pt2
+	[ -e $(MODELS)/mnist_mlp.pt2 ] || $(BIN)/python examples/train_mnist.py $(DATA)/mnist.npz --out $(MODELS)/mnist_mlp.pt2
+	$(BIN)/python benchmarks/reference.py --data $(DATA) --models $(MODELS) $(BENCH_FLAGS)
 
 lint: $(READY)
 	$(BIN)/ruff check --no-cache .
