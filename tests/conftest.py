@@ -1,9 +1,17 @@
 """What several test files share: the command line in this process, a small network, images for it."""
 
 import json
+import signal
 from types import SimpleNamespace
 
 import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interrupts_are_heard():
+    """A script's `make test &` starts with Ctrl-C ignored, and so would every program that the tests interrupt."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
