@@ -32,11 +32,11 @@ FAILED = "build-failed"
 PACKAGES = {"BG256": "CABGA256", "BG381": "CABGA381", "BG554": "CABGA554", "MG285": "CSFBGA285"}
 
 
-def synthesize(folder, clock_mhz=90, seed=1, progress=None):
+def synthesize(folder, clock_mhz=90, seeds=(2, 1, 3), progress=None):
     """Synthesize, place and route the core of ``folder`` for its ECP5; return the post-route figures.
 
-    The core stands alone in a shell of five pins (`hw.shell`). Writes ``build/report.json`` and the tools'
-    logs into the folder.
+    The core stands alone in a shell of five pins (`hw.shell`). Seeds of the placer are tried until one reaches
+    ``clock_mhz``, the best is reported. Writes ``build/report.json`` and the tools' logs into the folder.
 
     Raises
     ------
@@ -61,16 +61,17 @@ def synthesize(folder, clock_mhz=90, seed=1, progress=None):
         (work / "shell.il").write_text(rtlil.convert(shell, name="shell", emit_src=False))
         report("synthesis", 0.1)
         _run(work, "yosys", [programs["yosys"], "-p", "read_rtlil shell.il; synth_ecp5 -top shell -json shell.json"])
-        report("place and route", 0.4)
-        _run(work, "nextpnr", [
-            programs["nextpnr-ecp5"], f"--{_die(target)}", "--speed", target.speed,
-            "--package", PACKAGES[target.package],
-            "--json", "shell.json", "--freq", str(clock_mhz), "--seed", str(seed), "--lpf-allow-unconstrained",
-            "--timing-allow-fail", "--router", "router2", "--report", "timing.json", "--textcfg", "shell.config",
-        ])
+        tried = {}
+        for attempt, seed in enumerate(seeds):
+            report(f"place and route, seed {seed}", 0.4 + 0.6 * attempt / len(seeds))
+            _route(work, programs["nextpnr-ecp5"], target, clock_mhz, seed)
+            tried[seed] = _figures(work)
+            if tried[seed]["fmax_mhz"] >= clock_mhz:
+                break
+        best = max(tried, key=lambda seed: tried[seed]["fmax_mhz"])
         figures = {
-            "board": target.name, "lanes": params.lanes, **_figures(work), "clock_mhz": clock_mhz, "kind": "post-route",
-            "seconds": time.perf_counter() - start,
+            "board": target.name, "lanes": params.lanes, **tried[best], "clock_mhz": clock_mhz, "seed": best,
+            "kind": "post-route", "seconds": time.perf_counter() - start,
             "tools": {name: _version(program) for name, program in programs.items()},
         }
         (work / "report.json").write_text(json.dumps(figures, indent=2) + "\n")
@@ -98,6 +99,15 @@ def _work_folder(folder):
             work.rename(folder / name)
         else:
             shutil.rmtree(work)
+
+
+def _route(work, program, target, clock_mhz, seed):
+    _run(work, "nextpnr", [
+        program, f"--{_die(target)}", "--speed", target.speed, "--package", PACKAGES[target.package],
+        "--json", "shell.json", "--freq", str(clock_mhz), "--seed", str(seed), "--lpf-allow-unconstrained",
+        "--timing-allow-fail", "--placer-heap-timingweight", "20", "--router", "router2",
+        "--report", "timing.json", "--textcfg", "shell.config",
+    ])
 
 
 def _die(target):

@@ -142,7 +142,7 @@ class SegmentGenerator(wiring.Component):
                     m.d.comb += nest.advance[loop].eq(loops.advance[loop] & (loops.synapse == i))
                 addresses[name].append(nest.o)
 
-        synapse = self.synapses[turn.synapse]
+        synapse = self._synapse(turn.synapse)
         candidate = Signal(data.StructLayout({
             "valid": 1, "gather": 1, "last": 1, "row": offset, "column": offset, "index": offset,
             "weight": signed(p.weight_address_bits + 1), "count": p.offset_bits, "active": len(synapse.active),
@@ -167,7 +167,7 @@ class SegmentGenerator(wiring.Component):
         """Clip to the map and read the pointers of both ends; return the candidate then and its segment."""
         p = self._params
         offset = signed(p.offset_bits)
-        synapse = self.synapses[candidate.synapse]
+        synapse = self._synapse(candidate.synapse)
         layout = data.StructLayout({"base": offset, "first": offset, "end": offset, "inside": 1})
         clipped = Signal(layout, reset_less=True)
         end = candidate.column + synapse.column_width
@@ -201,6 +201,10 @@ class SegmentGenerator(wiring.Component):
             ready.segment.active.eq(candidate.active),
         ]
         return ready
+
+    def _synapse(self, index):
+        """Return the block of a synapse, without a choice where there is but one."""
+        return self.synapses[index if self._params.synapses > 1 else 0]
 
     def _merge(self, m, segments, ready):
         """Hold one segment back until it is known whether it is the last of its tile."""
