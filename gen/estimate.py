@@ -51,8 +51,8 @@ def estimate_memories(params):
 def estimate_resources(params, target):
     """Return {lut, ff, bram, dsp} of a core on ``target``.
 
-    Memories of 32 words or fewer go into look-up tables. The logic is a straight line through synthesized
-    cores of 4, 16 and 64 lanes (``synth_ecp5``): a fixed part and a part per lane and bit.
+    Memories of 32 words or fewer go into look-up tables. The logic is a fixed part and a part per lane and
+    accumulator bit, their shares taken from a routed core of 16 lanes on an ECP5.
     """
     lanes, brams, luts = params.lanes, 0, 0
     for width, depth in estimate_memories(params).values():
@@ -60,6 +60,6 @@ def estimate_resources(params, target):
             brams += target.bram.count(width, depth)
         else:
             luts += width * -(-depth // 16) * 3 // 4
-    luts += 2600 + lanes * (9 * params.acc_bits + 60)
-    ffs = 2100 + lanes * (11 * params.acc_bits + 90)
+    luts += 2800 + lanes * (22 * params.acc_bits + 120)
+    ffs = 3500 + lanes * (28 * params.acc_bits + 180)
     return {"lut": int(luts), "ff": int(ffs), "bram": int(brams), "dsp": lanes + 3}
