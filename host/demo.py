@@ -1,16 +1,14 @@
 """`adafire demo`: the whole path on scikit-learn's digits, in one folder that appears when all of it is done."""
 
 import json
-import shutil
-import tempfile
 import time
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from gen.errors import InputError
+from gen.folders import whole_folder
 
 __all__ = ["run_demo"]
 
@@ -49,7 +47,8 @@ def run_demo(*, board, lanes, out, simulator, images, progress):
 
     start = time.perf_counter()
     board, simulator = find_target(board).name, choose_simulator(simulator)
-    with _replaced_folder(Path(out)) as folder:
+    _check_replaceable(Path(out))
+    with whole_folder(out) as folder:
         payload = _whole_path(folder, board, lanes, simulator, images, progress)
         payload |= {
             "files": {str(Path(out) / name): what for name, what in FILES.items()},
@@ -97,28 +96,6 @@ def _whole_path(folder, board, lanes, simulator, images, progress):
         "ann_accuracy": accuracy(module, x_test, y_test), "all_timesteps": full, "early_exit": exited,
         "verification": verification, "mismatches": verification["mismatches"],
     }
-
-
-@contextmanager
-def _replaced_folder(out):
-    """Yield an empty folder beside ``out``; it takes the place of ``out`` at the end, or vanishes on an error."""
-    _check_replaceable(out)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    except OSError as error:
-        raise InputError(
-            f"The demo's folder cannot be made in {out.parent.absolute()} ({error.strerror}): "
-            "choose another place with --out."
-        ) from error
-    try:
-        yield work
-        work.chmod(0o755)
-        if out.exists():
-            shutil.rmtree(out)
-        work.rename(out)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def _check_replaceable(out):

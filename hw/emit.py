@@ -3,14 +3,13 @@
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
 from gen.errors import DoesNotFit, InputError
 from gen.estimate import estimate_cycles, estimate_memories, estimate_resources
+from gen.folders import whole_folder
 from gen.image import load_stream, memory_image, write_image
 from gen.netfile import network_hash, save_network
 from gen.schedule import build_schedule
@@ -58,19 +57,12 @@ def generate(network, board="ulx3s_85f", lanes=None, out="core", force=False, pr
     report("Verilog", 0.2)
     text = core_verilog(schedule)
     report("image", 0.9)
-    work = _work_folder(out)
-    try:
+    with whole_folder(out) as work:
         (work / "core.v").write_text(text)
         write_image(work / "image.bin", load_stream(memory_image(schedule), schedule.params))
         save_network(network, work / "network.safetensors")
         manifest = _manifest(schedule, target, work)
         (work / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
-        work.chmod(0o755)
-        if out.exists():
-            shutil.rmtree(out)
-        work.rename(out)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     report("done", 1.0)
     return manifest
 
@@ -147,11 +139,3 @@ def _check_folder(out, force):
     parent = next(folder for folder in out.absolute().parents if folder.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise InputError(f"{out} cannot be written: no permission in {parent}. Choose another folder.")
-
-
-def _work_folder(out):
-    try:
-        out.absolute().parent.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.absolute().parent))
-    except OSError as error:
-        raise InputError(f"{out} cannot be written ({error.strerror}): choose another folder.") from error
