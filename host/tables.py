@@ -74,9 +74,20 @@ def network(payload):
         ("weights", f"{payload['weights']:,} in {_kilobits(payload['weight_memory_bits'])}"),
         ("state", _kilobits(payload["state_memory_bits"])),
         ("hash", payload["hash"]),
-        *((f"from: {name}", value) for name, value in payload["provenance"].items()),
+        *((f"from: {name}", _brief(value)) for name, value in payload["provenance"].items()),
         ("seconds", _number(payload.get("seconds"), 1)),
     ])
+
+
+def _brief(value):
+    """Return a value of the provenance in short: of long lists of numbers the range; `--json` shows all."""
+    if isinstance(value, dict):
+        brief = {name: f"({_brief(item)})" if isinstance(item, dict) else _brief(item) for name, item in value.items()}
+        return ", ".join(f"{name}={text}" for name, text in brief.items()) or "none"
+    if isinstance(value, list):
+        numbers = len(value) > 4 and all(isinstance(item, int | float) for item in value)
+        return f"{min(value)}..{max(value)}" if numbers else ", ".join(_brief(item) for item in value) or "none"
+    return str(value)
 
 
 def _kernels(layer):
@@ -135,8 +146,8 @@ def _verification_rows(payload):
         ("values compared", f"{sum(compared.values()):,} (" + ", ".join(
             f"{count:,} {kind}" for kind, count in compared.items()) + ")"),
         ("mismatches", payload["mismatches"]),
-        ("cycles per image (simulated)", _number(payload["cycles_per_image"])),
-        ("lane utilization (simulated)", _percent(payload["lane_utilization"])),
+        ("cycles per image without pauses (simulated)", _number(payload["cycles_per_image"])),
+        ("lane utilization of these (simulated)", _percent(payload["lane_utilization"])),
         ("seconds", _number(payload.get("seconds"), 1)),
     ]
 

@@ -1,5 +1,7 @@
 """The verbs that need a network and nothing else: `info` and `evaluate`, on files good and bad."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,15 @@ def test_info_shows_every_layer(adafire, files, network):
     assert outcome.code == 0 and outcome.err == ""
     assert all(f" {layer.name} " in outcome.out for layer in network.layers)
     assert network_hash(network) in outcome.out
+
+
+def test_provenance_is_brief(adafire, files, network):
+    origin = {"settings": {"exit": "off", "bits": {"a": 8}}, "thresholds": {"a": [0.5, 2.0, 1.0, 0.25, 3.5]},
+              "silent": {}, "pairs": [1, 2]}
+    save_network(replace(network, provenance=origin), files / "told.safetensors")
+    told = adafire("info", files / "told.safetensors").out
+    for text in ("bits=(a=8), exit=off", "a=0.25..3.5", "none", "1, 2"):
+        assert f" {text} " in told
 
 
 def test_info_as_json(adafire, files, network):
