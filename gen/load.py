@@ -6,6 +6,7 @@ stand-in and walked past, so that one `UnsupportedModel` lists every problem.
 """
 
 import copy
+import logging
 import operator
 import warnings
 import zipfile
@@ -51,13 +52,17 @@ def load(module, shape=None):
 def _read(path):
     if not path.is_file():
         raise InputError(f"There is no model file {path}.")
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # torch logs a traceback, and asks to look at it
     try:
         return torch.export.load(path)
     except (RuntimeError, ValueError, KeyError, OSError, AssertionError, zipfile.BadZipFile) as error:
         raise InputError(
-            f"{path} is not an exported PyTorch program ({_line(error)}). Write one with "
+            f"{path} is not an exported PyTorch program ({_line(error).partition(' Please')[0]}). Write one with "
             "torch.export.save(torch.export.export(model.eval(), (images,)), 'model.pt2')."
         ) from error
+    finally:
+        logging.disable(disabled)
 
 
 def _trace(module, shape):
