@@ -90,23 +90,16 @@ def _manifest(schedule, target, folder):
 
 
 def _fitting_schedule(network, target, lanes):
-    if lanes is not None:
-        schedule = build_schedule(network, lanes)
-        short = _shortages(schedule, target)
-        if not short:
-            return schedule
-        raise DoesNotFit(
-            f"The network does not fit {target.title} with {lanes} lanes: {'; '.join(short)} (estimated). "
-            + _would_fit(network, target, lanes)
-        )
-    for choice in LANE_CHOICES[LANE_CHOICES.index(DEFAULT_LANES):]:
+    choices = LANE_CHOICES[LANE_CHOICES.index(DEFAULT_LANES):] if lanes is None else (lanes,)
+    for choice in choices:
         schedule = build_schedule(network, choice)
         short = _shortages(schedule, target)
         if not short:
             return schedule
+    tried, kind = ("any number of", "estimated, 1 lane") if lanes is None else (lanes, "estimated")
     raise DoesNotFit(
-        f"The network does not fit {target.title} with any number of lanes: {'; '.join(short)} (estimated, 1 lane). "
-        + _would_fit(network, target, 1)
+        f"The network does not fit {target.title} with {tried} lanes: {'; '.join(short)} ({kind}). "
+        + _would_fit(network, target, choices[-1])
     )
 
 
