@@ -1,0 +1,69 @@
+"""The register bank behind every link: what the design is, which network it holds, what it has counted."""
+
+from amaranth.hdl import Module, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.regmap import COUNTERS, IDENTITY, MAGIC, PROTOCOL, register
+
+__all__ = ["Registers"]
+
+WORD = 32
+
+class Registers(wiring.Component):
+    """Registers `IDENTITY` and `COUNTERS` of `hw.regmap`; other addresses read as 0.
+
+    Parameters
+    ----------
+    values : dict
+        Name to value of the read-only registers of IDENTITY, and what the writable ones hold at first; MAGIC,
+        VERSION and registers left out need none (0).
+
+    Members
+    -------
+    address : In
+        Word index (`hw.regmap.register`).
+    data : Out(32)
+        The register at ``address``, one cycle later.
+    write, write_data : In
+        Write the register at ``address``, if it is writable.
+    network, input_size, input_low, input_bytes : Out
+        The writable registers.
+    counted : In
+        One bit for each of COUNTERS: count this cycle.
+    clear : In(1)
+        Counters to 0.
+    """
+
+    def __init__(self, values):
+        self._values = {"MAGIC": MAGIC, "VERSION": PROTOCOL, **values}
+        first = {name: self._values.get(name, 0) for name in ("NETWORK", "INPUT_SIZE", "INPUT_LOW", "INPUT_BYTES")}
+        super().__init__({
+            "address": In(range(register("CONTROL"))), "data": Out(WORD), "write": In(1), "write_data": In(WORD),
+            "network": Out(WORD, init=first["NETWORK"]), "input_size": Out(WORD, init=first["INPUT_SIZE"]),
+            "input_low": Out(signed(WORD), init=first["INPUT_LOW"]), "input_bytes": Out(2, init=first["INPUT_BYTES"]),
+            "counted": In(len(COUNTERS)), "clear": In(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        counts = [Signal(WORD, name=entry.name.lower()) for entry in COUNTERS]
+        for count, counted in zip(counts, self.counted):
+            m.d.sync += count.eq(count + counted)
+        with m.If(self.clear):
+            m.d.sync += [count.eq(0) for count in counts]
+        m.d.sync += self.data.eq(0)
+        with m.Switch(self.address):
+            for entry in IDENTITY:
+                with m.Case(register(entry.name)):
+                    if entry.access == "ro":
+                        m.d.sync += self.data.eq(self._values.get(entry.name, 0))
+                    else:
+                        held = getattr(self, entry.name.lower())
+                        m.d.sync += self.data.eq(held)
+                        with m.If(self.write):
+                            m.d.sync += held.eq(self.write_data)
+            for entry, count in zip(COUNTERS, counts):
+                with m.Case(register(entry.name)):
+                    m.d.sync += self.data.eq(count)
+        return m
