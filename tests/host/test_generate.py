@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from gen.errors import InputError
-from gen.netfile import save_network
+from gen.netfile import network_hash, save_network
+from gen.program import CoreParams
+from gen.schedule import build_schedule, schedule_on
 from gen.target import TARGETS
 from host.device import open_device
 from sim.golden import Golden
@@ -150,3 +152,26 @@ def test_build_refuses_what_it_cannot_route(adafire, net, tmp_path):
     outcome = adafire("build", tmp_path / "core")
     assert outcome.code == 2 and "Boards of the family ice40 cannot be routed yet" in outcome.err
     assert "is not a folder made by `adafire generate`" in adafire("build", tmp_path).err
+
+
+def test_a_core_for_two_networks(adafire, net, network, tmp_path):
+    other = next(
+        candidate for candidate in map(random_network, range(SEED + 1, SEED + 50))
+        if schedule_params(network).shortages(schedule_params(candidate))
+    )
+    save_network(other, tmp_path / "other.safetensors")
+    options = "--board", "ulx3s_85f", "--lanes", "2", "--out", tmp_path / "core", "--json"
+    outcome = adafire("generate", net, *options, "--also", tmp_path / "other.safetensors")
+    params = CoreParams(**outcome.json["parameters"])
+    assert outcome.json["network"] == network_hash(network)
+    assert not params.shortages(schedule_params(other)) and not params.shortages(schedule_params(network))
+    assert schedule_on(other, params).params == schedule_on(network, params).params == params
+
+
+def schedule_params(network):
+    return build_schedule(network, 2).params
+
+
+def test_a_baud_rate_that_no_port_has(adafire, net, tmp_path):
+    outcome = adafire("generate", net, "--board", "ulx3s_85f", "--out", tmp_path / "core", "--baud", "110")
+    assert outcome.code == 2 and outcome.err == "The baud rate must be 9,600 to 12,000,000, not 110.\n"

@@ -1,0 +1,50 @@
+"""What a host must know of a design: which build it is, which network it holds, what an input value looks like."""
+
+import hashlib
+import json
+from dataclasses import asdict
+
+import numpy as np
+
+from gen.image import load_stream, memory_image
+from gen.netfile import network_hash
+
+__all__ = ["describe_input", "build_id", "network_id", "register_values"]
+
+BUILD_WORDS = 4
+WORD_MASK = 0xFFFFFFFF
+
+
+def build_id(schedule, versions):
+    """Return the 32 hexadecimal digits that name a design: parameters, memory image and tool versions."""
+    parameters = json.dumps([asdict(schedule.params), versions], sort_keys=True).encode()
+    image = load_stream(memory_image(schedule), schedule.params).astype("<u4").tobytes()
+    return hashlib.sha256(parameters + image).hexdigest()[: 8 * BUILD_WORDS]
+
+
+def network_id(network):
+    """Return the number that the register NETWORK holds for ``network``, 1 to 2**32 - 1."""
+    return int(network_hash(network)[:8], 16) or 1
+
+
+def describe_input(network):
+    """Return the input of ``network`` in plain values, enough for `gen.inputs.input_values` and the link."""
+    source = network.source
+    lowest, highest = source.range
+    maps = network.timesteps if source.kind == "frames" else 1
+    return {
+        "shape": list(source.shape), "kind": source.kind, "low": source.low, "high": source.high,
+        "offset": source.offset.tolist(), "timesteps": network.timesteps, "values": maps * int(np.prod(source.shape)),
+        "lowest": lowest, "bytes": 1 if highest - lowest < 256 else 2,
+    }
+
+
+def register_values(manifest, **link):
+    """Return what `hw.registers.Registers` holds for the design of ``manifest``; ``link`` adds its own."""
+    build, described = int(manifest["build_id"], 16), manifest["input"]
+    return {
+        **{f"BUILD_{i}": build >> (32 * i) & WORD_MASK for i in range(BUILD_WORDS)},
+        "NETWORK": manifest["network_id"] if manifest["initialised"] else 0,
+        "INPUT_SIZE": described["values"], "INPUT_LOW": described["lowest"], "INPUT_BYTES": described["bytes"],
+        "LANES": manifest["lanes"], "CLASSES": manifest["parameters"]["classes"], **link,
+    }
