@@ -31,8 +31,8 @@ DATA ?= data
 MODELS ?= models
 bench: $(READY)
 	@mkdir -p $(MODELS)
-	[ -e $(MODELS)/fashion.pt2 ] || $(BIN)/python examples/train_fashion.py $(DATA)/fashion_mnist.npz --out $(MODELS)/fashion.pt2
-	[ -e $(MODELS)/mnist_mlp.pt2 ] || $(BIN)/python examples/train_mnist.py $(DATA)/mnist.npz --out $(MODELS)/mnist_mlp.pt2
+	[ -e $(MODELS)/fashion.pt2 ] || $(BIN)/python examples/train.py fashion $(DATA)/fashion_mnist.npz --out $(MODELS)/fashion.pt2
+	[ -e $(MODELS)/mnist_mlp.pt2 ] || $(BIN)/python examples/train.py mnist_mlp $(DATA)/mnist.npz --out $(MODELS)/mnist_mlp.pt2
 	$(BIN)/python benchmarks/reference.py --data $(DATA) --models $(MODELS) $(BENCH_FLAGS)
 
 lint: $(READY)

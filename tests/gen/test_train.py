@@ -52,19 +52,20 @@ def test_fit_learns_and_save_keeps_the_batch_free(tmp_path):
     torch.testing.assert_close(program(images), module(images))
 
 
-def run(monkeypatch, script, *words):
-    monkeypatch.setattr(sys, "argv", [script, *map(str, words)])
-    runpy.run_path(str(EXAMPLES / script), run_name="__main__")
+def run(monkeypatch, *words):
+    monkeypatch.setattr(sys, "argv", ["train.py", *map(str, words)])
+    runpy.run_path(str(EXAMPLES / "train.py"), run_name="__main__")
 
 
-@pytest.mark.parametrize("script, weights", [("train_fashion.py", 28944), ("train_mnist.py", 784 * 128 + 1280)])
-def test_the_examples_write_a_model_that_converts(script, weights, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("name, weights", [("fashion", 28944), ("mnist_cnn", 9064), ("mnist_mlp", 784 * 128 + 1280)])
+def test_the_examples_write_a_model_that_converts(name, weights, tmp_path, monkeypatch, capsys):
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 256, (512, 28, 28), dtype=np.uint8), rng.integers(0, 10, 512)
     np.savez(tmp_path / "data.npz", x_train=x, y_train=y, x_test=x[:50], y_test=y[:50])
-    run(monkeypatch, script, tmp_path / "data.npz", "--out", tmp_path / "model.pt2", "--epochs", 1, "--threads", 1)
+    out = tmp_path / "model.pt2"
+    run(monkeypatch, name, tmp_path / "data.npz", "--out", out, "--epochs", 1, "--threads", 1)
     assert "accuracy on 50 test images: " in capsys.readouterr().out
-    network = load(tmp_path / "model.pt2")
+    network = load(out)
     assert network.weights == weights and network.shape == (1, 28, 28)
     with pytest.raises(SystemExit, match="error: There is no data file nowhere.npz"):
-        run(monkeypatch, script, "nowhere.npz")
+        run(monkeypatch, name, "nowhere.npz")

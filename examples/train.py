@@ -1,0 +1,82 @@
+"""Train one of the reference networks and save it for `adafire convert`.
+
+    python examples/train.py fashion fashion_mnist.npz --out fashion.pt2
+
+The data file holds x_train uint8 [60000, 28, 28], y_train, x_test, y_test. Networks:
+
+    fashion    28,944 weights, three convolutions, for Fashion-MNIST
+    mnist_cnn   9,064 weights, two convolutions, for MNIST
+    mnist_mlp 101,632 weights, 784-128-10, that of the published spiking accelerators, for MNIST
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from gen.errors import InputError
+from gen.train import accuracy, fit, load_npz, save
+
+TEST_IMAGES = 5000
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A network, 28x28 images to 10 classes, and how `gen.train.fit` trains it."""
+
+    layers: Callable
+    epochs: int
+    rate: float
+    fit: dict = field(default_factory=dict)
+
+
+def block(inputs, outputs):
+    """Return the layers conv, batch norm, ReLU and 2x2 average pool."""
+    conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+    return conv, nn.BatchNorm2d(outputs), nn.ReLU(), nn.AvgPool2d(2)
+
+
+RECIPES = {
+    "fashion": Recipe(
+        lambda: (*block(1, 16), *block(16, 32), *block(32, 64), nn.Flatten(), nn.Linear(64 * 3 * 3, 10)),
+        epochs=40, rate=1e-2, fit={"flip": True, "smoothing": 0.05},
+    ),
+    "mnist_cnn": Recipe(
+        lambda: (*block(1, 8), *block(8, 16), nn.Flatten(), nn.Linear(16 * 7 * 7, 10)), epochs=12, rate=1e-2,
+    ),
+    "mnist_mlp": Recipe(
+        lambda: (nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10)), epochs=30, rate=3e-3,
+    ),
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("network", choices=RECIPES)
+    parser.add_argument("data", help="the .npz file")
+    parser.add_argument("--out", help="default: the network's name with .pt2")
+    parser.add_argument("--epochs", type=int, help="default: the recipe's")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    recipe, out = RECIPES[options.network], options.out or f"{options.network}.pt2"
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    try:
+        x, y, x_test, y_test = load_npz(options.data, "x_train", "y_train", "x_test", "y_test")
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    x, x_test, y_test = x[:, None], x_test[:TEST_IMAGES, None], y_test[:TEST_IMAGES]
+    module = nn.Sequential(*recipe.layers()).to(memory_format=torch.channels_last)
+    fit(module, x, y, epochs=options.epochs or recipe.epochs, rate=recipe.rate, shift=1, seed=options.seed,
+        progress=lambda text, done: print(text, flush=True), **recipe.fit)
+    print(f"accuracy on {len(x_test)} test images: {100 * accuracy(module, x_test, y_test):.2f} %")
+    save(module.to(memory_format=torch.contiguous_format), x[:2], out)
+    print(f"saved {out}")
+
+
+if __name__ == "__main__":
+    main()
