@@ -29,11 +29,14 @@ test-all: $(READY)
 # DATA: the folder of fashion_mnist.npz and mnist.npz. BENCH_FLAGS: such as --route.
 DATA ?= data
 MODELS ?= models
-bench: $(READY)
-	@mkdir -p $(MODELS)
-	[ -e $(MODELS)/fashion.pt2 ] || $(BIN)/python examples/train.py fashion $(DATA)/fashion_mnist.npz --out $(MODELS)/fashion.pt2
-	[ -e $(MODELS)/mnist_mlp.pt2 ] || $(BIN)/python examples/train.py mnist_mlp $(DATA)/mnist.npz --out $(MODELS)/mnist_mlp.pt2
+bench: $(READY) $(MODELS)/fashion.pt2 $(MODELS)/mnist_cnn.pt2 $(MODELS)/mnist_mlp.pt2
 	$(BIN)/python benchmarks/reference.py --data $(DATA) --models $(MODELS) $(BENCH_FLAGS)
+
+$(MODELS)/fashion.pt2: | $(READY)
+	$(BIN)/python examples/train.py fashion $(DATA)/fashion_mnist.npz --out $@
+
+$(MODELS)/mnist_%.pt2: | $(READY)
+	$(BIN)/python examples/train.py mnist_$* $(DATA)/mnist.npz --out $@
 
 lint: $(READY)
 	$(BIN)/ruff check --no-cache .

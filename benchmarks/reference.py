@@ -1,9 +1,9 @@
-"""The figures of the two reference networks, each said how it was obtained.
+"""The figures of the reference networks, each said how it was obtained.
 
-    python benchmarks/reference.py --data DIR [--models DIR] [--task fashion|mnist] [--lanes 16] [--route]
+    python benchmarks/reference.py --data DIR [--models DIR] [--task fashion|mnist_cnn|mnist_mlp] [--lanes 16] [--route]
 
-DIR holds fashion_mnist.npz and mnist.npz (x_train, y_train, x_test, y_test); the models are those that the
-scripts in examples/ save. For each task: float accuracy, integer accuracy of the golden model with and
+DIR holds fashion_mnist.npz and mnist.npz (x_train, y_train, x_test, y_test); the models are those that
+examples/train.py saves. For each task: float accuracy, integer accuracy of the golden model with and
 without early exit, the first images again on the compiled RTL, bit for bit, its cycles and lane
 utilization and, with --route, the core placed and routed alone on an ECP5-85 of speed grade 6.
 """
@@ -47,7 +47,11 @@ class Task:
     max_burst: int = 7
 
 
-TASKS = {"fashion": Task("fashion_mnist.npz", "fashion.pt2"), "mnist": Task("mnist.npz", "mnist_mlp.pt2")}
+TASKS = {
+    "fashion": Task("fashion_mnist.npz", "fashion.pt2"),
+    "mnist_cnn": Task("mnist.npz", "mnist_cnn.pt2"),
+    "mnist_mlp": Task("mnist.npz", "mnist_mlp.pt2"),
+}
 
 
 def reference_network(task, models, data):
@@ -66,7 +70,7 @@ def measure(task, options):
     """Return every figure of a task as a dict."""
     models, data = Path(options.models), Path(options.data)
     if not (models / task.model).exists():
-        raise InputError(f"{models / task.model} is missing: train it with the script in examples/.")
+        raise InputError(f"{models / task.model} is missing: train it with examples/train.py.")
     network = reference_network(task, models, data)
     x, y = load_npz(data / task.data, "x_test", "y_test")
     module = torch.export.load(str(models / task.model)).module()
@@ -125,7 +129,7 @@ def main():
         return
     for name, figures in results.items():
         console.print(table(name, figures, options.lanes))
-        if name == "mnist":
+        if name == "mnist_mlp":
             console.print(f"Spiker+ on this task (6-bit weights, 100 steps): {SPIKER}")
 
 
