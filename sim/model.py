@@ -1,12 +1,7 @@
 """The core's Verilog compiled into a library: thousands of images a minute, every bit visible."""
 
 import ctypes
-import hashlib
 import json
-import os
-import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +13,12 @@ from gen.netfile import load_network
 from gen.program import CoreParams
 from gen.result import Result
 from gen.schedule import build_schedule, schedule_on
-from sim.toolchain import cache_folder, choose_simulator, tool_environment, verilator_program
+from sim.verilate import compile_verilog
 
 __all__ = ["CompiledCore", "compile_core", "input_stream"]
 
 HARNESS = Path(__file__).with_name("harness.cpp")
 RESULT_HEADER = 6
-VERILATE = ("--cc", "--top-module", "adafire_core", "-O3", "--x-assign", "fast", "--x-initial", "fast",
-            "--noassert", "-Wno-fatal", "-Wno-lint", "-Wno-style", "--no-timing", "--output-split", "15000")
-COMPILE = ("-std=gnu++17", "-O1", "-fPIC", "-w", "-DVL_THREADED=0")
 
 
 def input_stream(network, x):
@@ -39,59 +31,8 @@ def input_stream(network, x):
 
 def compile_core(verilog, params, progress=None):
     """Compile Verilog text to a shared library; return its path. Cached by content."""
-    choose_simulator("verilator")
     widths = [f"-DLANES={params.lanes}", f"-DVALUE_BITS={params.value_bits}", f"-DACC_BITS={params.acc_bits}"]
-    environment = tool_environment()
-    program = verilator_program()
-    identity = [verilog, HARNESS.read_text(), program, *VERILATE, *COMPILE, *widths]
-    key = hashlib.sha256("\0".join(identity).encode()).hexdigest()[:24]
-    library = cache_folder() / "models" / f"{key}.so"
-    if library.exists():
-        return library
-    library.parent.mkdir(parents=True, exist_ok=True)
-    if progress:
-        progress("compiling the core", 0.0)
-    with tempfile.TemporaryDirectory(prefix="adafire-model-") as folder:
-        work = Path(folder)
-        (work / "core.v").write_text(verilog)
-        _tool([program, *VERILATE, "--Mdir", "obj", "core.v"], work, environment)
-        include = _verilator_include(program, environment)
-        sources = [*sorted((work / "obj").glob("*.cpp")), HARNESS, include / "verilated.cpp"]
-        threads = include / "verilated_threads.cpp"
-        sources += [threads] if threads.exists() else []
-        flags = [*COMPILE, *widths, f"-I{include}", f"-I{include / 'vltstd'}", "-Iobj"]
-        objects = _make_objects(work, sources, flags, environment)
-        _tool(["g++", "-shared", "-o", "core.so", *objects, "-pthread"], work, environment)
-        partial = library.with_suffix(f".{os.getpid()}")
-        shutil.copy(work / "core.so", partial)
-        partial.rename(library)
-    return library
-
-
-def _make_objects(work, sources, flags, environment):
-    objects = [f"{i}.o" for i in range(len(sources))]
-    rules = ["all: " + " ".join(objects)]
-    rules += [f"{i}.o:\n\tg++ {' '.join(flags)} -c -o $@ {source}" for i, source in enumerate(sources)]
-    (work / "objects.mk").write_text("\n".join(rules) + "\n")
-    _tool(["make", "-s", f"-j{os.cpu_count() or 1}", "-f", "objects.mk", "all"], work,
-          {name: value for name, value in environment.items() if name != "MAKEFLAGS"})
-    return objects
-
-
-def _verilator_include(program, environment):
-    root = environment.get("VERILATOR_ROOT") or subprocess.run(
-        [program, "--getenv", "VERILATOR_ROOT"], env=environment, capture_output=True, text=True, check=True,
-    ).stdout.strip()
-    return Path(root) / "include"
-
-
-def _tool(command, folder, environment):
-    run = subprocess.run(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )
-    if run.returncode:
-        tail = "\n".join(run.stdout.splitlines()[-12:])
-        raise AdafireError(f"{Path(command[0]).name} failed while compiling the core:\n{tail}")
+    return compile_verilog("adafire_core", [verilog], HARNESS, widths, progress=progress)
 
 
 class CompiledCore:

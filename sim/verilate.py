@@ -1,0 +1,96 @@
+"""Verilog and a C++ harness become one library or program: Verilator and g++, cached by content."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from gen.errors import AdafireError
+from sim.toolchain import cache_folder, choose_simulator, tool_environment, verilator_program
+
+__all__ = ["compile_verilog"]
+
+VERILATE = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint", "-Wno-style",
+            "--no-timing", "--output-split", "15000")
+COMPILE = ("-std=gnu++17", "-O1", "-fPIC", "-w", "-DVL_THREADED=0")
+
+
+def compile_verilog(top, sources, harness, defines=(), *, program=False, progress=None):
+    """Compile Verilog texts and a harness; return the path of the shared library, or of the program.
+
+    Parameters
+    ----------
+    top : str
+        Name of the outermost module; the harness includes ``V<top>.h``.
+    sources : list of str
+        Verilog texts.
+    harness : path of a C++ file
+    defines : list of str
+        Options ``-DNAME=VALUE`` for the harness.
+    program : whether the harness has a ``main``.
+    progress : callable(step, fraction) or None
+
+    Raises
+    ------
+    ToolMissing
+        Without Verilator or a C++ compiler.
+    AdafireError
+        With the last lines of the tool that failed.
+    """
+    choose_simulator("verilator")
+    verilate = ("--cc", "--top-module", top, *VERILATE)
+    environment = tool_environment()
+    verilator = verilator_program()
+    identity = [*sources, harness.read_text(), verilator, *verilate, *COMPILE, *defines]
+    key = hashlib.sha256("\0".join(identity).encode()).hexdigest()[:24]
+    made = cache_folder() / "models" / f"{key}{'' if program else '.so'}"
+    if made.exists():
+        return made
+    made.parent.mkdir(parents=True, exist_ok=True)
+    if progress:
+        progress("compiling the core", 0.0)
+    with tempfile.TemporaryDirectory(prefix="adafire-model-") as folder:
+        work = Path(folder)
+        names = [f"source_{number}.v" for number in range(len(sources))]
+        for name, text in zip(names, sources):
+            (work / name).write_text(text)
+        _tool([verilator, *verilate, "--Mdir", "obj", *names], work, environment)
+        include = _verilator_include(verilator, environment)
+        units = [*sorted((work / "obj").glob("*.cpp")), harness, include / "verilated.cpp"]
+        threads = include / "verilated_threads.cpp"
+        units += [threads] if threads.exists() else []
+        flags = [*COMPILE, *defines, f"-I{include}", f"-I{include / 'vltstd'}", "-Iobj"]
+        objects = _make_objects(work, units, flags, environment)
+        _tool(["g++", *([] if program else ["-shared"]), "-o", "made", *objects, "-pthread"], work, environment)
+        partial = made.with_suffix(f".{os.getpid()}")
+        shutil.copy(work / "made", partial)
+        partial.rename(made)
+    return made
+
+
+def _make_objects(work, units, flags, environment):
+    objects = [f"{i}.o" for i in range(len(units))]
+    rules = ["all: " + " ".join(objects)]
+    rules += [f"{i}.o:\n\tg++ {' '.join(flags)} -c -o $@ {unit}" for i, unit in enumerate(units)]
+    (work / "objects.mk").write_text("\n".join(rules) + "\n")
+    _tool(["make", "-s", f"-j{os.cpu_count() or 1}", "-f", "objects.mk", "all"], work,
+          {name: value for name, value in environment.items() if name != "MAKEFLAGS"})
+    return objects
+
+
+def _verilator_include(program, environment):
+    root = environment.get("VERILATOR_ROOT") or subprocess.run(
+        [program, "--getenv", "VERILATOR_ROOT"], env=environment, capture_output=True, text=True, check=True,
+    ).stdout.strip()
+    return Path(root) / "include"
+
+
+def _tool(command, folder, environment):
+    run = subprocess.run(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )
+    if run.returncode:
+        tail = "\n".join(run.stdout.splitlines()[-12:])
+        raise AdafireError(f"{Path(command[0]).name} failed while compiling the core:\n{tail}")
