@@ -33,30 +33,49 @@ FRAME_OVERHEAD = HEADER.size + 4
 RESULT_WORDS = ("class", "timesteps", "cycles", "busy_cycles", "events", "synaptic_ops")
 
 
-class Command(IntEnum):
-    """What the host may ask; the comment is payload -> payload of the reply."""
+def _described(*names):
+    """Return ``__new__`` of an enumeration: a number, then the words that its members carry as attributes."""
 
-    IDENTIFY = 0x01  # nothing -> the registers of IDENTITY, 32 bits each
-    LOAD = 0x02      # position in words, words of the load stream -> next position; position 0 begins anew
-    COMMIT = 0x03    # COMMIT -> nothing; the network loaded may run
-    INPUT = 0x04     # position in bytes, input values of one image but the last ones -> next position
-    RUN = 0x05       # position in bytes, the last input values -> NETWORK, RESULT_WORDS, logits, 32 bits each
-    ABORT = 0x06     # nothing -> nothing; every image sent before is given up, no result comes any more
-    COUNTERS = 0x07  # nothing -> the registers of COUNTERS, 32 bits each
-    RESET = 0x08     # nothing -> nothing; ABORT, counters to 0, a load under way is given up
-    RESULT = 0x09    # never asked: as a reply it answers RUN
+    def member(cls, number, *words):
+        made = int.__new__(cls, number)
+        made._value_ = number
+        vars(made).update(zip(names, words, strict=True))
+        return made
+
+    return member
+
+
+class Command(IntEnum):
+    """What the host may ask: ``payload`` of the request, ``reply`` (its payload), and ``meaning``."""
+
+    __new__ = _described("payload", "reply", "meaning")
+
+    IDENTIFY = 0x01, "nothing", "the registers MAGIC to MAX_PAYLOAD", "Say what the design is."
+    LOAD = 0x02, "POSITION in words, words of the load stream", "POSITION of the next word", (
+        "Take a piece of a network; position 0 resets the core and begins anew.")
+    COMMIT = 0x03, "words of the whole load stream, NETWORK, INPUT_SIZE, INPUT_LOW, INPUT_BYTES", "nothing", (
+        "Let the network loaded run.")
+    INPUT = 0x04, "POSITION in bytes, input values", "POSITION of the next byte", (
+        "Take a piece of an image, not its last one.")
+    RUN = 0x05, "POSITION in bytes, input values", "that of RESULT", "Take the last piece of an image."
+    ABORT = 0x06, "nothing", "nothing", "Give up every image sent before; no result of theirs comes any more."
+    COUNTERS = 0x07, "nothing", "the registers RESULTS to BUSY", "Say what was counted."
+    RESET = 0x08, "nothing", "nothing", "ABORT, reset the core, counters to 0, give up a load under way."
+    RESULT = 0x09, "never asked", "register NETWORK, the RESULT words, logits", "The answer to RUN."
 
 
 class Fault(IntEnum):
-    """Why a frame was not obeyed; the comment is what ``expected`` of `ERROR` holds."""
+    """Why a frame was not obeyed: ``meaning``, and what ``expected`` of `ERROR` says."""
 
-    DAMAGED = 1      # wrong CRC, or cut off; 0
-    LENGTH = 2       # the header's length is not that of the frame, or too long; the longest payload
-    COMMAND = 3      # no such command; the protocol's version
-    PAYLOAD = 4      # a payload that the command cannot have; 0
-    SEQUENCE = 5     # a piece that is not the next one; the position of the next one
-    NO_NETWORK = 6   # nothing is loaded, or a load has not been committed; 0
-    OVERRUN = 7      # dropped: the host has sent more than the buffer holds; RX_BYTES
+    __new__ = _described("meaning", "expected")
+
+    DAMAGED = 1, "Wrong CRC, too short, or a byte without its stop bit; of sequence number 0.", "0"
+    LENGTH = 2, "The header's length is not that of the frame, or too long.", "the longest payload"
+    COMMAND = 3, "There is no such command.", "the version of the protocol"
+    PAYLOAD = 4, "A payload that the command cannot have.", "0"
+    SEQUENCE = 5, "A piece that is not the next one.", "the position of the next one"
+    NO_NETWORK = 6, "Nothing is loaded, or a load was not committed.", "0"
+    OVERRUN = 7, "Dropped: more was sent than the buffer holds.", "RX_BYTES"
 
 
 @dataclass(frozen=True)
