@@ -1,14 +1,107 @@
-"""The examples of the documentation are run."""
+"""The documentation is run: its doctests, its programs, its commands; and every command line is one we have.
+
+A fence ``python file=NAME`` is written to NAME. A fence ``sh`` is run, in the page's order and one folder;
+``sh slow`` takes minutes; ``sh board`` needs a board, in whose place a simulated one and stand-ins are used.
+"""
 
 import doctest
+import os
+import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
-DOCS = Path(__file__).parents[1] / "docs"
+from host.cli import app
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^```(\w+)((?: +\S+)*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^]]*\]\(([^)#:]+)(?:#[^)]*)?\)")
+# What a machine without boards has in place of the program that writes a bitstream: it wants its file to be there.
+PROGRAMMER = '#!/bin/sh\nfor last; do :; done\n[ -s "$last" ] || { echo "no bitstream $last"; exit 1; }\n'
+TIMEOUT_S = 3000
+
+
+def fences(page):
+    return [(kind, words.split(), text) for kind, words, text in FENCE.findall(page.read_text())]
+
+
+def command_lines(page):
+    text = "\n".join(text for kind, _, text in fences(page) if kind == "sh").replace("\\\n", " ")
+    return [line for line in text.splitlines() if line.startswith("adafire ")]
+
+
+@pytest.fixture
+def shell(tmp_path):
+    """Run a text with ``sh`` in an empty folder with our program and the stand-ins in the path."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    ours = f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m host.cli "$@"\n'
+    python = f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" "$@"\n'
+    for name, script in {"adafire": ours, "python": python, "openFPGALoader": PROGRAMMER}.items():
+        (programs / name).write_text(script)
+        (programs / name).chmod(0o755)
+    work = tmp_path / "work"
+    work.mkdir()
+
+    def run(text):
+        done = subprocess.run(
+            ["sh", "-eu", "-c", text], cwd=work, env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=TIMEOUT_S, check=False,
+        )
+        assert done.returncode == 0, f"{text}\n{done.stdout}"
+
+    run.folder = work
+    return run
+
+
+def play(page, shell, kinds):
+    """Run the fences of a page whose mark is in ``kinds``; return how many commands that were."""
+    count = 0
+    for kind, words, text in fences(page):
+        files = [word.removeprefix("file=") for word in words if word.startswith("file=")]
+        if files:
+            (shell.folder / files[0]).write_text(text)
+        elif kind == "sh" and (words or ["plain"])[0] in kinds:
+            shell(text.replace("/dev/ttyUSB0", "sim"))
+            count += 1
+    return count
 
 
 @pytest.mark.parametrize("name", ["integer-network.md", "file-format.md"])
 def test_examples(name):
-    result = doctest.testfile(str(DOCS / name), module_relative=False, optionflags=doctest.ELLIPSIS)
+    result = doctest.testfile(str(ROOT / "docs" / name), module_relative=False, optionflags=doctest.ELLIPSIS)
     assert result.attempted > 3 and result.failed == 0
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_command_lines_are_ones_we_have(page):
+    command = get_command(app)
+    for line in command_lines(page):
+        _, verb, *words = shlex.split(line, comments=True)
+        command.commands[verb].make_context(verb, words)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in LINK.findall(page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_tutorial(shell):
+    assert play(ROOT / "docs/tutorial.md", shell, {"plain"}) >= 5
+    assert (shell.folder / "build/report.html").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command(page, shell):
+    play(page, shell, {"plain", "slow", "board"})
+
+
+def test_the_pages_have_commands():
+    assert sum(len(command_lines(page)) for page in PAGES) > 10
