@@ -185,3 +185,10 @@ def test_the_program():
         assert f"<!-- {name} -->\n{table}\n<!-- end of {name} -->\n" in markdown
     wrong = run("--html")
     assert wrong.returncode == 2 and wrong.stderr.startswith("usage: ")
+
+
+def test_the_documentation_has_the_tables():
+    page = (ROOT / "docs" / "protocol.md").read_text()
+    for name, table in regmap_text.markdown_tables().items():
+        marked = re.search(rf"<!-- {name} -->\n(.*?)\n<!-- end of {name} -->", page, re.DOTALL)
+        assert marked[1] == table, "print it anew: python -m hw.regmap_text --markdown"
