@@ -240,7 +240,7 @@ private:
         if (rx.take(fault)) {
             done++;
             if (fault.kind == "drop") return incoming.pop_front(), void(rx.passed++);
-            if (fault.kind == "double") incoming.push_front(incoming.front());
+            if (fault.kind == "double") return sender.begin(incoming.front(), stop);
             if (fault.kind == "flip") incoming.front() ^= uint8_t(fault.argument);
             if (fault.kind == "stop") stop = false;
             if (!happen(fault, rx)) return;
