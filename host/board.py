@@ -1,0 +1,315 @@
+"""A board on a port: the same ``run(x)`` as every device. Needs numpy and pyserial, nothing else."""
+
+from contextlib import ExitStack
+
+import numpy as np
+
+from gen.result import Result
+from host.content import content_of, read_manifest
+from host.errors import LinkError, LinkFault, Refused, WrongBoard
+from host.link import Link
+from host.transport import Transport
+from hw.regmap import (
+    COMMIT, COUNTERS, FRAME_OVERHEAD, IDENTITY, MAGIC, POSITION, PROTOCOL, RESULT_WORDS, Command, Fault,
+)
+
+__all__ = ["Board"]
+
+RETRIES = 8              # faults in a row without one more result, or one more piece loaded
+SLACK_S = 1.0            # what operating system and adapter may add to a reply
+FIRST_WINDOW = 2048      # bytes that may still be on their way when a port is opened
+SLOWEST_CLOCK_HZ = 1e7   # where the board does not say
+BITS_A_BYTE = 10
+HEADER = 1 + len(RESULT_WORDS)
+
+
+class Board:
+    """A generated accelerator behind a port.
+
+    Every call gets through a disturbed line: what is lost or broken is noticed, the board is reset, and what is
+    not answered yet is sent again. Use it in a ``with``, or `close` it.
+
+    Parameters
+    ----------
+    port : str or open transport
+        A name that `host.transport.Transport` knows, or an object like it.
+    folder : path
+        What the board's bitstream was made from (`adafire generate`).
+    network : as `load` takes it, or None
+        What the memories shall hold; by default the folder's network.
+    baud : int or None
+        Default: the folder's.
+    timeout : float or None
+        Seconds without a reply that count as lost; by default reckoned from clock, baud rate and network.
+    pace : float
+        How many times slower than its clock the board runs: more than 1 for a simulated one.
+    progress : callable(step, fraction) or None
+        Told of loading a network.
+    resources : ExitStack or None
+        Closed with the board, and if it cannot be opened.
+
+    Raises
+    ------
+    InputError, DoesNotFit
+        ``folder`` is no generated folder, or ``network`` does not fit its core; the port was not opened.
+    NoSuchPort, PortUnavailable
+        The port cannot be opened.
+    WrongBoard
+        What answers is no such board, or was built from another folder.
+    LinkError
+        Nothing answers.
+
+    Attributes
+    ----------
+    identity : dict, the registers IDENTITY as last read
+    statistics : host.link.Statistics
+    """
+
+    def __init__(self, port, folder, network=None, *, baud=None, timeout=None, pace=1.0, progress=None, resources=None):
+        with resources or ExitStack() as self._resources:
+            self.folder = folder
+            self._manifest, content = read_manifest(folder)
+            self._content = content if network is None else content_of(network, self._manifest["parameters"])
+            self._baud = baud or self._manifest["baud"]
+            self._timeout, self._pace, self._report = timeout, pace, progress or (lambda step, fraction: None)
+            transport = Transport(port, self._baud) if isinstance(port, str) else port
+            self._resources.callback(transport.close)
+            self._link = Link(transport, timeout or self._reckoned(FIRST_WINDOW, 0.0))
+            self._ready, self._taken, self._furthest, self._advances = False, 0, 0, 0
+            self.identity = {}
+            self._steadily(lambda: None)
+            self._resources = self._resources.pop_all()
+
+    @property
+    def port(self):
+        """The name of the port."""
+        return self._link.transport.port
+
+    @property
+    def statistics(self):
+        """What the link has been through, a `host.link.Statistics`."""
+        return self._link.statistics
+
+    @property
+    def lanes(self):
+        """Lanes of the core."""
+        return self._manifest["lanes"]
+
+    @property
+    def network(self):
+        """The network in the memories; reading it from the folder needs safetensors."""
+        return self._content.network
+
+    def run(self, x, progress=None):
+        """Run images uint8 [N, C, H, W] or [N, H, W]; return a `Result` with the cycles that the board counted.
+
+        Parameters
+        ----------
+        x : as `gen.inputs.input_values` says
+        progress : callable(images done, images in all) or None
+
+        Raises
+        ------
+        InputError : the images are not the network's; nothing has been sent.
+        LinkError : the board, or the line to it, stays disturbed.
+        """
+        images = self._content.encode(x)
+        rows = np.zeros((len(images), HEADER + self._content.classes), np.int64)
+        waiting = dict.fromkeys(range(len(images)))
+
+        def answer_those_waiting():
+            for image, reply in self._link.stream(self._requests(images, list(waiting))):
+                if image is not None:
+                    rows[image] = self._result(reply)
+                    del waiting[image]
+                    self._advance()
+                    if progress:
+                        progress(len(images) - len(waiting), len(images))
+
+        self._steadily(answer_those_waiting)
+        counters = rows[:, 3:HEADER] & 0xFFFFFFFF
+        return Result(
+            classes=rows[:, 1], exit_steps=rows[:, 2], logits=rows[:, HEADER:],
+            cycles=counters[:, 0], busy_cycles=counters[:, 1], events=counters[:, 2], synaptic_ops=counters[:, 3],
+        )
+
+    def load(self, network):
+        """Put another network into the memories; the bitstream stays.
+
+        Parameters
+        ----------
+        network : IntegerNetwork, the path of a network file, or of a generated folder
+
+        Raises
+        ------
+        DoesNotFit : the core is too small; says what is short. Nothing has been sent.
+        """
+        self._content = content_of(network, self._manifest["parameters"])
+        self._ready, self._taken = False, 0
+        self._steadily(lambda: None)
+
+    def identify(self):
+        """Return the registers IDENTITY, name to value."""
+        self._steadily(self._identify)
+        return dict(self.identity)
+
+    def counters(self):
+        """Return the registers COUNTERS, name to value; a fault on the way resets them."""
+        return self._steadily(lambda: _registers(COUNTERS, self._link.ask(Command.COUNTERS)))
+
+    def abort(self):
+        """Give up whatever the board is doing; its network and counters stay."""
+        self._link.synchronise(Command.ABORT)
+
+    def reset(self):
+        """Bring the board to its beginning, counters 0, the network in its memories."""
+        self._ready, self._taken = False, 0
+        self._steadily(lambda: None)
+
+    def close(self):
+        """Close the port; closing twice is no error."""
+        resources, self._resources = self._resources, None
+        if resources:
+            resources.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def _steadily(self, work):
+        """Return ``work()``, prepared and repeated after a fault, as long as there is progress between faults."""
+        if not self._resources:
+            raise LinkError(f"The board at {self.port} has been closed: open it again.")
+        faults, advances = 0, self._advances
+        while True:
+            try:
+                if not self._ready:
+                    self._prepare()
+                self._ready = False
+                result = work()
+                self._ready = True
+                return result
+            except LinkFault as fault:
+                faults, advances = 1 + faults * (self._advances == advances), self._advances
+                if faults > RETRIES // 2:
+                    self._taken = 0  # a load that cannot be resumed begins anew
+                if faults > RETRIES:
+                    raise LinkError(
+                        f"The board at {self.port} was reset {RETRIES} times in a row without getting on, the last "
+                        f"time because {fault}. Check cable, power and baud rate ({self._baud}); if these are right, "
+                        f"build the bitstream of {self.folder} again."
+                    ) from fault
+                self.statistics.retries += 1
+
+    def _advance(self, furthest=0):
+        """Note progress: an image answered, or a load that is ``furthest`` since the last image."""
+        self._advances += 1
+        self._furthest = furthest
+
+    def _prepare(self):
+        """Bring the board, whatever it is doing, to where it waits for images of our network."""
+        self._link.synchronise(Command.ABORT if self._taken else Command.RESET)
+        self._identify()
+        if not self._holds_ours():
+            self._load()
+            self._identify()
+            if not self._holds_ours():
+                raise LinkFault("the board took a network and does not hold it")
+        self._ready, self._taken = True, 0
+
+    def _holds_ours(self):
+        return self._content.registers().items() <= self.identity.items()
+
+    def _identify(self):
+        reply = self._link.ask(Command.IDENTIFY)
+        self._refuse_another_protocol(reply)
+        found = self.identity = _registers(IDENTITY, reply)
+        self._refuse_another_build(found)
+        cycles = self._content.cycles / (found["CLOCK_HZ"] or SLOWEST_CLOCK_HZ)
+        self._link.window = found["RX_BYTES"]
+        self._link.timeout = self._timeout or self._reckoned(found["RX_BYTES"], cycles)
+        longest = min(found["MAX_PAYLOAD"], found["RX_BYTES"] // 2 - FRAME_OVERHEAD) - POSITION.size
+        self._piece = longest // 4 * 4  # whole words; two pieces fit the window, one computes while one comes
+
+    def _refuse_another_protocol(self, reply):
+        magic, version = (int.from_bytes(reply[i : i + 4], "little") for i in (0, 4))
+        if magic != MAGIC:
+            raise WrongBoard(
+                f"What answers at {self.port} is no adafire board: name another port, or load the bitstream of "
+                f"{self.folder}."
+            )
+        if version != PROTOCOL:
+            raise WrongBoard(
+                f"The board at {self.port} speaks version {version} of the protocol, this adafire version {PROTOCOL}: "
+                f"generate and build {self.folder} again with this one."
+            )
+
+    def _refuse_another_build(self, found):
+        build = "".join(f"{found[f'BUILD_{i}']:08x}" for i in reversed(range(4)))
+        if build != self._manifest["build_id"]:
+            raise WrongBoard(
+                f"The board at {self.port} holds the build {build}, {self.folder} is the build "
+                f"{self._manifest['build_id']}: load the bitstream of {self.folder}, or name the folder that the "
+                "board's was made from."
+            )
+
+    def _reckoned(self, window, compute_s):
+        line_s = window * BITS_A_BYTE / self._baud
+        return SLACK_S + self._pace * (2 * line_s + 4 * compute_s)
+
+    def _load(self):
+        """Send the load stream, from where an interrupted load is known to have got to, and commit it."""
+        content, step = self._content, self._piece // 4
+        total = len(content.stream) // 4
+        pieces = (
+            (position, Command.LOAD, POSITION.pack(position) + content.stream[4 * position : 4 * (position + step)])
+            for position in range(self._taken, total, step)
+        )
+        try:
+            for position, reply in self._link.stream(pieces):
+                self._taken = min(_position(reply), position + step)
+                if self._taken > self._furthest:
+                    self._advance(self._taken)
+                self._report("loading the network", min(1.0, self._taken / total))
+            self._link.ask(Command.COMMIT, COMMIT.pack(total, *content.registers().values()))
+        except Refused as refused:
+            if refused.fault == Fault.SEQUENCE:
+                self._taken = refused.expected
+            raise
+
+    def _requests(self, images, numbers):
+        """Yield the requests for images: pieces without a key, the last one with the image's number."""
+        for number in numbers:
+            data = images[number].tobytes()
+            for position in range(0, len(data), self._piece):
+                piece = POSITION.pack(position) + data[position : position + self._piece]
+                last = position + self._piece >= len(data)
+                yield (number, Command.RUN, piece) if last else (None, Command.INPUT, piece)
+
+    def _result(self, reply):
+        """Return the words of a result, signed; a fault if it is not one of our network."""
+        if len(reply) != 4 * (HEADER + self._content.classes):
+            raise LinkFault(f"a result of {len(reply)} bytes came")
+        words = np.frombuffer(reply, "<i4")
+        if words[0] & 0xFFFFFFFF != self._content.identity:
+            raise LinkFault("the board lost its network on the way")
+        return words
+
+
+def _registers(bank, payload):
+    """Return name to value of the registers in a reply."""
+    if len(payload) != 4 * len(bank):
+        raise LinkFault(f"a reply with {len(payload)} bytes of registers came, not {4 * len(bank)}")
+    values = np.frombuffer(payload, "<u4").tolist()
+    found = {register.name: value for register, value in zip(bank, values)}
+    if "INPUT_LOW" in found:
+        found["INPUT_LOW"] -= (found["INPUT_LOW"] >> 31) << 32
+    return found
+
+
+def _position(payload):
+    if len(payload) != POSITION.size:
+        raise LinkFault(f"a reply with a position of {len(payload)} bytes came")
+    return POSITION.unpack(payload)[0]

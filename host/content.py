@@ -1,0 +1,158 @@
+"""What a generated folder says of its board, and what the memories of that board hold: needs numpy only."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+from gen.errors import InputError
+from gen.inputs import input_values
+from gen.intnet import Source
+
+__all__ = ["Content", "content_of", "read_content", "read_manifest"]
+
+MANIFEST = "manifest.json"
+IMAGE = "image.bin"
+NETWORK = "network.safetensors"
+_NEEDED = (
+    "build_id", "network_id", "parameters", "lanes", "classes", "input", "baud", "estimated_cycles_per_image",
+)
+_AT_ONCE = 1024  # images turned into bytes at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """One network as a board holds it.
+
+    identity : the register NETWORK
+    classes : logits of one result
+    input : ``manifest.json``'s ``input``
+    cycles : clock cycles of one image, estimated, all timesteps
+    folder : the generated folder that holds the load stream and the network; None if ``made`` does
+    made : (network, load stream), or None
+    """
+
+    identity: int
+    classes: int
+    input: dict
+    cycles: int
+    folder: Path | None = None
+    made: tuple | None = None
+
+    @cached_property
+    def network(self):
+        """The `IntegerNetwork`; reading it from a folder needs safetensors."""
+        if self.made:
+            return self.made[0]
+        from gen.netfile import load_network
+
+        return load_network(self.folder / NETWORK)
+
+    @cached_property
+    def stream(self):
+        """The bytes of the load stream."""
+        return self.made[1] if self.made else _read(self.folder, IMAGE)
+
+    def registers(self):
+        """Return what the registers hold while this is in the memories."""
+        described = self.input
+        return {
+            "NETWORK": self.identity, "INPUT_SIZE": described["values"],
+            "INPUT_LOW": described["lowest"], "INPUT_BYTES": described["bytes"],
+        }
+
+    def encode(self, x):
+        """Return images as they travel, uint8 [N, bytes]: maps in raster order, channels innermost.
+
+        Raises `InputError` for images that are not the network's.
+        """
+        described = self.input
+        source = Source(
+            described["shape"], described["kind"], described["low"], described["high"], np.array(described["offset"])
+        )
+        view = SimpleNamespace(source=source, timesteps=described["timesteps"])
+        kind = np.uint8 if described["bytes"] == 1 else np.dtype("<u2")
+        x = np.atleast_1d(x)
+
+        def encoded(images):
+            values = np.moveaxis(input_values(view, images), -3, -1).reshape(len(images), described["values"])
+            return np.ascontiguousarray(values - described["lowest"], kind).view(np.uint8)
+
+        return np.concatenate([encoded(x[i : i + _AT_ONCE]) for i in range(0, max(len(x), 1), _AT_ONCE)])
+
+
+def read_manifest(folder):
+    """Return (manifest, `Content`) of a folder that `adafire generate` made; `InputError` if it is none."""
+    folder = Path(folder)
+    try:
+        manifest = json.loads(_read(folder, MANIFEST))
+    except ValueError as error:
+        raise InputError(f"{folder / MANIFEST} is not JSON ({error}): generate the folder again.") from error
+    missing = [name for name in _NEEDED if name not in manifest] if isinstance(manifest, dict) else _NEEDED
+    if missing:
+        raise InputError(
+            f"{folder / MANIFEST} does not say {', '.join(missing)}: an older adafire wrote it; generate the folder "
+            "again, and the bitstream from it."
+        )
+    content = Content(
+        manifest["network_id"], manifest["classes"], manifest["input"], manifest["estimated_cycles_per_image"], folder
+    )
+    return manifest, content
+
+
+def content_of(network, parameters):
+    """Lay another network out for the core of a board.
+
+    Parameters
+    ----------
+    network : IntegerNetwork, the path of a network file or of a generated folder, or a `Content`
+    parameters : dict
+        ``parameters`` of the board's manifest. A folder of just these needs no safetensors.
+
+    Raises
+    ------
+    DoesNotFit : says what is short.
+    InputError : no network there.
+    """
+    if isinstance(network, Content):
+        return network
+    if isinstance(network, str | Path):
+        path = Path(network)
+        if path.is_dir():
+            manifest, content = read_manifest(path)
+            if manifest["parameters"] == parameters:
+                return content
+            path = path / NETWORK
+        from gen.netfile import load_network
+
+        network = load_network(path)
+    from gen.estimate import estimate_cycles
+    from gen.image import load_stream, memory_image
+    from gen.program import CoreParams
+    from gen.schedule import schedule_on
+    from hw.identity import describe_input, network_id
+
+    schedule = schedule_on(network, CoreParams(**parameters))
+    stream = load_stream(memory_image(schedule), schedule.params).astype("<u4").tobytes()
+    return Content(
+        network_id(network), network.classes, describe_input(network), estimate_cycles(schedule),
+        made=(network, stream),
+    )
+
+
+def read_content(folder, network=None):
+    """Return the `Content` of a generated folder, or that of another ``network`` for its core (`content_of`)."""
+    manifest, content = read_manifest(folder)
+    return content if network is None else content_of(network, manifest["parameters"])
+
+
+def _read(folder, name):
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{folder} is not a folder made by `adafire generate`: {name} cannot be read ({error.strerror})."
+        ) from error

@@ -1,0 +1,196 @@
+"""Requests and replies over a port: sequence numbers, several requests at once, deadlines. Frames: `hw.regmap`."""
+
+import random
+from dataclasses import dataclass
+
+from host.errors import Disconnected, LinkError, LinkFault, Refused
+from hw.regmap import ERROR, ERROR_REPLY, FRAME_OVERHEAD, REPLY, Command, Fault, decode, encode, frames
+
+__all__ = ["Link", "Statistics"]
+
+FIRST_WINDOW = 64        # bytes; before the board has said what it can hold
+MOST_UNANSWERED = 128    # of 255 sequence numbers
+RESETS = 5               # how often a reset is sent before the board counts as dead
+RECONNECT_S = 15.0       # how long an unplugged cable may stay unplugged
+LONGEST_REPLY = 1 << 16  # bytes without a flag that are certainly no reply
+
+_ANSWERS = {Command.RUN: Command.RESULT}
+
+
+@dataclass
+class Statistics:
+    """What a link has been through."""
+
+    requests: int = 0
+    replies: int = 0
+    damaged: int = 0      # replies that arrived broken
+    refused: int = 0      # error replies
+    timeouts: int = 0     # nothing came in time
+    strays: int = 0       # replies to nothing that was asked
+    reconnects: int = 0   # the port vanished and came back
+    retries: int = 0      # times that work was taken up again
+
+
+class Link:
+    """The host's end of the link.
+
+    Parameters
+    ----------
+    transport : `host.transport.Transport`, or whatever has its methods
+    timeout : float
+        Seconds without any reply after which what was asked counts as lost.
+    reconnect : float
+        Seconds in which a port that vanished must come back.
+
+    Attributes
+    ----------
+    window : int
+        Bytes that unanswered requests may take, 8 and the payload for each; the register RX_BYTES.
+    statistics : Statistics
+    """
+
+    def __init__(self, transport, timeout, reconnect=RECONNECT_S):
+        self.transport, self.timeout, self.reconnect = transport, timeout, reconnect
+        self.window, self.statistics = FIRST_WINDOW, Statistics()
+        self._received, self._heard = bytearray(), False
+        self._sequence = random.randrange(255)
+
+    def ask(self, command, payload=b""):
+        """Send one request and return the payload of its reply; raises `LinkFault`."""
+        ((_, reply),) = self.stream([(None, command, payload)])
+        return reply
+
+    def stream(self, requests):
+        """Send requests, as many at once as the window allows, and yield replies as they come.
+
+        Parameters
+        ----------
+        requests : iterable of (key, command, payload)
+            No request may be larger than the window.
+
+        Yields
+        ------
+        (key, payload) of each reply.
+
+        Raises
+        ------
+        LinkFault
+            At the first reply that is an error, damaged, not what the request can have, or not there in time.
+            What is unanswered then stays so: `synchronise` before the next request.
+        """
+        requests, unanswered, used = iter(requests), {}, 0
+        upcoming = next(requests, None)
+        while upcoming or unanswered:
+            sent = bytearray()
+            while upcoming and len(unanswered) < MOST_UNANSWERED:
+                key, command, payload = upcoming
+                size = FRAME_OVERHEAD + len(payload)
+                if used + size > self.window:
+                    break
+                sequence = self._next_sequence()
+                unanswered[sequence], used = (key, command, size), used + size
+                sent += encode(command, sequence, payload)
+                upcoming = next(requests, None)
+            self._send(sent)
+            deadline, answered = self._deadline(), False
+            while not answered:
+                for frame in self._receive(deadline):
+                    sequence = self._checked(frame, unanswered)
+                    if sequence is not None:
+                        key, _, size = unanswered.pop(sequence)
+                        used, answered = used - size, True
+                        yield key, frame[2]
+                if not answered and self.transport.clock() >= deadline:
+                    self.statistics.timeouts += 1
+                    raise LinkFault(f"no reply came within {self.timeout:.1f} s")
+
+    def synchronise(self, command=Command.RESET):
+        """Bring both ends to the same place: RESET, or ABORT, is answered and everything asked before is given up.
+
+        A port that vanished is opened again. Raises `LinkError` if the board does not answer several times.
+        """
+        reason = ""
+        for _ in range(RESETS):
+            try:
+                if not self.transport.is_open:
+                    self.transport.reopen(self.reconnect)
+                    self.statistics.reconnects += 1
+                if self._answered(command):
+                    return
+                reason = f"no reply within {self.timeout:.1f} s"
+            except Disconnected as fault:
+                reason = str(fault)
+        raise LinkError(
+            f"The board at {self.transport.port} does not answer: {RESETS} requests to {command.name.lower()}, "
+            f"{reason}. {self._advice()}"
+        )
+
+    def _advice(self):
+        if self._heard:
+            return "Something comes from there and it is no reply: check the baud rate, and that this is the board."
+        return "Check that this is the board's port, that its bitstream is loaded and its clock runs, and the cable."
+
+    def _answered(self, command):
+        sequence, deadline = self._next_sequence(), self._deadline()
+        self._send(encode(command, sequence))
+        while self.transport.clock() < deadline:
+            if any(frame and frame[:2] == (command | REPLY, sequence) for frame in self._receive(deadline)):
+                self.statistics.replies += 1
+                return True
+        self.statistics.timeouts += 1
+        return False
+
+    def _send(self, data):
+        if data:
+            self.transport.write(bytes(data))
+
+    def _receive(self, deadline):
+        """Return the frames that have come, waiting for some bytes until ``deadline``; None for a damaged one."""
+        data = self.transport.read(deadline)
+        self._heard = self._heard or bool(data)
+        self._received += data
+        decoded = [decode(body) for body in frames(self._received)]
+        if len(self._received) > LONGEST_REPLY:
+            self._received.clear()
+            decoded.append(None)
+        self.statistics.damaged += decoded.count(None)
+        return decoded
+
+    def _checked(self, frame, unanswered):
+        """Return the sequence number of the request that a frame answers, None for one that nobody waits for."""
+        if frame is None:
+            raise LinkFault("a reply arrived damaged")
+        command, sequence, payload = frame
+        if command == ERROR_REPLY:
+            self.statistics.refused += 1
+            raise _refusal(payload)
+        if sequence not in unanswered:
+            self.statistics.strays += 1
+            return None
+        asked = unanswered[sequence][1]
+        if command != _ANSWERS.get(asked, asked) | REPLY:
+            raise LinkFault(f"the reply to {asked.name} is of the kind 0x{command:02x}")
+        self.statistics.replies += 1
+        return sequence
+
+    def _next_sequence(self):
+        """Return the next of 1..255; 0 is what errors about a damaged frame carry."""
+        self._sequence = self._sequence % 255 + 1
+        self.statistics.requests += 1
+        return self._sequence
+
+    def _deadline(self):
+        return self.transport.clock() + self.timeout
+
+
+def _refusal(payload):
+    if len(payload) != ERROR.size:
+        return LinkFault("an error reply of an unknown form came")
+    number, command, _, expected = ERROR.unpack(payload)
+    known = number in set(Fault)
+    fault = Fault(number).name if known else f"fault {number}"
+    name = Command(command).name if command in set(Command) else f"command 0x{command:02x}"
+    about = "a frame" if number == Fault.DAMAGED else name
+    return Refused(
+        f"the board refused {about} as {fault} (expected {expected})", Fault(number) if known else None, expected
+    )
