@@ -35,6 +35,7 @@ _COMMON = {
 NetworkFile = Annotated[Path, typer.Argument(metavar="NET", help="Network file (.safetensors).")]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder made by `adafire generate`.")]
 Images = Annotated[Path, typer.Option("--data", metavar="D.npz", help="Images x (uint8), labels y if any.")]
+Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N images only.")]
 Board = Annotated[str, typer.Option(help="Board, as `adafire boards` lists it.")]
 Waves = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a waveform: .vcd (Verilator), .fst (Icarus).")]
 Simulator = Annotated[str | None, typer.Option(metavar="icarus|verilator", help="Default: what is installed.")]
@@ -117,11 +118,30 @@ def evaluate(
     progress,
     network: NetworkFile,
     data: Images,
-    device: Annotated[str, typer.Option(metavar="golden|rtl|DIR", help="What computes it.")] = "golden",
-    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N images only.")] = None,
+    device: Annotated[str, typer.Option(metavar="golden|rtl|DIR|PORT", help="What computes it.")] = "golden",
+    folder: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="What the board on PORT, or `sim`, was made from.")
+    ] = None,
+    limit: Limit = None,
 ):
     """Measure accuracy, timesteps, events, synaptic operations."""
-    return commands.evaluate(network, data, device, limit, progress)
+    return commands.evaluate(network, data, device, folder, limit, progress)
+
+
+@verb(tables.run)
+def run(
+    progress,
+    folder: Folder,
+    port: Annotated[str, typer.Option(metavar="PORT|sim", help="/dev/ttyUSB0, COM3, socket://host:port.")],
+    data: Images,
+    limit: Limit = None,
+    network: Annotated[
+        Path | None, typer.Option(metavar="OTHER.safetensors", help="Load this network into the board first.")
+    ] = None,
+    baud: Annotated[int | None, typer.Option(min=300, help="Default: the one in DIR's manifest.")] = None,
+):
+    """Run images on the board made from DIR, or on a simulated one."""
+    return commands.run(folder, port, data, limit, network, baud, progress)
 
 
 @verb(tables.generated)

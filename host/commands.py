@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gen.errors import InputError
 
-__all__ = ["boards", "build", "convert", "evaluate", "generate", "info", "verify"]
+__all__ = ["boards", "build", "convert", "evaluate", "generate", "info", "run", "verify"]
 
 
 def convert(model, calibration, out, mean, std, progress, **settings):
@@ -34,18 +34,36 @@ def info(network):
     return {"network": str(network), **_described(load_network(network))}
 
 
-def evaluate(network, data, device, limit, progress):
+def evaluate(network, data, device, folder, limit, progress):
     """Run the images of ``data`` on ``device``; return accuracy (None without labels) and costs."""
     from gen.inputs import load_images
     from gen.netfile import load_network
-    from host.device import open_device
+    from host.device import opened
     from sim.metrics import evaluate as evaluate_device
 
     network = load_network(network)
     x, y = load_images(data)
-    opened = open_device(device, network, progress=progress)
-    measured = evaluate_device(opened, x, y, limit=limit, progress=progress)
+    with opened(device, network, folder=folder, progress=progress) as what:
+        measured = evaluate_device(what, x, y, limit=limit, progress=progress)
     return {"device": str(device), **measured}
+
+
+def run(folder, port, data, limit, network, baud, progress):
+    """Run the images of ``data`` on the board at ``port``; return what `evaluate` does, and how the link fared."""
+    from gen.inputs import load_images
+    from host.content import read_content
+    from host.device import open_board
+    from sim.metrics import evaluate as evaluate_device
+
+    content = read_content(folder, network)
+    x, y = load_images(data, classes=content.classes)
+    content.encode(x[:limit])  # images of another shape or range are refused before anything is opened
+    with open_board(port, folder, content, baud=baud, progress=progress) as board:
+        measured = evaluate_device(board, x, y, limit=limit, progress=progress)
+        return {
+            "port": port, **measured,
+            "images_per_second": measured["images"] / measured["seconds"], "retries": board.statistics.retries,
+        }
 
 
 def generate(network, board, lanes, out, force, also, baud, progress):

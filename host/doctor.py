@@ -63,6 +63,7 @@ _PROBES = (
     _Probe("python", lambda: sys.version.split()[0], True, "everything", "Python 3.11 or newer"),
     _Probe("numpy", lambda: _package("numpy"), True, "everything", _HERE),
     _Probe("safetensors", lambda: _package("safetensors"), True, "network files", _HERE),
+    _Probe("pyserial", lambda: _package("pyserial"), True, "run: the port of a board", _HERE),
     _Probe("torch", lambda: _package("torch"), True, "convert, demo", _HERE),
     _Probe("scikit-learn", lambda: _package("scikit-learn"), False, "demo: the digits images", _HERE),
     _Probe("amaranth", lambda: _package("amaranth"), True, "generate", _HERE),

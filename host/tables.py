@@ -3,7 +3,7 @@
 from rich.markup import escape
 from rich.table import Table
 
-__all__ = ["boards", "build", "demo", "doctor", "evaluation", "generated", "network", "verification"]
+__all__ = ["boards", "build", "demo", "doctor", "evaluation", "generated", "network", "run", "verification"]
 
 
 def _pairs(title, rows):
@@ -98,17 +98,30 @@ def _kernels(layer):
 
 def evaluation(payload):
     """Yield what `evaluate` measured."""
-    yield _pairs(f"On {payload['device']}", [
+    yield _pairs(f"On {payload['device']}", [*_measured(payload), ("seconds", _number(payload["seconds"], 1))])
+
+
+def run(payload):
+    """Yield what `run` measured on a board; a simulated one counts cycles as well, its seconds mean nothing."""
+    yield _pairs(f"On the board at {payload['port']}", [
+        *_measured(payload, "simulated" if payload["port"] == "sim" else "measured"),
+        ("seconds", _number(payload["seconds"], 2)),
+        ("images per second, link included", _number(payload["images_per_second"], 1)),
+        ("times that work was taken up again", payload["retries"]),
+    ])
+
+
+def _measured(payload, kind="simulated"):
+    return [
         ("images", payload["images"]),
         ("accuracy", _percent(payload["accuracy"]) or "unknown: the file holds no labels y"),
         ("mean timesteps", _number(payload["mean_timesteps"], 3)),
         ("exit after 1, 2, ... timesteps", _histogram(payload["exit_histogram"])),
         ("events per image", _number(payload["events_per_image"])),
         ("synaptic operations per image", _number(payload["synaptic_ops_per_image"])),
-        ("cycles per image (simulated)", _number(payload.get("cycles_per_image"))),
-        ("lane utilization (simulated)", _percent(payload.get("lane_utilization"))),
-        ("seconds", _number(payload["seconds"], 1)),
-    ])
+        (f"cycles per image ({kind})", _number(payload.get("cycles_per_image"))),
+        (f"lane utilization ({kind})", _percent(payload.get("lane_utilization"))),
+    ]
 
 
 def _histogram(counts):
