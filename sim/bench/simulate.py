@@ -15,9 +15,10 @@ from pathlib import Path
 
 from cocotb_tools.runner import get_runner
 
+from gen.cache import cache_folder
 from sim.bench.folder import VERILOG
 from sim.bench.job import JOB_VARIABLE, WAVES, Job
-from sim.toolchain import cache_folder, simulator_version
+from sim.toolchain import simulator_version
 
 __all__ = ["build", "main", "without_gaps"]
 
