@@ -7,9 +7,17 @@ from amaranth.lib.wiring import In, Out
 from gen.program import WORD_BITS
 from hw import payloads
 
-__all__ = ["CORE", "CoreBox"]
+__all__ = ["CORE", "CoreBox", "core_signature"]
 
 CORE = "adafire_core"
+
+
+def core_signature(params):
+    """Return the signature of a core as designs around it see it: `hw.core.Core` without probe, and ``reset``."""
+    return wiring.Signature({
+        "load": In(stream.Signature(WORD_BITS)), "i": In(stream.Signature(payloads.input_word(params))),
+        "o": Out(stream.Signature(payloads.output_word())), "abort": In(1), "idle": Out(1), "reset": In(1),
+    })
 
 
 class CoreBox(wiring.Component):
@@ -29,11 +37,7 @@ class CoreBox(wiring.Component):
     """
 
     def __init__(self, params):
-        super().__init__({
-            "load": In(stream.Signature(WORD_BITS)), "i": In(stream.Signature(payloads.input_word(params))),
-            "o": Out(stream.Signature(payloads.output_word())),
-            "abort": In(1), "idle": Out(1), "reset": In(1),
-        })
+        super().__init__(core_signature(params))
 
     def elaborate(self, platform):
         m = Module()

@@ -1,13 +1,16 @@
 """From a schedule to Verilog text, the same text every time."""
 
 from amaranth.back import rtlil, verilog
+from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Signal
 
 from gen.image import memory_image
+from hw.axi import VIVADO, AxiTop
 from hw.core import Core
+from hw.wishbone import WishboneTop
 
-__all__ = ["TOP", "core_rtlil", "core_verilog"]
+__all__ = ["AXI", "TOP", "WISHBONE", "axi_verilog", "core_rtlil", "core_verilog", "wishbone_verilog"]
 
-TOP = "adafire_core"
+TOP, AXI, WISHBONE = "adafire_core", "adafire_axi", "adafire_wishbone"
 
 
 def core_verilog(schedule):
@@ -18,3 +21,25 @@ def core_verilog(schedule):
 def core_rtlil(schedule):
     """Return the same core as RTLIL, what Yosys reads fastest."""
     return rtlil.convert(Core(schedule.params, memory_image(schedule)), name=TOP, emit_src=False)
+
+
+def axi_verilog(params, values):
+    """Return the Verilog of `AXI`, an `AxiTop` around the module `TOP`, its ports named as Vivado infers them."""
+    m, top = Module(), AxiTop(params, values)
+    m.submodules.top, m.domains.sync = top, ClockDomain("sync")
+    clock = {name: Signal(name=name, attrs=VIVADO[name]) for name in ("aclk", "aresetn")}
+    m.d.comb += [ClockSignal().eq(clock["aclk"]), ResetSignal().eq(~clock["aresetn"])]
+    top.interrupt.attrs.update(VIVADO["interrupt"])
+    ports = {name: (signal, None) for name, signal in clock.items()}
+    return verilog.convert(m, name=AXI, ports=ports | _ports(top), emit_src=False)
+
+
+def wishbone_verilog(params, values):
+    """Return the Verilog of `WISHBONE`, a `WishboneTop` around the module `TOP`."""
+    top = WishboneTop(params, values)
+    return verilog.convert(top, name=WISHBONE, ports=_ports(top), emit_src=False)
+
+
+def _ports(component):
+    """Return the ports of a component, the members of its interfaces named with one underscore."""
+    return {"_".join(path): (signal, None) for path, _, signal in component.signature.flatten(component)}
