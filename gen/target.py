@@ -55,8 +55,9 @@ class Target:
         Single-port memory beside the block RAMs, bits.
     clock_mhz : float
         Oscillator on the board.
-    platform : str or None
-        ``module:class`` of amaranth-boards; None where that package has no class for the board.
+    core_mhz : float
+        What the core is clocked with unless a user asks for something else: routed cores of 16 lanes reach it,
+        or of the lanes that fit.
     """
 
     name: str
@@ -71,8 +72,8 @@ class Target:
     bram_blocks: int
     dsps: int
     clock_mhz: float
+    core_mhz: float
     flow: Flow
-    platform: str | None = None
     lut_inputs: int = 4
     spram_bits: int = 0
 
@@ -80,6 +81,11 @@ class Target:
     def bram_bits(self):
         """Bits in all block RAMs, parity bits included."""
         return self.bram_blocks * self.bram.bits
+
+    @property
+    def spram_blocks(self):
+        """Single-port memories of 256 kbit."""
+        return self.spram_bits // 2**18
 
     @property
     def budget(self):
@@ -112,22 +118,21 @@ def _ecp5(size, **board):
 def _ulx3s(size, capacity):
     return _ecp5(
         capacity, name=f"ulx3s_{size}f", title=f"Radiona ULX3S {size}F", device=f"LFE5U-{size}F",
-        package="BG381", speed="6", clock_mhz=25, platform=f"amaranth_boards.ulx3s:ULX3S_{size}F_Platform",
+        package="BG381", speed="6", clock_mhz=25, core_mhz=62.5,
     )
 
 
 def _orangecrab(size):
     return _ecp5(
         size, name=f"orangecrab_r0_2_{size}f", title=f"OrangeCrab r0.2 {size}F", device=f"LFE5U-{size}F",
-        package="MG285", speed="8", clock_mhz=48,
-        platform=f"amaranth_boards.orangecrab_r0_2:OrangeCrabR0_2_{size}FPlatform",
+        package="MG285", speed="8", clock_mhz=48, core_mhz=72,
     )
 
 
 def _ecpix5(size):
     return _ecp5(
         size, name=f"ecpix5_{size}f", title=f"LambdaConcept ECPIX-5 {size}F", device=f"LFE5UM5G-{size}F",
-        package="BG554", speed="8", clock_mhz=100, platform=f"amaranth_boards.ecpix5:ECPIX5{size}Platform",
+        package="BG554", speed="8", clock_mhz=100, core_mhz=75,
     )
 
 
@@ -135,8 +140,7 @@ def _arty(size, luts, blocks, dsps):
     return Target(
         name=f"arty_a7_{size}", title=f"Digilent Arty A7-{size}T", family="xilinx7", device=f"xc7a{size}ti",
         package="csg324", speed="1L", luts=luts, ffs=2 * luts, bram=_RAMB18, bram_blocks=blocks, dsps=dsps,
-        clock_mhz=100, flow=_VIVADO_FLOW, lut_inputs=6,
-        platform=f"amaranth_boards.arty_a7:ArtyA7_{size}Platform",
+        clock_mhz=100, core_mhz=80, flow=_VIVADO_FLOW, lut_inputs=6,
     )
 
 
@@ -147,27 +151,27 @@ _BOARDS = (
     _ecpix5(45), _ecpix5(85),
     _ecp5(
         25, name="colorlight_i5", title="Colorlight i5", device="LFE5U-25F", package="BG381", speed="6",
-        clock_mhz=25,
+        clock_mhz=25, core_mhz=62.5,
     ),
     Target(
         name="icebreaker", title="1BitSquared iCEBreaker", family="ice40", device="iCE40UP5K", package="SG48",
-        speed="", luts=5280, ffs=5280, bram=_EBR, bram_blocks=30, dsps=8, clock_mhz=12, flow=_ICE40_FLOW,
-        platform="amaranth_boards.icebreaker:ICEBreakerPlatform", spram_bits=4 * 2**18,
+        speed="", luts=5280, ffs=5280, bram=_EBR, bram_blocks=30, dsps=8, clock_mhz=12, core_mhz=18,
+        flow=_ICE40_FLOW, spram_bits=4 * 2**18,
     ),
     Target(
         name="tang_nano_9k", title="Sipeed Tang Nano 9K", family="gw1n", device="GW1NR-LV9QN88PC6/I5",
         package="QN88P", speed="C6/I5", luts=8640, ffs=6480, bram=_BSRAM, bram_blocks=26, dsps=20,
-        clock_mhz=27, flow=_GOWIN_FLOW, platform="amaranth_boards.tang_nano_9k:TangNano9kPlatform",
+        clock_mhz=27, core_mhz=36, flow=_GOWIN_FLOW,
     ),
     Target(
         name="tang_nano_20k", title="Sipeed Tang Nano 20K", family="gw2a", device="GW2AR-LV18QN88C8/I7",
         package="QN88", speed="C8/I7", luts=20736, ffs=15552, bram=_BSRAM, bram_blocks=46, dsps=48,
-        clock_mhz=27, flow=_GOWIN_FLOW,
+        clock_mhz=27, core_mhz=54, flow=_GOWIN_FLOW,
     ),
     _arty(35, 20800, 100, 90), _arty(100, 63400, 270, 240),
     Target(
         name="pynq_z2", title="TUL PYNQ-Z2", family="xilinx7", device="xc7z020", package="clg400", speed="1",
-        luts=53200, ffs=106400, bram=_RAMB18, bram_blocks=280, dsps=220, clock_mhz=125, flow=_VIVADO_FLOW,
+        luts=53200, ffs=106400, bram=_RAMB18, bram_blocks=280, dsps=220, clock_mhz=125, core_mhz=100, flow=_VIVADO_FLOW,
         lut_inputs=6,
     ),
 )

@@ -1,0 +1,262 @@
+"""From the board's oscillator to the core's clock: what each part's PLL can do, the search for its dividers, and the
+reset that holds until clock and memories are ready.
+
+Limits are those of the data sheets, at the slowest speed grade of the boards here: Lattice FPGA-DS-02012 (ECP5,
+sysCLOCK PLL timing) and FPGA-TN-02200, FPGA-DS-02008 and FPGA-TN-02052 (iCE40 UltraPlus), Gowin DS117 and DS226 with
+UG286 (rPLL), AMD DS181 with UG472 (MMCM of the 7 series).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from amaranth.hdl import Const, Instance, Module, Signal
+from amaranth.lib import io, wiring
+from amaranth.lib.cdc import FFSynchronizer
+from amaranth.lib.wiring import In, Out
+
+from gen.errors import InputError
+
+__all__ = ["Clocking", "PLLS", "Pll", "Setting", "Startup"]
+
+# The block RAMs of an iCE40 read as zero until about this long after configuration; the other parts do not mind.
+STARTUP_SECONDS = 15e-6
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Dividers of a PLL, and the frequencies, MHz, that they give; ``detector`` is the phase detector's."""
+
+    source: Fraction
+    reference: int
+    multiplier: int
+    divider: int
+    vco: Fraction
+    output: Fraction
+
+    @property
+    def detector(self):
+        """Frequency at the phase detector, MHz."""
+        return self.source / self.reference
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pll:
+    """A kind of PLL: detector = source / reference, output = vco / divider, vco = detector * multiplier.
+
+    Parameters
+    ----------
+    source, detector, vco, output : (lowest, highest), MHz
+    references, multipliers, dividers : sequences of int
+    from_output : bool
+        The feedback is taken from the output: vco = detector * multiplier * divider.
+    instance : callable(setting, clock, output, locked) -> list of Instance
+    takes_pin : bool
+        The PLL takes the oscillator's pin itself, not a signal behind an input buffer.
+    """
+
+    source: tuple
+    detector: tuple
+    vco: tuple
+    output: tuple
+    references: range
+    multipliers: range
+    dividers: tuple
+    instance: Callable
+    from_output: bool = False
+    takes_pin: bool = False
+
+    def settings(self, source_mhz):
+        """Yield every `Setting` within the limits for an oscillator of ``source_mhz``."""
+        source = Fraction(source_mhz).limit_denominator(1000)
+        if not _within(source, self.source):
+            return
+        for reference in self.references:
+            if not _within(source / reference, self.detector):
+                continue
+            for divider in self.dividers:
+                for multiplier in self.multipliers:
+                    vco = source / reference * multiplier * (divider if self.from_output else 1)
+                    if _within(vco, self.vco) and _within(vco / divider, self.output):
+                        yield Setting(source, reference, multiplier, divider, vco, vco / divider)
+
+    def setting(self, source_mhz, wanted_mhz):
+        """Return the setting of the highest output that is not above ``wanted_mhz``.
+
+        Of those that give the same output, the one with the fastest phase detector, then the fastest VCO: the
+        least jitter.
+
+        Raises
+        ------
+        InputError : the PLL reaches nothing near ``wanted_mhz`` from this oscillator; says what it reaches.
+        """
+        reachable = list(self.settings(source_mhz))
+        low, high = min(s.output for s in reachable), max(s.output for s in reachable)
+        if not low <= Fraction(wanted_mhz).limit_denominator(10**6) <= high:
+            raise InputError(
+                f"A core clock of {float(wanted_mhz):g} MHz cannot be made: the PLL of this part gives "
+                f"{float(low):.4g} to {float(high):.4g} MHz from the board's oscillator of {float(source_mhz):g} MHz. "
+                "Choose another --clock."
+            )
+        lower = (s for s in reachable if s.output <= Fraction(wanted_mhz).limit_denominator(10**6))
+        return max(lower, key=lambda s: (s.output, s.detector, s.vco))
+
+
+def _within(value, limits):
+    return limits[0] <= value <= limits[1]
+
+
+def _ecp5(s, clock, output, locked):
+    """CLKOP runs at the phase detector's frequency and is fed back; CLKOS is the output, with its own divider."""
+    feedback = Signal()
+    return [Instance(
+        "EHXPLLL",
+        a_FREQUENCY_PIN_CLKI=f"{float(s.source):.6g}", a_FREQUENCY_PIN_CLKOS=f"{float(s.output):.6g}",
+        a_ICP_CURRENT="12", a_LPF_RESISTOR="8", a_MFG_ENABLE_FILTEROPAMP="1", a_MFG_GMCREF_SEL="2",
+        p_CLKI_DIV=s.reference, p_CLKFB_DIV=1, p_FEEDBK_PATH="CLKOP", p_INTFB_WAKE="DISABLED",
+        p_CLKOP_ENABLE="ENABLED", p_CLKOP_DIV=s.multiplier, p_CLKOP_CPHASE=s.multiplier - 1, p_CLKOP_FPHASE=0,
+        p_CLKOS_ENABLE="ENABLED", p_CLKOS_DIV=s.divider, p_CLKOS_CPHASE=s.divider - 1, p_CLKOS_FPHASE=0,
+        p_OUTDIVIDER_MUXA="DIVA", p_OUTDIVIDER_MUXB="DIVB",
+        p_PLLRST_ENA="DISABLED", p_STDBY_ENABLE="DISABLED", p_DPHASE_SOURCE="DISABLED",
+        i_CLKI=clock, i_CLKFB=feedback, o_CLKOP=feedback, o_CLKOS=output, o_LOCK=locked,
+        **{f"i_{name}": Const(0) for name in (
+            "RST", "STDBY", "PHASESEL0", "PHASESEL1", "PHASEDIR", "PHASESTEP", "PHASELOADREG", "PLLWAKESYNC", "ENCLKOP",
+        )},
+    )]
+
+
+def _ice40(s, clock, output, locked):
+    ranges = (17, 26, 44, 66, 101)  # MHz at the phase detector where the next loop filter begins
+    return [Instance(
+        "SB_PLL40_PAD",
+        p_FEEDBACK_PATH="SIMPLE", p_DIVR=Const(s.reference - 1, 4), p_DIVF=Const(s.multiplier - 1, 7),
+        p_DIVQ=Const(s.divider.bit_length() - 1, 3),
+        p_FILTER_RANGE=Const(1 + sum(s.detector >= limit for limit in ranges), 3),
+        i_PACKAGEPIN=clock, o_PLLOUTGLOBAL=output, o_LOCK=locked, i_RESETB=Const(1), i_BYPASS=Const(0),
+    )]
+
+
+def _gowin(device):
+    def instance(s, clock, output, locked):
+        return [Instance(
+            "rPLL",
+            p_DEVICE=device, p_FCLKIN=f"{float(s.source):g}", p_CLKFB_SEL="internal",
+            p_IDIV_SEL=s.reference - 1, p_FBDIV_SEL=s.multiplier - 1, p_ODIV_SEL=s.divider,
+            p_DYN_IDIV_SEL="false", p_DYN_FBDIV_SEL="false", p_DYN_ODIV_SEL="false", p_DYN_DA_EN="false",
+            p_PSDA_SEL="0000", p_DUTYDA_SEL="1000", p_DYN_SDIV_SEL=2,
+            p_CLKOUT_BYPASS="false", p_CLKOUTP_BYPASS="false", p_CLKOUTD_BYPASS="false",
+            p_CLKOUTD_SRC="CLKOUT", p_CLKOUTD3_SRC="CLKOUT",
+            i_CLKIN=clock, o_CLKOUT=output, o_LOCK=locked, i_CLKFB=Const(0), i_RESET=Const(0), i_RESET_P=Const(0),
+            **{f"i_{name}": Const(0, 6) for name in ("FBDSEL", "IDSEL", "ODSEL")},
+            **{f"i_{name}": Const(0, 4) for name in ("PSDA", "DUTYDA", "FDLY")},
+        )]
+    return instance
+
+
+def _xilinx7(s, clock, output, locked):
+    feedback, fast = Signal(), Signal()
+    return [
+        Instance(
+            "MMCME2_BASE",
+            p_CLKIN1_PERIOD=float(1000 / s.source), p_DIVCLK_DIVIDE=s.reference,
+            p_CLKFBOUT_MULT_F=float(s.multiplier), p_CLKOUT0_DIVIDE_F=float(s.divider),
+            i_CLKIN1=clock, i_CLKFBIN=feedback, o_CLKFBOUT=feedback, o_CLKOUT0=fast, o_LOCKED=locked,
+            i_RST=Const(0), i_PWRDWN=Const(0),
+        ),
+        Instance("BUFG", i_I=fast, o_O=output),
+    ]
+
+
+_RPLL_DIVIDERS = (2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 128)
+
+PLLS = {
+    "ecp5": Pll(
+        source=(8, 400), detector=(10, 400), vco=(400, 800), output=(Fraction("3.125"), 400),
+        references=range(1, 129), multipliers=range(1, 129), dividers=range(1, 129), instance=_ecp5,
+    ),
+    "ice40": Pll(
+        source=(10, 133), detector=(10, 133), vco=(533, 1066), output=(16, 275),
+        references=range(1, 17), multipliers=range(1, 129), dividers=(2, 4, 8, 16, 32, 64), instance=_ice40,
+        takes_pin=True,
+    ),
+    "gw1n": Pll(
+        source=(3, 400), detector=(3, 400), vco=(400, 1200), output=(Fraction("3.125"), 600), from_output=True,
+        references=range(1, 65), multipliers=range(1, 65), dividers=_RPLL_DIVIDERS, instance=_gowin("GW1NR-9C"),
+    ),
+    "gw2a": Pll(
+        source=(3, 500), detector=(3, 500), vco=(500, 1250), output=(Fraction("3.90625"), 625), from_output=True,
+        references=range(1, 65), multipliers=range(1, 65), dividers=_RPLL_DIVIDERS, instance=_gowin("GW2AR-18C"),
+    ),
+    "xilinx7": Pll(
+        source=(10, 800), detector=(10, 450), vco=(600, 1200), output=(Fraction("4.69"), 800),
+        references=range(1, 107), multipliers=range(2, 65), dividers=range(1, 129), instance=_xilinx7,
+    ),
+}
+
+
+class Clocking(wiring.Component):
+    """The PLL behind the oscillator's pin.
+
+    Parameters
+    ----------
+    pll : Pll
+    setting : Setting
+    pin : amaranth.lib.io port of the oscillator
+
+    Members
+    -------
+    clk : Out(1)
+        The core's clock.
+    locked : Out(1)
+        It is stable; belongs to no clock domain.
+    """
+
+    clk: Out(1)
+    locked: Out(1)
+
+    def __init__(self, pll, setting, pin):
+        self._pll, self._setting, self._pin = pll, setting, pin
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        if self._pll.takes_pin:
+            source = self._pin.io
+        else:
+            m.submodules.buffer = buffer = io.Buffer("i", self._pin)
+            source = buffer.i
+        for instance in self._pll.instance(self._setting, source, self.clk, self.locked):
+            m.submodules[instance.type.lower()] = instance
+        return m
+
+
+class Startup(wiring.Component):
+    """Hold the reset for `STARTUP_SECONDS` of the clock after the PLL has locked.
+
+    Runs in a domain without reset, on the clock of the domain that it resets.
+
+    Members
+    -------
+    locked : In(1)
+        Asynchronous.
+    reset : Out(1)
+        From a register.
+    """
+
+    locked: In(1)
+    reset: Out(1, init=1)
+
+    def __init__(self, clock_mhz):
+        self._cycles = round(clock_mhz * 1e6 * STARTUP_SECONDS)
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        locked, left = Signal(), Signal(range(self._cycles + 1), init=self._cycles)
+        m.submodules.synchronizer = FFSynchronizer(self.locked, locked)
+        m.d.sync += self.reset.eq(left.any())
+        with m.If(~locked):
+            m.d.sync += left.eq(self._cycles)
+        with m.Elif(left.any()):
+            m.d.sync += left.eq(left - 1)
+        return m
