@@ -303,7 +303,7 @@ def test_missing_tools_are_said_before_anything_slow(core, x, monkeypatch):
 
 
 def test_only_reads_beyond_a_memory_change_for_icarus():
-    from sim.bench.simulate import without_gaps
+    from sim.bench.compiled import without_gaps
 
     module = """  reg [7:0] table [99:0];
   initial begin
