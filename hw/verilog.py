@@ -5,12 +5,16 @@ from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Signal
 
 from gen.image import memory_image
 from hw.axi import VIVADO, AxiTop
+from hw.blackbox import CoreBox
 from hw.core import Core
+from hw.link import Link
+from hw.uart_top import UartTop
 from hw.wishbone import WishboneTop
 
-__all__ = ["AXI", "TOP", "WISHBONE", "axi_verilog", "core_rtlil", "core_verilog", "wishbone_verilog"]
+__all__ = ["AXI", "TOP", "UART", "WISHBONE", "axi_verilog", "core_rtlil", "core_verilog", "uart_verilog",
+           "wishbone_verilog"]
 
-TOP, AXI, WISHBONE = "adafire_core", "adafire_axi", "adafire_wishbone"
+TOP, AXI, WISHBONE, UART = "adafire_core", "adafire_axi", "adafire_wishbone", "adafire_uart"
 
 
 def core_verilog(schedule):
@@ -38,6 +42,12 @@ def wishbone_verilog(params, values):
     """Return the Verilog of `WISHBONE`, a `WishboneTop` around the module `TOP`."""
     top = WishboneTop(params, values)
     return verilog.convert(top, name=WISHBONE, ports=_ports(top), emit_src=False)
+
+
+def uart_verilog(params, link_params, values):
+    """Return the Verilog of `UART`, a `UartTop` around the module `TOP`."""
+    top = UartTop(CoreBox(params), Link(params, link_params, values))
+    return verilog.convert(top, name=UART, ports=_ports(top), emit_src=False)
 
 
 def _ports(component):
