@@ -52,7 +52,7 @@ def c_header(design=None):
     """Return the text of ``adafire_registers.h``, C99.
 
     With ``design``, the manifest of a generated folder or what it will hold of ``build_id``, ``network_id``,
-    ``classes``, ``lanes`` and ``input``, its constants follow: what `host/c` compares a board with.
+    ``classes``, ``baud`` and ``input``, its constants follow: what `host/c` compares a board with.
     """
     sections = [
         "/* Registers, commands and frames of the adafire link. Generated; docs/protocol.md explains them. */",
@@ -89,6 +89,7 @@ def _design(design):
          "BUILD_0 to BUILD_3."),
         ("ADAFIRE_DESIGN_NETWORK", f"0x{design['network_id']:08X}u", "Register NETWORK."),
         ("ADAFIRE_DESIGN_CLASSES", design["classes"], "Logits of a result."),
+        ("ADAFIRE_DESIGN_BAUD", design["baud"], ""),
         ("ADAFIRE_DESIGN_MAPS", source["timesteps"] if source["kind"] == "frames" else 1, "Maps of one image."),
         ("ADAFIRE_DESIGN_CHANNELS", channels, ""),
         ("ADAFIRE_DESIGN_HEIGHT", height, ""),

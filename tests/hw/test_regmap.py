@@ -117,7 +117,7 @@ def test_the_sizes_of_the_payloads():
 
 
 DESIGN = {
-    "build_id": "0123456789abcdeffedcba9876543210", "network_id": 7, "classes": 10, "lanes": 4,
+    "build_id": "0123456789abcdeffedcba9876543210", "network_id": 7, "classes": 10, "baud": 115200,
     "input": {"shape": [3, 8, 9], "kind": "frames", "low": 0, "high": 255, "offset": [1, -2, 3], "timesteps": 4,
               "values": 864, "lowest": -3, "bytes": 2},
 }
@@ -157,7 +157,7 @@ def test_the_c_header_says_what_the_map_says(compiled):
 
 
 def test_the_c_header_of_a_design(compiled):
-    expected = {"NETWORK": 7, "CLASSES": 10, "MAPS": 4, "CHANNELS": 3, "HEIGHT": 8, "WIDTH": 9, "INPUT_SIZE": 864,
+    expected = {"NETWORK": 7, "CLASSES": 10, "BAUD": 115200, "MAPS": 4, "CHANNELS": 3, "HEIGHT": 8, "WIDTH": 9, "INPUT_SIZE": 864,
                 "INPUT_LOW": -3, "INPUT_BYTES": 2}
     assert {name: compiled[f"ADAFIRE_DESIGN_{name}"] for name in expected} == expected
     assert compiled["build"] == 0x01234567 and compiled["offset"] == -2

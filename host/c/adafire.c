@@ -1,0 +1,240 @@
+#include "adafire.h"
+
+#include <string.h>
+
+#include "adafire_frames.h"
+
+#define LEAST_BYTES 64  /* of RX_BYTES and MAX_PAYLOAD */
+
+/* ---- requests that may be repeated ---- */
+
+/* Ask for `words` words, several times if need be. */
+static adafire_status insist(adafire_board *board, enum adafire_command command, uint32_t words) {
+  static const adafire_payload nothing = {NULL, NULL, 0, 0};
+  adafire_status status = adafire_ask(board, command, &nothing, words);
+  for (unsigned i = 1; i < board->attempts && status != ADAFIRE_OK && status != ADAFIRE_E_PORT; i++) {
+    board->retries++;
+    status = adafire_ask(board, command, &nothing, words);
+  }
+  return status;
+}
+
+/* Ask what the board is, and compare it. */
+static adafire_status identify(adafire_board *board) {
+  adafire_status status = insist(board, ADAFIRE_IDENTIFY, ADAFIRE_IDENTITY_WORDS);
+  if (status != ADAFIRE_OK) return status;
+  uint32_t *identity = board->identity;
+  for (unsigned i = 0; i < ADAFIRE_IDENTITY_WORDS; i++) identity[i] = adafire_word(board, i);
+  if (identity[ADAFIRE_REG_MAGIC / 4] != ADAFIRE_MAGIC || identity[ADAFIRE_REG_VERSION / 4] != ADAFIRE_PROTOCOL ||
+      identity[ADAFIRE_REG_RX_BYTES / 4] < LEAST_BYTES || identity[ADAFIRE_REG_MAX_PAYLOAD / 4] < LEAST_BYTES) {
+    return ADAFIRE_E_STRANGER;
+  }
+  if (memcmp(identity + ADAFIRE_REG_BUILD_0 / 4, board->build, sizeof board->build) != 0) return ADAFIRE_E_BUILD;
+  return identity[ADAFIRE_REG_NETWORK / 4] == board->network.number ? ADAFIRE_OK : ADAFIRE_E_NETWORK;
+}
+
+static adafire_status recover(adafire_board *board) {
+  adafire_status status = insist(board, ADAFIRE_RESET, 0);
+  return status == ADAFIRE_OK ? identify(board) : status;
+}
+
+static int for_good(adafire_status status) {
+  return status != ADAFIRE_E_TIMEOUT && status != ADAFIRE_E_DAMAGED && status != ADAFIRE_E_REFUSED;
+}
+
+/* The longest piece behind a POSITION, a multiple of 4. */
+static uint32_t longest_piece(const adafire_board *board) {
+  uint32_t window = board->identity[ADAFIRE_REG_RX_BYTES / 4] - ADAFIRE_HEADER_BYTES - ADAFIRE_CRC_BYTES;
+  uint32_t payload_bytes = board->identity[ADAFIRE_REG_MAX_PAYLOAD / 4];
+  return ((window < payload_bytes ? window : payload_bytes) - ADAFIRE_POSITION_BYTES) & ~3u;
+}
+
+adafire_status adafire_open(adafire_board *board, const adafire_port *port, const uint32_t build[4],
+                            const adafire_network *network, uint8_t *buffer, size_t size, uint8_t sequence) {
+  memset(board, 0, sizeof *board);
+  board->timeout_ms = ADAFIRE_TIMEOUT_MS;
+  board->attempts = 5;
+  board->port = *port;
+  memcpy(board->build, build, sizeof board->build);
+  board->network = *network;
+  board->buffer = buffer;
+  board->size = size;
+  board->sequence = sequence;
+  if (size < ADAFIRE_BUFFER_BYTES(network->classes)) return ADAFIRE_E_BUFFER;
+  return recover(board);
+}
+
+adafire_status adafire_abort(adafire_board *board) { return insist(board, ADAFIRE_ABORT, 0); }
+
+adafire_status adafire_counters(adafire_board *board, uint32_t counters[ADAFIRE_COUNTER_WORDS]) {
+  adafire_status status = insist(board, ADAFIRE_COUNTERS, ADAFIRE_COUNTER_WORDS);
+  if (status != ADAFIRE_OK) return status;
+  for (unsigned i = 0; i < ADAFIRE_COUNTER_WORDS; i++) counters[i] = adafire_word(board, i);
+  return ADAFIRE_OK;
+}
+
+/* ---- loading ---- */
+
+int adafire_memory(void *context, uint32_t position, uint8_t *data, size_t size) {
+  memcpy(data, (const uint8_t *)context + position, size);
+  return 0;
+}
+
+/* Send the piece at `position`, in words; the reply moves it on. */
+static adafire_status load_piece(adafire_board *board, adafire_source *source, void *context, uint32_t *position,
+                                 uint32_t words) {
+  uint32_t piece = longest_piece(board);
+  if (piece > board->size) piece = (uint32_t)board->size & ~3u;
+  if (piece > 4 * (words - *position)) piece = 4 * (words - *position);
+  if (source(context, 4 * *position, board->buffer, piece) != 0) return ADAFIRE_E_SOURCE;
+
+  uint8_t head[ADAFIRE_POSITION_BYTES];
+  adafire_put32(head, *position);
+  adafire_payload p = {head, board->buffer, sizeof head, piece};
+  board->length = board->escaped = board->overlong = 0; /* what was received of a frame lay in the buffer */
+  adafire_status status = adafire_ask(board, ADAFIRE_LOAD, &p, 1);
+  uint32_t next = *position;
+  if (status == ADAFIRE_OK) {
+    next = adafire_word(board, 0);
+    if (next <= *position) status = ADAFIRE_E_DAMAGED;
+  } else if (status == ADAFIRE_E_REFUSED && board->fault == ADAFIRE_FAULT_SEQUENCE) {
+    next = board->expected;
+  }
+  *position = next <= words ? next : 0;
+  return status;
+}
+
+/* Let the network loaded run; if the reply got lost, NETWORK says whether that was done. */
+static adafire_status commit(adafire_board *board, uint32_t words) {
+  const adafire_network *n = &board->network;
+  const uint32_t numbers[] = {words, n->number, n->input_size, (uint32_t)n->input_low, n->input_bytes};
+  uint8_t data[ADAFIRE_COMMIT_BYTES];
+  for (unsigned i = 0; i < sizeof numbers / sizeof *numbers; i++) adafire_put32(data + 4 * i, numbers[i]);
+  adafire_payload p = {data, NULL, sizeof data, 0};
+  adafire_status status = adafire_ask(board, ADAFIRE_COMMIT, &p, 0);
+  if (!for_good(status)) status = identify(board);
+  return status;
+}
+
+adafire_status adafire_load(adafire_board *board, const adafire_network *network, adafire_source *source,
+                            void *context, uint32_t bytes) {
+  const uint32_t words = bytes / 4;
+  uint32_t position = 0, furthest = 0;
+  unsigned failures = 0;
+  adafire_status status = ADAFIRE_E_SOURCE;
+
+  if (bytes % 4 != 0 || words == 0) return ADAFIRE_E_SOURCE;
+  if (board->size < ADAFIRE_BUFFER_BYTES(network->classes)) return ADAFIRE_E_BUFFER;
+  board->network = *network;
+  while (failures < board->attempts) {
+    const int whole = position == words;
+    status = whole ? commit(board, words) : load_piece(board, source, context, &position, words);
+    if (status == ADAFIRE_OK) {
+      if (whole) return ADAFIRE_OK;
+      if (position > furthest) {
+        furthest = position;
+        failures = 0;
+      }
+      continue;
+    }
+    if (status == ADAFIRE_E_NETWORK) {
+      position = 0; /* the board was reset meanwhile */
+    } else if (for_good(status)) {
+      return status;
+    }
+    failures++;
+    board->retries++;
+  }
+  return status;
+}
+
+/* ---- images ---- */
+
+void adafire_input(const adafire_network *network, const adafire_pixels *shape, const uint8_t *pixels,
+                   uint8_t *input) {
+  const uint32_t positions = shape->height * shape->width;
+  for (uint32_t map = 0; map < shape->maps; map++, pixels += shape->channels * positions) {
+    for (uint32_t position = 0; position < positions; position++) {
+      for (uint32_t channel = 0; channel < shape->channels; channel++) {
+        int32_t value = pixels[channel * positions + position] - shape->offsets[channel] - network->input_low;
+        for (uint32_t i = 0; i < network->input_bytes; i++) *input++ = (uint8_t)((uint32_t)value >> 8 * i);
+      }
+    }
+  }
+}
+
+static int32_t signed32(uint32_t word) {
+  return word < 0x80000000u ? (int32_t)word : -(int32_t)(0xFFFFFFFFu - word) - 1;
+}
+
+static adafire_status run_once(adafire_board *board, const uint8_t *input, adafire_result *result,
+                               int32_t *logits) {
+  const uint32_t bytes = board->network.input_size * board->network.input_bytes, most = longest_piece(board);
+  uint8_t head[ADAFIRE_POSITION_BYTES];
+  uint32_t position = 0;
+  adafire_status status;
+
+  for (; bytes - position > most; position += most) {
+    adafire_put32(head, position);
+    adafire_payload p = {head, input + position, sizeof head, most};
+    status = adafire_ask(board, ADAFIRE_INPUT, &p, 1);
+    if (status != ADAFIRE_OK) return status;
+  }
+  adafire_put32(head, position);
+  adafire_payload p = {head, input + position, sizeof head, bytes - position};
+  status = adafire_ask(board, ADAFIRE_RUN, &p, ADAFIRE_RESULT_WORDS + board->network.classes);
+  if (status != ADAFIRE_OK) return status;
+  if (adafire_word(board, ADAFIRE_WORD_NETWORK) != board->network.number) return ADAFIRE_E_NETWORK;
+  result->class_number = adafire_word(board, ADAFIRE_WORD_CLASS);
+  result->timesteps = adafire_word(board, ADAFIRE_WORD_TIMESTEPS);
+  result->cycles = adafire_word(board, ADAFIRE_WORD_CYCLES);
+  result->busy_cycles = adafire_word(board, ADAFIRE_WORD_BUSY_CYCLES);
+  result->events = adafire_word(board, ADAFIRE_WORD_EVENTS);
+  result->synaptic_ops = adafire_word(board, ADAFIRE_WORD_SYNAPTIC_OPS);
+  for (uint32_t i = 0; i < board->network.classes; i++) {
+    logits[i] = signed32(adafire_word(board, ADAFIRE_WORD_LOGITS + i));
+  }
+  return ADAFIRE_OK;
+}
+
+adafire_status adafire_run(adafire_board *board, const uint8_t *input, adafire_result *result, int32_t *logits) {
+  adafire_status status = run_once(board, input, result, logits);
+  for (unsigned i = 1; i < board->attempts && !for_good(status); i++) {
+    board->retries++;
+    adafire_status recovered = recover(board);
+    if (recovered != ADAFIRE_OK) return recovered;
+    status = run_once(board, input, result, logits);
+  }
+  return status;
+}
+
+/* ---- words ---- */
+
+const char *adafire_text(adafire_status status) {
+  switch (status) {
+    case ADAFIRE_OK: return "done";
+    case ADAFIRE_E_PORT: return "the serial port failed";
+    case ADAFIRE_E_TIMEOUT: return "no reply came: check cable, baud rate, and that the board is configured";
+    case ADAFIRE_E_DAMAGED: return "replies arrive damaged: check the baud rate and the cable";
+    case ADAFIRE_E_REFUSED: return "the board refused a request";
+    case ADAFIRE_E_STRANGER: return "what answers is no adafire design of this protocol version";
+    case ADAFIRE_E_BUILD: return "another bitstream is on the board than this program was compiled for";
+    case ADAFIRE_E_NETWORK: return "the board holds another network, or none: it has to be loaded";
+    case ADAFIRE_E_BUFFER: return "the buffer given to adafire_open is too small";
+    case ADAFIRE_E_SOURCE: return "the network cannot be read, or its length is not a number of words";
+  }
+  return "unknown status";
+}
+
+const char *adafire_fault_text(enum adafire_fault fault) {
+  switch (fault) {
+    case ADAFIRE_FAULT_DAMAGED: return "a frame arrived damaged";
+    case ADAFIRE_FAULT_LENGTH: return "a frame had the wrong length";
+    case ADAFIRE_FAULT_COMMAND: return "the command is unknown";
+    case ADAFIRE_FAULT_PAYLOAD: return "the payload does not fit the command";
+    case ADAFIRE_FAULT_SEQUENCE: return "a piece was not the next one";
+    case ADAFIRE_FAULT_NO_NETWORK: return "no network is loaded";
+    case ADAFIRE_FAULT_OVERRUN: return "more was sent than the board can hold";
+  }
+  return "unknown fault";
+}

@@ -1,0 +1,391 @@
+"""The C host against a model of the board: as a library with a clock of its own, and as the example's program."""
+
+import ctypes
+import json
+import os
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gen.inputs import input_values
+from host.errors import Disconnected
+from hw.regmap import COUNTERS, IDENTITY, Fault, register
+from hw.regmap_text import c_header
+from sim.golden import Golden
+from sim.random_networks import random_images, random_network
+from tests.host.fake_board import Faults, FakeBoard, MemoryTransport, PtyBoard, make_folder
+
+ROOT = Path(__file__).parents[2]
+SOURCES = [ROOT / "host/c/adafire.c", ROOT / "host/c/adafire_frames.c"]
+EXAMPLE = ROOT / "examples/microcontroller/main.c"
+STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", f"-I{ROOT / 'host/c'}")
+SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+SMALL = dict(
+    max_layers=2, max_neurons=60, max_weights=300, max_channels=4, max_size=5, max_timesteps=3, max_classes=5,
+)
+IMAGES = 3
+OK, PORT, TIMEOUT, DAMAGED, REFUSED, STRANGER, BUILD, NETWORK, BUFFER, SOURCE = range(10)
+
+BYTES = ctypes.POINTER(ctypes.c_uint8)
+READ = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, BYTES, ctypes.c_size_t, ctypes.c_uint32)
+WRITE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, BYTES, ctypes.c_size_t)
+COPY = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_uint32, BYTES, ctypes.c_size_t)
+
+
+class Port(ctypes.Structure):
+    _fields_ = [("context", ctypes.c_void_p), ("read", READ), ("write", WRITE)]
+
+
+class Network(ctypes.Structure):
+    _fields_ = [
+        ("number", ctypes.c_uint32), ("classes", ctypes.c_uint32), ("input_size", ctypes.c_uint32),
+        ("input_low", ctypes.c_int32), ("input_bytes", ctypes.c_uint32),
+    ]
+
+
+class Pixels(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_uint32) for name in ("maps", "channels", "height", "width")]
+    _fields_ += [("offsets", ctypes.POINTER(ctypes.c_int32))]
+
+
+class BoardHead(ctypes.Structure):
+    """The members that a caller may look at, and room for the others."""
+
+    _fields_ = [
+        ("timeout_ms", ctypes.c_uint32), ("attempts", ctypes.c_uint), ("fault", ctypes.c_uint),
+        ("expected", ctypes.c_uint32), ("identity", ctypes.c_uint32 * len(IDENTITY)), ("retries", ctypes.c_uint32),
+        ("rest", ctypes.c_uint64 * 64),
+    ]
+
+
+RESULT = ctypes.c_uint32 * 6  # class_number, timesteps, cycles, busy_cycles, events, synaptic_ops
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    """The C host as a shared library."""
+    folder = tmp_path_factory.mktemp("library")
+    (folder / "adafire_registers.h").write_text(c_header())
+    made = folder / "adafire.so"
+    subprocess.run(["gcc", *STRICT, "-O1", "-shared", "-fPIC", f"-I{folder}", *SOURCES, "-o", made], check=True)
+    opened = ctypes.CDLL(str(made))
+    opened.adafire_text.restype = opened.adafire_fault_text.restype = ctypes.c_char_p
+    return opened
+
+
+class CHost:
+    """One board as the C host sees it, at the end of a `MemoryTransport`."""
+
+    def __init__(self, library, transport, manifest, attempts=5, size=512):
+        self.library, self.transport, self.manifest = library, transport, manifest
+        self.board, self.buffer, self.size = BoardHead(), (ctypes.c_uint8 * size)(), size
+        self.port = Port(None, READ(self._read), WRITE(self._write))
+        self.network, self.attempts = described(manifest), attempts
+
+    def _read(self, _, data, size, timeout_ms):
+        try:
+            deadline = self.transport.now + timeout_ms / 1000
+            pending = self.transport.__dict__.setdefault("pending", bytearray())
+            if not pending:
+                pending += self.transport.read(deadline)
+        except Disconnected:
+            return -1
+        taken = bytes(pending[:size])
+        del pending[:size]
+        ctypes.memmove(data, taken, len(taken))
+        return len(taken)
+
+    def _write(self, _, data, size):
+        try:
+            self.transport.write(ctypes.string_at(data, size))
+        except Disconnected:
+            return -1
+        return 0
+
+    def open(self, sequence=7):
+        build = int(self.manifest["build_id"], 16)
+        words = (ctypes.c_uint32 * 4)(*(build >> 32 * i & 0xFFFFFFFF for i in range(4)))
+        status = self.library.adafire_open(
+            ctypes.byref(self.board), ctypes.byref(self.port), words, ctypes.byref(self.network), self.buffer,
+            ctypes.c_size_t(self.size), ctypes.c_uint8(sequence),
+        )
+        self.board.attempts = self.attempts
+        return status
+
+    def load(self, stream, network=None, fails=False):
+        def copy(_, position, data, size):
+            assert position + size <= len(stream) and size > 0
+            ctypes.memmove(data, stream[position : position + size], size)
+            return int(fails)
+
+        self.network = network or self.network
+        return self.library.adafire_load(
+            ctypes.byref(self.board), ctypes.byref(self.network), COPY(copy), None, ctypes.c_uint32(len(stream))
+        )
+
+    def run(self, pixels):
+        """Return (status, class, exit step, events, synaptic operations, logits) of one image."""
+        source = self.manifest["input"]
+        offsets = (ctypes.c_int32 * len(source["offset"]))(*source["offset"])
+        maps = source["timesteps"] if source["kind"] == "frames" else 1
+        values = (ctypes.c_uint8 * (self.network.input_size * self.network.input_bytes))()
+        self.library.adafire_input(
+            ctypes.byref(self.network), ctypes.byref(Pixels(maps, *source["shape"], offsets)),
+            np.ascontiguousarray(pixels, np.uint8).tobytes(), values,
+        )
+        result, logits = RESULT(), (ctypes.c_int32 * self.network.classes)()
+        status = self.library.adafire_run(
+            ctypes.byref(self.board), values, ctypes.byref(result), ctypes.byref(logits)
+        )
+        return status, result[0], result[1], result[4], result[5], list(logits)
+
+
+def described(manifest):
+    source = manifest["input"]
+    return Network(manifest["network_id"], manifest["classes"], source["values"], source["lowest"], source["bytes"])
+
+
+def expected(network, x):
+    """Return what `CHost.run` returns for every image."""
+    result = Golden(network).run(x)
+    columns = (result.classes, result.exit_steps, result.events, result.synaptic_ops, result.logits)
+    return [(OK, *(int(value) for value in row[:-1]), row[-1].tolist()) for row in zip(*columns)]
+
+
+class Case:
+    """A network, its folder, images and their results, and a model of its board."""
+
+    def __init__(self, folder, seed, sources=("direct", "frames"), network=None, **changes):
+        self.network = network or random_network(seed, sources=sources, **SMALL)
+        self.x = random_images(self.network, seed, IMAGES)
+        self.folder, self.params, self.stream = make_folder(folder, self.network, **changes)
+        self.manifest = json.loads((folder / "manifest.json").read_text())
+        self.expected = expected(self.network, self.x)
+
+    def line(self, faults=None, others=(), **settings):
+        """Return a `MemoryTransport` with a new board behind it."""
+        known = {self.stream: self.network, **{other.stream: other.network for other in others}}
+        return MemoryTransport(FakeBoard(self.folder, known, **settings), faults)
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory):
+    return Case(tmp_path_factory.mktemp("case") / "folder", 1, sources=("direct",))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_results_are_those_of_the_golden_model(library, tmp_path, seed):
+    case = Case(tmp_path / "folder", seed)
+    host = CHost(library, case.line(max_payload=64 + 8 * seed), case.manifest)
+    assert host.open() == OK
+    assert [host.run(image) for image in case.x] == case.expected
+    assert host.board.retries == 0
+    assert host.board.identity[register("LANES")] == case.manifest["lanes"]
+    counters = (ctypes.c_uint32 * len(COUNTERS))()
+    assert library.adafire_counters(ctypes.byref(host.board), counters) == OK
+    assert counters[0] == IMAGES and list(counters[2:]) == [0] * 5
+
+
+def test_two_byte_inputs(library, tmp_path):
+    network = random_network(3, sources=("direct",), **SMALL)
+    wide = replace(network.source, low=0, high=255, offset=np.arange(network.source.shape[0]) * 60 - 30)
+    network = replace(network, source=wide)
+    case = Case(tmp_path / "folder", 3, network=network)
+    low = case.manifest["input"]["lowest"]
+    assert (case.manifest["input"]["bytes"] == 2) == (network.source.shape[0] > 1)
+    host = CHost(library, case.line(), case.manifest)
+    assert host.open() == OK and [host.run(image) for image in case.x] == case.expected
+    assert input_values(network, case.x).min() >= low
+
+
+@pytest.mark.parametrize("size", [108, 2048])
+def test_a_network_is_loaded_where_there_is_none(library, tmp_path, size):
+    case = Case(tmp_path / "folder", 2, initialised=False)
+    host = CHost(library, case.line(), case.manifest, size=size)
+    assert host.open() == NETWORK
+    assert host.load(case.stream) == OK
+    assert [host.run(image) for image in case.x] == case.expected
+
+
+def test_another_network_is_loaded(library, tmp_path, case):
+    other = Case(tmp_path / "other", 5, sources=("frames",))
+    host = CHost(library, case.line(others=[other]), case.manifest)
+    assert host.open() == OK and host.run(case.x[0]) == case.expected[0]
+    host.manifest = other.manifest
+    assert host.load(other.stream, described(other.manifest)) == OK
+    assert [host.run(image) for image in other.x] == other.expected
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_disturbed_line_costs_time_and_no_bits(library, case, seed):
+    """Every image is right in the end, whatever is lost; a pulled cable ends in its own status."""
+    line = case.line(Faults.random(seed, 6, 1500), compute_s=0.02, byte_s=1e-4)
+    host = CHost(library, line, case.manifest, attempts=10)
+    unplugged = any(kind == "unplug" for kind, _ in line.faults.plan.values())
+    images = [(n, image) for n, image in enumerate(case.x)] * 4
+    status = host.open(sequence=seed)
+    while images:
+        if status == NETWORK:
+            status = host.load(case.stream)
+        elif status == PORT and unplugged:
+            line.pending = bytearray()
+            line.reopen(100)
+            status = host.open(sequence=seed + 100)
+        else:
+            assert status == OK, (seed, library.adafire_text(status))
+            n, image = images[0]
+            status, *found = host.run(image)
+            if status == OK:
+                assert (OK, *found) == case.expected[n], seed
+                images.pop(0)
+    assert line.faults.happened and host.board.retries <= 50, seed
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_loading_over_a_disturbed_line(library, case, seed):
+    line = case.line(Faults.random(seed, 8, len(case.stream)), byte_s=1e-4)
+    line.faults.plan = {at: fault for at, fault in line.faults.plan.items() if fault[0] != "unplug"}
+    host = CHost(library, line, case.manifest, attempts=10, size=128)
+    assert host.open() in (OK, NETWORK)
+    status = host.load(case.stream)
+    assert status == OK, (seed, library.adafire_text(status))
+    assert line.faults.happened and line.board.memory == case.stream and line.board.loading is None, seed
+    assert [host.run(image)[1:] for image in case.x] == [row[1:] for row in case.expected], seed
+
+
+def test_what_answers_is_looked_at(library, case):
+    def opened(**registers):
+        return CHost(library, case.line(**registers), case.manifest).open()
+
+    assert opened() == OK
+    assert opened(MAGIC=0x46414442) == opened(VERSION=2) == STRANGER
+    assert opened(MAX_PAYLOAD=0) == opened(RX_BYTES=3) == STRANGER
+    assert opened(BUILD_0=1) == opened(BUILD_3=1) == BUILD
+    assert opened(NETWORK=5) == opened(NETWORK=0) == NETWORK
+
+
+def test_a_board_that_lost_its_power_is_noticed(library, tmp_path, case):
+    other = Case(tmp_path / "other", 5, sources=("frames",))
+    line = case.line(others=[other])
+    host = CHost(library, line, other.manifest)
+    assert host.open() == NETWORK and host.load(other.stream) == OK
+    line.board.power_on()
+    assert host.run(other.x[0])[0] == NETWORK
+    assert host.load(other.stream) == OK and host.run(other.x[0]) == other.expected[0]
+
+
+def test_a_board_that_says_nothing(library, case):
+    line = case.line()
+    host = CHost(library, line, case.manifest, attempts=3)
+    assert host.open() == OK
+    line.board.mute, before = True, line.now
+    assert host.run(case.x[0])[0] == TIMEOUT
+    assert 3 <= line.now - before < 6 and host.board.retries == 3  # of the run, of the reset
+    assert library.adafire_abort(ctypes.byref(host.board)) == TIMEOUT
+    line.board.mute = False
+    assert library.adafire_abort(ctypes.byref(host.board)) == OK
+    assert host.run(case.x[0]) == case.expected[0]
+
+
+@pytest.mark.parametrize("noise", [b"\x55" * 64, b"\x7e" * 64, b"\x7d" * 64, bytes(range(256))])
+def test_a_line_that_babbles_is_given_up(library, case, noise):
+    class Babble:
+        now, count = 0.0, 0
+
+        def write(self, data):
+            pass
+
+        def read(self, deadline):
+            self.count += len(noise)
+            return noise
+
+    line = Babble()
+    host = CHost(library, line, case.manifest)
+    assert host.open() == DAMAGED and line.count < 5 * 66_000
+
+
+def test_refusals_are_told(library, case):
+    host = CHost(library, case.line(), case.manifest)
+    assert host.open() == OK
+    board = host.transport.board
+    board.network = (board.network[0], board.network[1] + 4, *board.network[2:])  # it wants more than the host sends
+    assert host.run(case.x[0])[0] == REFUSED
+    assert (host.board.fault, host.board.expected, host.board.retries) == (Fault.PAYLOAD, 0, 4)
+
+
+def test_what_cannot_be_is_said_at_once(library, case):
+    host = CHost(library, case.line(), case.manifest, size=4)
+    assert host.open() == BUFFER and host.transport.board.counters[1] == 0
+    host = CHost(library, case.line(), case.manifest)
+    assert host.open() == OK
+    assert host.load(case.stream[:-1]) == host.load(b"") == host.load(case.stream, fails=True) == SOURCE
+    many = described(case.manifest)
+    many.classes = 1000
+    assert host.load(case.stream, many) == BUFFER
+
+
+def test_every_status_has_words(library):
+    texts = [library.adafire_text(status).decode() for status in range(10)]
+    assert len(set(texts)) == 10 and library.adafire_text(10) == b"unknown status"
+    faults = [library.adafire_fault_text(fault).decode() for fault in Fault]
+    assert len(set(faults)) == len(Fault) and library.adafire_fault_text(99) == b"unknown fault"
+
+
+def compile_example(case, *options):
+    """Compile the example for a design; return the program."""
+    (case.folder / "adafire_registers.h").write_text(c_header(case.manifest))
+    program = case.folder / "run_images"
+    subprocess.run(
+        ["gcc", *STRICT, *options, f"-I{case.folder}", EXAMPLE, *SOURCES, "-o", program], check=True, timeout=100
+    )
+    return program
+
+
+def run_example(program, *words):
+    done = subprocess.run([program, *map(str, words)], capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def lines(rows):
+    return [f"class {row[1]} exit step {row[2]} logits {' '.join(map(str, row[5]))}" for row in rows]
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory):
+    case = Case(tmp_path_factory.mktemp("example") / "folder", 4, initialised=False)
+    case.program = compile_example(case, *SANITIZED, "-DADAFIRE_TIMEOUT_MS=150")
+    case.images = case.folder / "images.raw"
+    case.x.tofile(case.images)
+    return case
+
+
+@pytest.mark.parametrize("faulty", [False, True])
+def test_the_example(example, tmp_path, faulty):
+    plan = {("rx", 50): ("flip", 1), ("tx", 250): ("drop", 0)} if faulty else {}
+    board = FakeBoard(example.folder, {example.stream: example.network})
+    with PtyBoard(board, tmp_path / "port", Faults(plan)) as served:
+        code, out, err = run_example(example.program, served.port, example.images, example.folder / "image.bin")
+        assert (code, err) == (0, "") and out.splitlines() == lines(example.expected)
+        assert served.faults.happened == len(plan)
+    assert board.computed >= IMAGES
+
+
+def test_the_example_says_what_is_wrong(example, tmp_path):
+    board = FakeBoard(example.folder, {example.stream: example.network})
+    assert run_example(example.program)[0] == 2
+    assert "No such file" in run_example(example.program, tmp_path / "port", example.images)[2]
+    assert "No such file" in run_example(example.program, tmp_path / "port", tmp_path / "none")[2]
+    with PtyBoard(board, tmp_path / "port") as served:
+        code, out, err = run_example(example.program, served.port, example.images)
+        assert code == 1 and out == "" and err == "the board holds another network, or none: it has to be loaded\n"
+        board.registers = {"BUILD_0": 3}
+        assert "another bitstream is on the board" in run_example(example.program, served.port, example.images)[2]
+        board.mute = True
+        assert "no reply came" in run_example(example.program, served.port, example.images)[2]
+
+
+def test_the_example_without_sanitizers_needs_no_warnings_off(example):
+    program = compile_example(example, "-O2", "-Wconversion", "-Wshadow", "-Wcast-qual", "-Wstrict-prototypes")
+    assert os.access(program, os.X_OK)
