@@ -292,8 +292,8 @@ class Board:
         """Return the words of a result, signed; a fault if it is not one of our network."""
         if len(reply) != 4 * (HEADER + self._content.classes):
             raise LinkFault(f"a result of {len(reply)} bytes came")
-        words = np.frombuffer(reply, "<i4")
-        if words[0] & 0xFFFFFFFF != self._content.identity:
+        words = np.frombuffer(reply, "<i4").astype(np.int64)
+        if int(words[0]) & 0xFFFFFFFF != self._content.identity:
             raise LinkFault("the board lost its network on the way")
         return words
 
