@@ -293,7 +293,7 @@ class Board:
         if len(reply) != 4 * (HEADER + self._content.classes):
             raise LinkFault(f"a result of {len(reply)} bytes came")
         words = np.frombuffer(reply, "<i4").astype(np.int64)
-        if int(words[0]) & 0xFFFFFFFF != self._content.identity:
+        if words[0] & 0xFFFFFFFF != self._content.identity:
             raise LinkFault("the board lost its network on the way")
         return words
 
