@@ -36,7 +36,7 @@
 namespace {
 
 constexpr int BURST = 512;          // cycles between two looks at terminal and orders
-constexpr int QUIET = 1024;         // cycles without any work after which the design stands still
+constexpr int QUIET = 1 << 15;      // cycles without work at the pins or in the core: the link is done by then, too
 constexpr size_t AHEAD = 256;       // bytes taken from the terminal before they are on the wire
 constexpr size_t UNREAD = 1 << 16;  // bytes kept for a terminal that is full
 constexpr int PARENT_CHECK = 1000;  // ms between two looks whether the parent still lives

@@ -36,16 +36,18 @@ STOP_SECONDS = 5
 def board_sources(folder, clocks_per_bit=CLOCKS_PER_BIT):
     """Return the Verilog texts of the design in a folder made by `generate`, its link at so many clocks a bit."""
     from hw.identity import register_values
+    from hw.link import LinkParams
     from hw.verilog import uart_verilog
 
     folder = Path(folder)
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
         params, core = CoreParams(**manifest["parameters"]), (folder / "core.v").read_text()
-        values = register_values(manifest, CLOCK_HZ=clocks_per_bit * manifest["baud"], BAUD=manifest["baud"])
+        link = LinkParams(clock_hz=clocks_per_bit * manifest["baud"], baud=manifest["baud"])
+        values = register_values(manifest)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder} is not a folder made by `adafire generate` ({error}): generate it again.") from error
-    return [core, uart_verilog(params, clocks_per_bit, values)]
+    return [core, uart_verilog(params, link, values)]
 
 
 class SimulatedBoard:

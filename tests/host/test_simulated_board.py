@@ -1,0 +1,76 @@
+"""The host's runtime on the simulated board: the campaigns of `benchmarks.link`, small; the long ones are slow."""
+
+import pytest
+
+from benchmarks.campaigns import attack, compare_devices, disturb, swap
+from hw.emit import generate
+from sim.random_networks import random_images, random_network
+
+SIZES = dict(max_layers=3, max_neurons=400, max_weights=1500)
+SEED = 12
+
+
+@pytest.fixture(scope="module")
+def network():
+    return random_network(SEED, **SIZES)
+
+
+@pytest.fixture(scope="module")
+def others():
+    return [random_network(10, **SIZES), random_network(2, sources=("frames",), **SIZES)]
+
+
+@pytest.fixture(scope="module")
+def folder(network, others, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("board") / "core"
+    generate(network, lanes=2, also=others, out=folder)
+    return folder
+
+
+def test_one_call_the_same_bits_on_every_device(network, folder):
+    figures = compare_devices(network, random_images(network, SEED, 60), folder)
+    assert figures["images"] == 60
+    for name in ("golden", "compiled core", "simulated board"):
+        assert figures[f"differences, {name}"] == 0 and figures[f"images per second, {name}"] > 0
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["inputs of two bytes", "frames"])
+def test_another_network_in_the_running_design(network, others, folder, which):
+    other = others[which]
+    figures = swap(folder, network, random_images(network, SEED, 10), other, random_images(other, SEED, 10))
+    assert figures == {"images": 40, "differences": 0}
+
+
+def check_attack(folder, network, size, seed):
+    figures = attack(folder, network, random_images(network, SEED, 50), size, seed)
+    assert figures["wrong results"] == []
+    assert figures["bytes"] >= size and figures["replies"]["0xff"] > size / 4000
+    return figures
+
+
+def check_disturb(folder, network, count, seed):
+    figures = disturb(folder, network, random_images(network, SEED, 50), count, seed)
+    assert figures["wrong results"] == []
+    assert figures["faults"] == count and figures["recoveries"] > count / 4
+    return figures
+
+
+def test_noise_and_nonsense_neither_hang_the_board_nor_bend_a_result(folder, network):
+    check_attack(folder, network, 40_000, seed=1)
+
+
+def test_every_result_is_right_through_faults_of_cable_and_board(folder, network):
+    check_disturb(folder, network, 12, seed=1)
+
+
+@pytest.mark.slow
+def test_a_million_bytes_of_noise_and_nonsense(folder, network):
+    figures = check_attack(folder, network, 1_000_000, seed=2)
+    assert figures["right results amid the noise"] > 20
+    assert len(figures["bytes by kind"]) == 9
+
+
+@pytest.mark.slow
+def test_two_hundred_faults(folder, network):
+    figures = check_disturb(folder, network, 200, seed=2)
+    assert len(figures["faults by kind"]) > 12
