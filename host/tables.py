@@ -103,7 +103,8 @@ def evaluation(payload):
 
 def run(payload):
     """Yield what `run` measured on a board; a simulated one counts cycles as well, its seconds mean nothing."""
-    yield _pairs(f"On the board at {payload['port']}", [
+    yield _pairs("On a board", [
+        ("port", payload["port"]),
         *_measured(payload, "simulated" if payload["port"] == "sim" else "measured"),
         ("seconds", _number(payload["seconds"], 2)),
         ("images per second, link included", _number(payload["images_per_second"], 1)),
@@ -166,15 +167,30 @@ def _verification_rows(payload):
 
 
 def build(payload):
-    """Yield the post-route figures."""
-    yield _pairs(f"The core on {payload['board']}, post-route", [
-        ("lanes", payload["lanes"]),
-        *((kind, _number(payload[kind])) for kind in ("lut", "ff", "bram", "dsp")),
-        ("highest clock", f"{payload['fmax_mhz']:.1f} MHz (routed for {payload['clock_mhz']:g} MHz)"),
-        ("critical path", payload["critical_path"]),
-        ("seconds", _number(payload["seconds"], 1)),
+    """Yield the figures of a build, and what to do with its bitstream or project."""
+    what = "The core alone" if payload["core_only"] else "The design"
+    asked, clock = payload["asked_mhz"], payload["clock_mhz"]
+    rows = [("lanes", payload["lanes"])]
+    rows += [
+        (kind, f"{payload[kind]:,} ({100 * share:.1f} %)") for kind, share in payload["shares"].items()
+        if payload[kind] or kind != "spram"
+    ]
+    if payload["fmax_mhz"]:
+        rows += [
+            ("highest clock", f"{payload['fmax_mhz']:.1f} MHz, slack {payload['slack_ns']:.2f} ns"),
+            ("critical path", payload["critical_path"]),
+        ]
+    rows += [
+        ("clock", f"{clock:g} MHz" + (f": {asked:g} MHz were asked for" if abs(asked - clock) > 0.01 else "")),
+        ("bitstream", payload["bitstream"]), ("project", payload.get("project")),
+        ("load it", payload["program"] if payload["bitstream"] else None),
+        ("UART", payload["uart"] if payload["bitstream"] else None),
+        ("seconds", f"{_number(payload['seconds'], 1)} " + ", ".join(
+            f"{step} {seconds:.1f}" for step, seconds in payload["step_seconds"].items()
+        ).join("()")),
         *payload["tools"].items(),
-    ])
+    ]
+    yield _pairs(f"{what} on {payload['board']}, {payload['kind']}", rows)
 
 
 def boards(payload):
