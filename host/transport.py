@@ -28,7 +28,7 @@ def ports():
     """Return the serial ports of this machine, one text each: its name and what it says it is."""
     return [
         port.device if port.description in (None, "", "n/a") else f"{port.device} ({port.description})"
-        for port in sorted(comports())
+        for port in sorted(comports(), key=lambda port: port.device)
     ]
 
 

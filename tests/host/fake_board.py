@@ -1,0 +1,431 @@
+"""A board as a model: frames decoded by the letter of the protocol, results from the golden model, faults on order.
+
+`FakeBoard` is the design, told what arrives when. `MemoryTransport` puts it behind a line with a clock of its own, so
+that timeouts take no time; `PtyBoard` puts it behind a pseudo-terminal, so that pyserial is in the loop.
+"""
+
+import json
+import os
+import select
+import struct
+import threading
+import time
+import tty
+import zlib
+from collections import deque
+
+import numpy as np
+
+from gen.image import load_stream, memory_image
+from gen.netfile import network_hash, save_network
+from gen.schedule import build_schedule, schedule_on
+from host.errors import Disconnected, LinkError
+from hw.identity import describe_input, network_id
+from sim.golden import Golden
+
+KINDS = ("drop", "double", "flip", "delay", "reset", "unplug")
+DIRECTIONS = ("rx", "tx")
+BUILD = "00112233445566778899aabbccddeeff"
+CLOCK_HZ = 1_000_000
+
+IDENTIFY, LOAD, COMMIT, INPUT, RUN, ABORT, COUNTERS, RESET, RESULT = range(1, 10)
+DAMAGED, LENGTH, COMMAND, PAYLOAD, SEQUENCE, NO_NETWORK, OVERRUN = range(1, 8)
+
+
+def make_folder(folder, network, lanes=4, params=None, **changes):
+    """Write what the host reads of a generated folder; return (folder, CoreParams, bytes of the load stream)."""
+    schedule = schedule_on(network, params) if params else build_schedule(network, lanes)
+    folder.mkdir(parents=True, exist_ok=True)
+    stream = load_stream(memory_image(schedule), schedule.params).astype("<u4").tobytes()
+    manifest = {
+        "network": network_hash(network), "parameters": vars(schedule.params), "lanes": schedule.params.lanes,
+        "build_id": BUILD, "network_id": network_id(network), "classes": network.classes,
+        "input": describe_input(network), "initialised": True, "baud": 1_000_000,
+        "estimated_cycles_per_image": 2000, **changes,
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "image.bin").write_bytes(stream)
+    save_network(network, folder / "network.safetensors")
+    return folder, schedule.params, stream
+
+
+def frame(command, sequence, payload=b""):
+    """Return the bytes of a frame, written down once more."""
+    body = struct.pack("<BBH", command, sequence, len(payload)) + payload
+    body += struct.pack("<I", zlib.crc32(body))
+    stuffed = b"".join(bytes([0x7D, byte ^ 0x20]) if byte in (0x7D, 0x7E) else bytes([byte]) for byte in body)
+    return b"\x7e" + stuffed + b"\x7e"
+
+
+class FakeBoard:
+    """The design; every method is told the time in seconds.
+
+    Parameters
+    ----------
+    folder : made by `make_folder`
+    library : {bytes of a load stream: network}, all networks that will ever be in the memories
+    compute_s, byte_s : time that one image, and one byte on the line, takes
+    registers : read-only registers to answer otherwise
+
+    Attributes
+    ----------
+    outbox : deque of (time, byte) on their way to the host
+    computed : images computed; ``overlapped``: bytes that came while one was
+    """
+
+    def __init__(self, folder, library, *, compute_s=0.0, byte_s=0.0, rx_bytes=2048, max_payload=1024, **registers):
+        self.manifest = json.loads((folder / "manifest.json").read_text())
+        self.library, self.first = library, (folder / "image.bin").read_bytes()
+        self.compute_s, self.byte_s, self.rx_bytes, self.max_payload = compute_s, byte_s, rx_bytes, max_payload
+        self.registers, self.outbox, self.known = registers, deque(), {}
+        self.computed, self.overlapped, self.powered, self.mute = 0, 0, 0, False
+        self.power_on()
+
+    def power_on(self):
+        """Forget everything; hold what the bitstream holds."""
+        self.powered += 1
+        self.buffer, self.escaped = bytearray(), False
+        self.network, self.memory, self.loading = (0, 0, 0, 1), None, None
+        if self.manifest["initialised"]:
+            described = self.manifest["input"]
+            self.network = (self.manifest["network_id"], described["values"], described["lowest"], described["bytes"])
+            self.memory = self.first
+        self.counters = [0] * 7
+        self.outbox.clear()
+        self.line_free = self.busy_until = 0.0
+        self._drop()
+
+    def _drop(self):
+        self.ring, self.image, self.results = deque(), bytearray(), deque()
+
+    @property
+    def next_time(self):
+        """When something happens by itself; None if nothing will."""
+        times = [self.outbox[0][0]] if self.outbox else []
+        times += [self.results[0][0]] if self.results else []
+        times += [self.busy_until] if self.ring else []
+        return min(times, default=None)
+
+    def receive(self, byte, now):
+        """Take one byte from the line."""
+        self.advance(now)
+        self.overlapped += now < self.busy_until
+        if byte == 0x7E:
+            body, cut = bytes(self.buffer), self.escaped
+            self.buffer, self.escaped = bytearray(), False
+            if body or cut:
+                self._frame(body, cut, now)
+        elif byte == 0x7D and not self.escaped:
+            self.escaped = True
+        else:
+            self.buffer.append(byte ^ 0x20 * self.escaped)
+            self.escaped = False
+        self.advance(now)
+
+    def advance(self, now):
+        """Give the results that are due, then obey the frames that can be."""
+        while self.results and self.results[0][0] <= now:
+            _, sequence, words = self.results.popleft()
+            self.counters[0] += 1
+            self._send(RESULT | 0x80, sequence, words, now)
+        while self.ring:
+            command, sequence, payload = self.ring[0]
+            if command in (INPUT, RUN) and now < self.busy_until:
+                return
+            self.ring.popleft()
+            answer = self._obey(command, sequence, payload, now)
+            if isinstance(answer, tuple):
+                self._refuse(command, sequence, *answer, now)
+            elif answer is not None:
+                self._send(command | 0x80, sequence, answer, now)
+
+    def _send(self, command, sequence, payload, now):
+        if self.mute:
+            return
+        for byte in frame(command, sequence, payload):
+            self.line_free = max(self.line_free, now) + self.byte_s
+            self.outbox.append((self.line_free, byte))
+
+    def _refuse(self, command, sequence, fault, expected, now):
+        self.counters[2 if fault in (DAMAGED, LENGTH) else 4 if fault == OVERRUN else 3] += 1
+        self._send(0xFF, sequence, struct.pack("<BBHI", fault, command, 0, expected), now)
+
+    def _frame(self, body, cut, now):
+        if cut or len(body) < 8 or zlib.crc32(body[:-4]) != struct.unpack("<I", body[-4:])[0]:
+            return self._refuse(0, 0, DAMAGED, 0, now)
+        command, sequence, length = struct.unpack_from("<BBH", body)
+        payload = body[4:-4]
+        if len(payload) != length or length > self.max_payload:
+            return self._refuse(command, sequence, LENGTH, self.max_payload, now)
+        self.counters[1] += 1
+        if command in (ABORT, RESET):
+            if payload:
+                return self._refuse(command, sequence, PAYLOAD, 0, now)
+            self._drop()
+            self.busy_until = now
+            if command == RESET:
+                self.counters, self.loading = [0] * 7, None
+            return self._send(command | 0x80, sequence, b"", now)
+        if sum(8 + len(frame[2]) for frame in self.ring) + len(body) > self.rx_bytes:
+            return self._refuse(command, sequence, OVERRUN, self.rx_bytes, now)
+        self.ring.append((command, sequence, payload))
+        return None
+
+    def _obey(self, command, sequence, payload, now):
+        """Return the payload of the reply, (fault, expected), or None where the reply comes later."""
+        if command == IDENTIFY:
+            return (PAYLOAD, 0) if payload else self._identity()
+        if command == COUNTERS:
+            return (PAYLOAD, 0) if payload else struct.pack("<7I", *self.counters)
+        if command == LOAD:
+            return self._load(payload)
+        if command == COMMIT:
+            return self._commit(payload)
+        if command in (INPUT, RUN):
+            return self._image(command, sequence, payload, now)
+        return COMMAND, 1
+
+    def _identity(self):
+        build = int(self.manifest["build_id"], 16)
+        number, size, low, width = self.network
+        found = {
+            "MAGIC": 0x46414441, "VERSION": 1, **{f"BUILD_{i}": build >> 32 * i & 0xFFFFFFFF for i in range(4)},
+            "NETWORK": number, "INPUT_SIZE": size, "INPUT_LOW": low & 0xFFFFFFFF, "INPUT_BYTES": width,
+            "LANES": self.manifest["lanes"], "CLASSES": self.manifest["parameters"]["classes"],
+            "CLOCK_HZ": CLOCK_HZ, "BAUD": 1_000_000, "RX_BYTES": self.rx_bytes, "MAX_PAYLOAD": self.max_payload,
+        } | self.registers
+        return struct.pack(f"<{len(found)}I", *found.values())
+
+    def _load(self, payload):
+        if len(payload) < 4 or len(payload) % 4:
+            return PAYLOAD, 0
+        (position,), words = struct.unpack_from("<I", payload), payload[4:]
+        if position == 0:
+            self._drop()
+            self.network, self.memory, self.loading = (0, *self.network[1:]), None, bytearray()
+        if self.loading is None or position > len(self.loading) // 4:
+            return SEQUENCE, len(self.loading or b"") // 4
+        if position == len(self.loading) // 4:
+            self.loading += words
+        return struct.pack("<I", len(self.loading) // 4)
+
+    def _commit(self, payload):
+        if len(payload) != 20:
+            return PAYLOAD, 0
+        total, *network = struct.unpack("<IIIiI", payload)
+        if self.loading is None or total != len(self.loading) // 4:
+            return SEQUENCE, len(self.loading or b"") // 4
+        self.network, self.memory, self.loading = tuple(network), bytes(self.loading), None
+        return b""
+
+    def _image(self, command, sequence, payload, now):
+        number, size, low, width = self.network
+        if not number:
+            return NO_NETWORK, 0
+        if len(payload) < 4:
+            return PAYLOAD, 0
+        (position,), data = struct.unpack_from("<I", payload), payload[4:]
+        if position != len(self.image):
+            return SEQUENCE, len(self.image)
+        if (position + len(data) == size * width) != (command == RUN) or position + len(data) > size * width:
+            return PAYLOAD, 0
+        self.image += data
+        if command == INPUT:
+            return struct.pack("<I", len(self.image))
+        image, self.image = bytes(self.image), bytearray()
+        self.busy_until = now + self.compute_s
+        self.results.append((self.busy_until, sequence, struct.pack("<I", number) + self._compute(image, low, width)))
+        return None
+
+    def _compute(self, image, low, width):
+        self.computed += 1
+        if (self.memory, image) not in self.known:
+            network = self.library[self.memory]
+            channels, height, columns = network.source.shape
+            values = np.frombuffer(image, np.uint8 if width == 1 else "<u2").astype(np.int64) + low
+            values = values.reshape(-1, height, columns, channels).transpose(0, 3, 1, 2)
+            pixels = values + network.source.offset[:, None, None]
+            result = Golden(network).run(pixels if network.source.kind == "direct" else pixels[None])
+            header = (result.classes, result.exit_steps, [fake_cycles(image)], [7], result.events, result.synaptic_ops)
+            words = [int(column[0]) for column in header] + result.logits[0].tolist()
+            self.known[self.memory, image] = struct.pack(f"<{len(words)}i", *words)
+        return self.known[self.memory, image]
+
+
+def fake_cycles(image):
+    """Return the cycles that a fake board says an image took, given its bytes."""
+    return 1000 + sum(image)
+
+
+class Faults:
+    """What happens to the bytes of a line: {(direction, how many bytes passed before): (kind, argument)}."""
+
+    def __init__(self, plan=()):
+        self.plan, self.passed, self.happened = dict(plan), dict.fromkeys(DIRECTIONS, 0), 0
+
+    @classmethod
+    def random(cls, seed, count, span):
+        """Plan ``count`` faults among the first ``span`` bytes of each direction."""
+        rng = np.random.default_rng([seed, 0xFA17])
+        places = rng.choice(2 * span, count, replace=False)
+        return cls({
+            (DIRECTIONS[place % 2], int(place // 2)): (str(rng.choice(KINDS)), int(rng.integers(1, 256)))
+            for place in places
+        })
+
+    def at(self, direction):
+        """Return (kind, argument) for the byte that passes now."""
+        place = direction, self.passed[direction]
+        self.passed[direction] += 1
+        self.happened += place in self.plan
+        return self.plan.get(place, (None, 0))
+
+
+class MemoryTransport:
+    """A line without a port, and its own time; the methods of `host.transport.Transport`.
+
+    Arguments of its faults: ``flip`` xors, ``delay`` and ``unplug`` last so many 256ths of a second.
+    """
+
+    port = "memory"
+
+    def __init__(self, board, faults=None):
+        self.board, self.faults, self.now, self.is_open = board, faults or Faults(), 0.0, True
+        self.line, self.line_free, self.plugged_at, self.arrived = deque(), 0.0, 0.0, bytearray()
+        self.closed = 0
+
+    def clock(self):
+        return self.now
+
+    def write(self, data):
+        self._check()
+        for byte in data:
+            self.line_free = max(self.line_free, self.now) + self.board.byte_s
+            self.line.append((self.line_free, byte))
+
+    def read(self, deadline):
+        while True:
+            self._check()
+            self._settle()
+            if self.arrived and self.is_open:
+                data, self.arrived = bytes(self.arrived), bytearray()
+                return data
+            times = [self.line[0][0]] if self.line else []
+            times += [self.board.next_time] if self.board.next_time is not None else []
+            if not times or min(times) > deadline:
+                self.now = max(self.now, deadline)
+                return b""
+            self.now = max(self.now, min(times))
+
+    def close(self):
+        self.is_open, self.closed = False, self.closed + 1
+
+    def reopen(self, seconds):
+        if self.plugged_at > self.now + seconds:
+            self.now += seconds
+            raise LinkError(f"The port memory did not come back within {seconds:g} s.")
+        self.now = max(self.now, self.plugged_at)
+        self.is_open = True
+
+    def _check(self):
+        if not self.is_open:
+            raise Disconnected("the port memory is gone")
+
+    def _settle(self):
+        """Let everything happen that happens now."""
+        while self.is_open and self.line and self.line[0][0] <= self.now:
+            _, byte = self.line.popleft()
+            for good in self._through("rx", byte, self.line):
+                self.board.receive(good, self.now)
+        self.board.advance(self.now)
+        while self.is_open and self.board.outbox and self.board.outbox[0][0] <= self.now:
+            _, byte = self.board.outbox.popleft()
+            self.arrived += self._through("tx", byte, self.board.outbox)
+
+    def _through(self, direction, byte, queue):
+        kind, argument = self.faults.at(direction)
+        if kind == "reset":
+            self.board.power_on()
+        elif kind == "unplug":
+            self.is_open, self.plugged_at = False, self.now + argument / 256
+            self.line.clear()
+            self.board.outbox.clear()
+            self.arrived.clear()
+        elif kind == "delay":
+            late = [(at + argument / 256, later) for at, later in [(self.now, byte), *queue]]
+            queue.clear()
+            queue.extend(late)
+        return spoilt(kind, argument, byte)
+
+
+def spoilt(kind, argument, byte):
+    """Return what is left of a byte."""
+    if kind in ("drop", "reset", "unplug", "delay"):
+        return b""
+    return bytes([byte, byte]) if kind == "double" else bytes([byte ^ argument]) if kind == "flip" else bytes([byte])
+
+
+class PtyBoard:
+    """A fake board behind a pseudo-terminal in a thread of its own; a context manager. ``port`` is its name."""
+
+    def __init__(self, board, port, faults=None):
+        self.board, self.port, self.faults = board, str(port), faults or Faults()
+        self._over, self._lock, self._master = threading.Event(), threading.Lock(), None
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def plug(self):
+        """Make the port appear under its name."""
+        with self._lock:
+            self._master, slave = os.openpty()
+            tty.setraw(slave)
+            os.symlink(os.ttyname(slave), self.port)
+            self._slave = slave
+
+    def unplug(self):
+        """Make the port disappear, under whoever has it open."""
+        with self._lock:
+            if self._master is not None:
+                os.unlink(self.port)
+                os.close(self._master)
+                os.close(self._slave)
+                self._master = None
+
+    def __enter__(self):
+        self.plug()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        self._thread.join()
+        self.unplug()
+
+    def _serve(self):
+        while not self._over.is_set():
+            with self._lock:
+                data = self._received()
+                now = time.monotonic()
+                for byte in data:
+                    kind, argument = self.faults.at("rx")
+                    if kind == "reset":
+                        self.board.power_on()
+                    for good in spoilt(kind, argument, byte):
+                        self.board.receive(good, now)
+                self.board.advance(now)
+                self._deliver(now)
+            if not data:
+                time.sleep(0.002)
+
+    def _received(self):
+        if self._master is None or not select.select([self._master], [], [], 0)[0]:
+            return b""
+        return os.read(self._master, 4096)
+
+    def _deliver(self, now):
+        data = bytearray()
+        while self.board.outbox and self.board.outbox[0][0] <= now:
+            _, byte = self.board.outbox.popleft()
+            kind, argument = self.faults.at("tx")
+            data += spoilt(kind, argument, byte)
+        if data and self._master is not None:
+            os.write(self._master, data)
