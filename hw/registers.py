@@ -28,7 +28,7 @@ class Registers(wiring.Component):
     write, write_data : In
         Write the register at ``address``, if it is writable.
     network, input_size, input_low, input_bytes : Out
-        The writable registers.
+        The writable registers; like the memories that they describe, they outlive a reset.
     counted : In
         One bit for each of COUNTERS: count this cycle.
     clear : In(1)
@@ -59,7 +59,9 @@ class Registers(wiring.Component):
                     if entry.access == "ro":
                         m.d.sync += self.data.eq(self._values.get(entry.name, 0))
                     else:
-                        held = getattr(self, entry.name.lower())
+                        port = getattr(self, entry.name.lower())
+                        held = Signal.like(port, reset_less=True)
+                        m.d.comb += port.eq(held)
                         m.d.sync += self.data.eq(held)
                         with m.If(self.write):
                             m.d.sync += held.eq(self.write_data)
