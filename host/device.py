@@ -46,7 +46,7 @@ def open_device(where="golden", network=None, *, folder=None, lanes=DEFAULT_LANE
     if where in ("golden", "rtl") and network is None:
         raise InputError(f"The device {where!r} needs a network: open_device({where!r}, network).")
     if folder is not None:
-        if where in ("golden", "rtl") or Path(where).is_dir():
+        if where in ("golden", "rtl") or (where != SIMULATED and Path(where).is_dir()):
             raise InputError(f"The device {where!r} is no port: a folder goes with the port of a board, or with 'sim'.")
         return open_board(where, folder, network, baud=baud, progress=progress)
     if where == "golden":
