@@ -4,9 +4,6 @@ import importlib.util
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -17,12 +14,12 @@ from gen.cache import cache_folder
 from gen.errors import AdafireError, InputError, ToolMissing
 from gen.inputs import input_values
 from sim.bench.folder import read_folder
-from sim.bench.job import JOB_VARIABLE, WAVES, Job, planned_runs
-from sim.toolchain import choose_simulator, tool_environment
+from sim.bench.job import WAVES, Job, planned_runs
+from sim.bench.launch import launched
+from sim.toolchain import choose_simulator
 
 __all__ = ["verify"]
 
-ROOT = Path(__file__).parents[1]
 KINDS = ("counts", "states", "logits", "classes", "exit_steps", "events", "synaptic_ops")
 POLL_SECONDS = 0.1
 SILENCE_SECONDS = 1800
@@ -100,21 +97,8 @@ def _check_waves(waves, simulator):
 def _simulate(job, planned, progress):
     """Run `sim.bench.simulate` in a process group of its own; return its records."""
     work = Path(job.work)
-    job.write(work / "job.json")
-    environment = tool_environment() | {JOB_VARIABLE: str(work / "job.json")}
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), environment.get("PYTHONPATH")]))
-    environment.pop("PYTEST_CURRENT_TEST", None)  # cocotb's runner changes its ways under pytest
-    with open(work / "log", "w") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "sim.bench.simulate"], cwd=work, env=environment, stdin=subprocess.DEVNULL,
-            stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
-        )
-        try:
-            records, silent = _follow(process, Path(job.records), sum(planned.values()), progress)
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+    with launched("sim.bench.simulate", job, work) as process:
+        records, silent = _follow(process, Path(job.records), sum(planned.values()), progress)
     if silent or set(planned) - {record["scenario"] for record in records if record.get("done")}:
         what = f"gave no result for {SILENCE_SECONDS} seconds" if silent else "failed"
         log, tail = _keep_log(work / "log")

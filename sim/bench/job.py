@@ -5,7 +5,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-__all__ = ["JOB_VARIABLE", "WAVES", "Job", "planned_runs"]
+__all__ = ["JOB_VARIABLE", "WAVES", "Job", "Told", "planned_runs"]
 
 JOB_VARIABLE = "ADAFIRE_JOB"
 WAVES = {"verilator": "dump.vcd", "icarus": "dump.fst"}  # as written into the folder of the run
@@ -21,8 +21,21 @@ def planned_runs(images):
     }
 
 
+class Told:
+    """A dataclass that goes to another process as a file of JSON."""
+
+    def write(self, path):
+        """Write it."""
+        Path(path).write_text(json.dumps(asdict(self)))
+
+    @classmethod
+    def read(cls, path=None):
+        """Read it, by default from the file that the environment names."""
+        return cls(**json.loads(Path(path or os.environ[JOB_VARIABLE]).read_text()))
+
+
 @dataclass(frozen=True)
-class Job:
+class Job(Told):
     """One verification; paths are absolute.
 
     folder : made by `adafire generate`
@@ -38,12 +51,3 @@ class Job:
     simulator: str
     seed: int
     waves: bool
-
-    def write(self, path):
-        """Write the job as JSON."""
-        Path(path).write_text(json.dumps(asdict(self)))
-
-    @classmethod
-    def read(cls, path=None):
-        """Read a job, by default the one that the environment names."""
-        return cls(**json.loads(Path(path or os.environ[JOB_VARIABLE]).read_text()))

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import sim.bench.launch
 import sim.verify
 from gen.errors import AdafireError, InputError, ToolMissing
 from gen.exit_rule import ExitRule
@@ -211,7 +212,7 @@ def running(group):
 
 
 def test_control_c_ends_the_simulator(core, x, monkeypatch):
-    started, popen = [], sim.verify.subprocess.Popen
+    started, popen = [], sim.bench.launch.subprocess.Popen
 
     def start(*words, **options):
         started.append(popen(*words, **options))
@@ -222,7 +223,7 @@ def test_control_c_ends_the_simulator(core, x, monkeypatch):
             assert running(started[-1].pid)
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(sim.verify.subprocess, "Popen", start)
+    monkeypatch.setattr(sim.bench.launch.subprocess, "Popen", start)
     with pytest.raises(KeyboardInterrupt):
         verify(core, x, simulator=FAST, progress=interrupt)
     deadline = time.monotonic() + 10
