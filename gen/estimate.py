@@ -37,14 +37,14 @@ def _taps(network, p, synapse):
 
 def estimate_memories(params):
     """Return {memory: (bits of one word, words)} of every memory of a core, copies for extra ports included."""
-    lanes, pointer = params.lanes, params.event_address_bits
+    width, beats, pointer = params.neurons, params.beats, params.event_address_bits
     return {
         **{name: (bits, depth) for name, (depth, bits) in memory_shapes(params).items()},
         "events": (params.index_bits + params.value_bits, params.events),
         "first_pointers": (pointer, params.pointers), "end_pointers": (pointer, params.pointers),
-        "states": (lanes * params.state_bits, params.states),
-        "currents": (lanes * params.acc_bits, params.currents),
-        "logits": (lanes * params.acc_bits, 2 * params.class_tiles),
+        "states": (width * params.state_bits, params.states * beats),
+        "currents": (width * params.acc_bits, params.currents * beats),
+        "logits": (width * params.acc_bits, params.class_tiles * beats),
     }
 
 

@@ -59,7 +59,7 @@ def _lanes(rows, bits):
 
 
 def _parameters(p, params):
-    """Thresholds, biases and initial states of a pass, one row per channel tile; idle lanes never fire."""
+    """Thresholds, biases and initial states of a pass, one word per beat of a tile; idle lanes never fire."""
     rows = {name: np.zeros((p.tiles, params.lanes), np.int64) for name in ("theta", "bias", "v_init")}
     rows["theta"][:] = 2**params.theta_bits - 1
     for tile in range(p.tiles):
@@ -71,7 +71,7 @@ def _parameters(p, params):
             rows["theta"][tile, : high - low] = p.layer.theta[low:high]
             rows["v_init"][tile, : high - low] = p.layer.v_init[low:high]
     bits = {"theta": params.theta_bits, "bias": params.bias_bits, "v_init": params.state_bits}
-    return {name: _lanes(values, bits[name]) for name, values in rows.items()}
+    return {name: _lanes(values.reshape(-1, params.neurons), bits[name]) for name, values in rows.items()}
 
 
 def _weights(p, schedule):
@@ -122,7 +122,7 @@ def _program(schedule):
 
 
 def _layer_block(p, schedule):
-    network = schedule.network
+    network, beats = schedule.network, schedule.params.beats
     region = schedule.regions.get(p.stored)
     readers = network.readers.get(p.stored, ())
     is_pool = isinstance(p.layer, Pool)
@@ -134,7 +134,8 @@ def _layer_block(p, schedule):
         "pool_rows": p.window[0] - 1, "pool_columns": p.window[1] - 1, "synapses": len(p.synapses) - 1,
         "burst": p.layer.burst if isinstance(p.layer, Spiking) else 0,
         "state_limit": 2 ** (p.layer.state_bits - 1) - 1 if isinstance(p.layer, Spiking) else 0,
-        "state_base": p.state_base, "current_base": p.current_base, "parameter_base": p.parameter_base,
+        "state_base": p.state_base * beats, "current_base": p.current_base * beats,
+        "parameter_base": p.parameter_base * beats,
         "event_base": region.events if region else 0, "pointer_base": region.pointers if region else 0,
         "index_column": p.channels, "index_tile": p.tile_channels,
     }

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 
 from gen.errors import InputError
 from gen.exit_rule import SCALE_MAX, SHIFT_MAX
-from gen.intnet import MAX_BURST, MAX_TIMESTEPS
+from gen.intnet import MAX_TIMESTEPS
 
 __all__ = [
     "EXIT_CODES", "MEMORIES", "WORD_BITS", "CoreParams", "header_fields", "layer_fields", "memory_shapes", "pack",
@@ -19,6 +19,7 @@ __all__ = [
 WORD_BITS = 32
 MAX_LANES = 64
 EXIT_CODES = {"off": 0, "entropy": 1, "confidence": 2, "margin": 3}
+SWITCHES = ("maximum", "softmax")
 MEMORIES = ("program", "weights", "theta", "bias", "v_init", "limits")
 
 
@@ -27,10 +28,11 @@ class CoreParams:
     """Size of one core; every width and depth that the gateware uses follows from these.
 
     Depths are in words: ``events`` nonzero counts, ``pointers`` one per map position and channel tile,
-    ``weights`` and ``parameters`` words of one value per lane, ``states`` and ``currents`` tiles.
+    ``weights`` words of one value per lane, ``parameters``, ``states`` and ``currents`` tiles.
     """
 
     lanes: int
+    neurons: int             # one for each lane, or one that serves all lanes in turn
     weight_bits: int
     value_bits: int          # one event's signed value: an input pixel or a count
     index_bits: int          # an event's place in its map row, x * channels + channel
@@ -47,26 +49,30 @@ class CoreParams:
     currents: int
     layers: int
     synapses: int
+    burst: int               # the largest count
     classes: int
     class_tiles: int         # tiles of the readout
     maximum: int             # 1: the core can pool by the maximum, 0: by sums only
+    softmax: int             # 1: the core has the exit rules `entropy` and `confidence`
     program: int             # 32-bit words
 
     def __post_init__(self):
         if not 1 <= self.lanes <= MAX_LANES:
             raise InputError(f"the number of lanes must be 1..{MAX_LANES}, not {self.lanes}")
         for name, value in asdict(self).items():
-            if not isinstance(value, int) or value < (name != "maximum"):
+            if not isinstance(value, int) or value < (name not in SWITCHES):
                 raise InputError(f"the core parameter {name} must be a positive integer, not {value!r}")
         if self.acc_bits > WORD_BITS:
             raise InputError(f"accumulators have at most {WORD_BITS} bits, not {self.acc_bits}")
+        if self.neurons not in (1, self.lanes):
+            raise InputError(f"{self.lanes} lanes have {self.lanes} neurons or share one, not {self.neurons}")
 
     def shortages(self, needed):
         """Return one sentence per parameter in which ``needed`` is larger than this core."""
         return [
             f"{f.name}: the network needs {getattr(needed, f.name)}, the core has {getattr(self, f.name)}"
             for f in fields(self)
-            if f.name not in ("lanes", "program") and getattr(needed, f.name) > getattr(self, f.name)
+            if f.name not in ("lanes", "neurons", "program") and getattr(needed, f.name) > getattr(self, f.name)
         ]
 
     def covering(self, other):
@@ -80,6 +86,16 @@ class CoreParams:
         """32-bit words of a program with the greatest number of layers."""
         record = words_of(layer_fields(self)) + self.synapses * words_of(synapse_fields(self))
         return words_of(header_fields(self)) + self.layers * record
+
+    @property
+    def shared(self):
+        """Whether one neuron serves all lanes, a lane a cycle: a small core."""
+        return self.neurons == 1
+
+    @property
+    def beats(self):
+        """Cycles that a tile takes in the neurons, and words that its parameters or its state take."""
+        return self.lanes // self.neurons
 
     @property
     def event_address_bits(self):
@@ -116,9 +132,9 @@ def layer_fields(p):
         "readout": flag, "pool_pass": flag, "maximum": flag, "fused_maximum": flag, "keep": flag, "counted": flag,
         "rows": (p.offset_bits, False), "columns": (p.offset_bits, False), "tiles": (p.offset_bits, False),
         "pool_rows": (p.offset_bits, False), "pool_columns": (p.offset_bits, False),
-        "synapses": _unsigned(p.synapses - 1), "burst": _unsigned(MAX_BURST), "state_limit": (p.state_bits - 1, False),
-        "state_base": _unsigned(p.states), "current_base": _unsigned(p.currents),
-        "parameter_base": _unsigned(p.parameters), "event_base": (p.event_address_bits, False), "pointer_base": offset,
+        "synapses": _unsigned(p.synapses - 1), "burst": _unsigned(p.burst), "state_limit": (p.state_bits - 1, False),
+        "state_base": _unsigned(p.states * p.beats), "current_base": _unsigned(p.currents * p.beats),
+        "parameter_base": _unsigned(p.parameters * p.beats), "event_base": (p.event_address_bits, False), "pointer_base": offset,
         "index_column": offset, "index_tile": offset,
     }
 
@@ -166,8 +182,8 @@ def memory_shapes(p):
     return {
         "program": (p.program, WORD_BITS),
         "weights": (p.weights, p.lanes * p.weight_bits),
-        "theta": (p.parameters, p.lanes * p.theta_bits),
-        "bias": (p.parameters, p.lanes * p.bias_bits),
-        "v_init": (p.parameters, p.lanes * p.state_bits),
+        "theta": (p.parameters * p.beats, p.neurons * p.theta_bits),
+        "bias": (p.parameters * p.beats, p.neurons * p.bias_bits),
+        "v_init": (p.parameters * p.beats, p.neurons * p.state_bits),
         "limits": (MAX_TIMESTEPS, WORD_BITS),
     }

@@ -17,6 +17,8 @@ from gen.program import CoreParams
 
 __all__ = ["Pass", "Region", "Schedule", "build_schedule", "schedule_on"]
 
+SHARED_LANES = 4
+
 
 @dataclass(frozen=True)
 class Region:
@@ -121,12 +123,17 @@ class Schedule:
     params: CoreParams
 
 
-def build_schedule(network, lanes):
-    """Lay ``network`` out for ``lanes`` lanes on the smallest core that runs it."""
+def build_schedule(network, lanes, neurons=None):
+    """Lay ``network`` out for ``lanes`` lanes on the smallest core that runs it.
+
+    ``neurons`` is 1 or ``lanes``; by default lanes share one neuron where there are `SHARED_LANES` or fewer:
+    it finishes a tile in the cycles that the lanes take to add one up.
+    """
+    neurons = neurons or (1 if lanes <= SHARED_LANES else lanes)
     passes = _place(network, _passes(network, lanes))
     regions = _regions(network, passes, lanes)
     draft = Schedule(network, passes, regions, None)
-    return replace(draft, params=_needed(draft, lanes))
+    return replace(draft, params=_needed(draft, lanes, neurons))
 
 
 def schedule_on(network, params):
@@ -221,14 +228,14 @@ def _first_fit(size, taken):
     return base
 
 
-def _needed(schedule, lanes):
+def _needed(schedule, lanes, neurons):
     network, passes = schedule.network, schedule.passes
     shapes, ranges = network.shapes, network.value_ranges
     spiking = [layer for layer in network.layers if isinstance(layer, Spiking)]
-    neurons = [layer for layer in network.layers if not isinstance(layer, Pool)]
+    summing = [layer for layer in network.layers if not isinstance(layer, Pool)]
     lows, highs = zip(*(
         (min(low.min(), 0), max(high.max(), 0))
-        for layer in neurons
+        for layer in summing
         for low, high in (network.current_range(layer), network.membrane_range(layer))
     ))
     top = max(high for _, high in ranges.values())
@@ -239,15 +246,16 @@ def _needed(schedule, lanes):
     words = last.weight_bases[-1] + synapse_words(last.layer, last.synapses[-1], last.tile_channels, last.tiles)
     core = CoreParams(
         lanes=lanes,
+        neurons=neurons,
         weight_bits=max(2, *(signed_bits(-np.abs(s.weight).max(), np.abs(s.weight).max())
-                             for layer in neurons for s in layer.synapses)),
+                             for layer in summing for s in layer.synapses)),
         value_bits=max(signed_bits(*r) for r in ranges.values()),
         index_bits=max(int(s[0] * s[2]).bit_length() for s in stored.values()),
         offset_bits=_offset_bits(schedule),
         acc_bits=max(signed_bits(min(lows), max(highs)), signed_bits(0, top)),
         state_bits=max([layer.state_bits for layer in spiking], default=4),
         theta_bits=max([int(layer.theta.max()).bit_length() for layer in spiking], default=1),
-        bias_bits=max(signed_bits(layer.bias.min(), layer.bias.max()) for layer in neurons),
+        bias_bits=max(signed_bits(layer.bias.min(), layer.bias.max()) for layer in summing),
         events=events,
         pointers=pointers,
         weights=words,
@@ -256,9 +264,11 @@ def _needed(schedule, lanes):
         currents=max(1, sum(p.runs for p in passes if p.keep)),
         layers=len(passes),
         synapses=max(len(p.synapses) for p in passes),
+        burst=max([int(layer.burst) for layer in spiking], default=1),
         classes=network.classes,
         class_tiles=last.tiles,
         maximum=int(any(isinstance(layer, Pool) and layer.kind == "max" for layer in network.layers)),
+        softmax=int(network.exit_rule.kind in ("entropy", "confidence")),
         program=1,
     )
     return replace(core, program=core.program_words)

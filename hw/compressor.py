@@ -27,7 +27,8 @@ class Compressor(wiring.Component):
     -------
     begin : In(1)
         A pass begins: start from the layer's base addresses.
-    i : In(stream(vector))
+    i : In(stream(beat))
+        A tile, all its lanes at once.
     credit : Out(range(3))
         How many tiles have been pooled into their window or have left the queue.
     done : Out(1)
@@ -42,21 +43,21 @@ class Compressor(wiring.Component):
         self._params, self._depth = params, depth
         super().__init__({
             "begin": In(1), "layer": In(payloads.layer_block(params)),
-            "i": In(stream.Signature(payloads.vector(params), always_ready=True)),
+            "i": In(stream.Signature(payloads.beat(params), always_ready=True)),
             "credit": Out(range(3)), "done": Out(1), "counted": Out(1), "write": Out(write_port(params)),
         })
 
     def elaborate(self, platform):
         m = Module()
-        p, tile = self._params, self.i.payload
+        p, counts, tile = self._params, self.i.payload.counts, self.i.payload.tile
         m.submodules.queue = queue = Queue(payloads.pooled(p), depth=self._depth)
         closes = tile.window_last | tile.layer_last
-        pooled, full, merged = Signal(payloads.vector(p), reset_less=True), Signal(), Signal()
+        pooled, full, merged = Signal(payloads.pooled(p), reset_less=True), Signal(), Signal()
         m.d.sync += [full.eq(self.i.valid & closes), merged.eq(self.i.valid & ~closes)]
         with m.If(self.i.valid):
             m.d.sync += [pooled.index.eq(tile.index), pooled.layer_last.eq(tile.layer_last)]
             for lane in range(p.lanes):
-                new, old = tile.counts[lane], pooled.counts[lane]
+                new, old = counts[lane], pooled.counts[lane]
                 joined = Signal(signed(p.value_bits), name=f"joined_{lane}")
                 m.d.comb += joined.eq(new + old)
                 if p.maximum:

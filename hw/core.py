@@ -15,7 +15,7 @@
             +------------- compressor <---------+
 """
 
-from amaranth.hdl import Module, Mux, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -27,6 +27,7 @@ from hw.early_exit import EarlyExit
 from hw.events import EventStore
 from hw.gather import Gather
 from hw.ingest import Ingest
+from hw.lane_compressor import LaneCompressor
 from hw.lanes import Lanes
 from hw.loader import LoadableMemory, Loader
 from hw.neuron import Neuron
@@ -99,10 +100,10 @@ class Core(wiring.Component):
         m.submodules.weights = weights = LoadableMemory(p, "weights", image["weights"], latency=2)
         m.submodules.lanes = lanes = Lanes(p)
         m.submodules.state_store = states = StateStore(p, image)
-        neurons = [Neuron(p) for _ in range(p.lanes)]
+        neurons = [Neuron(p) for _ in range(p.neurons)]
         for lane, neuron in enumerate(neurons):
             m.submodules[f"neuron_{lane}"] = neuron
-        m.submodules.compressor = compressor = Compressor(p, depth=CREDITS)
+        m.submodules.compressor = compressor = LaneCompressor(p) if p.shared else Compressor(p, depth=CREDITS)
         m.submodules.early_exit = early_exit = EarlyExit(p, image)
         m.submodules.counters = counters = Counters(p)
 
@@ -115,17 +116,22 @@ class Core(wiring.Component):
             m.d.comb += component.header.eq(program.header)
         wiring.connect(m, segments.o, gather.i)
         wiring.connect(m, segments.o_tiles, states.tiles)
+        wiring.connect(m, segments.o_parameters, states.parameters)
+        if not p.shared:
+            m.d.comb += gather.credit.eq(compressor.credit)
         m.d.comb += [
             segments.synapses.eq(program.synapses), segments.gather.eq(sequencer.gather),
             segments.first_step.eq(sequencer.first_step), segments.stop.eq(sequencer.stop),
             store.first_pointer.eq(segments.first_pointer), store.end_pointer.eq(segments.end_pointer),
             segments.first_event.eq(store.first_event), segments.end_event.eq(store.end_event),
             store.event_address.eq(gather.event_address), gather.event.eq(store.event),
-            weights.address.eq(gather.weight_address), gather.credit.eq(compressor.credit),
+            weights.address.eq(gather.weight_address),
             lanes.value.eq(gather.o.value), lanes.first.eq(gather.o.first), lanes.last.eq(gather.o.last),
             lanes.maximum.eq(program.layer.maximum),
             lanes.weights.eq(weights.data), counters.busy.eq(gather.busy), counters.active.eq(gather.o.active),
             states.ending.eq(gather.ending), states.first_step.eq(sequencer.first_step),
+            states.logit_read.eq(early_exit.logit_read), states.logit_address.eq(early_exit.logit_address),
+            early_exit.logits.eq(states.logits),
             store.write.eq(Mux(ingest.busy, ingest.write.as_value(), compressor.write.as_value())),
         ]
         self._fire(m, sequencer, program, lanes, states, neurons, compressor, early_exit)
@@ -179,9 +185,10 @@ class Core(wiring.Component):
     def _fire(self, m, sequencer, program, lanes, states, neurons, compressor, early_exit):
         """Join lanes, state store, neurons and the takers of their results."""
         layer = program.layer
+        totals = self._in_turn(m, lanes.sums, states.summed) if self._params.shared else lanes.sums
         for lane, neuron in enumerate(neurons):
             m.d.comb += [
-                neuron.total.eq(lanes.sums[lane]),
+                neuron.total.eq(totals[lane]),
                 neuron.bias.eq(states.bias[lane]),
                 neuron.v.eq(states.v[lane]),
                 neuron.theta.eq(states.theta[lane]),
@@ -197,15 +204,21 @@ class Core(wiring.Component):
             ]
         m.d.comb += [
             compressor.i.valid.eq(states.fired),
-            compressor.i.payload.index.eq(states.tile.index),
-            compressor.i.payload.window_first.eq(states.tile.window_first),
-            compressor.i.payload.window_last.eq(states.tile.window_last),
-            compressor.i.payload.layer_last.eq(states.tile.layer_last),
-            early_exit.clear.eq(sequencer.begin_pass),
-            early_exit.fired.eq(states.fired & layer.readout),
-            early_exit.logits.eq(states.state),
-            self.probe_fired.eq(states.fired),
+            compressor.i.payload.tile.eq(states.tiles.payload),
+            self.probe_fired.eq(states.fired & states.tiles.ready),
             self.probe_layer.eq(program.running),
-            self.probe_counts.eq(compressor.i.payload.counts),
-            self.probe_states.eq(states.state),
         ]
+        for probe, words in ((self.probe_counts, compressor.i.payload.counts), (self.probe_states, states.state)):
+            vector = words.as_value()
+            if self._params.beats > 1:
+                earlier = Signal(len(probe.as_value()) - len(vector))
+                with m.If(states.fired):
+                    m.d.sync += earlier.eq(Cat(earlier, vector)[len(vector):])
+                vector = Cat(earlier, vector)
+            m.d.comb += probe.as_value().eq(vector)
+
+    def _in_turn(self, m, sums, summed):
+        """Return the sums of a tile, complete for one cycle, one lane a cycle."""
+        waiting = Signal(data.ArrayLayout(sums.shape().elem_shape, self._params.lanes))
+        m.d.sync += waiting.eq(Mux(summed, sums.as_value(), waiting.as_value()) >> self._params.acc_bits)
+        return [Mux(summed, sums[0], waiting[0])]

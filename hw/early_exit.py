@@ -21,12 +21,13 @@ FACTOR_BITS = 14
 class EarlyExit(wiring.Component):
     """Find the two largest logits, then S and A of the softmax rules, and compare with the step's limit.
 
-    The equations are those of `gen.exit_rule`, bit for bit; ``S * (limit - L)`` is added up bit by bit.
+    The equations are those of `gen.exit_rule`, bit for bit; ``S * (limit - L)`` is added up bit by bit. A core
+    whose ``params.softmax`` is 0 has the rules `off` and `margin` only.
 
     Members
     -------
-    clear, fired, logits : In
-        The readout begins; one of its tiles has left the neurons.
+    logit_read, logit_address, logits : Out, Out, In
+        To the readout's words in the state store.
     begin : In(1)
         Decide about timestep ``step`` + 1; ``done`` comes with ``exits`` and ``class_``.
     answer : In(1)
@@ -38,7 +39,8 @@ class EarlyExit(wiring.Component):
         p = params
         super().__init__({
             "header": In(payloads.header(p)), "load": In(payloads.load_port(p)),
-            "clear": In(1), "fired": In(1), "logits": In(data.ArrayLayout(signed(p.acc_bits), p.lanes)),
+            "logit_read": Out(1), "logit_address": Out(range(max(2, p.class_tiles * p.beats))),
+            "logits": In(data.ArrayLayout(signed(p.acc_bits), p.neurons)),
             "begin": In(1), "step": In(range(MAX_TIMESTEPS)), "done": Out(1), "exits": Out(1),
             "class_": Out(range(max(2, p.classes))),
             "answer": In(1), "o": Out(stream.Signature(payloads.output_word())),
@@ -48,7 +50,6 @@ class EarlyExit(wiring.Component):
         m = Module()
         p, header = self._params, self.header
         m.submodules.scan = scan = LogitScan(p)
-        m.submodules.softmax = softmax = SoftmaxSums(p)
         m.submodules.limits = limits = LoadableMemory(p, "limits", self._image["limits"], latency=2)
         best, second, margin = (Signal(signed(p.acc_bits), name=name) for name in ("best", "second", "margin"))
         several = Signal()
@@ -58,16 +59,15 @@ class EarlyExit(wiring.Component):
         with m.If(scan.o.valid & scan.o.ready):
             m.d.sync += seen.eq(scan.o.payload)
         m.d.comb += [
-            scan.header.eq(header), scan.clear.eq(self.clear), scan.fired.eq(self.fired), scan.logits.eq(self.logits),
+            scan.header.eq(header), scan.logits.eq(self.logits),
+            self.logit_read.eq(scan.read), self.logit_address.eq(scan.address),
             limits.load.eq(self.load), limits.address.eq(self.step),
-            softmax.shift.eq(header.exit_shift), softmax.scale.eq(header.exit_scale), softmax.best.eq(best),
-            softmax.logit.eq(seen.logit),
             self.o.payload.data.eq(scan.o.payload.logit), self.o.payload.last.eq(scan.o.payload.last),
         ]
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(self.begin):
-                    m.d.comb += [scan.begin.eq(1), softmax.clear.eq(1)]
+                    m.d.comb += scan.begin.eq(1)
                     m.next = "LARGEST"
                 with m.Elif(self.answer):
                     m.d.comb += scan.begin.eq(1)
@@ -97,18 +97,12 @@ class EarlyExit(wiring.Component):
                         m.next = "MARGIN"
                     with m.Default():
                         m.d.comb += scan.begin.eq(1)
-                        m.next = "SOFTMAX"
+                        m.next = "SOFTMAX" if p.softmax else "DONE"
             with m.State("MARGIN"):
                 m.d.sync += self.exits.eq(margin.as_unsigned() > limits.data)
                 m.next = "DONE"
-            with m.State("SOFTMAX"):
-                m.d.comb += [scan.o.ready.eq(1), softmax.valid.eq(taken)]
-                with m.If(taken & seen.last):
-                    m.next = "SETTLE"
-            with m.State("SETTLE"):
-                with m.If(softmax.settled):
-                    m.next = "LIMIT"
-            self._limit(m, softmax, limits.data)
+            if p.softmax:
+                self._softmax(m, scan, seen, taken, best, limits.data)
             with m.State("DONE"):
                 m.d.comb += self.done.eq(1)
                 m.next = "IDLE"
@@ -118,8 +112,20 @@ class EarlyExit(wiring.Component):
                     m.next = "IDLE"
         return m
 
-    def _limit(self, m, softmax, limit):
-        """Compare S, or A with S * (limit - L)."""
+    def _softmax(self, m, scan, seen, taken, best, limit):
+        """Add up S and A; compare S, or A with S * (limit - L)."""
+        m.submodules.softmax = softmax = SoftmaxSums(self._params)
+        m.d.comb += [
+            softmax.shift.eq(self.header.exit_shift), softmax.scale.eq(self.header.exit_scale),
+            softmax.best.eq(best), softmax.logit.eq(seen.logit), softmax.clear.eq(self.begin),
+        ]
+        with m.State("SOFTMAX"):
+            m.d.comb += [scan.o.ready.eq(1), softmax.valid.eq(taken)]
+            with m.If(taken & seen.last):
+                m.next = "SETTLE"
+        with m.State("SETTLE"):
+            with m.If(softmax.settled):
+                m.next = "LIMIT"
         s_bits = len(softmax.s)
         shifted, top = Signal(s_bits), Signal(range(s_bits))
         factor, addend = Signal(FACTOR_BITS), Signal(s_bits + FACTOR_BITS)

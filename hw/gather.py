@@ -13,7 +13,8 @@ class Gather(wiring.Component):
     """Turn segments into pairs of event value and weight word.
 
     A tile is begun only when a credit says that its counts will find room behind the neurons; nothing
-    stalls after that. The next segment follows without a gap::
+    stalls after that. Where one neuron serves all lanes, in place of credits a tile ends ``params.beats`` cycles
+    after the one before, or later. The next segment follows without a gap::
 
         cycle 0 event address   1-2 event   3 weight address   4-5 weight, value   -> lanes
 
@@ -21,15 +22,13 @@ class Gather(wiring.Component):
     -------
     i : In(stream(segment))
     credit : In(range(3))
-        So many more tiles may be begun.
+        So many more tiles may be begun. Without effect where one neuron serves all lanes.
     event_address : Out
         ``event`` answers one cycle later.
     weight_address : Out
         ``weight`` answers two cycles later, at the lanes.
-    busy : Out(1)
-        The lanes are given an event.
-    idle : Out(1)
-        No tile is under way, behind the neurons either.
+    issue, busy : Out(1)
+        An event, or an empty tile, is fetched; the lanes are given an event.
     ending : Out(1)
         The last event of a tile is three cycles from the accumulators.
     o : Out
@@ -44,7 +43,7 @@ class Gather(wiring.Component):
             "i": In(stream.Signature(payloads.segment(p))), "credit": In(range(3)),
             "event_address": Out(range(p.events)), "event": In(payloads.event(p)),
             "weight_address": Out(range(p.weights)),
-            "ending": Out(1), "busy": Out(1), "idle": Out(1),
+            "ending": Out(1), "issue": Out(1), "busy": Out(1),
             "o": Out(data.StructLayout({
                 "value": payloads.event(p).members["value"], "first": 1, "last": 1,
                 "active": payloads.segment(p).members["active"],
@@ -56,22 +55,25 @@ class Gather(wiring.Component):
         p = self._params
         held, full = Signal(payloads.segment(p)), Signal()
         opens = Signal(init=1)
-        credits = Signal(range(self._credits + 1), init=self._credits)
-        left, room = Signal.like(credits), Signal(init=1)  # room: a credit is left
-        issue, ends = Signal(), Signal()  # ends: the event in hand is its segment's last
+        issue, ends, room = self.issue, Signal(), Signal(init=1)  # ends: the event in hand is its segment's last
         m.d.comb += [
-            issue.eq(full & (~opens | room)),
-            left.eq(credits + self.credit - (issue & opens)),
             self.i.ready.eq(~full | (issue & ends)),
             self.event_address.eq(held.address),
-            self.idle.eq(~full & (credits == self._credits)),
         ]
+        if p.shared:
+            closes, rest = ends & held.last, Signal(range(p.beats))
+            m.d.comb += [issue.eq(full & (~closes | room)), room.eq(rest == 0)]
+            m.d.sync += rest.eq(Mux(issue & closes, p.beats - 1, Mux(room, 0, rest - 1)))
+        else:
+            credits = Signal(range(self._credits + 1), init=self._credits)
+            left = Signal.like(credits)
+            m.d.comb += [issue.eq(full & (~opens | room)), left.eq(credits + self.credit - (issue & opens))]
+            m.d.sync += [credits.eq(left), room.eq(left != 0)]
         with m.If(issue):
             m.d.sync += [held.address.eq(held.address + 1), held.length.eq(held.length - 1)]
             m.d.sync += [opens.eq(ends & held.last), ends.eq(held.length <= 2)]
         with m.If(self.i.ready):
             m.d.sync += [held.eq(self.i.payload), full.eq(self.i.valid), ends.eq(self.i.payload.length <= 1)]
-        m.d.sync += [credits.eq(left), room.eq(left != 0)]
 
         flags = Signal(data.StructLayout({
             "take": 1, "first": 1, "last": 1, "origin": held.origin.shape(), "count": held.count.shape(),

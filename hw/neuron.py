@@ -1,15 +1,15 @@
-"""The AdaFire burst neuron, one per lane, fully pipelined: a tile may fire every cycle."""
+"""The AdaFire burst neuron, fully pipelined: one may fire every cycle."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gen.intnet import MAX_BURST
+__all__ = ["Neuron", "latency"]
 
-__all__ = ["LATENCY", "Neuron"]
 
-STAGES = MAX_BURST.bit_length()
-LATENCY = STAGES + 4
+def latency(p):
+    """Return the cycles from a neuron's inputs to its count and state."""
+    return p.burst.bit_length() + 4
 
 
 class Neuron(wiring.Component):
@@ -36,7 +36,7 @@ class Neuron(wiring.Component):
     current : Out
         total + bias, one cycle later.
     count, state : Out
-        `LATENCY` cycles later.
+        `latency` cycles later.
     """
 
     def __init__(self, params):
@@ -44,7 +44,7 @@ class Neuron(wiring.Component):
         word = signed(p.acc_bits)
         super().__init__({
             "total": In(word), "bias": In(signed(p.bias_bits)), "kept": In(word), "use_kept": In(1), "v": In(word),
-            "theta": In(p.theta_bits), "burst": In(STAGES), "state_limit": In(p.state_bits - 1),
+            "theta": In(p.theta_bits), "burst": In(p.burst.bit_length()), "state_limit": In(p.state_bits - 1),
             "pass_through": In(1), "unlimited": In(1),
             "current": Out(word), "count": Out(signed(p.value_bits)), "state": Out(word),
         })
@@ -52,22 +52,22 @@ class Neuron(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         p = self._params
-        word = signed(p.acc_bits)
+        word, stages = signed(p.acc_bits), len(self.burst)
         v, theta = Signal(word, name="v_0", reset_less=True), Signal(p.theta_bits, name="theta_0", reset_less=True)
         m.d.sync += [
             self.current.eq(Mux(self.use_kept, self.kept, self.total + self.bias)), v.eq(self.v), theta.eq(self.theta),
         ]
-        u, count = Signal(word, name="u_0", reset_less=True), Signal(STAGES, name="count_0")
+        u, count = Signal(word, name="u_0", reset_less=True), Signal(stages, name="count_0")
         threshold, tight = Signal(p.theta_bits, name="theta_1", reset_less=True), Signal(init=1, name="tight_0")
         m.d.sync += [u.eq(self.current + v), threshold.eq(theta)]
         m.d.comb += [count.eq(0), tight.eq(1)]
-        for bit in reversed(range(STAGES)):
-            stage = STAGES - bit
+        for bit in reversed(range(stages)):
+            stage = stages - bit
             rest = u - (threshold << bit)
             fires = Signal(name=f"fires_{stage}")
             m.d.comb += fires.eq((~tight | self.burst[bit]) & (rest >= 0))
             next_u = Signal(word, name=f"u_{stage}", reset_less=True)
-            next_count = Signal(STAGES, name=f"count_{stage}", reset_less=True)
+            next_count = Signal(stages, name=f"count_{stage}", reset_less=True)
             next_threshold = Signal.like(threshold, name=f"theta_{stage + 1}")
             next_tight = Signal(name=f"tight_{stage}", reset_less=True)
             m.d.sync += [

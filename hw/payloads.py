@@ -6,8 +6,8 @@ from amaranth.lib import data
 from gen.program import WORD_BITS, header_fields, layer_fields, memory_shapes, synapse_fields
 
 __all__ = [
-    "counts", "event", "header", "input_word", "layer_block", "load_port", "output_word", "pooled", "segment",
-    "synapse_blocks", "tile", "vector",
+    "beat", "counts", "event", "header", "input_word", "layer_block", "load_port", "output_word",
+    "parameter_address", "pooled", "segment", "synapse_blocks", "tile",
 ]
 
 
@@ -73,11 +73,15 @@ def segment(p):
 
 
 def tile(p):
-    """What the neurons and the compressor need to know about a tile that ends."""
+    """What the compressor must know about a tile: its first lane's place, its part in a pooling window."""
     return data.StructLayout({
-        "parameters": range(p.parameters + 1), "index": unsigned(p.index_bits),
-        "window_first": 1, "window_last": 1, "layer_last": 1,
+        "index": unsigned(p.index_bits), "window_first": 1, "window_last": 1, "layer_last": 1,
     })
+
+
+def parameter_address(p):
+    """Where a tile's parameters begin."""
+    return unsigned((p.parameters * p.beats).bit_length())
 
 
 def counts(p):
@@ -85,12 +89,9 @@ def counts(p):
     return data.ArrayLayout(signed(p.value_bits), p.lanes)
 
 
-def vector(p):
-    """The counts of one fired tile on their way to the compressor."""
-    return data.StructLayout({
-        "counts": counts(p), "index": unsigned(p.index_bits),
-        "window_first": 1, "window_last": 1, "layer_last": 1,
-    })
+def beat(p):
+    """What leaves the neurons in a cycle on its way to the compressor: one count each, and the tile's description."""
+    return data.StructLayout({"counts": data.ArrayLayout(signed(p.value_bits), p.neurons), "tile": tile(p)})
 
 
 def pooled(p):

@@ -40,7 +40,7 @@ class SegmentGenerator(wiring.Component):
     first_pointer, end_pointer : Out
         Pointer addresses; ``first_event`` and ``end_event`` answer two cycles later.
     o : Out(stream(segment))
-    o_tiles : Out(stream(tile))
+    o_tiles, o_parameters : Out(stream(tile)), Out(stream(parameter_address))
         One per tile, before its last segment.
     """
 
@@ -51,7 +51,9 @@ class SegmentGenerator(wiring.Component):
             "layer": In(payloads.layer_block(p)), "synapses": In(payloads.synapse_blocks(p)),
             "first_pointer": Out(range(p.pointers)), "end_pointer": Out(range(p.pointers)),
             "first_event": In(p.event_address_bits), "end_event": In(p.event_address_bits),
-            "o": Out(stream.Signature(payloads.segment(p))), "o_tiles": Out(stream.Signature(payloads.tile(p))),
+            "o": Out(stream.Signature(payloads.segment(p))),
+            "o_tiles": Out(stream.Signature(payloads.tile(p))),
+            "o_parameters": Out(stream.Signature(payloads.parameter_address(p))),
         })
 
     def elaborate(self, platform):
@@ -61,7 +63,9 @@ class SegmentGenerator(wiring.Component):
         m.submodules.segments = segments = Queue(payloads.segment(p), depth=SEGMENTS)
         m.submodules.tiles = tiles = Queue(payloads.tile(p), depth=TILES)
         wiring.connect(m, segments.o, wiring.flipped(self.o))
+        m.submodules.parameters = parameters = Queue(payloads.parameter_address(p), depth=TILES)
         wiring.connect(m, tiles.o, wiring.flipped(self.o_tiles))
+        wiring.connect(m, parameters.o, wiring.flipped(self.o_parameters))
 
         running, ends, room = Signal(), Signal(), Signal()
         m.d.sync += room.eq((segments.level <= SEGMENTS - PIPELINE) & (tiles.level <= TILES - 3))
@@ -86,7 +90,7 @@ class SegmentGenerator(wiring.Component):
             m.d.sync += running.eq(1)
         with m.Elif(ends):
             m.d.sync += running.eq(0)
-        self._describe_tile(m, loops, turn, tiles)
+        self._describe_tile(m, loops, turn, tiles, parameters)
         self._merge(m, segments, self._look_up(m, self._candidate(m, loops, turn)))
         return m
 
@@ -97,16 +101,16 @@ class SegmentGenerator(wiring.Component):
         m.d.comb += [nest.steps[loop].eq(step) for loop, step in zip(moves, steps)]
         return nest
 
-    def _describe_tile(self, m, loops, turn, tiles):
+    def _describe_tile(self, m, loops, turn, tiles, queue):
         layer = self.layer
         base = Signal(signed(len(layer.parameter_base) + 1))
         m.d.comb += base.eq(layer.parameter_base)
-        parameters = self._nest(m, "parameters", loops, ("tiles",), base, (1,))
+        parameters = self._nest(m, "parameter_nest", loops, ("tiles",), base, (self._params.beats,))
         origin = Signal(signed(self._params.offset_bits))
         index = self._nest(m, "place", loops, ("columns", "tiles"), origin, (layer.index_column, layer.index_tile))
         m.d.comb += [
-            tiles.i.valid.eq(turn.tile_done),
-            tiles.i.payload.parameters.eq(parameters.o),
+            tiles.i.valid.eq(turn.tile_done), queue.i.valid.eq(turn.tile_done),
+            queue.i.payload.eq(parameters.o),
             tiles.i.payload.index.eq(index.o),
             tiles.i.payload.window_first.eq(turn.window_first),
             tiles.i.payload.window_last.eq(turn.window_last),

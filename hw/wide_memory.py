@@ -9,14 +9,15 @@ __all__ = ["WideMemory"]
 
 # Widths of an 18 kbit block at its depths: no column needs a multiplexer behind its read port.
 COLUMNS = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
-SMALL = 32
+SMALL, NARROW = 32, 32
 
 
 class WideMemory(wiring.Component):
     """One write port, one read port with the word one cycle after its address.
 
-    A word read in the cycle in which it is written is the old one. Memories of 32 words or fewer stay
-    whole: they go into look-up tables.
+    A word read in the cycle in which it is written is undefined once synthesized (`hw.netlist`). Memories of 32
+    words or fewer stay whole, they go into look-up tables; so do words of 32 bits or fewer, which the tools
+    divide well.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ class WideMemory(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         column = next((bits for depth, bits in COLUMNS if self._depth <= depth), 1)
-        column = self._width if self._depth <= SMALL else column
+        column = self._width if self._depth <= SMALL or self._width <= NARROW else column
         for low in range(0, self._width, column):
             high = min(low + column, self._width)
             words = [(word >> low) & ((1 << (high - low)) - 1) for word in self._init]

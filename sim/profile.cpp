@@ -1,5 +1,5 @@
 // Says of every clock cycle of an image what it was spent on, for `sim.profile`; the rest is `harness.cpp`.
-// The signals looked at (FULL, OPENS, ...) and the list KINDS come from the command line.
+// The signals looked at (FULL, ISSUE, ...) and the list KINDS come from the command line.
 #include "harness.cpp"
 #include "Vadafire_core___024root.h"
 
@@ -27,7 +27,7 @@ struct Profile {
         } else {
             (core.EVENT_ENABLE ? emitting : quiet)++;
         }
-        issued = core.FULL && (!core.OPENS || core.ROOM);
+        issued = core.ISSUE;
         blocked = core.FULL && !issued;
         at(pass, lane_cycles) += core.ACTIVE;
         at(pass, events) += core.EVENT_ENABLE;

@@ -36,7 +36,7 @@ KINDS = PASS_KINDS + MACHINE_KINDS
 WORK = ("lane_cycles", "events")  # beside the cycles: lanes at work, events stored
 PROFILER = Path(__file__).with_name("profile.cpp")
 SIGNALS = {
-    "gather": ("full", "opens", "room", "busy"),
+    "gather": ("full", "issue", "busy"),
     "counters": ("active",),
     "compressor": ("write.event_enable",),
     "sequencer": ("ingest", "ingested", "begin_pass", "pass_done", "decide", "decided", "answering"),

@@ -32,7 +32,7 @@ def test_every_memory_is_counted(seed):
 
 def test_block_rams_follow_the_shapes_of_the_part():
     params = build_schedule(random_network(2), 8).params
-    deep = replace(params, weights=2048, weight_bits=8, lanes=9)
+    deep = replace(params, weights=2048, weight_bits=8, lanes=9, neurons=9)
     ecp5 = find_target("ulx3s_85f")
     used = [estimate_resources(replace(deep, weights=n), ecp5)["bram"] for n in (1024, 2048, 2049)]
     assert used[1] - used[0] == 4, "72 bits: 4 blocks of 18 bits up to 1024 words, 8 of 9 bits up to 2048"

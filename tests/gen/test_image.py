@@ -59,7 +59,7 @@ def test_parameters_are_those_of_the_channels(seed):
     s = schedule(seed)
     image, p = memory_image(s), s.params
     theta, bias, v_init = (
-        [lanes(word, bits, p.lanes, signed) for word in image[name]]
+        np.reshape([lanes(word, bits, p.neurons, signed) for word in image[name]], (-1, p.lanes)).tolist()
         for name, bits, signed in (("theta", p.theta_bits, False), ("bias", p.bias_bits, True),
                                    ("v_init", p.state_bits, True)))
     for one in s.passes:

@@ -10,9 +10,10 @@ from gen.program import (MEMORIES, WORD_BITS, CoreParams, header_fields, layer_f
                          synapse_fields, words_of)
 
 SIZES = dict(
-    lanes=4, weight_bits=8, value_bits=9, index_bits=8, offset_bits=10, acc_bits=24, state_bits=16,
+    lanes=4, neurons=4, weight_bits=8, value_bits=9, index_bits=8, offset_bits=10, acc_bits=24, state_bits=16,
     theta_bits=12, bias_bits=16, events=64, pointers=32, weights=100, parameters=8, states=16, currents=16,
-    layers=3, synapses=2, classes=5, class_tiles=2, maximum=1, program=64,
+    layers=3, synapses=2, burst=7, classes=5, class_tiles=2, maximum=1, softmax=1,
+    program=64,
 )
 
 
@@ -58,10 +59,11 @@ def test_a_block_has_exactly_its_fields(values):
 
 
 @pytest.mark.parametrize("changes, text", [
-    ({"lanes": 0}, "the number of lanes must be 1..64, not 0"),
+    ({"lanes": 0, "neurons": 1}, "the number of lanes must be 1..64, not 0"),
     ({"lanes": 65}, "the number of lanes must be 1..64, not 65"),
     ({"events": 0}, "the core parameter events must be a positive integer, not 0"),
     ({"states": 2.5}, "the core parameter states must be a positive integer, not 2.5"),
+    ({"neurons": 2}, "4 lanes have 4 neurons or share one, not 2"),
     ({"acc_bits": 33}, "accumulators have at most 32 bits, not 33"),
 ])
 def test_impossible_sizes_are_refused(changes, text):
@@ -98,5 +100,7 @@ def test_memories_have_one_value_per_lane():
     assert tuple(shapes) == MEMORIES
     assert shapes == {"program": (64, 32), "weights": (100, 4 * 8), "theta": (8, 4 * 12), "bias": (8, 4 * 16),
                       "v_init": (8, 4 * 16), "limits": (64, 32)}
-    assert replace(core, lanes=8).program_words >= core.program_words
+    shared = memory_shapes(replace(core, neurons=1))
+    assert shared["theta"] == (32, 12) and shared["weights"] == shapes["weights"]
+    assert replace(core, lanes=8, neurons=8).program_words >= core.program_words
     assert set(asdict(core)) == set(SIZES)

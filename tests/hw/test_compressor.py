@@ -55,10 +55,10 @@ class Run:
                 while self._credits == 0 or self._pause():
                     await ctx.tick()
                 self._credits -= 1
-                ctx.set(dut.i.payload, {
-                    "counts": counts, "index": 3 * (n // window), "window_first": n % window == 0,
+                ctx.set(dut.i.payload, {"counts": counts, "tile": {
+                    "index": 3 * (n // window), "window_first": n % window == 0,
                     "window_last": n % window == window - 1, "layer_last": n == len(tiles) - 1,
-                })
+                }})
                 ctx.set(dut.i.valid, 1)
                 await ctx.tick()
                 ctx.set(dut.i.valid, 0)

@@ -50,19 +50,16 @@ async def pulse(ctx, signal):
     ctx.set(signal, 0)
 
 
-async def decide(ctx, dut, z, rule, step, used):
-    """Fire the readout's tiles and ask for the decision; return (exits, class)."""
+async def decide(ctx, dut, words, z, rule, step, used):
+    """Put the readout's ``words`` in place and ask for the decision; return (exits, class)."""
     lanes = len(dut.logits)
     ctx.set(dut.header, {
         "classes": len(z) - 1, "class_lanes": used - 1, "exit_kind": EXIT_CODES[rule.kind],
         "exit_shift": rule.shift, "exit_scale": rule.scale,
     })
     ctx.set(dut.step, step)
-    await pulse(ctx, dut.clear)
-    for start in range(0, len(z), used):
-        tile = [int(v) for v in z[start : start + used]]
-        ctx.set(dut.logits, tile + [2 ** (dut.logits.shape().elem_shape.width - 1) - 1] * (lanes - len(tile)))
-        await pulse(ctx, dut.fired)
+    tiles = [[int(v) for v in [*z[at : at + used], *[-7] * lanes][:lanes]] for at in range(0, len(z), used)]
+    words[: len(tiles)] = tiles
     if rule.limits:
         await load(ctx, dut, step, rule.limits[step])
     await pulse(ctx, dut.begin)
@@ -86,13 +83,14 @@ def test_decision_and_class_are_the_golden_models(sizes, classes, lanes, used, b
     params = sizes(lanes=lanes, classes=classes, class_tiles=-(-classes // used), acc_bits=bits)
     dut = EarlyExit(params, {"limits": [0] * LIMITS})
     bench = Bench(dut, seed=classes, limit=60_000)
-    seen = []
+    seen, words = [], [[0] * lanes] * LIMITS
+    bench.memory(dut.logit_address, dut.logits, words, latency=1)
 
     async def drive(ctx):
         for n in range(48):
             z = draw(rng, classes, bits)
             rule, step = draw_rule(rng, list(EXIT_CODES)[n % 4], z), int(rng.integers(0, LIMITS))
-            stop, class_ = await decide(ctx, dut, z, rule, step, used)
+            stop, class_ = await decide(ctx, dut, words, z, rule, step, used)
             expected = bool(exits(rule, z[None], step + 1)[0])
             note = f"z {z.tolist()}, {rule.kind}, {rule.limits[:1]}"
             assert (stop, class_) == (expected, int(z.argmax())), note
@@ -105,16 +103,32 @@ def test_decision_and_class_are_the_golden_models(sizes, classes, lanes, used, b
     assert not missing or classes == 1, f"the draw never reaches {missing}"
 
 
+def test_a_core_without_softmax_knows_the_margin(sizes):
+    dut, words, rng = EarlyExit(sizes(softmax=0), {"limits": [0] * LIMITS}), [[0] * 3] * LIMITS, np.random.default_rng(4)
+    bench = Bench(dut, limit=5000)
+    bench.memory(dut.logit_address, dut.logits, words, latency=1)
+
+    async def drive(ctx):
+        for n in range(16):
+            z = draw(rng, 5, 24)
+            rule = draw_rule(rng, ("off", "margin")[n % 2], z)
+            assert await decide(ctx, dut, words, z, rule, 3, 3) == (bool(exits(rule, z[None], 4)[0]), int(z.argmax()))
+
+    bench.add(drive)
+    bench.run()
+
+
 @pytest.mark.parametrize("stall", [0, 0.6])
 def test_the_answer_streams_every_logit(sizes, stall):
     dut = EarlyExit(sizes(), {"limits": [0] * LIMITS})
     bench = Bench(dut, seed=3, limit=5000)
     z = np.array([5, -(2**23), 2**23 - 1, 0, -1])
-    taken = bench.sink(dut.o, 2 * len(z), stall=stall)
+    taken, words = bench.sink(dut.o, 2 * len(z), stall=stall), [[0] * 3] * LIMITS
+    bench.memory(dut.logit_address, dut.logits, words, latency=1)
 
     async def drive(ctx):
         for _ in range(2):
-            assert not (await decide(ctx, dut, z, ExitRule(), 0, 3))[0]
+            assert not (await decide(ctx, dut, words, z, ExitRule(), 0, 3))[0]
             await pulse(ctx, dut.answer)
             await ctx.tick().until(dut.o.valid & dut.o.ready & dut.o.payload.last)
         assert not ctx.get(dut.o.valid)

@@ -5,9 +5,11 @@ import pytest
 from amaranth.hdl import Assert, Assume, Mux, Signal
 
 from gen.intnet import MAX_BURST
-from hw.neuron import LATENCY, Neuron
+from hw.neuron import Neuron, latency
 from sim.proof import Disproved, assume_constant, prove
 from sim.streams import play
+
+LATENCY = 8  # with counts of four bits
 
 
 def fires(u, theta, burst, limit):
@@ -17,10 +19,10 @@ def fires(u, theta, burst, limit):
 
 
 def run(params, rows, constants):
-    """Play rows, one a cycle; return (current a cycle later, count and state `LATENCY` cycles later)."""
-    rows = [rows[0] | constants, *rows[1:]]
-    seen = play(Neuron(params), rows + [{}] * LATENCY, "current", "count", "state")
-    return [(seen[n + 1][0], *seen[n + LATENCY][1:]) for n in range(len(rows))]
+    """Play rows, one a cycle; return (current a cycle later, count and state `latency` cycles later)."""
+    rows, late = [rows[0] | constants, *rows[1:]], latency(params)
+    seen = play(Neuron(params), rows + [{}] * late, "current", "count", "state")
+    return [(seen[n + 1][0], *seen[n + late][1:]) for n in range(len(rows))]
 
 
 def draw(rng, theta, burst, limit):
@@ -39,7 +41,7 @@ def test_count_and_state_are_the_contracts(sizes, burst):
     limit = 2 ** (int(rng.integers(4, 17)) - 1) - 1
     thetas = [1, 2, 2**12 - 1, *(int(2 ** rng.uniform(0, 12)) for _ in range(12))]
     drawn = [draw(rng, int(rng.choice(thetas)), burst, limit) for _ in range(250)]
-    seen = run(sizes(), [row for _, row in drawn], {"burst": burst, "state_limit": limit})
+    seen = run(sizes(burst=burst), [row for _, row in drawn], {"burst": burst, "state_limit": limit})
     for (u, row), (current, count, state) in zip(drawn, seen):
         assert current == row["total"] + row["bias"]
         assert (count, state) == fires(u, row["theta"], burst, limit), f"seed {burst}, u {u}, {row}"

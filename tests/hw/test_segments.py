@@ -80,10 +80,12 @@ class Run:
         self.pointers = [0] * 2 ** len(dut.first_pointer)      # what is off the map is asked for, and ignored
         bench.memory(dut.first_pointer, dut.first_event, self.pointers, latency=2)
         bench.memory(dut.end_pointer, dut.end_event, self.pointers, latency=2)
-        self.segments, self.tiles = bench.sink(dut.o, stall=stall), bench.sink(dut.o_tiles, stall=stall)
+        self.segments, self.tiles, self.parameters = (
+            bench.sink(stream, stall=stall) for stream in (dut.o, dut.o_tiles, dut.o_parameters)
+        )
 
     async def run_pass(self, ctx, number, *, gather=1, first_step=1, stop_after=None):
-        """Run a pass to its end; return (maps, events, segments of every tile, tiles, cycles)."""
+        """Run a pass to its end; return (maps, events, segments of every tile, tiles, parameters, cycles)."""
         dut, p, schedule = self.dut, self.schedule.passes[number], self.schedule
         maps = {s.source: self._draw(schedule.network.shapes[s.source]) for s in p.synapses}
         events, pointers = store(schedule, maps)
@@ -91,13 +93,14 @@ class Run:
         layer, synapses = blocks(schedule, number)
         self.segments.clear()
         self.tiles.clear()
+        self.parameters.clear()
         for name, value in {"layer": layer, "synapses": synapses, "gather": gather, "first_step": first_step,
                             "begin": 1}.items():
             ctx.set(getattr(dut, name), value)
         await ctx.tick()
         ctx.set(dut.begin, 0)
         begun = self.bench.cycle
-        while not (self.tiles and self.tiles[-1].payload["layer_last"]
+        while not (self.tiles and self.tiles[-1].payload["layer_last"] and len(self.parameters) == len(self.tiles)
                    and sum(word.payload["last"] for word in self.segments) == len(self.tiles)):
             if stop_after is not None and self.bench.cycle - begun >= stop_after:
                 ctx.set(dut.stop, 1)
@@ -110,7 +113,8 @@ class Run:
                 groups.append(group)
                 group = []
         assert not group, "a segment follows the last tile"
-        return maps, events, groups, [word.payload for word in self.tiles], self.bench.cycle - begun
+        tiles, parameters = ([word.payload for word in words] for words in (self.tiles, self.parameters))
+        return maps, events, groups, tiles, parameters, self.bench.cycle - begun
 
     def _draw(self, shape):
         density = self.rng.choice([0, 0.2, 0.6, 1], p=[0.1, 0.3, 0.4, 0.2])
@@ -132,7 +136,7 @@ def gathered(segments, events, image, params):
     return taps, active
 
 
-def check_pass(schedule, number, first_step, maps, events, groups, tiles):
+def check_pass(schedule, number, first_step, maps, events, groups, tiles, parameters):
     """Compare every tile of a pass, in order."""
     p, image, params = schedule.passes[number], memory_image(schedule), schedule.params
     direct = schedule.network.source.kind == "direct"
@@ -150,10 +154,10 @@ def check_pass(schedule, number, first_step, maps, events, groups, tiles):
         assert active == counted, where
         index = column // p.window[1] * p.channels + first if p.stored else tiles[n]["index"]
         assert tiles[n] == {
-            "parameters": p.parameter_base + first // p.tile_channels, "index": index,
-            "window_first": int(n % window == 0), "window_last": int(n % window == window - 1),
+            "index": index, "window_first": int(n % window == 0), "window_last": int(n % window == window - 1),
             "layer_last": int(n == p.runs - 1),
         }, where
+        assert parameters[n] == (p.parameter_base + first // p.tile_channels) * params.beats, where
 
 
 def network(seed):
@@ -186,7 +190,7 @@ def test_a_pass_from_kept_currents_has_one_empty_segment_a_tile():
     run = Run(schedule, 3, stall=0.3)
 
     async def drive(ctx):
-        _, _, groups, tiles, _ = await run.run_pass(ctx, number, gather=0, first_step=0)
+        _, _, groups, tiles, _, _ = await run.run_pass(ctx, number, gather=0, first_step=0)
         assert [[segment["length"] for segment in group] for group in groups] == [[0]] * p.runs
         assert [tile["layer_last"] for tile in tiles] == [0] * (p.runs - 1) + [1]
 
@@ -203,7 +207,7 @@ def test_stop_ends_the_pass_with_the_tile_in_hand(stall):
 
     async def drive(ctx):
         for stop_after in (0, 1, 2, 5, 17, 30):
-            _, _, groups, tiles, _ = await run.run_pass(ctx, number, stop_after=stop_after)
+            _, _, groups, tiles, _, _ = await run.run_pass(ctx, number, stop_after=stop_after)
             assert len(groups) == len(tiles)
             assert [tile["layer_last"] for tile in tiles] == [0] * (len(tiles) - 1) + [1]
             lengths.append(len(tiles))

@@ -10,7 +10,6 @@ from amaranth.lib.memory import Memory
 
 import hw.early_exit
 import hw.events
-import hw.logit_scan
 import hw.softmax
 import hw.wide_memory
 from gen.program import CoreParams
@@ -22,7 +21,7 @@ from sim.model import CompiledCore
 from sim.random_networks import random_images, random_network
 from sim.streams import play
 
-MODULES = amaranth.lib.fifo, hw.early_exit, hw.events, hw.logit_scan, hw.softmax, hw.wide_memory
+MODULES = amaranth.lib.fifo, hw.early_exit, hw.events, hw.softmax, hw.wide_memory
 
 
 class InvertedOnCollision(Elaboratable):
