@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw import payloads
 from hw.breakable import breakable
+from hw.piece_order import PieceOrder
 from hw.regmap import COMMIT, POSITION, Command, Fault, register
 from hw.replies import NO_FAULT, POSITION_BITS, answer
 
@@ -67,12 +68,11 @@ class Commands(wiring.Component):
         command, sequence, fault = Signal(BYTE), Signal(BYTE), Signal(range(max(Fault) + 1))
         left, position = Signal(range(self._max_payload + 1)), Signal(POSITION_BITS)
         loaded, wide = Signal(), self.input_bytes[1]
-        measuring, same, before, zero = (Signal(name=name) for name in ("measuring", "same", "before", "zero"))
-        against = Mux(measuring, left, position)
-        m.d.sync += [
-            loaded.eq(self.network != 0), same.eq(word == against), before.eq(word < against), zero.eq(word == 0),
-        ]
+        m.submodules.order = order = PieceOrder(left.shape())
+        m.d.sync += loaded.eq(self.network != 0)
         m.d.comb += [
+            order.place.eq(place), order.byte.eq(self.i.payload), order.position.eq(position),
+            order.left.eq(left), order.size.eq(self.input_size), order.wide.eq(wide),
             self.write_data.eq(word), self.address.eq(register("NETWORK")),
             self.load.payload.eq(word), self.tags.payload.eq(sequence), self.refused.eq(fault != NO_FAULT),
             self.o.payload.command.eq(command), self.o.payload.sequence.eq(sequence), self.o.payload.fault.eq(fault),
@@ -117,23 +117,22 @@ class Commands(wiring.Component):
                     with m.Default():
                         refuse(Fault.COMMAND)
             with state("POSITION"):
-                m.d.comb += take.eq(1)
+                m.d.comb += [take.eq(1), order.enable.eq(self.i.valid & self.i.ready)]
                 with m.If(whole):
                     m.next = "ORDER"
             with state("ORDER"):
                 refuse(Fault.SEQUENCE)
                 with m.If(command == Command.LOAD):
-                    with m.If(zero):
+                    with m.If(order.zero):
                         accept("RESTART")
-                    with m.Elif(~loaded & same):
+                    with m.Elif(~loaded & order.same):
                         accept("WORDS")
-                    with m.Elif(~loaded & before):  # a piece that comes twice does no harm
+                    with m.Elif(~loaded & order.before):  # a piece that comes twice does no harm
                         accept("SKIP")
                 with m.Elif(command == Command.COMMIT):
-                    with m.If(~loaded & same & ~zero):
+                    with m.If(~loaded & order.same & ~order.zero):
                         accept("COMMIT")
-                with m.Elif(same):
-                    m.d.sync += word.eq((self.input_size << wide) - position)
+                with m.Elif(order.same):
                     accept("MEASURE")
             with state("SKIP"):
                 m.d.comb += take.eq(1)
@@ -145,11 +144,13 @@ class Commands(wiring.Component):
                     m.next = "HEADER"
             self._load(m, state, word, whole, take, left, position)
             with state("MEASURE"):
-                m.d.comb += measuring.eq(1)
-                m.next = "FIT"
+                m.d.comb += [order.measuring.eq(1), order.enable.eq(1)]
+                m.d.sync += place.eq(place + 1)
+                with m.If(place == WORD_BYTES - 1):
+                    m.next = "FIT"
             with state("FIT"):
                 refuse(Fault.PAYLOAD)
-                with m.If(Mux(command == Command.RUN, same, ~same & ~before)):
+                with m.If(Mux(command == Command.RUN, order.same, ~order.same & ~order.before)):
                     accept("VALUES")
             self._image(m, state, word, whole, take, left, position, command)
 

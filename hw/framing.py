@@ -134,7 +134,6 @@ class Framer(wiring.Component):
     -------
     i : In(stream(piece))
     o : Out(stream(8))
-        A register, as fast as a UART can be.
     """
 
     def __init__(self):
@@ -145,19 +144,13 @@ class Framer(wiring.Component):
         m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=1).create()
         byte, bit = Signal(BYTE), Signal(range(BYTE))
         last, escaped, checked = Signal(), Signal(), Signal(range(CRC_BYTES + 1))
-        m.d.comb += crc.data.eq(byte[0])
-        with m.If(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
-
-        def send(symbol):
-            m.d.sync += [self.o.payload.eq(symbol), self.o.valid.eq(1)]
-
+        special = byte.matches(FLAG, ESCAPE) & ~escaped
+        m.d.comb += [crc.data.eq(byte[0]), self.o.payload.eq(FLAG)]
         with m.FSM():
             with m.State("OPEN"):
-                m.d.comb += crc.start.eq(1)
+                m.d.comb += [crc.start.eq(1), self.o.valid.eq(self.i.valid)]
                 m.d.sync += checked.eq(0)
-                with m.If(self.i.valid & ~self.o.valid):
-                    send(FLAG)
+                with m.If(self.o.valid & self.o.ready):
                     m.next = "TAKE"
             with m.State("TAKE"):
                 m.d.comb += self.i.ready.eq(1)
@@ -170,13 +163,12 @@ class Framer(wiring.Component):
                 with m.If(bit == BYTE - 1):
                     m.next = "SEND"
             with m.State("SEND"):
-                with m.If(~self.o.valid):
-                    with m.If(byte.matches(FLAG, ESCAPE) & ~escaped):
-                        send(ESCAPE)
-                        m.d.sync += escaped.eq(1)
-                    with m.Else():
-                        send(byte ^ Mux(escaped, STUFF, 0))
-                        m.d.sync += escaped.eq(0)
+                m.d.comb += [self.o.valid.eq(1), self.o.payload.eq(byte)]
+                with m.If(special):
+                    m.d.comb += self.o.payload.eq(ESCAPE)
+                with m.If(self.o.ready):
+                    m.d.sync += [escaped.eq(special), byte.eq(byte ^ STUFF)]
+                    with m.If(~special):
                         m.next = "TAKE"
                         with m.If(last):
                             m.next = "CHECK"
@@ -186,7 +178,7 @@ class Framer(wiring.Component):
                 with m.If(checked == CRC_BYTES):
                     m.next = "CLOSE"
             with m.State("CLOSE"):
-                with m.If(~self.o.valid):
-                    send(FLAG)
+                m.d.comb += self.o.valid.eq(1)
+                with m.If(self.o.ready):
                     m.next = "OPEN"
         return m

@@ -30,7 +30,7 @@ from hw.urgent import Urgent
 
 __all__ = ["Link", "LinkParams"]
 
-TAGS = 4          # images handed to the core whose results have not begun to be sent: at most two wait, one is computed
+TAGS = 2  # images handed to the core whose results have not begun to be sent: more than a UART brings in that time
 BAUD_ERROR = 0.02
 
 
@@ -146,7 +146,7 @@ class Link(wiring.Component):
         m.d.comb += [
             registers.address.eq(Mux(commands.write, commands.address, replies.address)),
             registers.write.eq(commands.write), registers.write_data.eq(commands.write_data),
-            replies.stolen.eq(commands.write), replies.data.eq(registers.data),
+            replies.stolen.eq(commands.write), replies.data.eq(registers.data), registers.hold.eq(replies.hold),
             registers.clear.eq(urgent.flush & urgent.reset),
         ]
         for name in ("network", "input_size", "input_low", "input_bytes"):
