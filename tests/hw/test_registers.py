@@ -129,3 +129,25 @@ def test_the_counters_count_every_cycle_until_cleared(seed):
         assert await read(ctx, dut, "NETWORK") == VALUES["NETWORK"]  # to clear is not to reset
 
     run(count)
+
+
+def test_the_writable_registers_are_heard_whatever_the_address():
+    async def check(ctx, dut):
+        for address in range(register("CONTROL")):
+            ctx.set(dut.address, address)
+            await ctx.tick()
+            outputs = [ctx.get(port) for port in (dut.network, dut.input_size, dut.input_low, dut.input_bytes)]
+            assert outputs == [0xDEADBEEF, 784, -100, 2]
+
+    run(check)
+
+
+def test_held_data_stay_while_the_address_goes_on():
+    async def check(ctx, dut):
+        assert await read(ctx, dut, "INPUT_SIZE") == 784
+        ctx.set(dut.hold, 1)
+        assert await read(ctx, dut, "MAGIC") == 784
+        ctx.set(dut.hold, 0)
+        assert await read(ctx, dut, "MAGIC") == MAGIC
+
+    run(check)
