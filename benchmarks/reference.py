@@ -24,7 +24,7 @@ from gen.errors import InputError
 from gen.exit_rule import ExitRule
 from gen.netfile import load_network, save_network
 from gen.train import accuracy, load_npz
-from hw.build import synthesize
+from hw.build import build
 from hw.emit import generate
 from sim.golden import Golden
 from sim.metrics import evaluate
@@ -96,7 +96,7 @@ def measure(task, options):
     if options.route:
         with tempfile.TemporaryDirectory() as folder:
             generate(network, board="ulx3s_85f", lanes=options.lanes, out=Path(folder) / "core")
-            figures["post-route"] = synthesize(Path(folder) / "core")
+            figures["post-route"] = build(Path(folder) / "core", core_only=True)
         seconds = figures["cycles per image (simulated)"] / figures["post-route"]["fmax_mhz"] / 1e6
         figures["milliseconds per image (simulated cycles at the post-route clock)"] = 1e3 * seconds
     return figures

@@ -55,6 +55,8 @@ class Target:
         Single-port memory beside the block RAMs, bits.
     clock_mhz : float
         Oscillator on the board.
+    rx_bytes : int
+        Receive buffer of the UART link: one block RAM, where that is large enough.
     core_mhz : float
         What the core is clocked with unless a user asks for something else: routed cores of 16 lanes reach it,
         or of the lanes that fit.
@@ -76,6 +78,7 @@ class Target:
     flow: Flow
     lut_inputs: int = 4
     spram_bits: int = 0
+    rx_bytes: int = 2048
 
     @property
     def bram_bits(self):
@@ -156,7 +159,7 @@ _BOARDS = (
     Target(
         name="icebreaker", title="1BitSquared iCEBreaker", family="ice40", device="iCE40UP5K", package="SG48",
         speed="", luts=5280, ffs=5280, bram=_EBR, bram_blocks=30, dsps=8, clock_mhz=12, core_mhz=18,
-        flow=_ICE40_FLOW, spram_bits=4 * 2**18,
+        flow=_ICE40_FLOW, spram_bits=4 * 2**18, rx_bytes=512,
     ),
     Target(
         name="tang_nano_9k", title="Sipeed Tang Nano 9K", family="gw1n", device="GW1NR-LV9QN88PC6/I5",

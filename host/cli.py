@@ -179,9 +179,15 @@ def verify(
 
 
 @verb(tables.build)
-def build(progress, folder: Folder):
-    """Synthesize, place and route the core: its size and clock."""
-    return commands.build(folder, progress)
+def build(
+    progress,
+    folder: Folder,
+    clock: Annotated[float | None, typer.Option(min=0.1, metavar="MHZ", help="Of the core; default: the board's.")] = None,
+    core_only: Annotated[bool, typer.Option("--core-only", help="The core's figures alone, no bitstream.")] = False,
+    seed: Annotated[int | None, typer.Option(min=1, help="Of the placer; default: up to three are tried.")] = None,
+):
+    """Make the board's bitstream, or the project of the vendor's tool that makes it: size and clock."""
+    return commands.build(folder, clock, core_only, seed, progress)
 
 
 @verb(tables.boards)

@@ -91,11 +91,11 @@ def verify(folder, data, images, simulator, seed, waves, progress):
     )
 
 
-def build(folder, progress):
-    """Synthesize, place and route the core in ``folder``; return the post-route figures."""
-    from hw.build import synthesize
+def build(folder, clock, core_only, seed, progress):
+    """Build the bitstream of the design in ``folder``; return the report."""
+    from hw.build import build as build_folder
 
-    return synthesize(folder, progress=progress)
+    return build_folder(folder, clock_mhz=clock, core_only=core_only, seed=seed, progress=progress)
 
 
 def boards():

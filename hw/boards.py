@@ -36,7 +36,7 @@ class Board:
     led : tuple
         Resource, its number and, if it is one colour of several, the colour.
     uart : str
-        Where a host finds the UART, for the report.
+        Where a host finds the UART, for the report; empty where a processor drives the core over AXI.
     header : (Resource, ...)
         Resources that the platform does not name: a UART on header pins.
     program : str
@@ -174,7 +174,7 @@ BOARDS = {board.name: board for board in (
     ),
     *map(_arty, (35, 100)),
     Board(
-        name="pynq_z2", platform="hw.boards:PynqZ2Platform", uart="none: the processor drives the core over AXI",
+        name="pynq_z2", platform="hw.boards:PynqZ2Platform", uart="",
         program="openFPGALoader -b pynq_z2 {bitstream}",
     ),
 )}

@@ -46,7 +46,7 @@ class Pll:
 
     Parameters
     ----------
-    source, detector, vco, output : (lowest, highest), MHz
+    detector, vco, output : (lowest, highest), MHz
     references, multipliers, dividers : sequences of int
     from_output : bool
         The feedback is taken from the output: vco = detector * multiplier * divider.
@@ -55,7 +55,6 @@ class Pll:
         The PLL takes the oscillator's pin itself, not a signal behind an input buffer.
     """
 
-    source: tuple
     detector: tuple
     vco: tuple
     output: tuple
@@ -65,20 +64,6 @@ class Pll:
     instance: Callable
     from_output: bool = False
     takes_pin: bool = False
-
-    def settings(self, source_mhz):
-        """Yield every `Setting` within the limits for an oscillator of ``source_mhz``."""
-        source = Fraction(source_mhz).limit_denominator(1000)
-        if not _within(source, self.source):
-            return
-        for reference in self.references:
-            if not _within(source / reference, self.detector):
-                continue
-            for divider in self.dividers:
-                for multiplier in self.multipliers:
-                    vco = source / reference * multiplier * (divider if self.from_output else 1)
-                    if _within(vco, self.vco) and _within(vco / divider, self.output):
-                        yield Setting(source, reference, multiplier, divider, vco, vco / divider)
 
     def setting(self, source_mhz, wanted_mhz):
         """Return the setting of the highest output that is not above ``wanted_mhz``.
@@ -90,16 +75,44 @@ class Pll:
         ------
         InputError : the PLL reaches nothing near ``wanted_mhz`` from this oscillator; says what it reaches.
         """
-        reachable = list(self.settings(source_mhz))
-        low, high = min(s.output for s in reachable), max(s.output for s in reachable)
-        if not low <= Fraction(wanted_mhz).limit_denominator(10**6) <= high:
+        source, wanted = _exact(source_mhz), _exact(wanted_mhz)
+        low, high = self.reach(source_mhz)
+        if not low <= wanted <= high:
             raise InputError(
-                f"A core clock of {float(wanted_mhz):g} MHz cannot be made: the PLL of this part gives "
-                f"{float(low):.4g} to {float(high):.4g} MHz from the board's oscillator of {float(source_mhz):g} MHz. "
-                "Choose another --clock."
+                f"A core clock of {float(wanted):g} MHz cannot be made: the PLL of this part gives {float(low):.4g} to "
+                f"{float(high):.4g} MHz from the board's oscillator of {float(source):g} MHz. Choose another --clock."
             )
-        lower = (s for s in reachable if s.output <= Fraction(wanted_mhz).limit_denominator(10**6))
+        lower = []
+        for reference, multiplier, vco, dividers in self._oscillations(source):
+            divider = next((d for d in dividers if d * wanted >= vco), None)
+            if divider and _within(vco / divider, self.output):
+                lower.append(Setting(source, reference, multiplier, divider, vco, vco / divider))
         return max(lower, key=lambda s: (s.output, s.detector, s.vco))
+
+    def reach(self, source_mhz):
+        """Return the lowest and the highest output, MHz, from an oscillator of ``source_mhz``."""
+        outputs = [
+            vco / divider for _, _, vco, dividers in self._oscillations(_exact(source_mhz))
+            for divider in dividers if self.output[0] * divider <= vco <= self.output[1] * divider
+        ]
+        return min(outputs), max(outputs)
+
+    def _oscillations(self, source):
+        """Yield (reference, multiplier, vco, dividers that leave it so), everything within the limits."""
+        for reference in self.references:
+            if not _within(source / reference, self.detector):
+                continue
+            for multiplier in self.multipliers:
+                once = source / reference * multiplier
+                for vco, dividers in (
+                    ((once * d, (d,)) for d in self.dividers) if self.from_output else ((once, self.dividers),)
+                ):
+                    if _within(vco, self.vco):
+                        yield reference, multiplier, vco, dividers
+
+
+def _exact(mhz):
+    return Fraction(mhz).limit_denominator(10**6)
 
 
 def _within(value, limits):
@@ -171,24 +184,24 @@ _RPLL_DIVIDERS = (2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 128)
 
 PLLS = {
     "ecp5": Pll(
-        source=(8, 400), detector=(10, 400), vco=(400, 800), output=(Fraction("3.125"), 400),
+        detector=(10, 400), vco=(400, 800), output=(Fraction("3.125"), 400),
         references=range(1, 129), multipliers=range(1, 129), dividers=range(1, 129), instance=_ecp5,
     ),
     "ice40": Pll(
-        source=(10, 133), detector=(10, 133), vco=(533, 1066), output=(16, 275),
+        detector=(10, 133), vco=(533, 1066), output=(16, 275),
         references=range(1, 17), multipliers=range(1, 129), dividers=(2, 4, 8, 16, 32, 64), instance=_ice40,
         takes_pin=True,
     ),
     "gw1n": Pll(
-        source=(3, 400), detector=(3, 400), vco=(400, 1200), output=(Fraction("3.125"), 600), from_output=True,
+        detector=(3, 400), vco=(400, 1200), output=(Fraction("3.125"), 600), from_output=True,
         references=range(1, 65), multipliers=range(1, 65), dividers=_RPLL_DIVIDERS, instance=_gowin("GW1NR-9C"),
     ),
     "gw2a": Pll(
-        source=(3, 500), detector=(3, 500), vco=(500, 1250), output=(Fraction("3.90625"), 625), from_output=True,
+        detector=(3, 500), vco=(500, 1250), output=(Fraction("3.90625"), 625), from_output=True,
         references=range(1, 65), multipliers=range(1, 65), dividers=_RPLL_DIVIDERS, instance=_gowin("GW2AR-18C"),
     ),
     "xilinx7": Pll(
-        source=(10, 800), detector=(10, 450), vco=(600, 1200), output=(Fraction("4.69"), 800),
+        detector=(10, 450), vco=(600, 1200), output=(Fraction("4.69"), 800),
         references=range(1, 107), multipliers=range(2, 65), dividers=range(1, 129), instance=_xilinx7,
     ),
 }

@@ -4,7 +4,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["Command", "FLOWS", "Flow", "XILINX_CELLS", "synthesis"]
+from hw.netlist import RELAXED
+
+__all__ = ["Command", "FLOWS", "Flow", "XILINX_CELLS", "XILINX_SYNTH", "synthesis", "verilog_synthesis"]
 
 # Cells of one kind: a pattern of the names in the tools' reports, and how many it counts for.
 Cells = tuple[tuple[str, float], ...]
@@ -70,9 +72,16 @@ class Flow:
 
 def synthesis(synth, top):
     """Return the Command that makes a netlist of ``top``.il, and counts its cells in cells.json."""
-    return Command("yosys", "synthesis.log", (
-        "-p", f"read_rtlil {top}.il; {synth} -top {top} -json {top}.json; tee -q -o cells.json stat -json",
-    ))
+    return _yosys(f"read_rtlil {top}.il; {RELAXED}; {synth} -top {top} -json {top}.json")
+
+
+def verilog_synthesis(synth, top, files):
+    """Return the Command that counts the cells of the module ``top`` of Verilog files in cells.json."""
+    return _yosys(f"read_verilog {' '.join(files)}; {synth} -top {top}")
+
+
+def _yosys(script):
+    return Command("yosys", "synthesis.log", ("-p", f"{script}; tee -q -o cells.json stat -json"))
 
 
 # ECP5: Project Trellis. nextpnr names packages by the vendor's full name.
@@ -150,6 +159,7 @@ FLOWS = {
 }
 
 # The 7 series, synthesized for an estimate only.
+XILINX_SYNTH = "synth_xilinx -family xc7 -flatten -noiopad"
 XILINX_CELLS = {
     "lut": (("LUT[1-6]", 1), ("SRL*", 1), ("RAM32M", 4), ("RAM64M", 4), ("RAM32X1D", 2), ("RAM64X1D", 2),
             ("RAM128X1D", 4), ("RAM*X1S", 1)),

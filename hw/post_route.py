@@ -42,9 +42,10 @@ def post_route_figures(work, flow, clock_mhz):
 
 
 def _component(cell):
-    """Return the instance path of a cell: what stands before its own name, the board's top left out."""
-    path = cell.split(".")[:-1] or [cell]
-    return ".".join(path[1:] if path[0] == "design" and len(path) > 1 else path)
+    """Return the instance path of a cell: what stands before its own name, wrappers around link and core left out."""
+    path = [name.partition("$")[0] for name in cell.split(".")[:-1]] or [cell]
+    path = path[1:] if path[0] == "design" and len(path) > 1 else path
+    return ".".join(name for name, before in zip(path, [None, *path]) if name != before)
 
 
 def shares(figures, target):
