@@ -7,7 +7,7 @@ __all__ = ["breakable"]
 
 @contextmanager
 def breakable(m, name, event, target):
-    """A state of the FSM around it, like ``m.State(name)``; in a cycle with ``event`` it only goes to ``target``."""
+    """A state of the FSM around it, like ``m.State(name)``, that with ``event`` only goes to ``target``."""
     with m.State(name):
         with m.If(event):
             m.next = target

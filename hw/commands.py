@@ -21,8 +21,8 @@ WORD_BYTES = WORD // BYTE
 class Commands(wiring.Component):
     """Take a frame, check it, hand its words or values to the core, answer.
 
-    Position: one register counts the words of a load while NETWORK is 0 and the bytes of an image while it is not, as
-    neither can be under way beside the other.
+    One position counts the words of a load while NETWORK is 0 and the bytes of an image while it is not: only one of
+    them can be under way.
 
     Parameters
     ----------
@@ -75,8 +75,8 @@ class Commands(wiring.Component):
             order.left.eq(left), order.size.eq(self.input_size), order.wide.eq(wide),
             self.write_data.eq(word), self.address.eq(register("NETWORK")),
             self.load.payload.eq(word), self.tags.payload.eq(sequence), self.refused.eq(fault != NO_FAULT),
-            self.o.payload.command.eq(command), self.o.payload.sequence.eq(sequence), self.o.payload.fault.eq(fault),
-            self.o.payload.position.eq(position),
+            self.o.payload.command.eq(command), self.o.payload.sequence.eq(sequence),
+            self.o.payload.fault.eq(fault), self.o.payload.position.eq(position),
         ]
         with m.If(loaded & command.matches(Command.LOAD, Command.COMMIT)):
             m.d.comb += self.o.payload.position.eq(0)
@@ -205,7 +205,8 @@ class Commands(wiring.Component):
         with state("VALUES"):
             m.d.comb += take.eq(1)
             m.d.sync += [
-                value.value.eq(Mux(wide, word[-2 * BYTE:], word[-BYTE:]) + self.input_low), value.first.eq(position == 0),
+                value.value.eq(Mux(wide, word[-2 * BYTE:], word[-BYTE:]) + self.input_low),
+                value.first.eq(position == 0),
             ]
             with m.If(whole):
                 m.next = "VALUE"

@@ -12,7 +12,7 @@ __all__ = ["DIGEST_CYCLES", "Deframer", "Framer", "piece"]
 
 BYTE = 8
 CRC_BYTES = FRAME_OVERHEAD - HEADER.size
-DIGEST_CYCLES = BYTE + 2  # from one byte to the next; the CRC takes a bit a cycle, a third of what bytes would take
+DIGEST_CYCLES = BYTE + 2  # from one byte to the next: a CRC of a bit a cycle is a third the size of one of bytes
 URGENT = (Command.ABORT, Command.RESET)
 
 
@@ -24,9 +24,9 @@ def piece():
 class Deframer(wiring.Component):
     """Unstuff frames, check them, and say at the closing flag what each one is worth.
 
-    A frame's header and payload are written to the ring as they come; exactly one of ``commit`` and
-    ``rollback`` follows. A frame with any broken byte, an escape before a flag or an escape, fewer than 8 bytes or a
-    wrong CRC is `Fault.DAMAGED`, without a command or a sequence number as no byte of it can be trusted.
+    A frame's header and payload are written to the ring as they come; exactly one of ``commit`` and ``rollback``
+    follows. A frame with a broken byte, an escape before a flag or an escape, fewer than 8 bytes or a wrong CRC is
+    `Fault.DAMAGED`: no byte of it can be trusted, the command and the sequence number neither.
 
     Parameters
     ----------
@@ -52,7 +52,8 @@ class Deframer(wiring.Component):
         super().__init__({
             "i": In(stream.Signature(received(), always_ready=True)),
             "data": Out(BYTE), "write": Out(1), "commit": Out(1), "rollback": Out(1), "lost": In(1),
-            "command": Out(BYTE), "sequence": Out(BYTE), "urgent": Out(1), "fault": Out(range(max(Fault) + 1)), "faulty": Out(1),
+            "command": Out(BYTE), "sequence": Out(BYTE), "urgent": Out(1),
+            "fault": Out(range(max(Fault) + 1)), "faulty": Out(1),
         })
 
     def elaborate(self, platform):

@@ -44,7 +44,8 @@ class PieceOrder(wiring.Component):
             return Cat(number, Const(0, WORD - len(number))).word_select(self.place, BYTE)
 
         size, expected = slice_of(self.size), Signal(BYTE + 1)
-        m.d.comb += expected.eq(slice_of(self.position) + Mux(self.measuring, slice_of(self.left), 0) + (carry & begun))
+        length = Mux(self.measuring, slice_of(self.left), 0)
+        m.d.comb += expected.eq(slice_of(self.position) + length + (carry & begun))
         doubled = Cat(top & begun, size[:-1])
         found = Mux(self.measuring, Mux(self.wide, doubled, size), self.byte)
         equal = found == expected[:BYTE]

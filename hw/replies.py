@@ -1,6 +1,6 @@
 """What the link answers: one frame after the other, from whoever has something to say."""
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -19,7 +19,7 @@ HEADER, FIRST, OTHER = range(3)  # words of a frame
 
 
 def answer():
-    """What to answer a request: ``fault`` is `NO_FAULT` or a `Fault`, ``position`` that of the piece expected next."""
+    """What to answer a request: ``fault`` is `NO_FAULT` or a `Fault`, ``position`` that of the next piece."""
     return data.StructLayout({
         "command": BYTE, "sequence": BYTE, "fault": range(max(Fault) + 1), "position": POSITION_BITS,
     })
@@ -69,7 +69,7 @@ class Replies(wiring.Component):
         m = Module()
         m.submodules.buffer = buffer = ResultBuffer(self._words)
         wiring.connect(m, wiring.flipped(self.results), buffer.i)
-        now = {name: Signal.like(getattr(self.damage, name), name=name) for name in ("command", "sequence", "fault")}
+        now = {name: Signal.like(self.damage[name], name=name) for name in ("command", "sequence", "fault")}
         pending, damage, ours = Signal(), Signal(answer()), Signal()
         part, place = Signal(range(OTHER + 1)), Signal(range(WORD_BYTES))
         words = Signal(range(max(len(IDENTITY) + 1, 2 + 2 ** len(buffer.word))))
@@ -167,7 +167,12 @@ class Replies(wiring.Component):
         with m.Elif(faulty & (part == FIRST)):
             m.d.comb += number.eq(Cat(now["fault"], Const(0, BYTE - len(now["fault"])), now["command"]))
         with m.Elif(faulty & (now["fault"] != Fault.SEQUENCE)):
-            m.d.comb += number.eq(Array(self._expected.get(fault, 0) for fault in range(max(Fault) + 1))[now["fault"]])
+            with m.Switch(now["fault"]):
+                for fault, expected in self._expected.items():
+                    with m.Case(fault):
+                        m.d.comb += number.eq(expected)
+                with m.Default():
+                    m.d.comb += number.eq(0)
         with m.Elif(faulty | now["command"].matches(Command.LOAD, Command.INPUT)):
             m.d.comb += number.eq(self.i.payload.position)
         m.d.comb += chosen.eq(number.word_select(place, BYTE))

@@ -62,7 +62,9 @@ class ResultBuffer(wiring.Component):
         with m.If(into.en):
             m.d.sync += [byte.eq(byte + 1), index.eq(index + last)]
             with m.If(last & self.i.payload.last):
-                m.d.sync += [full[filling].eq(1), lengths[filling].eq(index + 1), filling.eq(~filling), index.eq(0)]
+                m.d.sync += [
+                    full[filling].eq(1), lengths[filling].eq(index + 1), filling.eq(~filling), index.eq(0),
+                ]
         with m.If(self.begin):
             m.d.sync += reading.eq(1)
         with m.If(self.clear):

@@ -19,8 +19,8 @@ BYTE = 8
 class Urgent(wiring.Component):
     """Stop everything in hand, wait until the core is idle, answer.
 
-    A core that does not become idle, because a garbage program runs on it, holds an ABORT up; the RESET that follows
-    takes its place, and the ABORT remains unanswered.
+    A core that does not become idle, because a garbage program runs on it, holds an ABORT up; the RESET that
+    follows takes its place, and the ABORT remains unanswered.
 
     Members
     -------
@@ -85,6 +85,7 @@ class Urgent(wiring.Component):
                     m.next = "IDLE"
         with m.If(self.urgent):
             m.d.sync += [
-                count.eq(RESET_CYCLES - 1), sequence.eq(self.sequence), self.reset.eq(self.command == Command.RESET),
+                count.eq(RESET_CYCLES - 1), sequence.eq(self.sequence),
+                self.reset.eq(self.command == Command.RESET),
             ]
         return m
