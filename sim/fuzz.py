@@ -13,11 +13,15 @@ from sim.model import input_stream
 
 __all__ = ["KINDS", "Fuzzer", "assail", "image_bytes", "image_requests", "load_requests"]
 
-KINDS = ("noise", "flipped", "cut", "spliced", "wrong length", "nonsense", "oversize", "bad network", "good run")
+# Kinds of input and how often each comes: what is long, or takes the network away, seldom.
+KINDS = {
+    "noise": 4, "flipped": 4, "cut": 2, "spliced": 2, "wrong length": 2, "nonsense": 4, "oversize": 0.5,
+    "bad network": 0.5, "good run": 4,
+}
 END = 127  # sequence number of the last reset
 TRACKED = range(128, 256)  # sequence numbers of good runs; whatever else has a sound CRC carries a lower one
 RESETS, PATIENCE_S = 5, 20.0
-LONGEST_OVERSIZE = 6000
+LONGEST_OVERSIZE = 4000
 PIECE = 300  # words of the load stream: what bad loads begin with
 
 
@@ -84,7 +88,7 @@ class Fuzzer:
 
     def next(self):
         """Return the next (kind, bytes)."""
-        kind = str(self._rng.choice(KINDS))
+        kind = str(self._rng.choice(list(KINDS), p=np.array(list(KINDS.values())) / sum(KINDS.values())))
         return kind, self._kinds[kind]()
 
     def _integer(self, low, high):
@@ -104,7 +108,10 @@ class Fuzzer:
         return encode(command, self._sequence(), payload)
 
     def _noise(self):
-        return self._rng.bytes(self._integer(1, 300))
+        data = self._rng.bytes(self._integer(1, 300))
+        if self._integer(0, 1):
+            return data
+        return bytes(self._rng.choice([FLAG, ESCAPE, FLAG ^ STUFF, ESCAPE ^ STUFF, *data], len(data)).tolist())
 
     def _changed(self, data):
         """Change 1 to 4 bytes at random places."""
