@@ -6,12 +6,11 @@ import numpy as np
 
 from gen.result import Result
 from host.content import content_of, read_manifest
-from host.errors import LinkError, LinkFault, Refused, WrongBoard
+from host.errors import LinkError, LinkFault, Refused
 from host.link import Link
+from host.replies import next_position, refuse_another_build, refuse_another_protocol, registers
 from host.transport import Transport
-from hw.regmap import (
-    COMMIT, COUNTERS, FRAME_OVERHEAD, IDENTITY, MAGIC, POSITION, PROTOCOL, RESULT_WORDS, Command, Fault,
-)
+from hw.regmap import COMMIT, COUNTERS, FRAME_OVERHEAD, IDENTITY, POSITION, RESULT_WORDS, Command, Fault
 
 __all__ = ["Board"]
 
@@ -65,7 +64,9 @@ class Board:
     statistics : host.link.Statistics
     """
 
-    def __init__(self, port, folder, network=None, *, baud=None, timeout=None, pace=1.0, progress=None, resources=None):
+    def __init__(
+        self, port, folder, network=None, *, baud=None, timeout=None, pace=1.0, progress=None, resources=None
+    ):
         with resources or ExitStack() as self._resources:
             self.folder = folder
             self._manifest, content = read_manifest(folder)
@@ -155,7 +156,7 @@ class Board:
 
     def counters(self):
         """Return the registers COUNTERS, name to value; a fault on the way resets them."""
-        return self._steadily(lambda: _registers(COUNTERS, self._link.ask(Command.COUNTERS)))
+        return self._steadily(lambda: registers(COUNTERS, self._link.ask(Command.COUNTERS)))
 
     def abort(self):
         """Give up whatever the board is doing; its network and counters stay."""
@@ -197,9 +198,9 @@ class Board:
                     self._taken = 0  # a load that cannot be resumed begins anew
                 if faults > RETRIES:
                     raise LinkError(
-                        f"The board at {self.port} was reset {RETRIES} times in a row without getting on, the last "
-                        f"time because {fault}. Check cable, power and baud rate ({self._baud}); if these are right, "
-                        f"build the bitstream of {self.folder} again."
+                        f"The board at {self.port} was reset {RETRIES} times in a row without getting on, the "
+                        f"last time because {fault}. Check cable, power and baud rate ({self._baud}); if these "
+                        f"are right, build the bitstream of {self.folder} again."
                     ) from fault
                 self.statistics.retries += 1
 
@@ -224,36 +225,14 @@ class Board:
 
     def _identify(self):
         reply = self._link.ask(Command.IDENTIFY)
-        self._refuse_another_protocol(reply)
-        found = self.identity = _registers(IDENTITY, reply)
-        self._refuse_another_build(found)
+        refuse_another_protocol(reply, self.port, self.folder)
+        found = self.identity = registers(IDENTITY, reply)
+        refuse_another_build(found, self._manifest["build_id"], self.port, self.folder)
         cycles = self._content.cycles / (found["CLOCK_HZ"] or SLOWEST_CLOCK_HZ)
         self._link.window = found["RX_BYTES"]
         self._link.timeout = self._timeout or self._reckoned(found["RX_BYTES"], cycles)
         longest = min(found["MAX_PAYLOAD"], found["RX_BYTES"] // 2 - FRAME_OVERHEAD) - POSITION.size
         self._piece = longest // 4 * 4  # whole words; two pieces fit the window, one computes while one comes
-
-    def _refuse_another_protocol(self, reply):
-        magic, version = (int.from_bytes(reply[i : i + 4], "little") for i in (0, 4))
-        if magic != MAGIC:
-            raise WrongBoard(
-                f"What answers at {self.port} is no adafire board: name another port, or load the bitstream of "
-                f"{self.folder}."
-            )
-        if version != PROTOCOL:
-            raise WrongBoard(
-                f"The board at {self.port} speaks version {version} of the protocol, this adafire version {PROTOCOL}: "
-                f"generate and build {self.folder} again with this one."
-            )
-
-    def _refuse_another_build(self, found):
-        build = "".join(f"{found[f'BUILD_{i}']:08x}" for i in reversed(range(4)))
-        if build != self._manifest["build_id"]:
-            raise WrongBoard(
-                f"The board at {self.port} holds the build {build}, {self.folder} is the build "
-                f"{self._manifest['build_id']}: load the bitstream of {self.folder}, or name the folder that the "
-                "board's was made from."
-            )
 
     def _reckoned(self, window, compute_s):
         line_s = window * BITS_A_BYTE / self._baud
@@ -264,12 +243,13 @@ class Board:
         content, step = self._content, self._piece // 4
         total = len(content.stream) // 4
         pieces = (
-            (position, Command.LOAD, POSITION.pack(position) + content.stream[4 * position : 4 * (position + step)])
+            (position, Command.LOAD,
+             POSITION.pack(position) + content.stream[4 * position : 4 * (position + step)])
             for position in range(self._taken, total, step)
         )
         try:
             for position, reply in self._link.stream(pieces):
-                self._taken = min(_position(reply), position + step)
+                self._taken = min(next_position(reply), position + step)
                 if self._taken > self._furthest:
                     self._advance(self._taken)
                 self._report("loading the network", min(1.0, self._taken / total))
@@ -296,20 +276,3 @@ class Board:
         if words[0] & 0xFFFFFFFF != self._content.identity:
             raise LinkFault("the board lost its network on the way")
         return words
-
-
-def _registers(bank, payload):
-    """Return name to value of the registers in a reply."""
-    if len(payload) != 4 * len(bank):
-        raise LinkFault(f"a reply with {len(payload)} bytes of registers came, not {4 * len(bank)}")
-    values = np.frombuffer(payload, "<u4").tolist()
-    found = {register.name: value for register, value in zip(bank, values)}
-    if "INPUT_LOW" in found:
-        found["INPUT_LOW"] -= (found["INPUT_LOW"] >> 31) << 32
-    return found
-
-
-def _position(payload):
-    if len(payload) != POSITION.size:
-        raise LinkFault(f"a reply with a position of {len(payload)} bytes came")
-    return POSITION.unpack(payload)[0]

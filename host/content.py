@@ -71,7 +71,7 @@ class Content:
         """
         described = self.input
         source = Source(
-            described["shape"], described["kind"], described["low"], described["high"], np.array(described["offset"])
+            *(described[name] for name in ("shape", "kind", "low", "high")), offset=np.array(described["offset"])
         )
         view = SimpleNamespace(source=source, timesteps=described["timesteps"])
         kind = np.uint8 if described["bytes"] == 1 else np.dtype("<u2")
@@ -81,7 +81,8 @@ class Content:
             values = np.moveaxis(input_values(view, images), -3, -1).reshape(len(images), described["values"])
             return np.ascontiguousarray(values - described["lowest"], kind).view(np.uint8)
 
-        return np.concatenate([encoded(x[i : i + _AT_ONCE]) for i in range(0, max(len(x), 1), _AT_ONCE)])
+        starts = range(0, max(len(x), 1), _AT_ONCE)
+        return np.concatenate([encoded(x[start : start + _AT_ONCE]) for start in starts])
 
 
 def read_manifest(folder):
@@ -94,13 +95,11 @@ def read_manifest(folder):
     missing = [name for name in _NEEDED if name not in manifest] if isinstance(manifest, dict) else _NEEDED
     if missing:
         raise InputError(
-            f"{folder / MANIFEST} does not say {', '.join(missing)}: an older adafire wrote it; generate the folder "
-            "again, and the bitstream from it."
+            f"{folder / MANIFEST} does not say {', '.join(missing)}: an older adafire wrote it; generate the "
+            "folder again, and the bitstream from it."
         )
-    content = Content(
-        manifest["network_id"], manifest["classes"], manifest["input"], manifest["estimated_cycles_per_image"], folder
-    )
-    return manifest, content
+    network, classes, described = manifest["network_id"], manifest["classes"], manifest["input"]
+    return manifest, Content(network, classes, described, manifest["estimated_cycles_per_image"], folder)
 
 
 def content_of(network, parameters):

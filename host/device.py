@@ -47,7 +47,7 @@ def open_device(where="golden", network=None, *, folder=None, lanes=DEFAULT_LANE
         raise InputError(f"The device {where!r} needs a network: open_device({where!r}, network).")
     if folder is not None:
         if where in ("golden", "rtl") or (where != SIMULATED and Path(where).is_dir()):
-            raise InputError(f"The device {where!r} is no port: a folder goes with the port of a board, or with 'sim'.")
+            raise InputError(f"The device {where!r} is no port: a folder goes with a board's port, or with 'sim'.")
         return open_board(where, folder, network, baud=baud, progress=progress)
     if where == "golden":
         from sim.golden import Golden
@@ -57,11 +57,12 @@ def open_device(where="golden", network=None, *, folder=None, lanes=DEFAULT_LANE
         from sim.model import CompiledCore
 
         return CompiledCore.for_network(network, lanes=lanes, progress=progress)
-    if not Path(where).is_dir():
+    if where == SIMULATED or not Path(where).is_dir():
         raise InputError(
-            f"There is no device {where!r}: name 'golden' (the integer model), 'rtl' (the compiled core), or a folder "
-            "made by `adafire generate`. If it is the port of a board, or 'sim' for a simulated one, name the folder "
-            "that its bitstream was made from too: folder=DIR in Python, --folder DIR for `adafire evaluate`."
+            f"There is no device {where!r}: name 'golden' (the integer model), 'rtl' (the compiled core), or a "
+            "folder made by `adafire generate`. If it is the port of a board, or 'sim' for a simulated one, name "
+            "the folder that its bitstream was made from too: folder=DIR in Python, --folder DIR for `adafire "
+            "evaluate`."
         )
     from gen.netfile import network_hash
     from sim.model import CompiledCore
@@ -75,8 +76,9 @@ def open_device(where="golden", network=None, *, folder=None, lanes=DEFAULT_LANE
 def open_board(port, folder, network=None, *, baud=None, progress=None):
     """Open the board on ``port``, or a simulated one for ``sim``, made from ``folder``; a `host.board.Board`.
 
-    ``network``, as `host.board.Board.load` takes it, is put into its memories unless it is there. Errors are those of
-    `open_device`; a wrong folder, or a network that does not fit, is refused before anything is opened or compiled.
+    ``network``, as `host.board.Board.load` takes it, is put into its memories unless it is there. Errors are those
+    of `open_device`; a wrong folder, or a network that does not fit, is refused before anything is opened or
+    compiled.
     """
     from host.board import Board
     from host.content import read_content

@@ -127,8 +127,8 @@ class Link:
 
     def _advice(self):
         if self._heard:
-            return "Something comes from there and it is no reply: check the baud rate, and that this is the board."
-        return "Check that this is the board's port, that its bitstream is loaded and its clock runs, and the cable."
+            return "Something comes and it is no reply: check the baud rate, and that this is the board's port."
+        return "Check that this is the board's port, that its bitstream is loaded, its clock, and the cable."
 
     def _answered(self, command):
         sequence, deadline = self._next_sequence(), self._deadline()

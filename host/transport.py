@@ -1,4 +1,4 @@
-"""Bytes to and from a port: a serial port by its name, a pseudo-terminal by its path, or ``socket://host:port``."""
+"""Bytes to and from a port: a serial port by name, a pseudo-terminal by path, or ``socket://host:port``."""
 
 import errno
 import time
@@ -116,11 +116,11 @@ def _explained(port, baud, error):
         return InputError(f"{port!r} at {baud} baud cannot be opened: {error}. Name a port as {_example()}.")
     if number == errno.ENOENT or "FileNotFoundError" in text:
         here = ports()
-        known = "The ports here: " + ", ".join(here) if here else "No serial port is here at all: plug the board in"
+        known = "The ports here: " + ", ".join(here) if here else "None is here at all: plug the board in"
         return NoSuchPort(f"There is no port {port!r}. {known}.")
     if number in (errno.EACCES, errno.EPERM):
         return PortUnavailable(
-            f"There is no permission to open {port}: put yourself into the group that owns it (most often "
+            f"There is no permission to open {port}: put yourself into the group that owns it (most often by "
             "`sudo usermod -aG dialout $USER`) and log in again."
         )
     if number in _HELD or "PermissionError" in text:

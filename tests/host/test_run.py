@@ -16,7 +16,8 @@ from host.transport import Transport
 from sim.golden import Golden
 from sim.metrics import evaluate
 from sim.random_networks import random_images, random_network
-from tests.host.fake_board import FakeBoard, Faults, PtyBoard, make_folder
+from tests.host.fake_board import FakeBoard, make_folder
+from tests.host.fake_line import Faults, PtyBoard
 
 FIRST, OTHER = 11, 29
 KEYS = [
@@ -133,7 +134,7 @@ def test_bad_input_is_refused_before_a_board_is_opened_or_compiled(adafire, file
     np.savez(tmp_path / "labels.npz", x=np.zeros((3, 2, 3, 8), np.uint8), y=np.full(3, 99))
     good = files.data(FIRST)
     for folder, data, more, text in (
-        (tmp_path, good, (), f"{tmp_path} is not a folder made by `adafire generate`: manifest.json cannot be read"),
+        (tmp_path, good, (), f"{tmp_path} is not a folder made by `adafire generate`: manifest.json cannot"),
         (files.folder, tmp_path / "none.npz", (), "none.npz does not exist: check the name"),
         (files.folder, tmp_path / "narrow.npz", (), "The network takes images of shape (2, 3, 8)"),
         (files.folder, tmp_path / "labels.npz", (), "y must hold labels in 0..10, its largest is 99"),
@@ -151,7 +152,9 @@ def test_a_port_needs_a_folder_and_only_a_port_has_one(adafire, files, port):
     outcome = adafire(*words, port)
     assert outcome.code == 2 and "name the folder that its bitstream was made from too: folder=DIR" in outcome.err
     outcome = adafire(*words, "golden", "--folder", files.folder)
-    assert outcome.code == 2 and "The device 'golden' is no port: a folder goes with the port of a board" in outcome.err
+    assert outcome.code == 2 and "The device 'golden' is no port: a folder goes with a board's port" in outcome.err
+    outcome = adafire(*words, "sim")  # the checkout has a folder of that name
+    assert outcome.code == 2 and "'sim' for a simulated one, name the folder" in outcome.err
 
 
 def test_a_board_in_use(adafire, files, port):

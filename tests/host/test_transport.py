@@ -83,7 +83,7 @@ def test_a_port_that_is_not_there_lists_those_that_are(monkeypatch):
     )
     assert caught.value.exit_code == 2
     monkeypatch.setattr(transport, "comports", lambda: iter([]))
-    with pytest.raises(NoSuchPort, match="No serial port is here at all: plug the board in.$"):
+    with pytest.raises(NoSuchPort, match="None is here at all: plug the board in.$"):
         Transport("/dev/ttyUSB7", 115200)
 
 
@@ -92,12 +92,13 @@ def test_the_ports_of_this_machine_are_texts():
 
 
 @pytest.mark.parametrize("error, text", [
-    (serial.SerialException(errno.EACCES, "could not open"), r"no permission to open COM3: .* `sudo usermod -aG dialout"),
+    (serial.SerialException(errno.EACCES, "could not open"),
+     r"no permission to open COM3: .* `sudo usermod -aG dialout \$USER`\) and log in again\."),
     (serial.SerialException(errno.EBUSY, "could not open"), "^COM3 is in use by another program"),
     (serial.SerialException("could not open port 'COM3': PermissionError(13, 'Access is denied.')"),
      "^COM3 is in use by another program"),
     (serial.SerialException("could not open port 'COM3': OSError(22, 'odd')"),
-     r"^COM3 cannot be opened as a serial port: .*odd.*Name a port as '/dev/ttyUSB0', 'COM3' or 'socket://host:port'\.$"),
+     r"^COM3 cannot be opened as a serial port: .*odd.* as '/dev/ttyUSB0', 'COM3' or 'socket://host:port'\.$"),
 ])
 def test_what_is_said_of_a_port_that_does_not_open(monkeypatch, error, text):
     refusing(monkeypatch, error)
@@ -142,7 +143,7 @@ def test_a_pulled_cable_and_its_return(pair, tmp_path):
     for action in (lambda: port.read(0), lambda: port.write(b"x")):
         with pytest.raises(Disconnected, match="is closed"):
             action()
-    with pytest.raises(LinkError, match=r"vanished and did not come back within 0\.2 s \(There is no port .*Plug the"):
+    with pytest.raises(LinkError, match=r"vanished and did not come back within 0\.2 s \(There is no port .*Plug"):
         port.reopen(0.2)
     ends = []
 
