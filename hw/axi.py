@@ -104,9 +104,9 @@ class AxiLite(wiring.Component):
 class AxiTop(wiring.Component):
     """The registers as an AXI4-Lite slave, load stream, input values and results as AXI4-Streams.
 
-    The first input value after ``tlast``, and the one after INPUT_SIZE values, begins an image; so a transfer may
-    hold several images, and a stream that has lost its place has it again with the next ``tlast``. While no value
-    is taken (`BusSide.closed`) the next one to come begins an image.
+    The input value after ``tlast``, and the one after INPUT_SIZE values, begins an image; so a transfer may hold
+    several images, and a stream that has lost its place has it again with the next ``tlast``. A reset of the core
+    lets the next value begin an image; one that is merely given up is dropped to its end.
 
     Parameters
     ----------
@@ -157,6 +157,6 @@ class AxiTop(wiring.Component):
         m.d.sync += last.eq(side.input_size - 1)
         with m.If(values.tvalid & values.tready):
             m.d.sync += place.eq(Mux(values.tlast | (place == last), 0, place + 1))
-        with m.If(side.closed):
+        with m.If(side.core.reset):
             m.d.sync += place.eq(0)
         return m

@@ -58,8 +58,6 @@ class BusSide(wiring.Component):
         Only with ``streams``.
     input_size : Out(32)
         The register INPUT_SIZE.
-    closed : Out(1)
-        No input value is taken: there is no network, or the core is being reset.
     interrupt : Out(1)
         A whole result waits.
     core : In(core_signature)
@@ -73,7 +71,7 @@ class BusSide(wiring.Component):
             "o_result": Out(stream.Signature(payloads.output_word())),
         }
         super().__init__({
-            "access": In(access_port()), **(data if streams else {}), "input_size": Out(WORD_BITS), "closed": Out(1),
+            "access": In(access_port()), **(data if streams else {}), "input_size": Out(WORD_BITS),
             "interrupt": Out(1), "core": In(core_signature(params)),
         })
 
@@ -92,8 +90,9 @@ class BusSide(wiring.Component):
 
         load, value, result = self._data_streams(m)
         m.d.sync += network.eq(registers.network.any())
-        m.d.comb += [self.closed.eq(~network | core.reset), self.input_size.eq(registers.input_size)]
-        for outer, queue, is_open in ((load, loads, ~network & ~core.reset), (value, inputs, ~self.closed)):
+        m.d.comb += self.input_size.eq(registers.input_size)
+        for outer, queue, wanted in ((load, loads, ~network), (value, inputs, network)):
+            is_open = wanted & ~core.reset
             m.d.comb += [
                 queue.i.payload.eq(outer.payload), queue.i.valid.eq(outer.valid & is_open),
                 outer.ready.eq(queue.i.ready & is_open),
