@@ -64,7 +64,9 @@ class Receiver(wiring.Component):
             with m.State("STOP"):
                 with m.If(count == 0):
                     m.d.sync += [self.o.valid.eq(1), self.o.payload.broken.eq(~line)]
-                    m.next = "BREAK"
+                    m.next = "IDLE"  # half a bit early, for senders that are fast
+                    with m.If(~line):
+                        m.next = "BREAK"
             with m.State("BREAK"):
                 with m.If(line):
                     m.next = "IDLE"
