@@ -14,7 +14,7 @@ apt = if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	else echo "adafire needs $(1). Install it (on Debian or Ubuntu: sudo apt-get install $(1)), then run make again." >&2; \
 	exit 1; fi
 
-.PHONY: demo test test-all bench lint clean
+.PHONY: demo test test-all bench bitstreams lint clean
 
 demo: $(READY)
 	$(BIN)/adafire demo $(DEMO_FLAGS)
@@ -31,6 +31,13 @@ DATA ?= data
 MODELS ?= models
 bench: $(READY) $(MODELS)/fashion.pt2 $(MODELS)/mnist_cnn.pt2 $(MODELS)/mnist_mlp.pt2
 	$(BIN)/python benchmarks/reference.py --data $(DATA) --models $(MODELS) $(BENCH_FLAGS)
+
+# Bitstreams of the reference networks for every board, and the table of what they do (hours; it goes on where it was
+# interrupted). BITSTREAM_FLAGS: such as --board ulx3s_85f --network digits.
+OUT ?= bitstreams
+bitstreams: $(READY) $(MODELS)/fashion.pt2 $(MODELS)/mnist_cnn.pt2
+	$(BIN)/python -m benchmarks.bitstreams --data $(DATA) --models $(MODELS) --out $(OUT) \
+		--json $(OUT)/bitstreams.json --markdown $(OUT)/bitstreams.md $(BITSTREAM_FLAGS)
 
 $(MODELS)/fashion.pt2: | $(READY)
 	$(BIN)/python examples/train.py fashion $(DATA)/fashion_mnist.npz --out $@
