@@ -1,4 +1,4 @@
-"""What a simulated board goes through: equal results on every device, noise, faults of the cable, other networks."""
+"""What a simulated board goes through: equal results on every device, noise, faults, other networks."""
 
 import time
 from collections import Counter
@@ -40,7 +40,9 @@ def compare_devices(network, x, folder):
     -------
     dict : images, and for each device its images per second and its differences from the golden model.
     """
-    places = {"golden": ("golden", {}), "compiled core": (folder, {}), "simulated board": ("sim", {"folder": folder})}
+    places = {
+        "golden": ("golden", {}), "compiled core": (folder, {}), "simulated board": ("sim", {"folder": folder}),
+    }
     figures, expected = {"images": len(x)}, Golden(network).run(x)
     for name, (where, options) in places.items():
         with opened(where, network, **options) as device:
@@ -53,7 +55,7 @@ def compare_devices(network, x, folder):
 
 
 def attack(folder, network, x, size, seed=0):
-    """Send ``size`` bytes of a `Fuzzer` to a simulated board, in rounds; after each the host opens it and runs images.
+    """Send ``size`` bytes of a `Fuzzer` to a simulated board; in between the host opens it and runs images.
 
     Returns
     -------
@@ -90,9 +92,9 @@ def attack(folder, network, x, size, seed=0):
                     wrong.append(f"the run {where}")
         cycles = board.cycles
     return {
-        "bytes": sent.total(), "bytes by kind": dict(sorted(sent.items())), "replies": dict(sorted(answers.items())),
-        "right results amid the noise": right, "wrong results": wrong, "cycles": cycles,
-        "seed": seed, "seconds": time.perf_counter() - begin,
+        "bytes": sent.total(), "bytes by kind": dict(sorted(sent.items())),
+        "replies": dict(sorted(answers.items())), "right results amid the noise": right, "wrong results": wrong,
+        "cycles": cycles, "seed": seed, "seconds": time.perf_counter() - begin,
     }
 
 
@@ -121,18 +123,21 @@ def disturb(folder, network, x, count, seed=0):
     begin = time.perf_counter()
     with SimulatedBoard(folder) as board:
         while board.faults < count:
+            board.plug()
             try:
                 with Board(board.port, folder, timeout=TIMEOUT_S) as device:
                     while board.faults < count:
                         if planned.total() < count:
                             planned[_plan(rng, board, sizes)] += 1
                         chosen, runs = rng.permutation(len(x))[:RUN_IMAGES], runs + 1
-                        if differences(device.run(x[chosen]), golden, chosen):
-                            wrong.append(f"run {runs} of seed {seed}: images {chosen.tolist()}")
-                    recoveries += device.statistics.retries
+                        before = device.statistics.retries
+                        try:
+                            if differences(device.run(x[chosen]), golden, chosen):
+                                wrong.append(f"run {runs} of seed {seed}: images {chosen.tolist()}")
+                        finally:
+                            recoveries += device.statistics.retries - before
             except LinkError as error:
                 errors.append(str(error))
-                recoveries += device.statistics.retries
     return {
         "faults": planned.total(), "faults by kind": dict(sorted(planned.items())), "runs": runs,
         "wrong results": wrong, "runs given up": errors, "recoveries": recoveries,

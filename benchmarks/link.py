@@ -5,12 +5,12 @@
 DIR holds fashion_mnist.npz, the models' folder what examples/train.py saved; the digits' network is trained if its
 file is not there. The parts, all by default:
 
-images   500 digits and 500 Fashion-MNIST images, each on the golden model, the compiled core and the simulated board:
-         class, exit step, logits, events, synaptic operations must be equal; images per second of each.
-fuzz     1,000,000 bytes of noise and of broken, nonsensical and oversize frames: no hang, no wrong result on the way,
-         and right results afterwards.
-faults   200 faults of the cable (bytes dropped, doubled, flipped, delayed, without stop bit; the board reset, the cable
-         pulled) while images are computed: every result right, or a clear error.
+images   500 digits and 500 Fashion-MNIST images, each on golden model, compiled core and simulated board: class,
+         exit step, logits, events, synaptic operations must be equal; images per second of each.
+fuzz     1,000,000 bytes of noise and of broken, nonsensical and oversize frames: no hang, no wrong result on the
+         way, and right results afterwards.
+faults   200 faults (bytes dropped, doubled, flipped, delayed, without stop bit; the board reset, the cable pulled)
+         while images are computed: every result right, or a clear error.
 second   another network loaded into the running design, its results equal to its own golden model.
 
 The last line says OK or what is wrong, and so does the exit code.

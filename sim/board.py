@@ -1,7 +1,8 @@
-"""The simulated board: a generated design behind a serial port of its own, for any program that opens serial ports.
+"""The simulated board: a generated design behind a serial port of its own, for any program that opens one.
 
-The Verilog of the whole design, link and core, is compiled; its UART pins are driven at a few clock cycles a bit and
-end in a pseudo-terminal. So the host's code, the link and the core are tested as on a board, only slower or faster::
+The Verilog of the whole design, link and core, is compiled; its UART pins are driven at a few clock cycles a bit
+and end in a pseudo-terminal. So the host's code, the link and the core are tested as on a board, only slower or
+faster::
 
     with SimulatedBoard("build") as board:
         serial.Serial(board.port, 1_000_000).write(...)
@@ -28,6 +29,7 @@ from sim.verilate import compile_verilog
 __all__ = ["CLOCKS_PER_BIT", "FAULTS", "SimulatedBoard", "board_sources"]
 
 HARNESS = Path(__file__).with_name("board.cpp")
+HEADERS = [HARNESS.with_name("serial_line.hpp")]
 CLOCKS_PER_BIT = 4
 FAULTS = ("drop", "double", "flip", "stop", "delay", "reset", "unplug")
 STOP_SECONDS = 5
@@ -46,7 +48,9 @@ def board_sources(folder, clocks_per_bit=CLOCKS_PER_BIT):
         link = LinkParams(clock_hz=clocks_per_bit * manifest["baud"], baud=manifest["baud"])
         values = register_values(manifest)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder} is not a folder made by `adafire generate` ({error}): generate it again.") from error
+        raise InputError(
+            f"{folder} is not a folder made by `adafire generate` ({error}): generate it again."
+        ) from error
     return [core, uart_verilog(params, link, values)]
 
 
@@ -67,7 +71,8 @@ class SimulatedBoard:
     Attributes
     ----------
     port : str
-        Name of the serial port. It stays the same; it is not there while the board is unplugged. Any baud rate will do.
+        Name of the serial port. It stays the same; it is not there while the board is unplugged. Any baud rate
+        will do.
 
     Raises
     ------
@@ -78,7 +83,9 @@ class SimulatedBoard:
     def __init__(self, folder=None, *, sources=None, clocks_per_bit=CLOCKS_PER_BIT, progress=None):
         if sources is None:
             sources = board_sources(folder, clocks_per_bit)
-        program = compile_verilog("adafire_uart", sources, HARNESS, program=True, progress=progress)
+        program = compile_verilog(
+            "adafire_uart", sources, HARNESS, headers=HEADERS, program=True, progress=progress
+        )
         self._lock = threading.Lock()
         self._folder = tempfile.mkdtemp(prefix="adafire-board-")
         self.port = str(Path(self._folder) / "port")
@@ -112,9 +119,9 @@ class SimulatedBoard:
         direction : str
             ``rx`` to the board, ``tx`` from it.
         kind : str
-            ``drop``, ``double`` or ``flip`` (xor ``argument``) a byte; ``stop``: a byte without its stop bit (``rx``
-            only); ``delay`` it and all behind it by ``argument`` ms; ``reset`` the board when it comes; ``unplug``
-            the cable then, for ``argument`` ms.
+            ``drop``, ``double`` or ``flip`` (xor ``argument``) a byte; ``stop``: a byte without its stop bit
+            (``rx`` only); ``delay`` it and all behind it by ``argument`` ms; ``reset`` the board when it comes;
+            ``unplug`` the cable then, for ``argument`` ms.
         at : int
             Bytes of that direction, from now on, that pass before it.
         """

@@ -35,10 +35,8 @@ def image_bytes(network, x):
 def image_requests(data, longest):
     """Return (command, payload) of the pieces of one image in payloads of at most ``longest`` bytes."""
     step = (longest - POSITION.size) // 2 * 2
-    pieces = [(at, data[at : at + step]) for at in range(0, len(data), step)]
-    return [
-        (Command.RUN if at + step >= len(data) else Command.INPUT, POSITION.pack(at) + piece) for at, piece in pieces
-    ]
+    pieces = [POSITION.pack(at) + data[at : at + step] for at in range(0, len(data), step)]
+    return [*((Command.INPUT, piece) for piece in pieces[:-1]), (Command.RUN, pieces[-1])]
 
 
 def load_requests(stream, commit, longest):
@@ -77,8 +75,8 @@ class Fuzzer:
             request for data in images[:2] for request in image_requests(data, longest)
         ] + [(command, b"") for command in (Command.IDENTIFY, Command.COUNTERS, Command.ABORT, Command.RESET)]
         self._kinds = dict(zip(KINDS, (
-            self._noise, self._flipped, self._cut, self._spliced, self._wrong_length, self._nonsense, self._oversize,
-            self._bad_network, self._good_run,
+            self._noise, self._flipped, self._cut, self._spliced, self._wrong_length, self._nonsense,
+            self._oversize, self._bad_network, self._good_run,
         )))
 
     @staticmethod
@@ -155,7 +153,8 @@ class Fuzzer:
     def _commit(self, total):
         size, width = self._integer(0, 2 * len(self._images[0])), self._integer(0, 3)
         low = self._integer(-(2**31), 2**31 - 1)
-        return encode(Command.COMMIT, self._sequence(), COMMIT.pack(total, self._other_network(), size, low, width))
+        payload = COMMIT.pack(total, self._other_network(), size, low, width)
+        return encode(Command.COMMIT, self._sequence(), payload)
 
     def _oversize(self):
         length = self._integer(self._longest - 8, LONGEST_OVERSIZE)
@@ -216,7 +215,9 @@ def assail(port, fuzzer, size):
                 replies += _decoded(received)
                 if (Command.RESET | REPLY, END, b"") in replies:
                     return sent, replies
-    raise AdafireError(f"The board did not answer {RESETS} resets, {PATIENCE_S:g} s each, after {sent.total()} bytes.")
+    raise AdafireError(
+        f"The board did not answer {RESETS} resets, {PATIENCE_S:g} s each, after {sent.total()} bytes."
+    )
 
 
 def _decoded(received):

@@ -13,12 +13,12 @@ from sim.toolchain import choose_simulator, tool_environment, verilator_program
 
 __all__ = ["compile_verilog"]
 
-VERILATE = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint", "-Wno-style",
-            "--no-timing", "--output-split", "15000")
+VERILATE = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint",
+            "-Wno-style", "--no-timing", "--output-split", "15000")
 COMPILE = ("-std=gnu++17", "-O1", "-fPIC", "-w", "-DVL_THREADED=0")
 
 
-def compile_verilog(top, sources, harness, defines=(), *, program=False, progress=None):
+def compile_verilog(top, sources, harness, defines=(), *, headers=(), program=False, progress=None):
     """Compile Verilog texts and a harness; return the path of the shared library, or of the program.
 
     Parameters
@@ -30,6 +30,8 @@ def compile_verilog(top, sources, harness, defines=(), *, program=False, progres
     harness : path of a C++ file
     defines : list of str
         Options ``-DNAME=VALUE`` for the harness.
+    headers : list of paths
+        What the harness includes from its own folder.
     program : whether the harness has a ``main``.
     progress : callable(step, fraction) or None
 
@@ -44,7 +46,8 @@ def compile_verilog(top, sources, harness, defines=(), *, program=False, progres
     verilate = ("--cc", "--top-module", top, *VERILATE)
     environment = tool_environment()
     verilator = verilator_program()
-    identity = [*sources, harness.read_text(), verilator, *verilate, *COMPILE, *defines]
+    texts = [*sources, harness.read_text(), *(header.read_text() for header in headers)]
+    identity = [*texts, verilator, *verilate, *COMPILE, *defines]
     key = hashlib.sha256("\0".join(identity).encode()).hexdigest()[:24]
     made = cache_folder() / "models" / f"{key}{'' if program else '.so'}"
     if made.exists():
@@ -62,7 +65,7 @@ def compile_verilog(top, sources, harness, defines=(), *, program=False, progres
         units = [*sorted((work / "obj").glob("*.cpp")), harness, include / "verilated.cpp"]
         threads = include / "verilated_threads.cpp"
         units += [threads] if threads.exists() else []
-        flags = [*COMPILE, *defines, f"-I{include}", f"-I{include / 'vltstd'}", "-Iobj"]
+        flags = [*COMPILE, *defines, f"-I{harness.parent}", f"-I{include}", f"-I{include / 'vltstd'}", "-Iobj"]
         objects = _make_objects(work, units, flags, environment)
         _tool(["g++", *([] if program else ["-shared"]), "-o", "made", *objects, "-pthread"], work, environment)
         partial = made.with_suffix(f".{os.getpid()}")

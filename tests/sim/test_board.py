@@ -1,6 +1,5 @@
-"""The simulated board: first its terminal and its faults around a piece of wire, then a whole design."""
+"""The simulated board around a piece of wire: its terminal, its faults, its life."""
 
-import json
 import os
 import signal
 import subprocess
@@ -8,21 +7,11 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import serial
 
 from gen.errors import AdafireError, InputError
-from gen.image import load_stream, memory_image
-from gen.program import CoreParams
-from gen.schedule import schedule_on
-from hw.emit import generate
-from hw.identity import describe_input, network_id
-from hw.regmap import COUNTERS, IDENTITY, MAGIC, PROTOCOL, REPLY, Command, decode, encode, frames
-from sim.board import CLOCKS_PER_BIT, FAULTS, SimulatedBoard
-from sim.fuzz import image_bytes, image_requests, load_requests
-from sim.golden import Golden
-from sim.random_networks import random_images, random_network
+from sim.board import FAULTS, SimulatedBoard
 
 # What comes in goes out, a cycle later; like every design it says when it has work, here never.
 WIRE = """
@@ -41,8 +30,8 @@ def wire():
         yield board
 
 
-def opened(board, timeout=LIMIT_S):
-    return serial.Serial(board.port, 1_000_000, timeout=timeout)
+def opened(board):
+    return serial.Serial(board.port, 1_000_000, timeout=LIMIT_S)
 
 
 def eventually(condition, what):
@@ -147,170 +136,16 @@ def test_a_folder_that_is_none_is_refused(tmp_path):
 
 
 def test_the_board_goes_with_its_parent():
-    program = f"import time; from sim.board import *; b = SimulatedBoard(sources=[{WIRE!r}]); print(b.port, flush=True)"
-    with subprocess.Popen([sys.executable, "-c", program + "; time.sleep(60)"], stdout=subprocess.PIPE, text=True,
+    program = f"""
+import time
+from sim.board import SimulatedBoard
+board = SimulatedBoard(sources=[{WIRE!r}])
+print(board.port, flush=True)
+time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True,
                           cwd=Path(__file__).parents[2]) as parent:
         port = parent.stdout.readline().strip()
         assert os.path.exists(port)
         parent.send_signal(signal.SIGKILL)
     eventually(lambda: not os.path.lexists(port) and not Path(port).parent.exists(), "the board is gone")
-
-
-@pytest.fixture(scope="module")
-def networks():
-    """A network and two that can take its place: inputs of two bytes, and one that looks at frames."""
-    return [
-        random_network(12, max_layers=3, max_neurons=400, max_weights=1500),
-        random_network(10, max_layers=3, max_neurons=400, max_weights=1500),
-        random_network(2, max_layers=3, max_neurons=400, max_weights=1500, sources=("frames",)),
-    ]
-
-
-@pytest.fixture(scope="module")
-def folder(networks, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("board") / "core"
-    generate(networks[0], lanes=2, also=networks[1:], out=folder)
-    return folder
-
-
-@pytest.fixture
-def board(folder):
-    with SimulatedBoard(folder) as board:
-        yield board
-
-
-class Host:
-    """The plainest host: a request, its reply."""
-
-    def __init__(self, port):
-        self.port, self.received, self.sequence = port, bytearray(), 0
-
-    def send(self, command, payload=b""):
-        self.sequence = self.sequence % 255 + 1
-        self.port.write(encode(command, self.sequence, payload))
-        return self.sequence
-
-    def reply(self):
-        """Return the next (command, sequence, payload)."""
-        deadline = time.monotonic() + LIMIT_S
-        while not (bodies := frames(self.received)):
-            assert time.monotonic() < deadline, f"no reply within {LIMIT_S} s"
-            self.received += self.port.read(max(1, self.port.in_waiting))
-        assert len(bodies) == 1 and decode(bodies[0]) is not None
-        return decode(bodies[0])
-
-    def ask(self, command, payload=b""):
-        """Return the payload of the reply."""
-        sequence = self.send(command, payload)
-        found = self.reply()
-        assert found[:2] == (command | REPLY if command != Command.RUN else Command.RESULT | REPLY, sequence), found
-        return found[2]
-
-    def registers(self):
-        words = np.frombuffer(self.ask(Command.IDENTIFY), "<u4").tolist()
-        return dict(zip((register.name for register in IDENTITY), words))
-
-    def load(self, network, folder):
-        params = CoreParams(**json.loads((folder / "manifest.json").read_text())["parameters"])
-        described = describe_input(network)
-        commit = network_id(network), described["values"], described["lowest"], described["bytes"]
-        stream = load_stream(memory_image(schedule_on(network, params)), params)
-        for request in load_requests(stream, commit, self.registers()["MAX_PAYLOAD"]):
-            self.ask(*request)
-
-    def run(self, network, x):
-        """Return rows of result words, NETWORK first."""
-        longest, rows = self.registers()["MAX_PAYLOAD"], []
-        for data in image_bytes(network, x):
-            *pieces, last = image_requests(data, longest)
-            for piece in pieces:
-                self.ask(*piece)
-            rows.append(np.frombuffer(self.ask(*last), "<i4"))
-        return np.array(rows)
-
-
-@pytest.fixture
-def host(board):
-    with opened(board, timeout=0.1) as port:
-        yield Host(port)
-
-
-def check_run(host, network, images=6):
-    """Run random images: NETWORK, class, exit step, events, synaptic operations and logits must be the golden ones."""
-    x = random_images(network, 3, images)
-    golden, rows = Golden(network).run(x), host.run(network, x)
-    assert (rows[:, 0] == np.uint32(network_id(network)).astype(np.int32)).all()
-    for name, column in (("classes", 1), ("exit_steps", 2), ("events", 5), ("synaptic_ops", 6)):
-        assert (rows[:, column] == getattr(golden, name)).all(), name
-    assert (rows[:, 7:] == golden.logits).all() and (rows[:, 3] >= rows[:, 4]).all()
-
-
-def test_identity_is_that_of_the_folder(host, folder, networks):
-    manifest, registers = json.loads((folder / "manifest.json").read_text()), host.registers()
-    build = "".join(f"{registers[f'BUILD_{i}']:08x}" for i in reversed(range(4)))
-    assert (registers["MAGIC"], registers["VERSION"], build) == (MAGIC, PROTOCOL, manifest["build_id"])
-    assert registers["NETWORK"] == network_id(networks[0]) == manifest["network_id"]
-    assert registers["BAUD"] == manifest["baud"] and registers["CLOCK_HZ"] == CLOCKS_PER_BIT * manifest["baud"]
-    assert registers["LANES"] == 2 and registers["CLASSES"] >= 16
-
-
-def test_networks_loaded_into_the_running_design_equal_their_golden_models(host, folder, networks):
-    check_run(host, networks[0])
-    for network in (*networks[1:], networks[0]):
-        host.load(network, folder)
-        assert host.registers()["NETWORK"] == network_id(network)
-        check_run(host, network)
-
-
-def test_an_abort_gives_up_what_was_sent_and_nothing_else(host, folder, networks):
-    host.load(networks[1], folder)
-    x = random_images(networks[1], 3, 3)
-    (command, payload), = image_requests(image_bytes(networks[1], x)[0], 4000)
-    host.ask(Command.INPUT, payload[:24])
-    host.ask(Command.ABORT)
-    check_run(host, networks[1], 2)
-    for _ in range(5):
-        host.send(command, payload)
-        abort = host.send(Command.ABORT)
-        while (found := host.reply())[1] != abort:
-            assert found[0] == Command.RESULT | REPLY
-        assert found[0] == Command.ABORT | REPLY
-    check_run(host, networks[1], 2)
-
-
-def test_switched_off_and_on_the_board_holds_the_bitstream_s_network_again(host, board, folder, networks):
-    host.load(networks[1], folder)
-    board.reset()
-    assert host.registers()["NETWORK"] == network_id(networks[0])
-    check_run(host, networks[0])
-
-
-def test_the_design_works_on_while_its_cable_is_pulled(host, board, networks):
-    (request,) = image_requests(image_bytes(networks[0], random_images(networks[0], 3, 1))[0], 4000)
-    host.send(*request)
-    eventually(lambda: board.cycles > 10_000, "the image comes in")
-    board.unplug()
-    eventually(lambda: stands_still(board), "the design is done")
-    board.plug()
-    with opened(board, timeout=0.1) as port:
-        again = Host(port)
-        counters = dict(zip((r.name for r in COUNTERS), np.frombuffer(again.ask(Command.COUNTERS), "<u4").tolist()))
-        assert counters["RESULTS"] == 1 and counters["DAMAGED"] == 0 and counters["BUSY"] > 100
-        check_run(again, networks[0])
-
-
-def stands_still(board):
-    before = board.cycles
-    time.sleep(0.2)
-    return board.cycles == before
-
-
-def test_served_in_the_foreground_until_interrupted(folder):
-    with subprocess.Popen([sys.executable, "-m", "sim.board", str(folder)], stdout=subprocess.PIPE, text=True,
-                          cwd=Path(__file__).parents[2]) as process:
-        name = process.stdout.readline().strip()
-        with serial.Serial(name, 1_000_000, timeout=0.1) as port:
-            assert Host(port).registers()["MAGIC"] == MAGIC
-        process.send_signal(signal.SIGINT)
-        assert process.wait(LIMIT_S) == 130
-    assert not os.path.lexists(name)
