@@ -1,6 +1,7 @@
 """A board as a model: frames decoded by the letter of the protocol, results from the golden model.
 
-`FakeBoard` is the design, told what arrives when; `tests.host.fake_line` puts it behind a line.
+`FakeBoard` is the design, told what arrives when; the lines to it, with their faults, are in `tests.host.fake_line`
+and can be had from here.
 """
 
 import json
@@ -15,6 +16,12 @@ from gen.netfile import network_hash, save_network
 from gen.schedule import build_schedule, schedule_on
 from hw.identity import describe_input, network_id
 from sim.golden import Golden
+from tests.host.fake_line import DIRECTIONS, KINDS, Faults, MemoryTransport, PtyBoard
+
+__all__ = [
+    "BUILD", "DIRECTIONS", "KINDS", "FakeBoard", "Faults", "MemoryTransport", "PtyBoard", "fake_cycles", "frame",
+    "make_folder",
+]
 
 BUILD = "00112233445566778899aabbccddeeff"
 CLOCK_HZ = 1_000_000
