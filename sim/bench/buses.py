@@ -20,7 +20,7 @@ from sim.bench.compiled import compiled
 from sim.bench.job import JOB_VARIABLE, Told
 from sim.bench.launch import launched
 
-__all__ = ["BUILD", "BusJob", "main", "simulate_bus"]
+__all__ = ["BUILD", "BUSES", "BusJob", "main", "simulate_bus"]
 
 BUILD = 0x0123456789ABCDEF_0F1E2D3C4B5A6978
 SCENARIOS = "sim.bench.bus_scenarios"
@@ -37,6 +37,7 @@ class BusJob(Told):
 
     bus : ``axi`` or ``wishbone``
     networks : files of two networks for one core; its memories begin with the first
+    verilog : files, the core and its wrapper
     images : of each network
     records : where the bench appends one JSON object for every scenario that passed
     work : empty folder for builds and simulator output
@@ -44,6 +45,7 @@ class BusJob(Told):
 
     bus: str
     networks: list
+    verilog: list
     lanes: int
     images: int
     records: str
@@ -52,23 +54,38 @@ class BusJob(Told):
     seed: int
 
     def schedules(self):
-        """Return the networks laid out on one core that is large enough for both."""
-        networks = [load_network(path) for path in self.networks]
-        params = reduce(CoreParams.covering, (build_schedule(network, self.lanes).params for network in networks))
-        return [schedule_on(network, params) for network in networks]
+        """Return the networks laid out on the core."""
+        return lay_out([load_network(path) for path in self.networks], self.lanes)
 
 
-def design(schedule):
-    """Return what the registers of the wrapper around ``schedule``'s core hold at first."""
-    return register_values({
+def lay_out(networks, lanes):
+    """Return the schedules of networks on one core that is large enough for all."""
+    params = reduce(CoreParams.covering, (build_schedule(network, lanes).params for network in networks))
+    return [schedule_on(network, params) for network in networks]
+
+
+def bus_verilog(bus, schedule):
+    """Return the Verilog of the core for ``schedule`` and of its wrapper."""
+    _, wrapper, _ = BUSES[bus]
+    return [core_verilog(schedule), wrapper(schedule.params, register_values({
         "build_id": f"{BUILD:032x}", "network_id": network_id(schedule.network), "initialised": True,
         "input": describe_input(schedule.network), "lanes": schedule.params.lanes,
         "parameters": {"classes": schedule.params.classes},
-    })
+    }))]
 
 
-def simulate_bus(bus, networks, work, *, simulator, lanes=2, images=3, seed=0):
+def simulate_bus(bus, networks, work, *, simulator, lanes=2, images=3, seed=0, planted=lambda verilog: verilog):
     """Run every scenario on a wrapper around one core for two networks.
+
+    Parameters
+    ----------
+    bus : ``axi`` or ``wishbone``
+    networks : two; a direct one that takes three values or more, in the memories at first, and any other
+    work : empty folder
+    simulator : ``verilator`` or ``icarus``
+    lanes, images : of the core; of each network
+    seed : of images, pauses and moments
+    planted : function that gives the wrapper's Verilog a fault
 
     Returns
     -------
@@ -82,7 +99,11 @@ def simulate_bus(bus, networks, work, *, simulator, lanes=2, images=3, seed=0):
     files = [str(work / f"network_{number}.safetensors") for number in range(len(networks))]
     for network, file in zip(networks, files):
         save_network(network, file)
-    job = BusJob(bus, files, lanes, images, str(work / "records"), str(work), simulator, seed)
+    core, wrapper = bus_verilog(bus, lay_out(networks, lanes)[0])
+    (work / "core.v").write_text(core)
+    (work / "wrapper.v").write_text(planted(wrapper))
+    verilog = [str(work / name) for name in ("core.v", "wrapper.v")]
+    job = BusJob(bus, files, verilog, lanes, images, str(work / "records"), str(work), simulator, seed)
     with launched("sim.bench.buses", job, work) as process:
         try:
             code = process.wait(LIMIT_SECONDS)
@@ -91,7 +112,8 @@ def simulate_bus(bus, networks, work, *, simulator, lanes=2, images=3, seed=0):
     if code:
         tail = "\n".join((work / "log").read_text(errors="replace").splitlines()[-40:])
         raise AdafireError(f"The {bus} wrapper on {simulator}, seed {seed}: exit code {code}. The log ends so:\n{tail}")
-    return {record["scenario"]: record["images"] for record in map(json.loads, open(job.records))}
+    records = map(json.loads, (work / "records").read_text().splitlines())
+    return {record["scenario"]: record["images"] for record in records}
 
 
 def main():
@@ -99,9 +121,8 @@ def main():
     from cocotb_tools.runner import get_results, get_runner
 
     job = BusJob.read()
-    top, wrapper, ports = BUSES[job.bus]
-    schedule, runner, work = job.schedules()[0], get_runner(job.simulator), Path(job.work)
-    verilog = [core_verilog(schedule), wrapper(schedule.params, design(schedule))]
+    top, _, ports = BUSES[job.bus]
+    runner, work, verilog = get_runner(job.simulator), Path(job.work), [Path(file).read_text() for file in job.verilog]
     folder = compiled(runner, job.simulator, top, verilog, ports, work / "compiled")
     results = runner.test(
         SCENARIOS, top, hdl_toplevel_lang="verilog", build_dir=folder, test_dir=work, seed=job.seed,
