@@ -148,7 +148,7 @@ class Core(wiring.Component):
             sequencer.wanted.eq(offers & ~self.load.valid & ~loader.busy),
             sequencer.restart.eq(ingest.restart),
             program.begin.eq(sequencer.read),
-            program.advance.eq(sequencer.advance),
+            program.advance.eq(sequencer.advance), program.release.eq(compressor.done),
             sequencer.ready.eq(program.ready),
             sequencer.last.eq(program.last),
             sequencer.keep.eq(program.layer.keep),

@@ -1,6 +1,6 @@
-"""Reads the layer program, one pass ahead of the machine."""
+"""Reads the layer program for the machine."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,12 +12,17 @@ __all__ = ["ProgramReader"]
 
 
 class ProgramReader(wiring.Component):
-    """Fetch the header, then each pass's record while the pass before it runs; after the last comes the first.
+    """Fetch the header, then each pass's record; after the last comes the first.
+
+    A record is fetched into a register of its own while the pass before it runs, or, where one neuron serves all
+    lanes, in place of the record in force, once that pass has ended.
 
     Members
     -------
     begin : In(1)
         Read the header and the first record.
+    release : In(1)
+        The pass in force has ended.
     ready : Out(1)
         The next record is at hand.
     advance : In(1)
@@ -32,7 +37,7 @@ class ProgramReader(wiring.Component):
         self._params, self._words = params, image["program"]
         p = params
         super().__init__({
-            "load": In(payloads.load_port(p)), "begin": In(1), "ready": Out(1), "advance": In(1),
+            "load": In(payloads.load_port(p)), "begin": In(1), "release": In(1), "ready": Out(1), "advance": In(1),
             "header": Out(payloads.header(p)), "layer": Out(payloads.layer_block(p)),
             "synapses": Out(payloads.synapse_blocks(p)),
             "running": Out(range(max(2, p.layers))), "last": Out(1),
@@ -45,10 +50,11 @@ class ProgramReader(wiring.Component):
         synapse_words = words_of(synapse_fields(p))
         record = layer_words + p.synapses * synapse_words
         m.submodules.program = program = LoadableMemory(p, "program", self._words)
-        header, ahead, force = (Signal(WORD_BITS * n, name=name) for n, name in (
+        header, fetch, force = (Signal(WORD_BITS * n, name=name) for n, name in (
             (header_words, "header_words"), (record, "record_ahead"), (record, "record_in_force"),
         ))
-        address, left = Signal(range(p.program + 1)), Signal(range(max(header_words, record)))
+        fetch = force if p.shared else fetch
+        address, word = Signal(range(p.program + 1)), Signal(range(max(header_words, record)))
         following, in_header, wanted, fetched = Signal.like(self.running), Signal(), Signal(), Signal()
         m.d.comb += [
             program.load.eq(self.load), program.address.eq(address),
@@ -63,31 +69,37 @@ class ProgramReader(wiring.Component):
                 m.d.comb += self.ready.eq(fetched & ~wanted)
                 with m.If(wanted):
                     m.d.sync += [
-                        wanted.eq(0), address.eq(0), in_header.eq(1), left.eq(header_words - 1), following.eq(0),
+                        wanted.eq(0), address.eq(0), in_header.eq(1), following.eq(0),
                     ]
                     m.next = "ADDRESS"
                 with m.Elif(self.advance):
-                    m.d.sync += [
-                        force.eq(ahead), left.eq(record - 1), self.running.eq(following), following.eq(following + 1),
-                    ]
+                    m.d.sync += [self.running.eq(following), following.eq(following + 1), fetched.eq(0)]
                     with m.If(following == self.header.layers):
                         m.d.sync += [following.eq(0), address.eq(header_words)]
                     m.next = "ADDRESS"
+                    if p.shared:
+                        m.next = "RUN"
+                    else:
+                        m.d.sync += force.eq(fetch)
+            if p.shared:
+                with m.State("RUN"):
+                    with m.If(self.release):
+                        m.next = "ADDRESS"
+                    with m.Elif(wanted):
+                        m.next = "WAIT"
             with m.State("ADDRESS"):
-                m.d.sync += [address.eq(address + 1), fetched.eq(0)]
+                m.d.sync += [address.eq(address + 1), fetched.eq(0), word.eq(0)]
                 m.next = "FETCH"
             with m.State("FETCH"):
-                m.d.sync += left.eq(left - 1)
-                with m.If(in_header):
-                    m.d.sync += header.eq(Cat(header, program.data)[WORD_BITS:])
-                with m.Else():
-                    m.d.sync += ahead.eq(Cat(ahead, program.data)[WORD_BITS:])
-                with m.If(left != 0):
-                    m.d.sync += address.eq(address + 1)
-                with m.Elif(in_header):
-                    m.d.sync += [in_header.eq(0), left.eq(record - 1)]
+                m.d.sync += [word.eq(word + 1), address.eq(address + 1)]
+                for block, chosen in ((header, in_header), (fetch, ~in_header)):
+                    for i in range(len(block) // WORD_BITS):
+                        with m.If(chosen & (word == i)):
+                            m.d.sync += block.word_select(i, WORD_BITS).eq(program.data)
+                with m.If(in_header & (word == header_words - 1)):
+                    m.d.sync += [in_header.eq(0), address.eq(header_words)]
                     m.next = "ADDRESS"
-                with m.Else():
-                    m.d.sync += fetched.eq(1)
+                with m.Elif(~in_header & (word == record - 1)):
+                    m.d.sync += [fetched.eq(1), address.eq(address)]
                     m.next = "WAIT"
         return m

@@ -9,9 +9,10 @@ from hw.nest import Nest
 from hw.queue import Queue
 from hw.tile_loops import KERNEL_LOOPS, LOOPS, TileLoops
 
-__all__ = ["SegmentGenerator"]
+__all__ = ["LOOK_UP", "SegmentGenerator"]
 
 SEGMENTS, PIPELINE, TILES = 16, 10, 32
+LOOK_UP = 7  # cycles from one candidate to the next where they do not overlap
 ADDRESSES = {
     "row": ("rows", "pool_rows", "kernel_rows"),
     "column": ("columns", "tiles", "pool_columns", "kernel_columns"),
@@ -26,6 +27,9 @@ class SegmentGenerator(wiring.Component):
     Runs ahead of the gather by up to 16 segments and 32 tiles::
 
         loops -> turn -> addresses -> clip to the map -> add bases -> two pointers -> drop empty, mark last -> o
+
+    Where one neuron serves all lanes, a candidate goes all the way before the next one begins, every seven cycles,
+    and only two segments are held: no register carries it along, and no queue.
 
     Members
     -------
@@ -60,15 +64,12 @@ class SegmentGenerator(wiring.Component):
         m = Module()
         p = self._params
         m.submodules.loops = loops = TileLoops(p)
-        m.submodules.segments = segments = Queue(payloads.segment(p), depth=SEGMENTS)
         m.submodules.tiles = tiles = Queue(payloads.tile(p), depth=TILES)
-        wiring.connect(m, segments.o, wiring.flipped(self.o))
         m.submodules.parameters = parameters = Queue(payloads.parameter_address(p), depth=TILES)
         wiring.connect(m, tiles.o, wiring.flipped(self.o_tiles))
         wiring.connect(m, parameters.o, wiring.flipped(self.o_parameters))
 
         running, ends, room = Signal(), Signal(), Signal()
-        m.d.sync += room.eq((segments.level <= SEGMENTS - PIPELINE) & (tiles.level <= TILES - 3))
         m.d.comb += [
             loops.begin.eq(self.begin), loops.gather.eq(self.gather),
             loops.layer.eq(self.layer), loops.synapses.eq(self.synapses),
@@ -91,7 +92,15 @@ class SegmentGenerator(wiring.Component):
         with m.Elif(ends):
             m.d.sync += running.eq(0)
         self._describe_tile(m, loops, turn, tiles, parameters)
-        self._merge(m, segments, self._look_up(m, self._candidate(m, loops, turn)))
+        candidate = self._candidate(m, loops, turn)
+        if p.shared:
+            pending = self._hold(m, self._look_up(m, candidate), loops.step)
+            m.d.comb += room.eq(~pending & (tiles.level <= TILES - 3))
+        else:
+            m.submodules.segments = segments = Queue(payloads.segment(p), depth=SEGMENTS)
+            wiring.connect(m, segments.o, wiring.flipped(self.o))
+            self._merge(m, segments, self._look_up(m, candidate))
+            m.d.sync += room.eq((segments.level <= SEGMENTS - PIPELINE) & (tiles.level <= TILES - 3))
         return m
 
     def _nest(self, m, name, loops, moves, start, steps):
@@ -146,29 +155,23 @@ class SegmentGenerator(wiring.Component):
                     m.d.comb += nest.advance[loop].eq(loops.advance[loop] & (loops.synapse == i))
                 addresses[name].append(nest.o)
 
-        synapse = self._synapse(turn.synapse)
         candidate = Signal(data.StructLayout({
-            "valid": 1, "gather": 1, "last": 1, "row": offset, "column": offset, "index": offset,
-            "weight": signed(p.weight_address_bits + 1), "count": p.offset_bits, "active": len(synapse.active),
-            "synapse": turn.synapse.shape(),
+            "valid": 1, "gather": 1, "last": 1, "tile_last": 1, "row": offset, "column": offset, "index": offset,
+            "weight": signed(p.weight_address_bits + 1), "synapse": turn.synapse.shape(),
         }))
-        for name, values in addresses.items():
-            choice = data.View(data.ArrayLayout(values[0].shape(), len(values)), Cat(values))
-            m.d.sync += candidate[name].eq(choice[turn.synapse])
-        m.d.sync += [
-            candidate.valid.eq(turn.step),
-            candidate.gather.eq(self.gather),
-            candidate.last.eq(turn.tile_done),
-            candidate.count.eq(Mux(turn.tile_last, synapse.index_count_last, synapse.index_count)),
-            candidate.active.eq(Mux(synapse.direct & ~self.first_step, 0, Mux(
-                turn.tile_last, synapse.active_last, synapse.active,
-            ))),
-            candidate.synapse.eq(turn.synapse),
-        ]
+        m.d.sync += candidate.valid.eq(turn.step)
+        with m.If(turn.step):
+            for name, values in addresses.items():
+                choice = data.View(data.ArrayLayout(values[0].shape(), len(values)), Cat(values))
+                m.d.sync += candidate[name].eq(choice[turn.synapse])
+            m.d.sync += [
+                candidate.gather.eq(self.gather), candidate.last.eq(turn.tile_done),
+                candidate.tile_last.eq(turn.tile_last), candidate.synapse.eq(turn.synapse),
+            ]
         return candidate
 
     def _look_up(self, m, candidate):
-        """Clip to the map and read the pointers of both ends; return the candidate then and its segment."""
+        """Clip to the map and read the pointers of both ends; return the segment, and whether it holds events."""
         p = self._params
         offset = signed(p.offset_bits)
         synapse = self._synapse(candidate.synapse)
@@ -187,28 +190,58 @@ class SegmentGenerator(wiring.Component):
             self.end_pointer.eq(clipped.base + clipped.end),
             inside.eq(clipped.inside & (clipped.first < clipped.end)),
         ]
-        for _ in range(2):
-            inside = _delay(m, inside)
-        for _ in range(4):
-            candidate = _delay(m, candidate)
+        if not p.shared:
+            for _ in range(2):
+                inside = _delay(m, inside)
+            for _ in range(4):
+                candidate = _delay(m, candidate)
+            synapse = self._synapse(candidate.synapse)
         ready = Signal(data.StructLayout({"valid": 1, "last": 1, "some": 1, "segment": payloads.segment(p)}))
-        length = self.end_event - self.first_event
-        m.d.sync += [
+        domain = m.d.comb if p.shared else m.d.sync
+        domain += [
             ready.valid.eq(candidate.valid),
             ready.last.eq(candidate.last),
             ready.some.eq(inside & (self.end_event != self.first_event)),
             ready.segment.address.eq(self.first_event),
-            ready.segment.length.eq(length),
+            ready.segment.length.eq(self.end_event - self.first_event),
             ready.segment.origin.eq(candidate.index),
-            ready.segment.count.eq(candidate.count),
+            ready.segment.count.eq(Mux(candidate.tile_last, synapse.index_count_last, synapse.index_count)),
             ready.segment.weights.eq(candidate.weight - candidate.index),
-            ready.segment.active.eq(candidate.active),
+            ready.segment.active.eq(Mux(synapse.direct & ~self.first_step, 0, Mux(
+                candidate.tile_last, synapse.active_last, synapse.active,
+            ))),
         ]
         return ready
 
     def _synapse(self, index):
         """Return the block of a synapse, without a choice where there is but one."""
         return self.synapses[index if self._params.synapses > 1 else 0]
+
+    def _hold(self, m, ready, step):
+        """Hold one segment until it is known whether it is the last of its tile; return whether another one waits.
+
+        What ``ready`` says of a candidate holds six cycles after its ``step``, and until the next one.
+        """
+        held, waiting = Signal(payloads.segment(self._params)), Signal()
+        age, arrived, late = Signal(LOOK_UP - 1), Signal(), Signal()
+        m.d.sync += age.eq(Cat(step, age))
+        m.d.comb += [
+            arrived.eq(age[-1] | late), self.o.payload.eq(held),
+            self.o.valid.eq(waiting & (held.last | (arrived & ready.some))),
+        ]
+        sent, stays = self.o.valid & self.o.ready, Signal()
+        m.d.comb += stays.eq(waiting & (held.last | (ready.some & ~sent)))
+        m.d.sync += late.eq(arrived & stays)
+        with m.If(sent & held.last):
+            m.d.sync += [waiting.eq(0), held.last.eq(0)]
+        with m.Elif(arrived & ~stays):
+            with m.If(ready.some):
+                m.d.sync += [held.eq(ready.segment), waiting.eq(1), held.last.eq(ready.last)]
+            with m.Elif(ready.last):
+                m.d.sync += [waiting.eq(1), held.last.eq(1)]
+                with m.If(~waiting):
+                    m.d.sync += held.length.eq(0)
+        return age.any() | arrived
 
     def _merge(self, m, segments, ready):
         """Hold one segment back until it is known whether it is the last of its tile."""

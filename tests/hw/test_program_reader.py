@@ -29,9 +29,10 @@ def blocks(schedule):
     ]
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_records_come_in_turn_and_begin_anew_at_any_time(seed):
-    schedule = build_schedule(random_network(seed, max_neurons=120, max_weights=700, max_size=5), 3)
+@pytest.mark.parametrize("neurons", [1, 3])
+@pytest.mark.parametrize("seed", range(3))
+def test_records_come_in_turn_and_begin_anew_at_any_time(seed, neurons):
+    schedule = build_schedule(random_network(seed, max_neurons=120, max_weights=700, max_size=5), 3, neurons)
     reader = ProgramReader(schedule.params, memory_image(schedule))
     header, passes = blocks(schedule)
     rng, bench = np.random.default_rng(seed), Bench(reader, seed=seed, limit=20_000)
@@ -54,6 +55,9 @@ def test_records_come_in_turn_and_begin_anew_at_any_time(seed):
                     assert ctx.get(reader.running) == number
                     assert ctx.get(reader.last) == (number == len(passes) - 1)
                     assert (plain(ctx.get(reader.layer)), plain(ctx.get(reader.synapses))) == passes[number]
+                ctx.set(reader.release, 1)
+                await ctx.tick()
+                ctx.set(reader.release, 0)
             for _ in range(int(rng.integers(0, 60))):
                 await ctx.tick()
 
@@ -62,7 +66,7 @@ def test_records_come_in_turn_and_begin_anew_at_any_time(seed):
 
 
 def test_the_next_record_is_at_hand_when_a_pass_of_some_length_ends():
-    schedule = build_schedule(random_network(0, max_neurons=120, max_weights=700, max_size=5), 3)
+    schedule = build_schedule(random_network(0, max_neurons=120, max_weights=700, max_size=5), 3, 3)
     p = schedule.params
     reader = ProgramReader(p, memory_image(schedule))
     bench = Bench(reader, limit=500)
