@@ -16,6 +16,7 @@ import pytest
 from typer.main import get_command
 
 from host.cli import app
+from hw.boards import BOARDS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -70,6 +71,30 @@ def play(page, shell, kinds):
             shell(text.replace("/dev/ttyUSB0", "sim"))
             count += 1
     return count
+
+
+def board_tables():
+    """Return name to what stands between its marks in docs/boards.md."""
+    parts = [
+        f"| `{name}` | {b.target.device} | {b.target.luts:,} | {b.target.bram_blocks} | {b.target.dsps} | "
+        f"{b.target.flow.name} | {b.target.clock_mhz:g} | {b.target.core_mhz:g} |" for name, b in BOARDS.items()
+    ]
+    places = [
+        f"| `{name}` | {b.uart or 'none: the processor, over AXI'} | `{b.program.format(bitstream='FILE')}` |"
+        for name, b in BOARDS.items()
+    ]
+    return {
+        "parts": "\n".join([
+            "| board | part | LUT | block RAM | DSP | router | oscillator, MHz | core, MHz |", "|---" * 8 + "|", *parts,
+        ]),
+        "connections": "\n".join(["| board | UART | program |", "|---" * 3 + "|", *places]),
+    }
+
+
+@pytest.mark.parametrize("name", board_tables())
+def test_the_board_tables_are_those_of_the_data(name):
+    page = (ROOT / "docs/boards.md").read_text()
+    assert f"<!-- {name} -->\n{board_tables()[name]}\n<!-- end of {name} -->\n" in page
 
 
 @pytest.mark.parametrize("name", ["integer-network.md", "file-format.md"])
