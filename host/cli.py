@@ -170,19 +170,21 @@ def verify(
     simulator: Simulator = None,
     seed: Annotated[int, typer.Option(help="Of the random back-pressure.")] = 0,
     waves: Waves = None,
+    image: Annotated[int | None, typer.Option(metavar="N", help="The one in FILE, from 0; default: the first.")] = None,
+    step: Annotated[int | None, typer.Option(metavar="T", help="Its timestep, from 1; default: all.")] = None,
 ):
     """Compare the simulated Verilog with the golden model, bit for bit.
 
     Under cocotb, with random back-pressure: every burst count, state, logit, class and exit step.
     """
-    return commands.verify(folder, data, images, simulator, seed, waves, progress)
+    return commands.verify(folder, data, images, simulator, seed, waves, image, step, progress)
 
 
 @verb(tables.build)
 def build(
     progress,
     folder: Folder,
-    clock: Annotated[float | None, typer.Option(min=0.1, metavar="MHZ", help="Of the core; default: the board's.")] = None,
+    clock: Annotated[float | None, typer.Option(min=0.1, metavar="MHZ", help="Default: the board's own.")] = None,
     core_only: Annotated[bool, typer.Option("--core-only", help="The core's figures alone, no bitstream.")] = False,
     seed: Annotated[int | None, typer.Option(min=1, help="Of the placer; default: up to three are tried.")] = None,
 ):

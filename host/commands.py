@@ -80,14 +80,15 @@ def generate(network, board, lanes, out, force, also, baud, progress):
     return {"out": str(out), **manifest}
 
 
-def verify(folder, data, images, simulator, seed, waves, progress):
+def verify(folder, data, images, simulator, seed, waves, image, step, progress):
     """Simulate the Verilog in ``folder`` under cocotb beside the golden model; return what was compared."""
     from gen.inputs import load_images
     from sim.verify import verify as verify_folder
 
     x, _ = load_images(data)
     return verify_folder(
-        folder, x, images=images, simulator=simulator, seed=seed, waves=waves, progress=progress
+        folder, x, images=images, simulator=simulator, seed=seed, waves=waves, wave_image=image, wave_step=step,
+        progress=progress,
     )
 
 

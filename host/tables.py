@@ -151,6 +151,8 @@ def verification(payload):
     yield _pairs(f"Verilog against golden model, {payload['simulator']}", _verification_rows(payload))
     if payload.get("first_difference"):
         yield f"First difference: {escape(str(payload['first_difference']))}"
+    if payload.get("save_file"):
+        yield f"Look at the waves: gtkwave {escape(payload['save_file'])}"
 
 
 def _verification_rows(payload):

@@ -14,9 +14,10 @@ from gen.cache import cache_folder
 from gen.errors import AdafireError, InputError, ToolMissing
 from gen.inputs import input_values
 from sim.bench.folder import read_folder
-from sim.bench.job import WAVES, Job, planned_runs
+from sim.bench.job import Job, planned_runs
 from sim.bench.launch import launched
 from sim.toolchain import choose_simulator
+from sim.waves import keep_waves, plan_window
 
 __all__ = ["verify"]
 
@@ -26,7 +27,8 @@ SILENCE_SECONDS = 1800
 LOG_TAIL = 12
 
 
-def verify(folder, x, images=20, simulator=None, seed=0, progress=None, waves=None):
+def verify(folder, x, images=20, simulator=None, seed=0, progress=None, waves=None, wave_image=None,
+           wave_step=None):
     """Simulate the core in ``folder`` and compare every value it computes with the golden model.
 
     Parameters
@@ -38,7 +40,9 @@ def verify(folder, x, images=20, simulator=None, seed=0, progress=None, waves=No
     simulator : ``icarus``, ``verilator`` or None for what is installed
     seed : of the pauses in every stream and of the choice of images
     progress : called with (text, fraction done)
-    waves : file for a waveform, .vcd from Verilator, .fst from Icarus
+    waves : file for a waveform (.vcd from Verilator, .fst from Icarus), a save file beside it (`sim.waves`)
+    wave_image, wave_step : what the waveform shows: this image of ``x``, counted from 0, by default the first one,
+        and this timestep of it, counted from 1, by default all of them
 
     Returns
     -------
@@ -48,6 +52,7 @@ def verify(folder, x, images=20, simulator=None, seed=0, progress=None, waves=No
     cycles_per_image, lane_utilization : float, over the images that were sent without pauses; None if none ended
     simulator : str
     first_difference : str, or None
+    save_file : of the waveform, for GTKWave; None without one
     seconds : float, wall time
 
     Raises
@@ -60,38 +65,30 @@ def verify(folder, x, images=20, simulator=None, seed=0, progress=None, waves=No
     schedule = read_folder(folder)
     if images < 1:
         raise InputError(f"The number of images must be at least 1, not {images}.")
-    x = np.asarray(x)[:images]
-    if not len(x):
+    x = np.asarray(x)
+    count = len(x[:images])
+    if not count:
         raise InputError("There are no images to verify with: give at least one.")
-    input_values(schedule.network, x)
+    input_values(schedule.network, x[:images])
     if importlib.util.find_spec("cocotb_tools") is None:
         raise ToolMissing("cocotb is not installed, which runs the simulation: pip install 'cocotb>=2.1,<3'.")
     simulator = choose_simulator(simulator)
-    _check_waves(waves, simulator)
+    window = plan_window(waves, wave_image, wave_step, simulator, schedule.network, x)
     with tempfile.TemporaryDirectory(prefix="adafire-verify-") as work:
         work = Path(work)
-        np.savez(work / "images.npz", x=x)
         job = Job(
-            folder=str(Path(folder).absolute()), images=str(work / "images.npz"), records=str(work / "records"),
-            work=str(work), simulator=simulator, seed=int(seed), waves=waves is not None,
+            folder=str(Path(folder).absolute()), count=count, records=str(work / "records"), work=str(work),
+            simulator=simulator, seed=int(seed), waves=window.file is not None, wave_image=window.image,
+            wave_step=window.step,
         )
-        records = _simulate(job, planned_runs(len(x)), progress or (lambda text, fraction: None))
-        if waves is not None:
-            shutil.move(work / WAVES[simulator], waves)
+        job.write_images(x)
+        records = _simulate(job, planned_runs(count, job.waves), progress or (lambda text, fraction: None))
+        save_file = keep_waves(window, work, simulator, schedule, folder) if job.waves else None
     return {
-        "images": len(x), **_figures(records, schedule.params.lanes), "simulator": simulator,
-        "first_difference": _first_difference(records, job), "seconds": time.perf_counter() - start,
+        "images": count, **_figures(records, schedule.params.lanes), "simulator": simulator,
+        "first_difference": _first_difference(records, job), "save_file": save_file and str(save_file),
+        "seconds": time.perf_counter() - start,
     }
-
-
-def _check_waves(waves, simulator):
-    if waves is None:
-        return
-    suffix, waves = Path(WAVES[simulator]).suffix, Path(waves).absolute()
-    if waves.suffix != suffix:
-        raise InputError(f"{simulator} writes {suffix} waveforms: name the file {waves.with_suffix(suffix)}.")
-    if not waves.parent.is_dir():
-        raise InputError(f"The folder {waves.parent} does not exist: make it, or write {waves.name} elsewhere.")
 
 
 def _simulate(job, planned, progress):

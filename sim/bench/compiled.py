@@ -10,7 +10,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from gen.cache import cache_folder
-from sim.bench.job import WAVES
 from sim.toolchain import simulator_version
 
 __all__ = ["compiled", "without_gaps"]
@@ -35,7 +34,7 @@ def compiled(runner, simulator, top, verilog, ports, work, waves=False):
     verilog : list of texts
     ports : names of the top's ports, ``*`` for any letters
     work : folder for what comes into being on the way
-    waves : whether a run writes a waveform
+    waves : whether the Verilog writes a waveform
     """
     identity = [
         *verilog, Path(__file__).read_text(), simulator_version(simulator), version("cocotb"),
@@ -48,12 +47,9 @@ def compiled(runner, simulator, top, verilog, ports, work, waves=False):
         return cached
     work, options = Path(work), OPTIONS[simulator]
     work.mkdir(exist_ok=True)
-    if simulator == "verilator":
-        sources = [_source(work, "ports.vlt", _public(top, ports))]
-    else:
+    sources = [_source(work, "ports.vlt", _public(top, ports))] if simulator == "verilator" else []
+    if simulator == "icarus":
         verilog = map(without_gaps, verilog)
-        sources = [_source(work, "dump.v", _dump(top))] if waves else []
-        options += ("-s", "adafire_dump") if waves else ()
     sources += [_source(work, f"source_{number}.v", text) for number, text in enumerate(verilog)]
     runner.build(
         sources=sources, hdl_toplevel=top, build_dir=work / "build", build_args=options, timescale=("1ns", "1ps"),
@@ -74,17 +70,6 @@ def _public(top, ports):
     """Return Verilator's configuration; cocotb asks it to make every signal public, which doubles its build."""
     lines = [f'public_flat_rw -module "{top}" -var "{name}"\n' for name in ports]
     return "".join(["`verilator_config\n", *lines])
-
-
-def _dump(top):
-    """Return a module that makes Icarus write a waveform."""
-    return f"""module adafire_dump;
-  initial begin
-    $dumpfile("{WAVES['icarus']}");
-    $dumpvars(0, {top});
-  end
-endmodule
-"""
 
 
 def without_gaps(verilog):

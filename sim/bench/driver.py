@@ -65,6 +65,7 @@ class Driver:
 
     Attributes
     ----------
+    dut : see above
     runs : finished `Run`, one for every result taken
     cycle : clock cycles so far
     sent : words of the input taken
@@ -73,7 +74,7 @@ class Driver:
     def __init__(self, dut, params, seed):
         self.params, self.runs, self.cycle, self.sent = params, [], 0, 0
         self._random = Random(seed).random
-        self._dut, self._edge = dut, RisingEdge(dut.clk)
+        self.dut, self._edge = dut, RisingEdge(dut.clk)
         self._run, self._waiting = Run(), None
         self._input, self._offering, self._taking = deque(), False, False
         self._first = 1 << params.value_bits
@@ -85,7 +86,7 @@ class Driver:
 
     async def reset(self):
         """Hold reset for some cycles, every input idle."""
-        dut = self._dut
+        dut = self.dut
         for port in (dut.load__valid, dut.load__payload, dut.abort, self._i_valid, self._i_payload, self._o_ready):
             port.value = 0
         dut.rst.value = 1
@@ -120,14 +121,14 @@ class Driver:
         is a `Violation`.
         """
         finished = len(self.runs)
-        self._dut.abort.value = 1
+        self.dut.abort.value = 1
         await self._cycle()
-        self._dut.abort.value = 0
+        self.dut.abort.value = 0
         self._input.clear()
         await self._cycle()
         await self._cycle()
         answering = self._run.words or self._waiting is not None or len(self.runs) > finished
-        await self.until(lambda: not self._offering and self._dut.idle.value, limit)
+        await self.until(lambda: not self._offering and self.dut.idle.value, limit)
         if len(self.runs) > finished and not answering:
             raise Violation("a result came although the image had been given up before")
         return self.cut()
@@ -139,7 +140,7 @@ class Driver:
 
     async def load(self, words, limit, stall=STALL):
         """Send 32-bit words to the load port."""
-        valid, ready, payload = self._dut.load__valid, self._dut.load__ready, self._dut.load__payload
+        valid, ready, payload = self.dut.load__valid, self.dut.load__ready, self.dut.load__payload
         for word in words:
             while self._random() < stall:
                 valid.value = 0

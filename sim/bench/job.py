@@ -5,6 +5,8 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+
 __all__ = ["JOB_VARIABLE", "WAVES", "Job", "Told", "planned_runs"]
 
 JOB_VARIABLE = "ADAFIRE_JOB"
@@ -13,11 +15,11 @@ SHUFFLED = 5
 ABORTS = 3
 
 
-def planned_runs(images):
+def planned_runs(images, waves=False):
     """Return name of every scenario to the records it writes for ``images`` images."""
     return {
-        "in order": images, "twice": 2, "shuffled": min(images, SHUFFLED), "aborted": 1 + 2 * ABORTS, "restarted": 2,
-        "loaded": min(images, 2),
+        **({"waved": 1} if waves else {}), "in order": images, "twice": 2, "shuffled": min(images, SHUFFLED),
+        "aborted": 1 + 2 * ABORTS, "restarted": 2, "loaded": min(images, 2),
     }
 
 
@@ -39,15 +41,28 @@ class Job(Told):
     """One verification; paths are absolute.
 
     folder : made by `adafire generate`
-    images : .npz with ``x``
+    count : images to verify
     records : where the bench appends one JSON object for every image run
-    work : empty folder for builds and simulator output
+    work : folder for builds and simulator output
+    waves : whether a waveform is written: of image ``wave_image``, and of its timestep ``wave_step`` unless None
     """
 
     folder: str
-    images: str
+    count: int
     records: str
     work: str
     simulator: str
     seed: int
-    waves: bool
+    waves: bool = False
+    wave_image: int = 0
+    wave_step: int | None = None
+
+    def write_images(self, x):
+        """Choose from all images ``x`` what the simulation needs."""
+        np.savez(Path(self.work) / "images.npz", x=x[: self.count], waved=x[self.wave_image : self.wave_image + 1])
+
+    def read_images(self):
+        """Return the numbers of images and the images."""
+        images = np.load(Path(self.work) / "images.npz")
+        numbers = [*range(self.count), *([self.wave_image] if self.waves else [])]
+        return numbers, np.concatenate([images["x"], images["waved"]])[: len(numbers)]

@@ -30,9 +30,10 @@ class Session:
     def __init__(self, job):
         self.job = job
         self.schedule = read_folder(job.folder)
-        self.images = np.load(job.images)["x"]
-        self.words = input_stream(self.schedule.network, self.images)
-        self.limit = _cycle_limit(self.schedule, self.words.shape[1])
+        numbers, images = job.read_images()
+        words = input_stream(self.schedule.network, images)
+        self.images, self.words = dict(zip(numbers, images)), dict(zip(numbers, words))
+        self.limit = _cycle_limit(self.schedule, words.shape[1])
         golden = Golden(self.schedule.network)
         self.trace = lru_cache(maxsize=64)(lambda n: golden.trace(self.images[n]))
         self.stuck = False
@@ -67,11 +68,11 @@ class Check:
 
     def plan(self):
         """Return how many images this scenario is to run."""
-        return planned_runs(len(self.session.images))[self.name]
+        return planned_runs(self.session.job.count)[self.name]
 
     def image(self):
         """Draw an image."""
-        return self.random.randrange(len(self.session.images))
+        return self.random.randrange(self.session.job.count)
 
     def send(self, driver, n, **options):
         """Queue image ``n``."""
@@ -173,7 +174,7 @@ async def twice(check, driver):
 @scenario
 async def shuffled(check, driver):
     """Some images in random order."""
-    images = check.random.sample(range(len(check.session.images)), check.plan())
+    images = check.random.sample(range(check.session.job.count), check.plan())
     for n in images:
         check.send(driver, n)
     for n, run in zip(images, await driver.results(len(images), check.limit)):

@@ -10,24 +10,32 @@ from pathlib import Path
 from cocotb_tools.runner import get_runner
 
 from sim.bench.compiled import compiled
-from sim.bench.folder import VERILOG
-from sim.bench.job import JOB_VARIABLE, Job
+from sim.bench.folder import VERILOG, read_folder
+from sim.bench.job import JOB_VARIABLE, WAVES, Job
+from sim.bench.view import CONTROLS, TILES, TOP, View
 
 __all__ = ["main"]
 
-TOP = "adafire_core"
+CORE = "adafire_core"
 PORTS = ("clk", "rst", "load__*", "i__*", "o__*", "abort", "idle", "probe_*")
-SCENARIOS = "sim.bench.scenarios"
+SCENARIOS, WAVED = "sim.bench.scenarios", "sim.bench.waved"
 
 
 def main():
     """Build and run the job that the environment names."""
     job = Job.read()
     runner, work = get_runner(job.simulator), Path(job.work)
-    verilog = (Path(job.folder) / VERILOG).read_text()
-    folder = compiled(runner, job.simulator, TOP, [verilog], PORTS, work / "compiled", job.waves)
+    core = (Path(job.folder) / VERILOG).read_text()
+    top, verilog, ports, tests = CORE, [core], PORTS, [SCENARIOS]
+    if job.waves:
+        view = View(read_folder(job.folder), core)
+        (work / TILES).write_text(view.tiles())
+        verilog.append(view.verilog(WAVES[job.simulator]))
+        top, ports, tests = TOP, PORTS + CONTROLS, [WAVED, SCENARIOS]
+    folder = compiled(runner, job.simulator, top, verilog, ports, work / "compiled", job.waves)
     runner.test(
-        SCENARIOS, TOP, hdl_toplevel_lang="verilog", build_dir=folder, test_dir=work, seed=job.seed, waves=job.waves,
+        tests, top, hdl_toplevel_lang="verilog", build_dir=folder, test_dir=work, seed=job.seed,
+        waves=job.waves and job.simulator == "icarus",  # only the form of the file: the Verilog says what and when
         results_xml=str(work / "results.xml"), extra_env={JOB_VARIABLE: os.environ[JOB_VARIABLE]},
     )
 

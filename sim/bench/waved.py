@@ -1,0 +1,27 @@
+"""The cocotb test that writes a waveform: one image, all of it or one timestep; `sim.bench.simulate` starts it."""
+
+from sim.bench.scenarios import scenario
+
+
+@scenario
+async def waved(check, driver):
+    """One image; the file is open while the chosen timestep lasts, the last one's until its result is taken."""
+    job, dut = check.session.job, driver.dut
+    number, step = job.wave_image, job.wave_step
+    last = step is None or step == check.session.trace(number).exit_step
+
+    def ends(timestep):
+        return int(dut.timestep.value) == timestep and dut.decided.value
+
+    dut.image.value = number
+    check.send(driver, number)
+    if step not in (None, 1):
+        await driver.until(lambda: ends(step - 1), check.limit)
+    dut.dump.value = 1
+    try:
+        await driver.until(lambda: driver.runs or (not last and ends(step)), check.limit)
+    finally:
+        dut.dump.value = 0
+    if not driver.runs:
+        await driver.results(1, check.limit)
+    check.whole(number, driver.runs[0])

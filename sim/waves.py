@@ -1,0 +1,107 @@
+"""Waveforms of `verify`: which image and timestep they show, and the save file for GTKWave beside them.
+
+The waveform begins and ends with the timestep that was asked for; the last one's result belongs to it. It has the
+whole core as ``adafire.core`` and the plain words of `sim.bench.view` beside it.
+"""
+
+import os
+import shutil
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from vcd.gtkw import GTKWSave
+
+from gen.errors import InputError
+from gen.inputs import input_values
+from sim.bench.folder import VERILOG
+from sim.bench.job import WAVES
+from sim.bench.view import TOP, View
+from sim.golden import Golden
+
+__all__ = ["Window", "keep_waves", "plan_window", "write_save_file"]
+
+SIGNALS_WIDTH = 300
+
+
+@dataclass(frozen=True)
+class Window:
+    """What a waveform shows: a timestep of an image, or all of them for None; no ``file``, no waveform."""
+
+    file: Path | None = None
+    image: int = 0
+    step: int | None = None
+
+
+def plan_window(file, image, step, simulator, network, x):
+    """Return the `Window` that was asked for, checked before anything is simulated.
+
+    Parameters
+    ----------
+    file : path, its suffix the one that ``simulator`` writes, or None
+    image : number in ``x``; None for the first
+    step : 1 to the image's exit step; None for all
+    """
+    if file is None:
+        if image is not None or step is not None:
+            raise InputError("An image or a timestep was named for the waveform, but no file: give --waves FILE.")
+        return Window()
+    suffix, file = Path(WAVES[simulator]).suffix, Path(file).absolute()
+    if file.suffix != suffix:
+        raise InputError(f"{simulator} writes {suffix} waveforms: name the file {file.with_suffix(suffix)}.")
+    if not file.parent.is_dir():
+        raise InputError(f"The folder {file.parent} does not exist: make it, or write {file.name} elsewhere.")
+    image = 0 if image is None else image
+    if not 0 <= image < len(x):
+        raise InputError(f"There is no image {image} to show: there are {len(x)}, counted from 0.")
+    input_values(network, x[image : image + 1])
+    last = Golden(network).trace(x[image]).exit_step
+    if step is not None and not 1 <= step <= last:
+        raise InputError(
+            f"Image {image} has no timestep {step} to show: the network exits after timestep {last} of it, and they "
+            "are counted from 1."
+        )
+    return Window(file, image, step)
+
+
+def keep_waves(window, work, simulator, schedule, folder):
+    """Move the waveform from the folder of the run to where it was asked for; return the save file beside it."""
+    made = Path(work) / WAVES[simulator]
+    partial = window.file.with_name(f".{window.file.name}.{os.getpid()}")
+    shutil.move(made, partial)
+    partial.rename(window.file)
+    return write_save_file(window, View(schedule, (Path(folder) / VERILOG).read_text()))
+
+
+def write_save_file(window, view):
+    """Write beside the waveform what GTKWave shows of it, the groups of ``view``; return the path."""
+    path = window.file.with_suffix(".gtkw")
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(partial, "w") as file:
+        save = GTKWSave(file)
+        save.comment(f"adafire verify: image {window.image}, " + (
+            "every timestep" if window.step is None else f"timestep {window.step}"
+        ))
+        save.dumpfile(str(window.file))
+        save.savefile(str(path))
+        save.signals_width(SIGNALS_WIDTH)
+        save.sst_expanded(True)
+        save.treeopen(TOP)
+        save.trace(f"{TOP}.clk")
+        for title, parts in groupby(view.groups.items(), key=lambda item: item[0].partition("/")[0]):
+            with save.group(title):
+                for name, signals in parts:
+                    _write_group(save, name.partition("/")[2], signals)
+    partial.rename(path)
+    return path
+
+
+def _write_group(save, title, signals):
+    """Write signals, in a group of their own, closed, if they have a title."""
+    if title:
+        save.begin_group(title, closed=True)
+    for seen in signals:
+        bits = f"[{seen.width - 1}:0]" if seen.width > 1 else ""
+        save.trace(seen.path + bits, alias=seen.name, datafmt=seen.format)
+    if title:
+        save.end_group(title, closed=True)
