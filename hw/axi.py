@@ -12,7 +12,7 @@ __all__ = ["VIVADO", "AxiLite", "AxiTop", "axi_lite", "axi_stream"]
 
 BYTES = WORD_BITS // 8
 OKAY, SLVERR = 0, 2
-# Of the ports that Vivado's block designs do not fully understand by their names (UG994, "Inferring Control Signals").
+# Of ports that Vivado does not fully understand by their names (UG994, "Inferring Control Signals in a RTL Module").
 VIVADO = {
     "aclk": {
         "X_INTERFACE_INFO": "xilinx.com:signal:clock:1.0 aclk CLK",
@@ -20,7 +20,8 @@ VIVADO = {
             "ASSOCIATED_BUSIF s_axi:s_axis_load:s_axis_input:m_axis_result, ASSOCIATED_RESET aresetn",
     },
     "aresetn": {
-        "X_INTERFACE_INFO": "xilinx.com:signal:reset:1.0 aresetn RST", "X_INTERFACE_PARAMETER": "POLARITY ACTIVE_LOW",
+        "X_INTERFACE_INFO": "xilinx.com:signal:reset:1.0 aresetn RST",
+        "X_INTERFACE_PARAMETER": "POLARITY ACTIVE_LOW",
     },
     "interrupt": {
         "X_INTERFACE_INFO": "xilinx.com:signal:interrupt:1.0 interrupt INTERRUPT",
@@ -97,7 +98,9 @@ class AxiLite(wiring.Component):
         with m.If(written):
             m.d.sync += [bus.bvalid.eq(1), bus.bresp.eq(Mux(access.refused | partial, SLVERR, OKAY))]
         with m.If(seen):
-            m.d.sync += [bus.rvalid.eq(1), bus.rdata.eq(access.data), bus.rresp.eq(Mux(access.refused, SLVERR, OKAY))]
+            m.d.sync += [
+                bus.rvalid.eq(1), bus.rdata.eq(access.data), bus.rresp.eq(Mux(access.refused, SLVERR, OKAY)),
+            ]
         return m
 
 
@@ -145,7 +148,8 @@ class AxiTop(wiring.Component):
         wiring.connect(m, wiring.flipped(self.s_axi), lite.bus)
         load, values, results = self.s_axis_load, self.s_axis_input, self.m_axis_result
         m.d.comb += [
-            side.i_load.payload.eq(load.tdata), side.i_load.valid.eq(load.tvalid), load.tready.eq(side.i_load.ready),
+            side.i_load.payload.eq(load.tdata),
+            side.i_load.valid.eq(load.tvalid), load.tready.eq(side.i_load.ready),
             side.i_input.payload.value.eq(values.tdata.as_signed()),
             side.i_input.valid.eq(values.tvalid), values.tready.eq(side.i_input.ready),
             results.tdata.eq(side.o_result.payload.data), results.tlast.eq(side.o_result.payload.last),

@@ -67,7 +67,8 @@ class BusSide(wiring.Component):
     def __init__(self, params, values, *, streams=False):
         self._params, self._values, self._streams = params, values, streams
         data = {
-            "i_load": In(stream.Signature(WORD_BITS)), "i_input": In(stream.Signature(payloads.input_word(params))),
+            "i_load": In(stream.Signature(WORD_BITS)),
+            "i_input": In(stream.Signature(payloads.input_word(params))),
             "o_result": Out(stream.Signature(payloads.output_word())),
         }
         super().__init__({
@@ -98,7 +99,8 @@ class BusSide(wiring.Component):
                 outer.ready.eq(queue.i.ready & is_open),
             ]
         m.d.comb += [
-            result.payload.eq(results.o.payload), result.valid.eq(results.o.valid), results.o.ready.eq(result.ready),
+            result.payload.eq(results.o.payload), result.valid.eq(results.o.valid),
+            results.o.ready.eq(result.ready),
         ]
 
         rests = core.idle & ~core.reset & (loads.level == 0) & (inputs.level == 0) & (results.level == 0)

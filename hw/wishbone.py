@@ -16,9 +16,9 @@ BYTES = WORD_BITS // 8
 class WishboneTop(wiring.Component):
     """A Wishbone slave of 32 bits; ``adr`` counts words.
 
-    Every access takes two cycles and ends with ``ack``, or with ``err`` if `BusSide` refuses it or a write does not
-    select all four bytes. Classic masters leave ``stall`` open; pipelined ones wait for it: the cycle in which it is
-    low is the one of ``ack``.
+    Every access takes two cycles and ends with ``ack``, or with ``err`` if `BusSide` refuses it or a write does
+    not select all four bytes. Classic masters leave ``stall`` open; pipelined ones wait while it is high: it falls in
+    the cycle of the answer.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A host on AXI: cocotbext-axi's models for every interface of the wrapper, with pauses, and a watch on the rules."""
+"""A host on AXI: cocotbext-axi's models for every interface of the wrapper, with pauses; a watch on the rules."""
 
 import logging
 from itertools import repeat
@@ -30,7 +30,7 @@ class AxiHost:
 
     def __init__(self, dut, seed):
         logging.getLogger(f"cocotb.{dut._name}").setLevel(logging.WARNING)
-        self._dut, self._random = dut, Random(seed)
+        self._dut, self._random, self._forgets = dut, Random(seed), False
         self.interrupt = dut.interrupt
         self._master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi"), dut.aclk, dut.aresetn, False)
         self._load, self._input = (
@@ -44,29 +44,22 @@ class AxiHost:
         write.aw_channel.set_pause_generator(self._pauses(address_stall))
         for paused in (write.b_channel, read.ar_channel, read.r_channel, self._load, self._input, self._results):
             paused.set_pause_generator(self._pauses(STALL))
-        for channel, payload in {
-            "s_axi_b": ("bresp",), "s_axi_r": ("rdata", "rresp"), "m_axis_result_t": ("tdata", "tlast"),
-        }.items():
-            prefix = channel[:-1]
-            cocotb.start_soon(self._watch(f"{channel}valid", f"{channel}ready", [prefix + name for name in payload]))
+        cocotb.start_soon(self._watch("s_axi_b", "resp"))
+        cocotb.start_soon(self._watch("s_axi_r", "data", "resp"))
+        cocotb.start_soon(self._watch("m_axis_result_t", "data", "last"))
 
     def _pauses(self, stall):
         return (self._random.random() < stall for _ in repeat(None))
 
-    async def _watch(self, *names):
-        """Hold a channel to its rule: what is offered stays, unchanged, until it is taken or reset."""
-        valid, ready, payload = (
-            getattr(self._dut, name) if isinstance(name, str) else [getattr(self._dut, part) for part in name]
-            for name in names
-        )
+    async def _watch(self, channel, *names):
+        """Hold a channel to its rule: what is offered stays, unchanged, until it is taken or there is a reset."""
+        valid, ready, *payload = (getattr(self._dut, channel + name) for name in ("valid", "ready", *names))
         edge, offered = RisingEdge(self._dut.aclk), None
         while True:
             await edge
             now = [str(part.value) for part in payload] if valid.value else None
-            assert offered is None or now == offered, f"{names[0]}: {offered} was offered, then {now}"
+            assert offered is None or now == offered, f"{channel}: {offered} was offered, then {now}"
             offered = now if not ready.value and self._dut.aresetn.value and not self._forgets else None
-
-    _forgets = False
 
     async def reset(self, cycles=4):
         """Hold ``aresetn`` low."""

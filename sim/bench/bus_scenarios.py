@@ -244,7 +244,10 @@ async def bus_reset(bench):
 
 
 async def lost_places(bench):
-    """Transfers that are no images: several in one, cut short, too long. Whatever they leave, the next is right."""
+    """Transfers that are no images: several in one, cut short, too long. Whatever they leave, the next is right.
+
+    A part of an image gives no result, as the first network takes a single map.
+    """
     words = bench.current.words
     bench.host.send(np.concatenate(words))
     await bench.compare(*range(len(words)))

@@ -111,7 +111,7 @@ def simulate_bus(bus, networks, work, *, simulator, lanes=2, images=3, seed=0, p
             code = f"nothing within {LIMIT_SECONDS} seconds"
     if code:
         tail = "\n".join((work / "log").read_text(errors="replace").splitlines()[-40:])
-        raise AdafireError(f"The {bus} wrapper on {simulator}, seed {seed}: exit code {code}. The log ends so:\n{tail}")
+        raise AdafireError(f"The {bus} wrapper on {simulator}, seed {seed}: exit code {code}. The log ends:\n{tail}")
     records = map(json.loads, (work / "records").read_text().splitlines())
     return {record["scenario"]: record["images"] for record in records}
 
@@ -122,7 +122,8 @@ def main():
 
     job = BusJob.read()
     top, _, ports = BUSES[job.bus]
-    runner, work, verilog = get_runner(job.simulator), Path(job.work), [Path(file).read_text() for file in job.verilog]
+    runner, work = get_runner(job.simulator), Path(job.work)
+    verilog = [Path(file).read_text() for file in job.verilog]
     folder = compiled(runner, job.simulator, top, verilog, ports, work / "compiled")
     results = runner.test(
         SCENARIOS, top, hdl_toplevel_lang="verilog", build_dir=folder, test_dir=work, seed=job.seed,

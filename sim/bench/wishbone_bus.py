@@ -104,8 +104,10 @@ class WishboneHost:
             while not self._values:
                 await self._edge
             async with self._lock:
-                if self._values and (await self._access(REGISTERS["INPUT"].offset // 4, self._values[0], WHOLE))[0]:
-                    self._values.popleft()
+                if self._values:
+                    done, _ = await self._access(REGISTERS["INPUT"].offset // 4, self._values[0], WHOLE)
+                    if done:
+                        self._values.popleft()
             await self._edge
 
     async def _collect(self):

@@ -1,4 +1,4 @@
-"""`hw.axi`: accesses in any order of the channels, marks of first values, rules proved, ports as Vivado infers them."""
+"""`hw.axi`: accesses in any order of the channels, marks of first values, rules proved, ports that Vivado infers."""
 
 import re
 from types import SimpleNamespace
@@ -39,7 +39,8 @@ def test_every_access_is_done_and_answered_once(seed, address_stall, data_stall,
     dut = AxiLite()
     bench, bus, access = Bench(dut, seed=seed), dut.bus, dut.access
     bench.source(channel(bus, "aw", "addr"), [4 * address for address, _, _ in writes], stall=address_stall)
-    bench.source(channel(bus, "w", "data", "strb"), [d | strobes << 32 for _, d, strobes in writes], stall=data_stall)
+    words = [word | strobes << 32 for _, word, strobes in writes]
+    bench.source(channel(bus, "w", "data", "strb"), words, stall=data_stall)
     bench.source(channel(bus, "ar", "addr"), [4 * address for address in reads], stall=read_stall)
     answers = bench.sink(channel(bus, "b", "resp"), count, stall=read_stall)
     values = bench.sink(channel(bus, "r", "data", "resp"), count, stall=address_stall)
@@ -184,8 +185,9 @@ def test_the_verilog_has_the_ports_that_vivado_infers(sizes):
         "aclk", "aresetn", "interrupt",
         *(f"{bus}_{name}" for bus, names in channels.items() for name in names.split()),
     }
+    interfaces = "s_axi:s_axis_load:s_axis_input:m_axis_result"
     for said in (
-        r'"ASSOCIATED_BUSIF s_axi:s_axis_load:s_axis_input:m_axis_result, ASSOCIATED_RESET aresetn" \*\)\n  input aclk',
+        rf'"ASSOCIATED_BUSIF {interfaces}, ASSOCIATED_RESET aresetn" \*\)\n  input aclk',
         r'"POLARITY ACTIVE_LOW" \*\)\n  input aresetn', r'"SENSITIVITY LEVEL_HIGH" \*\)\n  output interrupt',
     ):
         assert re.search(r"\(\* X_INTERFACE_PARAMETER = " + said, text)

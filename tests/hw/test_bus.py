@@ -1,13 +1,19 @@
 """`hw.bus`: every register, the gates before load and input, whole results, reset; its streams proved."""
 
+import re
+import subprocess
+from pathlib import Path
+
 import pytest
 from amaranth.hdl import Assume
 
 from hw.bus import ADDRESS_BITS, QUEUE, RESET_CYCLES, BusSide
 from hw.regmap import IDENTITY, MAGIC, PROTOCOL, REGISTERS, WRITABLE, register
+from hw.regmap_text import c_header, markdown_tables
 from sim.proof import claim_stable, prove
 from sim.streams import Bench, plain, play
 
+PAGE = Path(__file__).parents[2] / "docs" / "bus.md"
 VALUES = {"BUILD_0": 0x1234, "NETWORK": 9, "INPUT_SIZE": 16, "INPUT_LOW": -128, "LANES": 3, "CLASSES": 5}
 NETWORK, CONTROL, STATUS = register("NETWORK"), register("CONTROL"), register("STATUS")
 LOAD, INPUT, RESULT = register("LOAD"), register("INPUT"), register("RESULT")
@@ -241,3 +247,15 @@ def test_the_streams_to_the_core_are_proved_stable(sizes, streams):
             claim_stable(m, stream)
 
     prove(side, claims)
+
+
+def test_the_page_has_the_registers_of_the_map():
+    table, = re.findall(r"<!-- registers -->\n(.*)\n<!-- end of registers -->", PAGE.read_text(), re.DOTALL)
+    assert table == markdown_tables()["registers"], "print it anew: python -m hw.regmap_text --markdown"
+
+
+def test_the_c_on_the_page_compiles(tmp_path):
+    program, = re.findall(r"```c\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (tmp_path / "bus.c").write_text(program)
+    (tmp_path / "adafire_registers.h").write_text(c_header())
+    subprocess.run(["cc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-c", "bus.c"], cwd=tmp_path, check=True)

@@ -9,15 +9,21 @@ from sim.bench.buses import BUSES, simulate_bus
 from sim.random_networks import random_network
 from sim.toolchain import SIMULATORS, choose_simulator
 
-SMALL = dict(max_neurons=60, max_weights=300, max_size=4, max_channels=4, max_timesteps=3, max_classes=5, max_layers=2)
+SMALL = dict(
+    max_neurons=60, max_weights=300, max_size=4, max_channels=4, max_timesteps=3, max_classes=5, max_layers=2,
+)
 LARGER = dict(max_neurons=400, max_weights=2000, max_size=8, max_channels=8, max_timesteps=4, max_classes=12)
 IMAGES = 3
-COMPARED = {"registers": 3, "images_in_a_row": 3, "another_network": 6, "aborted": 4, "core_reset": 15, "bus_reset": 6}
+COMPARED = {
+    "registers": 3, "images_in_a_row": 3, "another_network": 6, "aborted": 4, "core_reset": 15, "bus_reset": 6,
+}
 
 
 def run(bus, folder, size=SMALL, first=0, simulator="icarus", **options):
     """Simulate with two random networks: a direct one, which the memories hold at first, and one of frames."""
-    networks = [random_network(first, sources=("direct",), **size), random_network(first + 1, sources=("frames",), **size)]
+    networks = [
+        random_network(first + number, sources=(kind,), **size) for number, kind in enumerate(("direct", "frames"))
+    ]
     figures = simulate_bus(bus, networks, folder, simulator=choose_simulator(simulator), images=IMAGES, **options)
     assert figures == COMPARED | ({"lost_places": 12} if bus == "axi" else {})
 
