@@ -12,14 +12,15 @@ from gen.exit_rule import SCALE_MAX, SHIFT_MAX
 from gen.intnet import MAX_TIMESTEPS
 
 __all__ = [
-    "EXIT_CODES", "MEMORIES", "WORD_BITS", "CoreParams", "header_fields", "layer_fields", "memory_shapes", "pack",
-    "synapse_fields", "words_of",
+    "EXIT_CODES", "MEMORIES", "SPRAM_BITS", "SPRAM_WORDS", "WORD_BITS", "CoreParams", "header_fields", "layer_fields",
+    "memory_shapes", "pack", "synapse_fields", "words_of",
 ]
 
 WORD_BITS = 32
 MAX_LANES = 64
 EXIT_CODES = {"off": 0, "entropy": 1, "confidence": 2, "margin": 3}
-SWITCHES = ("maximum", "softmax")
+SWITCHES = ("maximum", "softmax", "spram")
+SPRAM_BITS, SPRAM_WORDS = 16, 16384  # one block of single-port RAM
 MEMORIES = ("program", "weights", "theta", "bias", "v_init", "limits")
 
 
@@ -55,6 +56,7 @@ class CoreParams:
     maximum: int             # 1: the core can pool by the maximum, 0: by sums only
     softmax: int             # 1: the core has the exit rules `entropy` and `confidence`
     program: int             # 32-bit words
+    spram: int = 0           # 1: the weights are in single-port RAM (`hw.spram`) and must be loaded first
 
     def __post_init__(self):
         if not 1 <= self.lanes <= MAX_LANES:
@@ -72,7 +74,7 @@ class CoreParams:
         return [
             f"{f.name}: the network needs {getattr(needed, f.name)}, the core has {getattr(self, f.name)}"
             for f in fields(self)
-            if f.name not in ("lanes", "neurons", "program") and getattr(needed, f.name) > getattr(self, f.name)
+            if f.name not in ("lanes", "neurons", "program", "spram") and getattr(needed, f.name) > getattr(self, f.name)
         ]
 
     def covering(self, other):
@@ -96,6 +98,11 @@ class CoreParams:
     def beats(self):
         """Cycles that a tile takes in the neurons, and words that its parameters or its state take."""
         return self.lanes // self.neurons
+
+    @property
+    def spram_blocks(self):
+        """Blocks of single-port RAM that hold the weights."""
+        return self.spram * -(-self.lanes * self.weight_bits // SPRAM_BITS) * -(-self.weights // SPRAM_WORDS)
 
     @property
     def event_address_bits(self):

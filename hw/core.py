@@ -35,6 +35,7 @@ from hw.program_reader import ProgramReader
 from hw.queue import Queue
 from hw.segments import SegmentGenerator
 from hw.sequencer import Sequencer
+from hw.spram import SinglePortMemory
 from hw.state import StateStore
 
 __all__ = ["Core"]
@@ -97,7 +98,9 @@ class Core(wiring.Component):
         m.submodules.event_store = store = EventStore(p)
         m.submodules.segments = segments = SegmentGenerator(p)
         m.submodules.gather = gather = Gather(p, credits=CREDITS)
-        m.submodules.weights = weights = LoadableMemory(p, "weights", image["weights"], latency=2)
+        m.submodules.weights = weights = (
+            SinglePortMemory(p, "weights") if p.spram else LoadableMemory(p, "weights", image["weights"], latency=2)
+        )
         m.submodules.lanes = lanes = Lanes(p)
         m.submodules.state_store = states = StateStore(p, image)
         neurons = [Neuron(p) for _ in range(p.neurons)]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gen.cache import cache_folder
 from gen.errors import AdafireError
+from sim.cells import with_cells
 from sim.toolchain import choose_simulator, tool_environment, verilator_program
 
 __all__ = ["compile_verilog"]
@@ -43,6 +44,7 @@ def compile_verilog(top, sources, harness, defines=(), *, headers=(), program=Fa
         With the last lines of the tool that failed.
     """
     choose_simulator("verilator")
+    sources = with_cells(sources)
     verilate = ("--cc", "--top-module", top, *VERILATE)
     environment = tool_environment()
     verilator = verilator_program()
