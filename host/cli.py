@@ -192,6 +192,25 @@ def build(
     return commands.build(folder, clock, core_only, seed, progress)
 
 
+@verb(tables.report)
+def report(
+    progress,
+    folder: Folder,
+    data: Annotated[Path | None, typer.Option(metavar="D.npz", help="Images x (uint8), labels y if any.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N images only.")] = None,
+    image: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Whose spikes to show; default: one that ran longest.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Default: report.html in DIR.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is no report.")] = False,
+):
+    """Write one HTML page, and JSON, of all that is known of a core.
+
+    Network, accuracy against timesteps, exits, events, cycles and where they go, memory, resources, energy, spikes.
+    """
+    return commands.report(folder, data, limit, image, out, force, progress)
+
+
 @verb(tables.boards)
 def boards():
     """List the boards and what their parts offer."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gen.errors import InputError
 
-__all__ = ["boards", "build", "convert", "evaluate", "generate", "info", "run", "verify"]
+__all__ = ["boards", "build", "convert", "evaluate", "generate", "info", "report", "run", "verify"]
 
 
 def convert(model, calibration, out, mean, std, progress, **settings):
@@ -97,6 +97,13 @@ def build(folder, clock, core_only, seed, progress):
     from hw.build import build as build_folder
 
     return build_folder(folder, clock_mhz=clock, core_only=core_only, seed=seed, progress=progress)
+
+
+def report(folder, data, limit, image, out, force, progress):
+    """Write the report of the core in ``folder``; return where it is and its main figures."""
+    from host.report.make import make_report
+
+    return make_report(folder, data, limit=limit, image=image, out=out, force=force, progress=progress)
 
 
 def boards():

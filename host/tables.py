@@ -3,7 +3,7 @@
 from rich.markup import escape
 from rich.table import Table
 
-__all__ = ["boards", "build", "demo", "doctor", "evaluation", "generated", "network", "run", "verification"]
+__all__ = ["boards", "build", "demo", "doctor", "evaluation", "generated", "network", "report", "run", "verification"]
 
 
 def _pairs(title, rows):
@@ -193,6 +193,21 @@ def build(payload):
         *payload["tools"].items(),
     ]
     yield _pairs(f"{what} on {payload['board']}, {payload['kind']}", rows)
+
+
+def report(payload):
+    """Yield where the report is, and its main figures."""
+    simulated = payload["simulated_images"]
+    yield _pairs("Report", [
+        ("page", payload["report"]),
+        ("the same in JSON", payload["json"]),
+        ("images", payload["images"] or "none: --data D.npz adds accuracy, exits, events, cycles and spikes"),
+        ("accuracy, early exit (golden)", _percent(payload["accuracy"])),
+        ("mean timesteps (golden)", _number(payload["mean_timesteps"], 3)),
+        (f"cycles per image (simulated, {simulated} images)", _number(payload["cycles_per_image"])),
+        (f"lane utilization (simulated, {simulated} images)", _percent(payload["lane_utilization"])),
+        ("seconds", _number(payload["seconds"], 1)),
+    ])
 
 
 def boards(payload):

@@ -1,0 +1,142 @@
+"""What a report says without any image: the core, its network, memories, resources, timing, where it comes from."""
+
+import hashlib
+import json
+import platform
+import shlex
+from importlib.metadata import version
+from pathlib import Path
+
+from gen.errors import InputError
+from gen.estimate import estimate_cycles, estimate_memories
+from gen.schedule import build_schedule
+from gen.target import find_target
+from host.describe import describe
+from host.report.costs import is_identity
+
+__all__ = ["BUILD", "facts"]
+
+BUILD = Path("build") / "report.json"
+LUT_WORDS = 32  # memories of so many words or fewer go into look-up tables (`gen.estimate`)
+UNITS = {"lut": "LUT", "ff": "flip-flop", "bram": "block RAM", "spram": "SPRAM", "dsp": "multiplier"}
+
+
+def facts(folder, schedule):
+    """Return the parts of a report that need no images, as a dict of plain values.
+
+    Parameters
+    ----------
+    folder : path, made by `hw.emit.generate`
+    schedule : gen.schedule.Schedule of the network in it (`sim.bench.folder.read_folder`)
+
+    Raises
+    ------
+    InputError : build/report.json is there and no report of `adafire build`.
+    """
+    folder = Path(folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    target, params = find_target(manifest["board"]), schedule.params
+    built = _built(folder, manifest)
+    return {
+        "core": {
+            "name": folder.resolve().name, "board": target.name, "title": target.title, "device": target.device,
+            "lanes": params.lanes, "board_clock_mhz": target.clock_mhz, "router": target.flow.name,
+            "parameters": manifest["parameters"],
+        },
+        "network": describe(schedule.network) | {"graph": _graph(schedule.network), "rule": _rule(schedule.network)},
+        "memories": _memories(schedule, target),
+        "block": {"name": target.bram.name, "bits": target.bram.bits, "board": target.bram_blocks},
+        "resources": _resources(manifest, built),
+        "timing": _timing(built, target),
+        "estimated_cycles": {
+            "first_timestep": estimate_cycles(schedule, 1), "all_timesteps": estimate_cycles(schedule),
+        },
+        "provenance": _provenance(folder, manifest, built),
+    }
+
+
+def _built(folder, manifest):
+    """Return what `adafire build` measured, or None where it has not run."""
+    file = folder / BUILD
+    if not file.exists():
+        return None
+    try:
+        built = json.loads(file.read_text())
+        numbers = [built[name] for name in ("lut", "ff", "bram", "dsp", "fmax_mhz", "clock_mhz")]
+        if not all(isinstance(number, int | float) and number >= 0 for number in numbers) or built["clock_mhz"] <= 0:
+            raise ValueError("a figure is no number")
+        same = built["board"] == manifest["board"] and built["lanes"] == manifest["lanes"]
+        str(built["critical_path"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{file} is not what `adafire build` writes ({type(error).__name__}: {error}): build again, or remove the "
+            f"folder {file.parent} to report without post-route figures."
+        ) from error
+    if not same:
+        raise InputError(
+            f"{file} is of another core ({built['board']}, {built['lanes']} lanes; this one is {manifest['board']}, "
+            f"{manifest['lanes']} lanes): build again with `adafire build {shlex.quote(str(folder))}`."
+        )
+    return built
+
+
+def _graph(network):
+    """Return the edges between maps, [source, layer, identity]: the last says that nothing is multiplied."""
+    edges = []
+    for layer in network.layers:
+        if not hasattr(layer, "synapses"):
+            edges.append([layer.source, layer.name, False])
+        for synapse in getattr(layer, "synapses", ()):
+            edges.append([synapse.source, layer.name, is_identity(synapse)])
+    return edges
+
+
+def _rule(network):
+    rule = network.exit_rule
+    return {"kind": rule.kind, "limits": list(rule.limits), "shift": rule.shift, "scale": rule.scale}
+
+
+def _memories(schedule, target):
+    """Return one dict per memory: size, blocks by estimate, and how much of it this network uses."""
+    needed = estimate_memories(build_schedule(schedule.network, schedule.params.lanes).params)
+    return [
+        {
+            "name": name, "width": width, "words": words, "bits": width * words,
+            "used_words": min(words, needed[name][1]),
+            "blocks": target.bram.count(width, words) if words > LUT_WORDS else 0,
+        }
+        for name, (width, words) in estimate_memories(schedule.params).items()
+    ]
+
+
+def _resources(manifest, built):
+    return [
+        {
+            "name": name, "unit": UNITS.get(name, name), "estimated": manifest["resources"].get(name),
+            "post_route": built.get(name) if built else None, "board": have,
+        }
+        for name, have in manifest["budget"].items()
+    ]
+
+
+def _timing(built, target):
+    """Return the routed clock, or None: MHz, ns, and what the figures are of."""
+    if not built:
+        return None
+    clock, fmax = built["clock_mhz"], built["fmax_mhz"]
+    return {
+        "fmax_mhz": fmax, "clock_mhz": clock, "slack_ns": built.get("slack_ns", round(1000 / clock - 1000 / fmax, 3)),
+        "critical_path": str(built["critical_path"]), "seed": built.get("seed"),
+        "of": "the core alone" if built.get("core_only", not built.get("bitstream")) else f"the {target.title} design",
+    }
+
+
+def _provenance(folder, manifest, built):
+    digest = hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
+    return {
+        "build_id": manifest.get("build_id"), "network": manifest["network"],
+        "files": manifest["hashes"] | {"manifest.json": digest},
+        "generated_with": manifest["versions"],
+        "reported_with": {"adafire": version("adafire"), "python": platform.python_version()},
+        "tools": built["tools"] if built else {},
+    }

@@ -1,0 +1,118 @@
+"""`adafire report`: a generated folder, and images if there are any, become report.html and report.json."""
+
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+
+from gen.errors import InputError
+from gen.inputs import load_images
+from host.report.costs import energy
+from host.report.facts import facts
+from host.report.measure import decide, measure
+from host.report.page import MARKER, render
+from host.report.sources import sources
+from sim.bench.folder import read_folder
+
+__all__ = ["SCHEMA", "make_report"]
+
+SCHEMA = 1
+OF_IMAGES = ("accuracy", "exits", "counted_images", "passes", "cycles", "traffic", "image")
+HEAD = 4096  # a report says within so many bytes that it is one
+
+
+def make_report(folder, data=None, limit=None, image=None, out=None, force=False, *, progress):
+    """Write the report of the core in ``folder``; return where it is and its main figures.
+
+    Parameters
+    ----------
+    folder : path made by `hw.emit.generate`
+    data : .npz file of images x, labels y if any; or None: what needs no images
+    limit : use the first ``limit`` images only
+    image : number of the image whose spikes are shown; by default the first of those that ran longest
+    out : .html file to write, the same numbers in JSON beside it; by default ``folder``/report.html
+    force : overwrite files that are no report
+    progress : host.console.Report
+
+    Raises
+    ------
+    InputError
+        Before anything slow: a folder, data or output that cannot be used.
+    AdafireError
+        The simulated core does not do what the golden model does.
+    """
+    start = time.perf_counter()
+    folder = Path(folder)
+    out = folder / "report.html" if out is None else Path(out)
+    schedule = read_folder(folder)
+    _check_output(out, force)
+    report = facts(folder, schedule)
+    x, y, known = _images(schedule.network, data, limit, image)
+    report |= dict.fromkeys(OF_IMAGES) | {"energy": energy(schedule.network)}
+    report["provenance"]["data"] = known
+    if x is not None:
+        progress.stage(f"Golden model: {len(x)} images")
+        report |= measure(schedule, folder, x, y, decide(schedule.network, x, progress), image, progress)
+    report |= {"speed": _speed(report), **sources(report, folder, data, limit, image)}
+    report = {"report": MARKER, "schema": SCHEMA, **report}
+    json_file = out.with_suffix(".json")
+    _write({out: render(report, json_file.name), json_file: json.dumps(report, indent=1) + "\n"})
+    accuracy, cycles = report["accuracy"] or {}, report["cycles"] or {}
+    labelled = accuracy.get("measured_against") == "labels"
+    return {
+        "report": str(out), "json": str(json_file), "bytes": out.stat().st_size,
+        "images": accuracy.get("images"), "accuracy": accuracy["early_exit"] if labelled else None,
+        "mean_timesteps": accuracy.get("mean_timesteps"),
+        "simulated_images": report["counted_images"] if cycles else None,
+        "cycles_per_image": cycles.get("per_image"), "lane_utilization": cycles.get("lane_utilization"),
+        "seconds": time.perf_counter() - start,
+    }
+
+
+def _check_output(out, force):
+    if out.suffix != ".html":
+        raise InputError(f"A report is an HTML page with JSON beside it: name it {out.with_suffix('.html')}, not {out}.")
+    if not out.parent.is_dir() or not os.access(out.parent, os.W_OK | os.X_OK):
+        raise InputError(f"Nothing can be written in {out.parent}: choose another place for {out.name} with --out.")
+    for file in (out, out.with_suffix(".json")):
+        if file.is_dir():
+            raise InputError(f"{file} is a folder: choose another name for the report with --out.")
+        if file.exists() and not force and MARKER.encode() not in file.read_bytes()[:HEAD]:
+            raise InputError(f"{file} is no earlier report: give --force to overwrite it, or another name with --out.")
+
+
+def _images(network, data, limit, image):
+    """Return (x, y, what is known of them), or Nones without data."""
+    if data is None:
+        if limit is not None or image is not None:
+            raise InputError("--limit and --image choose among images: give them with --data D.npz.")
+        return None, None, None
+    data = Path(data)
+    x, y = load_images(data, classes=network.classes)
+    of, x = len(x), x[:limit]
+    if image is not None and not 0 <= image < len(x):
+        raise InputError(f"--image {image}: there are images 0 to {len(x) - 1}.")
+    digest = hashlib.sha256(data.read_bytes()).hexdigest()
+    return x, None if y is None else y[:limit], {"file": data.name, "images": len(x), "of": of, "sha256": digest}
+
+
+def _speed(report):
+    """Return how fast images go at the routed clock, where both halves are known."""
+    if not report["cycles"] or not report["timing"]:
+        return None
+    seconds = report["cycles"]["per_image"] / (1e6 * report["timing"]["clock_mhz"])
+    return {"milliseconds": 1e3 * seconds, "images_per_second": 1 / seconds, "clock_mhz": report["timing"]["clock_mhz"]}
+
+
+def _write(files):
+    """Write all files or none, each of them whole."""
+    temporary = {path: path.with_name(f".{path.name}.{os.getpid()}") for path in files}
+    try:
+        for path, text in files.items():
+            temporary[path].write_text(text, encoding="utf-8")
+        for path, partial in temporary.items():
+            os.replace(partial, path)
+    finally:
+        for partial in temporary.values():
+            partial.unlink(missing_ok=True)

@@ -1,0 +1,258 @@
+"""What images tell: decisions of the golden model, events and operations per pass, cycles of the simulated core."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gen.errors import AdafireError, ToolMissing
+from gen.estimate import estimate_cycles
+from gen.inputs import input_values
+from gen.intnet import INPUT, Pool, Readout
+from host.report.costs import energy, operations, traffic
+from host.report.pictures import counts_picture, image_picture
+from sim.golden import Golden, exits
+
+__all__ = ["Decisions", "decide", "measure"]
+
+CYCLE_BUDGET = 2_000_000  # simulated cycles that a report may take: seconds
+MOST_IMAGES = 100
+CHUNK = 256
+EXAMPLES, WRONG = 6, 2    # images shown of each exit step, and how many of them wrong ones if there are
+
+
+@dataclass(frozen=True, eq=False)
+class Decisions:
+    """What the golden model makes of N images: every logit, and where its exit rule stops.
+
+    logits : int64 [N, T, classes]; steps : int64 [N], 1..T; classes : int64 [N], at that step
+    """
+
+    logits: np.ndarray
+    steps: np.ndarray
+    classes: np.ndarray
+
+
+def decide(network, x, progress=None):
+    """Return the `Decisions` of the golden model on ``x``."""
+    golden, logits = Golden(network), []
+    for start in range(0, len(x), CHUNK):
+        logits.append(golden.all_logits(x[start : start + CHUNK]))
+        if progress:
+            progress(min(start + CHUNK, len(x)), len(x))
+    z = np.concatenate(logits)
+    steps = np.full(len(z), network.timesteps)
+    for t in range(network.timesteps - 1, 0, -1):
+        steps[exits(network.exit_rule, z[:, t - 1], t)] = t
+    return Decisions(z, steps, z[np.arange(len(z)), steps - 1].argmax(axis=1))
+
+
+def measure(schedule, folder, x, y, decisions, image, progress):
+    """Return the parts of a report that need images, as a dict of plain values.
+
+    Parameters
+    ----------
+    schedule : gen.schedule.Schedule of the network in ``folder``
+    x, y : images that the network takes, and labels or None
+    decisions : `decide` of them
+    image : number of the one to show, or None for the first of those that ran longest
+    progress : host.console.Report
+
+    Raises
+    ------
+    AdafireError : the simulated core does not do what the golden model does.
+    """
+    network = schedule.network
+    count = int(np.clip(CYCLE_BUDGET // estimate_cycles(schedule), 1, min(MOST_IMAGES, len(x))))
+    progress.stage(f"Counting events and operations of {count} images")
+    counted = _Counted(schedule, x[:count], progress)
+    profile = _profile(folder, counted, decisions, x[:count], progress)
+    chosen = int(np.argmax(decisions.steps)) if image is None else image
+    reached = [float((decisions.steps[:count] >= t).mean()) for t in range(1, network.timesteps + 1)]
+    return {
+        "accuracy": _accuracy(network, decisions, y),
+        "exits": _exits(network, x, y, decisions),
+        "counted_images": count,
+        "passes": [_pass(schedule, i, counted, profile) for i in range(len(schedule.passes))],
+        "cycles": _cycles(schedule, profile),
+        "traffic": traffic(
+            schedule, reached, counted.events.sum() / count, counted.inputs / count,
+            None if profile is None else float(profile.result.busy_cycles.mean()),
+        ),
+        "energy": energy(network, {
+            "input": counted.input_operations / count,
+            "events": (counted.operations.sum() - counted.input_operations) / count,
+            "spikes": counted.spike_operations / count,
+        }),
+        "image": _image(network, x[chosen], chosen, y, decisions),
+    }
+
+
+class _Counted:
+    """Counts of the golden model: events and operations [N, T, P], ran [N, T], and sums over all images."""
+
+    def __init__(self, schedule, x, progress):
+        network, golden = schedule.network, Golden(schedule.network)
+        shape = (len(x), network.timesteps)
+        self.ran = np.zeros(shape, bool)
+        self.events, self.operations = np.zeros((2, *shape, len(schedule.passes)), np.int64)
+        self.inputs = self.input_operations = self.spike_operations = 0
+        values = input_values(network, x)
+        for n, image in enumerate(x):
+            trace = golden.trace(image)
+            self.ran[n, : trace.exit_step] = True
+            for t in range(trace.exit_step):
+                maps = {name: counts[t] for name, counts in trace.counts.items()}
+                if network.source.kind == "frames" or t == 0:
+                    maps[INPUT] = values[n] if network.source.kind == "direct" else values[n, t]
+                    self.inputs += np.count_nonzero(maps[INPUT])
+                for i, p in enumerate(schedule.passes):
+                    self.events[n, t, i] = np.count_nonzero(maps[p.stored]) if p.stored else 0
+                    if not isinstance(p.layer, Pool):
+                        self.operations[n, t, i] = self._operations(network, p.layer, maps)
+            progress(n + 1, len(x))
+
+    def _operations(self, network, layer, maps):
+        total, size = 0, network.shapes[layer.name][1:]
+        for synapse in layer.synapses:
+            if synapse.source not in maps:  # a direct input after the first timestep: its current is kept
+                continue
+            found = operations(synapse, maps[synapse.source] != 0, size)
+            total += found
+            if synapse.source == INPUT:
+                self.input_operations += found
+            else:
+                self.spike_operations += operations(synapse, maps[synapse.source], size)
+        return total
+
+
+def _profile(folder, counted, decisions, x, progress):
+    """Return the `sim.profile.Profile` of the images, or None without Verilator; checked against the counts."""
+    from sim.profile import ProfiledCore
+
+    progress.stage("Simulating the core (a new one is compiled first)")
+    try:
+        core = ProfiledCore.from_folder(folder, progress=progress)
+    except ToolMissing:
+        return None
+    profile = core.profile(x, progress=progress)
+    steps = decisions.steps[: len(x)]
+    same = (
+        (profile.result.exit_steps == steps).all()
+        and (profile.result.logits == decisions.logits[np.arange(len(x)), steps - 1]).all()
+        and (profile.events == counted.events).all() and (profile.lane_cycles == counted.operations).all()
+    )
+    if not same:
+        raise AdafireError(
+            f"The core simulated from {folder} does not do what the golden model does, so there is nothing to report: "
+            "`adafire verify` names the first difference."
+        )
+    return profile
+
+
+def _accuracy(network, decisions, y):
+    """Return how often the class is right after every number of timesteps, and where the exit rule stops."""
+    classes = decisions.logits.argmax(axis=2)
+    truth = classes[:, -1] if y is None else y
+    return {
+        "images": len(classes), "measured_against": "the decision after all timesteps" if y is None else "labels",
+        "timesteps": [float((classes[:, t] == truth).mean()) for t in range(network.timesteps)],
+        "early_exit": float((decisions.classes == truth).mean()),
+        "mean_timesteps": float(decisions.steps.mean()),
+    }
+
+
+def _exits(network, x, y, decisions):
+    """Return one dict per timestep after which images stopped."""
+    found = []
+    wrong = np.zeros(len(x), bool) if y is None else decisions.classes != y
+    for t in np.unique(decisions.steps):
+        stopped = np.flatnonzero(decisions.steps == t)
+        shown = [*stopped[wrong[stopped]][:WRONG], *stopped[~wrong[stopped]]][:EXAMPLES]
+        found.append({
+            "timestep": int(t), "images": len(stopped),
+            "accuracy": None if y is None else float(1 - wrong[stopped].mean()),
+            "examples": [
+                {
+                    "image": int(n), "class": int(decisions.classes[n]), "label": None if y is None else int(y[n]),
+                    "picture": image_picture(x[n], network.source),
+                }
+                for n in shown
+            ],
+        })
+    return found
+
+
+def _pass(schedule, index, counted, profile):
+    network, p = schedule.network, schedule.passes[index]
+    layers = [p.layer.name] + ([p.pool.name] if p.pool else [])
+    stored = int(np.prod(network.shapes[p.stored])) if p.stored else 0
+    events, ops = (array[:, :, index] for array in (counted.events, counted.operations))
+    by_timestep = _by_timestep(events, counted.ran)
+    entry = {
+        "name": " + ".join(layers), "layers": layers,
+        "kind": "readout" if isinstance(p.layer, Readout) else "pool" if isinstance(p.layer, Pool) else "spiking",
+        "stored_shape": list(network.shapes[p.stored]) if p.stored else None, "stored": stored,
+        "events": float(events.sum(axis=1).mean()), "events_by_timestep": by_timestep,
+        "density_by_timestep": [None if e is None or not stored else e / stored for e in by_timestep],
+        "operations": float(ops.sum(axis=1).mean()), "operations_by_timestep": _by_timestep(ops, counted.ran),
+        "cycles": None,
+    }
+    if profile is not None:
+        kinds = {kind: cycles[:, :, index] for kind, cycles in profile.cycles.items()}
+        total = sum(kinds.values())
+        lane_cycles = schedule.params.lanes * total.sum()
+        entry |= {
+            "cycles": float(total.sum(axis=1).mean()), "cycles_by_timestep": _by_timestep(total, counted.ran),
+            "kinds": {kind: float(cycles.sum(axis=1).mean()) for kind, cycles in kinds.items() if cycles.any()},
+            "lane_utilization": float(ops.sum() / lane_cycles) if lane_cycles else 0.0,
+        }
+    return entry
+
+
+def _by_timestep(values, ran):
+    """Return the mean of [N, T] over the images that ran each timestep, None where none did."""
+    return [float(values[ran[:, t], t].mean()) if ran[:, t].any() else None for t in range(ran.shape[1])]
+
+
+def _cycles(schedule, profile):
+    """Return the cycles of a mean image and what became of each lane's; None without a simulation."""
+    if profile is None:
+        return None
+    lanes, result = schedule.params.lanes, profile.result
+    total, kinds = int(result.cycles.sum()), {kind: int(cycles.sum()) for kind, cycles in profile.cycles.items()}
+    used, busy = int(result.synaptic_ops.sum()), kinds.pop("busy")
+    shares = {"useful": used / (lanes * total), "idle": (lanes * busy - used) / (lanes * total)}
+    machine = {kind: float(cycles[:, :, -1].sum(axis=1).mean()) for kind, cycles in profile.cycles.items()}
+    return {
+        "per_image": float(result.cycles.mean()), "least": int(result.cycles.min()), "most": int(result.cycles.max()),
+        "lane_utilization": result.lane_utilization(lanes),
+        "shares": shares | {kind: count / total for kind, count in kinds.items()},
+        "machine": {kind: cycles for kind, cycles in machine.items() if cycles},
+        "by_exit_step": {
+            int(t): float(result.cycles[result.exit_steps == t].mean()) for t in np.unique(result.exit_steps)
+        },
+    }
+
+
+def _image(network, image, number, y, decisions):
+    """Return one image, its logits, and the burst counts of every spiking layer, one hex digit a neuron."""
+    trace, layers = Golden(network).trace(image), []
+    for layer in network.layers:
+        if not hasattr(layer, "burst"):
+            continue
+        steps = []
+        for counts in trace.counts[layer.name]:
+            picture, width, height = counts_picture(counts, layer.burst)
+            steps.append({
+                "firing": int(np.count_nonzero(counts)), "spikes": int(counts.sum()), "largest": int(counts.max()),
+                "counts": "".join(f"{count:x}" for count in counts.ravel().tolist()),
+                "picture": picture, "width": width, "height": height,
+            })
+        layers.append({
+            "name": layer.name, "shape": list(network.shapes[layer.name]), "burst": layer.burst, "timesteps": steps,
+        })
+    return {
+        "image": number, "label": None if y is None else int(y[number]), "class": trace.class_,
+        "exit_step": trace.exit_step, "logits": trace.logits.tolist(),
+        "picture": image_picture(image, network.source), "layers": layers,
+    }

@@ -1,0 +1,245 @@
+"""A report's numbers in words: what stands in the page's tables, lists and sentences."""
+
+__all__ = [
+    "LOSSES", "MEANINGS", "beside_blocks", "energy", "has_branches", "keys", "kibit", "kinds", "layers", "lede",
+    "logits", "losses", "memories", "number", "percent", "provenance", "shown_steps", "times",
+]
+
+MOST_CLASSES = 10
+LONGEST = 27  # letters of a layer's name in the drawing
+LOSSES = {
+    "useful": ("lanes at work", "adding a weight"),
+    "idle": ("lanes without work", "beside one at work: fewer channels than lanes, or an event of another group"),
+    "input": ("input", "values taken, one a cycle"),
+    "emission": ("emission", "counts stored, one a cycle, while nothing can be gathered"),
+    "search": ("search", "no run of events at hand yet"),
+    "empty": ("empty tiles", "passing without an event"),
+    "fill": ("fill", "from a layer's beginning to its first event"),
+    "drain": ("drain", "from its last event to its end"),
+    "control": ("control", "stepping on to the next layer"),
+    "decision": ("decision", "computing the exit rule"),
+}
+MEMORIES = {
+    "program": "program", "weights": "weights", "theta": "thresholds", "bias": "biases", "v_init": "initial states",
+    "limits": "exit limits", "events": "events", "first_pointers": "pointers, first",
+    "end_pointers": "pointers, end", "states": "states", "currents": "kept currents", "logits": "logits",
+}
+MEANINGS = (
+    ("golden", "counted in the integer model, which defines every bit."),
+    ("simulated", "counted in the Verilog of this core, compiled, clock cycle by clock cycle."),
+    ("estimated", "computed from sizes before any tool ran."),
+    ("post-route", "reported by the tools for the placed and routed design."),
+    ("convention", "operations counted, times figures that the field agrees on."),
+    ("read", "read from the files in the folder."),
+)
+
+
+def number(value, digits=0):
+    """Return a number with commas between thousands; of None nothing."""
+    return "" if value is None else f"{value:,.{digits}f}"
+
+
+def percent(share, digits=0):
+    """Return a fraction in percent."""
+    return f"{100 * share:.{digits}f} %"
+
+
+def times(shape):
+    """Return 1 × 28 × 28."""
+    return " × ".join(map(str, shape))
+
+
+def kibit(bits):
+    """Return bits as Kibit."""
+    return f"{bits / 1024:,.1f} Kibit"
+
+
+def lede(report):
+    """Return the sentences that begin the page."""
+    core, network, accuracy = report["core"], report["network"], report["accuracy"]
+    text = (
+        f"A burst-spiking network of {number(network['weights'])} weights, from {times(network['input']['shape'])} "
+        f"to {network['classes']} classes in at most {network['timesteps']} timesteps, on a core of {core['lanes']} "
+        f"lanes for the {core['title']}."
+    )
+    if accuracy:
+        right = "right for" if accuracy["measured_against"] == "labels" else "decided as after all timesteps for"
+        text += f" On {number(accuracy['images'])} images it is {right} {percent(accuracy['early_exit'], 2)}"
+        text += f" and needs {accuracy['mean_timesteps']:.2f} timesteps on average"
+        text += f", {number(report['cycles']['per_image'])} clock cycles." if report["cycles"] else "."
+    if report["timing"]:
+        text += f" Routed, it can run at {report['timing']['fmax_mhz']:.1f} MHz."
+    return text
+
+
+def keys(report):
+    """Return the figures that come first, each with label, value, unit, kind."""
+    accuracy, cycles, speed = report["accuracy"], report["cycles"], report["speed"]
+    found = []
+    if accuracy:
+        what = "accuracy" if accuracy["measured_against"] == "labels" else "agreement with all timesteps"
+        steps = report["network"]["timesteps"]
+        found.append((f"{what}, early exit", f"{100 * accuracy['early_exit']:.2f}", "%", "golden"))
+        found.append((f"timesteps of {steps}, mean", f"{accuracy['mean_timesteps']:.2f}", "", "golden"))
+    if cycles:
+        found.append(("cycles an image", number(cycles["per_image"]), "", "simulated"))
+        found.append(("lane utilization", f"{100 * cycles['lane_utilization']:.1f}", "%", "simulated"))
+    else:
+        most = report["estimated_cycles"]["all_timesteps"]
+        found.append(("cycles, all timesteps", number(most), "", "estimated"))
+    if speed:
+        found.append(("images a second", number(speed["images_per_second"]), "", "simulated, post-route"))
+    for resource in report["resources"]:
+        if resource["name"] in ("lut", "bram") and resource["board"]:
+            kind = "estimated" if resource["post_route"] is None else "post-route"
+            used = resource[kind.replace("-", "_")]
+            found.append((f"{resource['unit']}, {percent(used / resource['board'])} of the board's", number(used), "",
+                          kind))
+    return [dict(zip(("label", "value", "unit", "kind"), key)) for key in found]
+
+
+def layers(network):
+    """Return the rows of the table of layers: name, kind, what it reads, numbers."""
+    return [
+        (
+            layer["name"], layer["kind"], ", ".join(layer["reads"]), (
+                times(layer["shape"]), _kernels(layer), number(layer["weights"] or None),
+                _span(layer["weight_bits"]) if "weight_bits" in layer else "", layer.get("burst", ""),
+                _span(layer["theta"]) if "theta" in layer else "", layer.get("state_bits", ""),
+            ),
+        )
+        for layer in network["layers"]
+    ]
+
+
+def beside_blocks(network):
+    """Return {map: lines beside its block in the drawing}."""
+    source = network["input"]
+    low, high = source["range"]
+    words = {"input": ["input", times(source["shape"]), f"{source['kind']}, values {low} to {high}"]}
+    for layer in network["layers"]:
+        burst = f", burst ≤ {layer['burst']}" if "burst" in layer else ""
+        lines = [_short(layer["name"]), f"{layer['kind']}, {times(layer['shape'])}{burst}"]
+        if layer["weights"]:
+            bits, theta = layer["weight_bits"][1], f"θ {_span(layer['theta'])}, state" if "theta" in layer else "logits"
+            lines.append(f"{_kernels(layer)}, {number(layer['weights'])} weights of {bits} bits")
+            lines.append(f"{theta} {layer['state_bits']} bits")
+        else:
+            lines.append(f"window {_kernels(layer)}")
+        words[layer["name"]] = lines
+    return words
+
+
+def has_branches(network):
+    """Return whether some layer reads another map than the one before it."""
+    names = ["input"] + [layer["name"] for layer in network["layers"]]
+    before = dict(zip(names[1:], names))
+    return any(source != before[layer] for source, layer, _ in network["graph"])
+
+
+def _kernels(layer):
+    windows = layer.get("synapses", [layer])
+    return ", ".join(times(w["kernel"]) + (f" /{w['stride'][0]}" if max(w["stride"]) > 1 else "") for w in windows)
+
+
+def _span(pair):
+    low, high = pair
+    return number(low) if low == high else f"{number(low)}–{number(high)}"
+
+
+def _short(name):
+    return name if len(name) <= LONGEST else f"{name[: LONGEST // 2 - 1]}…{name[-LONGEST // 2:]}"
+
+
+def losses(cycles):
+    """Return [(kind, share of the lanes' cycles, words)], the useful part first, then the largest losses."""
+    shares = {kind: share for kind, share in (cycles or {"shares": {}})["shares"].items() if share > 0}
+    order = sorted(shares, key=lambda kind: (kind != "useful", -shares[kind]))
+    return [(kind, shares[kind], LOSSES[kind]) for kind in order]
+
+
+def kinds(report):
+    """Return the kinds of cycles that occur."""
+    if not report["cycles"]:
+        return []
+    held = [p["kinds"] for p in report["passes"]] + [report["cycles"]["machine"]]
+    return [kind for kind in ("busy", *LOSSES) if any(kind in row for row in held)]
+
+
+def shown_steps(image):
+    """Return the timesteps whose logits are shown: four at most, the last among them."""
+    if not image:
+        return []
+    last = image["exit_step"]
+    return list(range(1, last + 1)) if last <= 4 else [1, 2, 3, last]
+
+
+def logits(image):
+    """Return the rows of the table of logits, the largest first."""
+    if not image:
+        return []
+    last = image["logits"][-1]
+    low, high = min(last), max(last)
+    order = sorted(range(len(last)), key=lambda c: (-last[c], c))[:MOST_CLASSES]
+    return [
+        {
+            "class": c, "numbers": [image["logits"][t - 1][c] for t in shown_steps(image)],
+            "share": (last[c] - low) / max(1, high - low),
+        }
+        for c in order
+    ]
+
+
+def memories(report):
+    """Return the memories with what the page calls them, the largest first, and how full their blocks are."""
+    block, moved = report["block"]["bits"], report["traffic"] or {}
+    return sorted((
+        memory | {
+            "title": MEMORIES.get(memory["name"], memory["name"]),
+            "full": memory["bits"] / (memory["blocks"] * block) if memory["blocks"] else None,
+            "words_moved": moved.get(memory["name"], [None, None]),
+        }
+        for memory in report["memories"]
+    ), key=lambda memory: (-memory["blocks"], -memory["bits"], memory["name"]))
+
+
+def energy(e):
+    """Return the rows of the energy table: name, operations, pJ each, µJ, kind of bar."""
+    found = [("no spikes: weights", e["dense_macs"], e["mac_pj"], "plain")]
+    if e["dense_adds"]:
+        found.append(("no spikes: residuals", e["dense_adds"], e["ac_pj"], "plain"))
+    if "spiking_uj" in e:
+        found += [
+            ("spiking: input values", e["input_operations"], e["input_pj"], "accent"),
+            ("spiking: events, a burst one AC", e["event_operations"], e["ac_pj"], "accent"),
+            ("or: every spike one AC", e["spike_operations"], e["ac_pj"], "accent"),
+        ]
+    return [
+        {"name": name, "operations": count, "each": each, "uj": count * each / 1e6, "kind": kind}
+        for name, count, each, kind in found
+    ]
+
+
+def provenance(report):
+    """Return [(name, value)] of where the numbers come from, in short; the JSON has all of it."""
+    p, origin = report["provenance"], report["network"]["provenance"]
+    found = [("network", p["network"]), ("build id", p["build_id"])]
+    if p["data"]:
+        data = p["data"]
+        found.append(("images", f"{data['file']}, the first {number(data['images'])} of {number(data['of'])}, "
+                                f"SHA-256 {data['sha256']}"))
+    found += [(name.replace("_", " "), _brief(value)) for name, value in origin.items()]
+    found += [(name.replace("_", " "), _brief(p[name])) for name in ("generated_with", "tools", "reported_with")
+              if p[name]]
+    return [(name, value) for name, value in found if value]
+
+
+def _brief(value):
+    """Return a value in short: of long lists of numbers the range."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name.replace('_', ' ')} {_brief(item)}" for name, item in value.items()) or "none"
+    if isinstance(value, list):
+        if len(value) > 4 and all(isinstance(item, int | float) for item in value):
+            return f"{_brief(min(value))} to {_brief(max(value))}"
+        return ", ".join(map(_brief, value)) or "none"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
