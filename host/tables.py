@@ -3,7 +3,9 @@
 from rich.markup import escape
 from rich.table import Table
 
-__all__ = ["boards", "build", "demo", "doctor", "evaluation", "generated", "network", "report", "run", "verification"]
+__all__ = [
+    "boards", "build", "demo", "doctor", "evaluation", "generated", "network", "report", "run", "verification",
+]
 
 
 def _pairs(title, rows):
