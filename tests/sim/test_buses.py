@@ -58,6 +58,7 @@ def planted(pattern, replacement):
     return change
 
 
+@pytest.mark.slow
 def test_a_wrapper_that_does_not_abort_is_found(tmp_path):
     fault = planted(r"(adafire_core core \(\s+)\.abort\(abort\)", r"\1.abort(1'h0)")
     with pytest.raises(AdafireError, match="The wishbone wrapper on icarus, seed 0: exit code [1-9]") as error:
