@@ -12,7 +12,7 @@ from gen.errors import AdafireError, InputError, UnsupportedModel
 from host import commands
 from host.cli import app
 
-VERBS = ("demo", "convert", "info", "evaluate", "run", "generate", "verify", "build", "boards", "doctor")
+VERBS = ("demo", "convert", "info", "evaluate", "run", "generate", "verify", "build", "report", "boards", "doctor")
 
 
 def raising(error):
