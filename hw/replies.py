@@ -74,12 +74,13 @@ class Replies(wiring.Component):
         part, place = Signal(range(OTHER + 1)), Signal(range(WORD_BYTES))
         words = Signal(range(max(len(IDENTITY) + 1, 2 + 2 ** len(buffer.word))))
         left, address = Signal.like(words), Signal(max(len(self.address), len(buffer.word)))
-        result = now["command"] == Command.RESULT
+        faulty = now["fault"] != NO_FAULT
+        result = (now["command"] == Command.RESULT) & ~faulty
         m.d.comb += [
             self.hold.eq(1), self.address.eq(address), buffer.word.eq(address), buffer.byte.eq(place),
             buffer.clear.eq(self.clear), self.o.payload.last.eq((place == WORD_BYTES - 1) & (left == 0)),
         ]
-        self._count(m, now, buffer.length, words)
+        self._count(m, now["command"], faulty, buffer.length, words)
 
         def choose(command, sequence, fault=NO_FAULT):
             m.d.sync += [now["command"].eq(command), now["sequence"].eq(sequence), now["fault"].eq(fault)]
@@ -108,7 +109,7 @@ class Replies(wiring.Component):
                 with m.If(~self.stolen):
                     m.next = "PICK"
             with m.State("PICK"):
-                m.d.sync += self.o.payload.data.eq(self._byte(m, now, part, place, words, result, buffer.data))
+                m.d.sync += self.o.payload.data.eq(self._byte(m, now, part, place, words, faulty, result, buffer))
                 m.next = "GIVE"
             with m.State("GIVE"):
                 m.d.comb += self.o.valid.eq(1)
@@ -131,12 +132,12 @@ class Replies(wiring.Component):
             m.d.sync += [pending.eq(1), damage.eq(self.damage)]
         return m
 
-    def _count(self, m, now, result, words):
+    def _count(self, m, command, faulty, result, words):
         """Count the words of the payload."""
-        with m.If(now["fault"] != NO_FAULT):
+        with m.If(faulty):
             m.d.comb += words.eq(2)
         with m.Else():
-            with m.Switch(now["command"]):
+            with m.Switch(command):
                 with m.Case(Command.IDENTIFY):
                     m.d.comb += words.eq(len(IDENTITY))
                 with m.Case(Command.COUNTERS):
@@ -156,10 +157,9 @@ class Replies(wiring.Component):
                 m.d.comb += first.eq(register("NETWORK"))
         return first
 
-    def _byte(self, m, now, part, place, words, result, of_result):
+    def _byte(self, m, now, part, place, words, faulty, result, buffer):
         """Return byte ``place`` of the word."""
         chosen, number = Signal(BYTE), Signal(WORD)
-        faulty = now["fault"] != NO_FAULT
         m.d.comb += number.eq(self.data)
         with m.If(part == HEADER):
             command = Mux(faulty, ERROR_REPLY, REPLY | now["command"])
@@ -177,5 +177,5 @@ class Replies(wiring.Component):
             m.d.comb += number.eq(self.i.payload.position)
         m.d.comb += chosen.eq(number.word_select(place, BYTE))
         with m.If(result & (part == OTHER)):
-            m.d.comb += chosen.eq(of_result)
+            m.d.comb += chosen.eq(buffer.data)
         return chosen

@@ -62,13 +62,15 @@ class ByteCable(Cable):
             await ticks(ctx, DIGEST_CYCLES - 1 + self._pauses[0]())
 
     async def _listen(self, ctx):
+        port = self._from
         while True:
-            await ticks(ctx, 1 + self._pauses[1]())
-            if ctx.get(self._from.valid):
-                self._take(ctx.get(self._from.payload))
-                ctx.set(self._from.ready, 1)
-                await ctx.tick()
-                ctx.set(self._from.ready, 0)
+            await ticks(ctx, self._pauses[1]())
+            ctx.set(port.ready, 1)
+            valid = 0
+            while not valid:
+                _, _, valid, byte = await ctx.tick().sample(port.valid, port.payload)
+            ctx.set(port.ready, 0)
+            self._take(byte)
 
 
 class UartCable(Cable):

@@ -1,4 +1,4 @@
-"""`hw.framing` against `hw.regmap`: whatever bytes come, the verdict is that of `decode`; frames sent are `encode`'s."""
+"""`hw.framing` against `hw.regmap`: the verdict on any bytes is that of `decode`; frames sent are those of `encode`."""
 
 import numpy as np
 import pytest
