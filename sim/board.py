@@ -24,6 +24,8 @@ from pathlib import Path
 
 from gen.errors import AdafireError, InputError
 from gen.program import CoreParams
+from gen.target import find_target
+from sim.cells import with_cells
 from sim.verilate import compile_verilog
 
 __all__ = ["CLOCKS_PER_BIT", "FAULTS", "SimulatedBoard", "board_sources"]
@@ -37,21 +39,21 @@ STOP_SECONDS = 5
 
 def board_sources(folder, clocks_per_bit=CLOCKS_PER_BIT):
     """Return the Verilog texts of the design in a folder made by `generate`, its link at so many clocks a bit."""
+    from hw.board_top import link_params
     from hw.identity import register_values
-    from hw.link import LinkParams
     from hw.verilog import uart_verilog
 
     folder = Path(folder)
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
         params, core = CoreParams(**manifest["parameters"]), (folder / "core.v").read_text()
-        link = LinkParams(clock_hz=clocks_per_bit * manifest["baud"], baud=manifest["baud"])
+        link = link_params(find_target(manifest["board"]), manifest, clocks_per_bit * manifest["baud"] / 10**6)
         values = register_values(manifest)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{folder} is not a folder made by `adafire generate` ({error}): generate it again."
         ) from error
-    return [core, uart_verilog(params, link, values)]
+    return with_cells([core, uart_verilog(params, link, values)])
 
 
 class SimulatedBoard:

@@ -2,8 +2,10 @@
 
 import pytest
 
-from benchmarks.campaigns import attack, compare_devices, disturb, swap
+from benchmarks.campaigns import attack, compare_devices, differences, disturb, swap
+from host.device import open_device
 from hw.emit import generate
+from sim.golden import Golden
 from sim.random_networks import random_images, random_network
 
 SIZES = dict(max_layers=3, max_neurons=400, max_weights=1500)
@@ -39,6 +41,14 @@ def test_another_network_in_the_running_design(network, others, folder, which):
     other = others[which]
     figures = swap(folder, network, random_images(network, SEED, 10), other, random_images(other, SEED, 10))
     assert figures == {"images": 40, "differences": 0}
+
+
+def test_the_small_buffers_of_an_icebreaker(network, tmp_path):
+    manifest = generate(network, board="icebreaker", lanes=2, out=tmp_path / "core")
+    x = random_images(network, SEED, 20)
+    with open_device("sim", folder=tmp_path / "core") as device:
+        assert device.identity["RX_BYTES"] == 512 and device.identity["NETWORK"] == manifest["network_id"]
+        assert differences(device.run(x), Golden(network).run(x)) == 0
 
 
 def check_attack(folder, network, size, seed):
