@@ -55,18 +55,19 @@ def load_network_and_images(name, options):
 
 def make(network, board, folder, report):
     """Generate and build with the most lanes that fit; return the build's report, or raise what stands in the way."""
-    errors = []
+    short = None
     for lanes in (None, *LANE_CHOICES):
-        if lanes and (folder / MANIFEST).exists() and lanes >= json.loads((folder / MANIFEST).read_text())["lanes"]:
+        if short and lanes >= json.loads((folder / MANIFEST).read_text())["lanes"]:
             continue
         try:
             generate(network, board=board, lanes=lanes, out=folder, force=True)
+        except DoesNotFit as error:
+            raise short or error from None
+        try:
             return build(folder, progress=lambda step, fraction: report(step))
-        except AdafireError as error:
-            errors.append(error)
-        if isinstance(errors[-1], DoesNotFit):
-            break
-    raise errors[0]
+        except DoesNotFit as error:  # the estimate was too hopeful
+            short = error
+    raise short
 
 
 def uart_rate(network, x, folder):

@@ -115,6 +115,8 @@ def _place_gowin(target, constraints):
     return (
         "--device", target.device, "--vopt", f"family={_GOWIN_DIES[target.family]}",
         *(("--vopt", f"cst={constraints}") if constraints else ()),
+        # a flip-flop takes a look-up table's place too: a crowded part is searched for hours before it is given up
+        "--placer-heap-cell-placement-timeout", "1000",
     )
 
 

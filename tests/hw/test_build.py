@@ -9,11 +9,11 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gen.errors import AdafireError, InputError, ToolMissing
-from hw import build as module
-from hw import tools
+from gen.errors import AdafireError, DoesNotFit, InputError, ToolMissing
+from hw import steps, tools
 from hw.build import build
 from hw.emit import generate
+from hw.order import Order
 from sim.random_networks import random_network
 
 CELLS = {"LUT4": 5, "TRELLIS_FF": 4}
@@ -60,15 +60,15 @@ def design(generated, tmp_path):
 @pytest.fixture
 def toolbox(monkeypatch):
     """Put stand-ins in the place of tools and design: ``carries`` are the clocks of the coming routings, MHz."""
-    box = SimpleNamespace(carries=[90.0], ran=[], fails=None)
+    box = SimpleNamespace(carries=[90.0], ran=[], fails=None, says="much", cells=CELLS)
 
     def run(work, command, kept):
         box.ran.append(command)
         (work / command.log).write_text("much\n")
         if box.fails == command.tool:
-            raise AdafireError(f"{command.tool} failed, see {kept / command.log}:\nmuch")
+            raise AdafireError(f"{command.tool} failed, see {kept / command.log}:\n{box.says}")
         if command.tool == "yosys":
-            (work / "cells.json").write_text(json.dumps({"design": {"num_cells_by_type": CELLS}}))
+            (work / "cells.json").write_text(json.dumps({"design": {"num_cells_by_type": box.cells}}))
         elif "nextpnr" in command.tool:
             fmax = box.carries.pop(0) if len(box.carries) > 1 else box.carries[0]
             step = {"delay": 1, "from": {"cell": "design.core.a.x"}, "to": {"cell": "design.link.b.y"}}
@@ -80,9 +80,9 @@ def toolbox(monkeypatch):
         else:
             (work / "adafire_top.bit").write_bytes(b"bits")
 
-    monkeypatch.setattr(module, "run_tool", run)
-    monkeypatch.setattr(module, "uart_design", lambda core, params, link, manifest: Wire())
-    monkeypatch.setattr(module.Order, "core", lambda order: None)
+    monkeypatch.setattr(steps, "run_tool", run)
+    monkeypatch.setattr(steps, "uart_design", lambda core, params, link, manifest: Wire())
+    monkeypatch.setattr(Order, "core", lambda order: None)
     box.routings = lambda: [
         (float(command.arguments[command.arguments.index("--freq") + 1]), command.log) for command in box.ran
         if "nextpnr" in command.tool
@@ -158,8 +158,8 @@ def test_another_design_is_built_anew(design, toolbox):
 
 
 def test_the_core_alone(design, toolbox, monkeypatch):
-    monkeypatch.setattr(module.rtlil, "convert", lambda shell, name, emit_src: f"module {name}")
-    monkeypatch.setattr(module, "Shell", lambda core: None)
+    monkeypatch.setattr(steps.rtlil, "convert", lambda shell, name, emit_src: f"module {name}")
+    monkeypatch.setattr(steps, "Shell", lambda core: None)
     report = build(design(), core_only=True)
     assert report["bitstream"] is None and report["core_only"] and report["clock_mhz"] == 90
     assert [command.tool for command in toolbox.ran] == ["yosys", "nextpnr-ecp5"]
@@ -196,6 +196,24 @@ def test_a_tool_that_fails_leaves_its_log_and_no_build(design, toolbox):
     assert (folder / "build-failed" / "synthesis.log").exists() and not (folder / "build").exists()
 
 
+def test_more_than_the_part_has_is_refused_before_place_and_route(design, toolbox):
+    folder, toolbox.cells = design("tang_nano_9k"), {"LUT4": 8000, "ALU": 1000, "DFFRE": 10}
+    with pytest.raises(DoesNotFit, match="Tang Nano 9K has no room for this design of 2 lanes: it needs 9,000 lut "
+                                         "where the part has 8,640. Give fewer --lanes to `adafire generate`"):
+        build(folder)
+    assert [command.tool for command in toolbox.ran] == ["yosys"]
+
+
+@pytest.mark.parametrize("said", [
+    "ERROR: Unable to find legal placement for cell 'a.b' of type 'DFF' after 9 attempts, check constraints.",
+    "ERROR: Unable to place cell 'a.b', no Bels remaining of type 'ICESTORM_RAM'",
+])
+def test_what_the_placer_finds_no_room_for_does_not_fit(said, design, toolbox):
+    toolbox.fails, toolbox.says = "nextpnr-ecp5", said
+    with pytest.raises(DoesNotFit, match=r"it needs more than can be placed \(Unable to .*cell 'a"):
+        build(design())
+
+
 def test_success_clears_the_failure_away(design, toolbox):
     folder, toolbox.fails = design(), "yosys"
     with pytest.raises(AdafireError):
@@ -211,7 +229,7 @@ def test_an_interrupt_leaves_nothing(design, toolbox, monkeypatch):
 
     folder = design()
     before = sorted(path.name for path in folder.iterdir())
-    monkeypatch.setattr(module, "run_tool", interrupt)
+    monkeypatch.setattr(steps, "run_tool", interrupt)
     with pytest.raises(KeyboardInterrupt):
         build(folder)
     assert sorted(path.name for path in folder.iterdir()) == before
