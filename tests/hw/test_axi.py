@@ -53,7 +53,7 @@ def test_every_access_is_done_and_answered_once(seed, address_stall, data_stall,
             written.extend([(address, word)] * write)
             read.extend([address] * seen)
             ctx.set(access.data, 5 * address if seen else 0xDEAD)
-            ctx.set(access.refused, address % 3 == 0 if write or seen else 1)
+            ctx.set(access.refused, address % 3 == 0 if write or seen else int(rng.integers(2)))
 
     bench.add(registers, background=True)
     bench.run()

@@ -119,6 +119,7 @@ def test_words_are_taken_without_a_network_and_values_with_one(sizes):
         assert await side.access(STATUS) == RESTS | TAKES_WORD
         assert await side.access(INPUT, 0x10001) is None and not ctx.get(i.valid)
         assert [await side.access(LOAD, word) for word in (0x80000001, 2, 3, 4, 5)] == [*[True] * QUEUE, None]
+        assert await side.access(STATUS) == 0
         assert [await side.take(load) for _ in range(QUEUE + 1)] == [0x80000001, 2, 3, 4, None]
         await side.access(NETWORK, 8)
         assert await side.access(STATUS) == RESTS | TAKES_VALUE
