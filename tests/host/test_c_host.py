@@ -1,8 +1,7 @@
-"""The C host against a model of the board: as a library with a clock of its own, and as the example's program."""
+"""The C host as a library, against a model of the board with a clock of its own."""
 
 import ctypes
 import json
-import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +14,11 @@ from hw.regmap import COUNTERS, IDENTITY, Fault, register
 from hw.regmap_text import c_header
 from sim.golden import Golden
 from sim.random_networks import random_images, random_network
-from tests.host.fake_board import Faults, FakeBoard, MemoryTransport, PtyBoard, make_folder
+from tests.host.fake_board import Faults, FakeBoard, MemoryTransport, make_folder
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [ROOT / "host/c/adafire.c", ROOT / "host/c/adafire_frames.c"]
-EXAMPLE = ROOT / "examples/microcontroller/main.c"
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", f"-I{ROOT / 'host/c'}")
-SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 SMALL = dict(
     max_layers=2, max_neurons=60, max_weights=300, max_channels=4, max_size=5, max_timesteps=3, max_classes=5,
 )
@@ -310,7 +307,7 @@ def test_refusals_are_told(library, case):
     host = CHost(library, case.line(), case.manifest)
     assert host.open() == OK
     board = host.transport.board
-    board.network = (board.network[0], board.network[1] + 4, *board.network[2:])  # it wants more than the host sends
+    board.network = (board.network[0], board.network[1] + 4, *board.network[2:])  # it wants more
     assert host.run(case.x[0])[0] == REFUSED
     assert (host.board.fault, host.board.expected, host.board.retries) == (Fault.PAYLOAD, 0, 4)
 
@@ -331,61 +328,3 @@ def test_every_status_has_words(library):
     assert len(set(texts)) == 10 and library.adafire_text(10) == b"unknown status"
     faults = [library.adafire_fault_text(fault).decode() for fault in Fault]
     assert len(set(faults)) == len(Fault) and library.adafire_fault_text(99) == b"unknown fault"
-
-
-def compile_example(case, *options):
-    """Compile the example for a design; return the program."""
-    (case.folder / "adafire_registers.h").write_text(c_header(case.manifest))
-    program = case.folder / "run_images"
-    subprocess.run(
-        ["gcc", *STRICT, *options, f"-I{case.folder}", EXAMPLE, *SOURCES, "-o", program], check=True, timeout=100
-    )
-    return program
-
-
-def run_example(program, *words):
-    done = subprocess.run([program, *map(str, words)], capture_output=True, text=True, timeout=60, check=False)
-    return done.returncode, done.stdout, done.stderr
-
-
-def lines(rows):
-    return [f"class {row[1]} exit step {row[2]} logits {' '.join(map(str, row[5]))}" for row in rows]
-
-
-@pytest.fixture(scope="module")
-def example(tmp_path_factory):
-    case = Case(tmp_path_factory.mktemp("example") / "folder", 4, initialised=False)
-    case.program = compile_example(case, *SANITIZED, "-DADAFIRE_TIMEOUT_MS=150")
-    case.images = case.folder / "images.raw"
-    case.x.tofile(case.images)
-    return case
-
-
-@pytest.mark.parametrize("faulty", [False, True])
-def test_the_example(example, tmp_path, faulty):
-    plan = {("rx", 50): ("flip", 1), ("tx", 250): ("drop", 0)} if faulty else {}
-    board = FakeBoard(example.folder, {example.stream: example.network})
-    with PtyBoard(board, tmp_path / "port", Faults(plan)) as served:
-        code, out, err = run_example(example.program, served.port, example.images, example.folder / "image.bin")
-        assert (code, err) == (0, "") and out.splitlines() == lines(example.expected)
-        assert served.faults.happened == len(plan)
-    assert board.computed >= IMAGES
-
-
-def test_the_example_says_what_is_wrong(example, tmp_path):
-    board = FakeBoard(example.folder, {example.stream: example.network})
-    assert run_example(example.program)[0] == 2
-    assert "No such file" in run_example(example.program, tmp_path / "port", example.images)[2]
-    assert "No such file" in run_example(example.program, tmp_path / "port", tmp_path / "none")[2]
-    with PtyBoard(board, tmp_path / "port") as served:
-        code, out, err = run_example(example.program, served.port, example.images)
-        assert code == 1 and out == "" and err == "the board holds another network, or none: it has to be loaded\n"
-        board.registers = {"BUILD_0": 3}
-        assert "another bitstream is on the board" in run_example(example.program, served.port, example.images)[2]
-        board.mute = True
-        assert "no reply came" in run_example(example.program, served.port, example.images)[2]
-
-
-def test_the_example_without_sanitizers_needs_no_warnings_off(example):
-    program = compile_example(example, "-O2", "-Wconversion", "-Wshadow", "-Wcast-qual", "-Wstrict-prototypes")
-    assert os.access(program, os.X_OK)
