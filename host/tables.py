@@ -187,8 +187,7 @@ def build(payload):
     rows += [
         ("clock", f"{clock:g} MHz" + (f": {asked:g} MHz were asked for" if abs(asked - clock) > 0.01 else "")),
         ("bitstream", payload["bitstream"]), ("project", payload.get("project")),
-        ("load it", payload["program"] if payload["bitstream"] else None),
-        ("UART", payload["uart"] if payload["bitstream"] else None),
+        ("load it", payload["program"]), ("UART", None if payload["core_only"] else payload["uart"] or None),
         ("seconds", f"{_number(payload['seconds'], 1)} " + ", ".join(
             f"{step} {seconds:.1f}" for step, seconds in payload["step_seconds"].items()
         ).join("()")),

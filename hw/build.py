@@ -73,10 +73,7 @@ def build(folder, clock_mhz=None, core_only=False, seed=None, progress=None):
             shutil.copytree(order.folder / "build", copy, dirs_exist_ok=True)
     report("done", 1.0)
     figures = json.loads((order.folder / "build" / REPORT).read_text())
-    if figures["bitstream"]:
-        file = str(order.folder / "build" / figures["bitstream"])
-        figures |= {"bitstream": file, "program": figures["program"].format(bitstream=file)}
-    return figures
+    return figures | _next(order, figures)
 
 
 def _described(order, figures):
@@ -85,9 +82,21 @@ def _described(order, figures):
     return {
         "board": target.name, "lanes": order.manifest["lanes"], **figures, "asked_mhz": order.clock_mhz,
         "shares": shares(figures, target), "core_only": order.core_only,
-        "program": order.board.program, "uart": order.board.uart,
+        "uart": order.board.uart,
         "tools": {name: tool_version(name) for name in order.tools},
     }
+
+
+def _next(order, figures):
+    """Return what depends on where the folder is: the files, and the commands that bring them onto the board."""
+    made, load = order.folder / "build", order.board.program
+    if figures["bitstream"]:
+        file = str(made / figures["bitstream"])
+        return {"bitstream": file, "program": load.format(bitstream=file)}
+    if not figures.get("project"):
+        return {"program": None}
+    script, load = figures["project"], load.format(bitstream=f"{TOP}.bit")
+    return {"project": str(made / script), "program": f"cd {made} && vivado -mode batch -source {script} && {load}"}
 
 
 @contextmanager

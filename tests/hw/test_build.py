@@ -161,7 +161,8 @@ def test_the_core_alone(design, toolbox, monkeypatch):
     monkeypatch.setattr(steps.rtlil, "convert", lambda shell, name, emit_src: f"module {name}")
     monkeypatch.setattr(steps, "Shell", lambda core: None)
     report = build(design(), core_only=True)
-    assert report["bitstream"] is None and report["core_only"] and report["clock_mhz"] == 90
+    assert report["bitstream"] is None and report["program"] is None
+    assert report["core_only"] and report["clock_mhz"] == 90
     assert [command.tool for command in toolbox.ran] == ["yosys", "nextpnr-ecp5"]
 
 
@@ -173,13 +174,16 @@ def test_a_project_for_vivado(board, module_name, files, design, toolbox):
     folder = design(board)
     report = build(folder)
     assert report["kind"] == "synthesis estimate" and report["fmax_mhz"] is None and report["lut"] == 5
-    assert report["bitstream"] is None and report["project"] == "adafire_top.tcl"
+    assert report["bitstream"] is None and report["project"] == f"{folder}/build/adafire_top.tcl"
+    assert f"cd {folder}/build && vivado -mode batch -source adafire_top.tcl && open" in report["program"]
     assert {file.name for file in (folder / "build").iterdir()} == {*files, "report.json", "synthesis.log"}
     assert f"-top {module_name};" in toolbox.ran[0].arguments[1]
     verilog = "".join(file.read_text() for file in (folder / "build").glob("*.v"))
     assert f"module {module_name}(" in verilog and "module adafire_core(" in verilog
     script = (folder / "build" / "adafire_top.tcl").read_text()
-    assert "write_bitstream" in script and "core.v" in script and "$part" not in script
+    assert "core.v" in script and "$part" not in script
+    timing = script.index(f'{{ error "timing fails at {report["clock_mhz"]:g} MHz: build with a lower --clock" }}')
+    assert timing < script.index({"arty_a7_35": "write_bitstream", "pynq_z2": "file copy"}[board])
 
 
 def test_a_project_holds_the_clock(design, toolbox):
