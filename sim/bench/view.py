@@ -109,7 +109,11 @@ class View:
     dumping = 1;
   end
   always @(negedge dump) if (dumping) begin
+`ifdef VERILATOR
+    $c("vlSymsp->_traceDumpClose();");  // it ignores $dumpoff
+`else
     $dumpoff;
+`endif
     dumping = 0;
   end
   reg [{3 * COORDINATE_BITS - 1}:0] places [0:{sum(map(len, self._orders)) - 1}];
