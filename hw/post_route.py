@@ -13,14 +13,14 @@ def netlist_cells(work):
 
 
 def count_cells(cells, used):
-    """Return {kind: blocks} of ``used``, {name: how many}, by the patterns of ``cells`` (`hw.flows.Flow`)."""
-    return {
-        kind: round(sum(
-            weight * number for pattern, weight in patterns for name, number in used.items()
-            if fnmatchcase(name, pattern)
-        ))
+    """Return {kind: blocks} of ``used``, {name: how many}, by the patterns of ``cells`` (`hw.flows.Flow`); kinds of
+    which ``used`` has no name are left out."""
+    counts = {
+        kind: [weight * number for pattern, weight in patterns for name, number in used.items()
+               if fnmatchcase(name, pattern)]
         for kind, patterns in cells.items()
     }
+    return {kind: round(sum(numbers)) for kind, numbers in counts.items() if numbers}
 
 
 def post_route_figures(work, flow, clock_mhz):
@@ -30,12 +30,13 @@ def post_route_figures(work, flow, clock_mhz):
     ``critical_path``, the slowest path between registers, by the components at its ends.
     """
     timing = json.loads((work / "timing.json").read_text())
-    used = netlist_cells(work) | {name: cell["used"] for name, cell in timing["utilization"].items()}
+    placed = {name: cell["used"] for name, cell in timing["utilization"].items()}
     fmax = min(clock["achieved"] for clock in timing["fmax"].values())
     clocked = [p["path"] for p in timing["critical_paths"] if "<async>" not in (p["from"], p["to"])]
     path = max(clocked, key=lambda steps: sum(step["delay"] for step in steps))
     return {
-        **count_cells(flow.cells, used), "fmax_mhz": math.floor(100 * fmax) / 100,
+        **dict.fromkeys(flow.cells, 0), **count_cells(flow.cells, netlist_cells(work)),
+        **count_cells(flow.cells, placed), "fmax_mhz": math.floor(100 * fmax) / 100,
         "slack_ns": round(1000 / clock_mhz - 1000 / fmax, 3),
         "critical_path": f"{_component(path[0]['from']['cell'])} -> {_component(path[-1]['to']['cell'])}",
     }

@@ -45,7 +45,7 @@ class Steps:
             self.run(command)
         used, budget = count_cells(cells, netlist_cells(self._work)), self._order.board.target.budget
         self._refuse([f"{used[kind]:,} {kind} where the part has {have:,}"
-                      for kind, have in budget.items() if used[kind] > have])
+                      for kind, have in budget.items() if used.get(kind, 0) > have])
 
     def _refuse(self, needs):
         order = self._order
@@ -118,7 +118,7 @@ def make_project(order, work, steps):
     sources = [name for name in files if name.endswith(".v")]
     steps.synthesize(verilog_synthesis(XILINX_SYNTH, top, sources), XILINX_CELLS)
     return {
-        **count_cells(XILINX_CELLS, netlist_cells(work)), "kind": "synthesis estimate",
-        "clock_mhz": float(setting.output), "fmax_mhz": None, "slack_ns": None, "critical_path": None,
+        **dict.fromkeys(XILINX_CELLS, 0), **count_cells(XILINX_CELLS, netlist_cells(work)),
+        "kind": "synthesis estimate", "clock_mhz": float(setting.output), "fmax_mhz": None, "slack_ns": None, "critical_path": None,
         "bitstream": None, "project": f"{TOP}.tcl", "step_seconds": steps.seconds,
     }
