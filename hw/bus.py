@@ -78,7 +78,8 @@ class BusSide(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        core, network = wiring.flipped(self.core), Signal(init=bool(self._values.get("NETWORK", 0)))
+        core = wiring.flipped(self.core)
+        network = Signal(init=bool(self._values.get("NETWORK", 0)), reset_less=True)
         loads = Queue(WORD_BITS, depth=QUEUE)
         inputs = Queue(payloads.input_word(self._params), depth=QUEUE)
         results = Queue(payloads.output_word(), depth=len(RESULT_WORDS) + self._params.classes)
