@@ -1,11 +1,13 @@
 """What a schedule will cost before any tool has run: cycles per image and resources. Estimates, no more."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from gen.intnet import INPUT, Pool
 from gen.program import memory_shapes
 
-__all__ = ["estimate_cycles", "estimate_memories", "estimate_resources"]
+__all__ = ["estimate_cycles", "estimate_memories", "estimate_resources", "place_weights"]
 
 INPUT_DENSITY, COUNT_DENSITY = 0.5, 1 / 3
 PASS_OVERHEAD, CLASS_CYCLES = 40, 2
@@ -48,18 +50,33 @@ def estimate_memories(params):
     }
 
 
+def place_weights(params, target):
+    """Return ``params`` with the weights in single-port RAM where the part has enough of it, and then the states."""
+    choices = (replace(params, spram=n) for n in ((2, 1, 0) if params.shared else (1, 0)))
+    return next(placed for placed in choices if placed.spram_blocks <= target.spram_blocks)
+
+
 def estimate_resources(params, target):
     """Return {lut, ff, bram, dsp} of a core on ``target``.
 
-    Memories of 32 words or fewer go into look-up tables. The logic is a fixed part and a part per lane and
-    accumulator bit, their shares taken from a routed core of 16 lanes on an ECP5.
+    Memories of 32 words or fewer go into look-up tables where the part has distributed memory. The logic is a fixed
+    part, one for the synapses of a layer, one for the exit rules of softmax, and one per lane and accumulator bit,
+    their shares taken from synthesized cores. Where table and flip-flop make one cell, a cell in three holds both.
     """
-    lanes, brams, luts = params.lanes, 0, 0
-    for width, depth in estimate_memories(params).values():
-        if depth > 32:
+    lanes, bits, brams, luts = params.lanes, params.acc_bits, 0, 0
+    joint = target.family == "ice40"
+    for name, (width, depth) in estimate_memories(params).items():
+        if name in ("weights", "states")[: params.spram]:
+            continue
+        if depth > 32 or joint:
             brams += target.bram.count(width, depth)
         else:
             luts += width * -(-depth // 16) * 3 // 4
-    luts += 2800 + lanes * (22 * params.acc_bits + 120)
-    ffs = 3500 + lanes * (28 * params.acc_bits + 180)
-    return {"lut": int(luts), "ff": int(ffs), "bram": int(brams), "dsp": lanes + 3}
+    if params.shared:
+        luts += 1850 + 350 * params.synapses + 450 * params.softmax + lanes * (2 * bits + 15) + 9 * bits
+        ffs = 1200 + 400 * params.synapses + 380 * params.softmax + lanes * (2 * bits + 15) + 9 * bits
+    else:
+        luts += 2800 + lanes * (22 * bits + 120)
+        ffs = 3500 + lanes * (28 * bits + 180)
+    luts += 2 * ffs // 3 if joint else 0
+    return {"lut": int(luts), "ff": int(ffs), "bram": int(brams), "dsp": lanes + 3 * params.softmax}

@@ -20,6 +20,7 @@ WORD_BITS = 32
 MAX_LANES = 64
 EXIT_CODES = {"off": 0, "entropy": 1, "confidence": 2, "margin": 3}
 SWITCHES = ("maximum", "softmax", "spram")
+BESIDE = ("lanes", "neurons", "program", "spram")  # sizes that no network falls short of
 SPRAM_BITS, SPRAM_WORDS = 16, 16384  # one block of single-port RAM
 MEMORIES = ("program", "weights", "theta", "bias", "v_init", "limits")
 
@@ -56,7 +57,7 @@ class CoreParams:
     maximum: int             # 1: the core can pool by the maximum, 0: by sums only
     softmax: int             # 1: the core has the exit rules `entropy` and `confidence`
     program: int             # 32-bit words
-    spram: int = 0           # 1: the weights are in single-port RAM (`hw.spram`) and must be loaded first
+    spram: int = 0           # in single-port RAM (`hw.spram`), 1: weights, to be loaded first, 2: states as well
 
     def __post_init__(self):
         if not 1 <= self.lanes <= MAX_LANES:
@@ -74,7 +75,7 @@ class CoreParams:
         return [
             f"{f.name}: the network needs {getattr(needed, f.name)}, the core has {getattr(self, f.name)}"
             for f in fields(self)
-            if f.name not in ("lanes", "neurons", "program", "spram") and getattr(needed, f.name) > getattr(self, f.name)
+            if f.name not in BESIDE and getattr(needed, f.name) > getattr(self, f.name)
         ]
 
     def covering(self, other):
@@ -101,8 +102,10 @@ class CoreParams:
 
     @property
     def spram_blocks(self):
-        """Blocks of single-port RAM that hold the weights."""
-        return self.spram * -(-self.lanes * self.weight_bits // SPRAM_BITS) * -(-self.weights // SPRAM_WORDS)
+        """Blocks of single-port RAM that hold weights and states."""
+        weights = self.lanes * self.weight_bits, self.weights
+        states = self.neurons * self.state_bits, self.states * self.beats
+        return sum(-(-bits // SPRAM_BITS) * -(-depth // SPRAM_WORDS) for bits, depth in (weights, states)[: self.spram])
 
     @property
     def event_address_bits(self):
@@ -141,8 +144,8 @@ def layer_fields(p):
         "pool_rows": (p.offset_bits, False), "pool_columns": (p.offset_bits, False),
         "synapses": _unsigned(p.synapses - 1), "burst": _unsigned(p.burst), "state_limit": (p.state_bits - 1, False),
         "state_base": _unsigned(p.states * p.beats), "current_base": _unsigned(p.currents * p.beats),
-        "parameter_base": _unsigned(p.parameters * p.beats), "event_base": (p.event_address_bits, False), "pointer_base": offset,
-        "index_column": offset, "index_tile": offset,
+        "parameter_base": _unsigned(p.parameters * p.beats), "event_base": (p.event_address_bits, False),
+        "pointer_base": offset, "index_column": offset, "index_tile": offset,
     }
 
 

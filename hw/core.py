@@ -32,10 +32,9 @@ from hw.lanes import Lanes
 from hw.loader import LoadableMemory, Loader
 from hw.neuron import Neuron
 from hw.program_reader import ProgramReader
-from hw.queue import Queue
 from hw.segments import SegmentGenerator
 from hw.sequencer import Sequencer
-from hw.spram import SinglePortMemory
+from hw.spram import LoadableSinglePort
 from hw.state import StateStore
 
 __all__ = ["Core"]
@@ -99,7 +98,7 @@ class Core(wiring.Component):
         m.submodules.segments = segments = SegmentGenerator(p)
         m.submodules.gather = gather = Gather(p, credits=CREDITS)
         m.submodules.weights = weights = (
-            SinglePortMemory(p, "weights") if p.spram else LoadableMemory(p, "weights", image["weights"], latency=2)
+            LoadableSinglePort(p, "weights") if p.spram else LoadableMemory(p, "weights", image["weights"], latency=2)
         )
         m.submodules.lanes = lanes = Lanes(p)
         m.submodules.state_store = states = StateStore(p, image)
@@ -144,8 +143,12 @@ class Core(wiring.Component):
         """Route the outer streams and the handshakes between the sequencer and the others."""
         offers = self.i.valid & self.i.payload.first
         wiring.connect(m, wiring.flipped(self.load), loader.i)
-        m.submodules.results = results = Queue(payloads.output_word(), depth=2)
-        wiring.connect(m, results.o, wiring.flipped(self.o))
+        offered = sequencer.o.valid | early_exit.o.valid
+        free = ~self.o.valid | self.o.ready
+        with m.If(free):
+            m.d.sync += [self.o.valid.eq(offered), self.o.payload.eq(Mux(
+                sequencer.o.valid, sequencer.o.payload.as_value(), early_exit.o.payload.as_value(),
+            ))]
         m.d.comb += [
             loader.enable.eq(sequencer.idle),
             sequencer.wanted.eq(offers & ~self.load.valid & ~loader.busy),
@@ -156,7 +159,7 @@ class Core(wiring.Component):
             sequencer.last.eq(program.last),
             sequencer.keep.eq(program.layer.keep),
             sequencer.abort.eq(self.abort),
-            self.idle.eq(sequencer.idle & (results.level == 0)),
+            self.idle.eq(sequencer.idle & ~self.o.valid),
             ingest.i.payload.eq(self.i.payload),
             ingest.i.valid.eq(self.i.valid),
             self.i.ready.eq(ingest.i.ready | (sequencer.idle & ~self.i.payload.first)),
@@ -172,12 +175,7 @@ class Core(wiring.Component):
             sequencer.class_.eq(early_exit.class_),
             early_exit.answer.eq(sequencer.answer),
             sequencer.answered.eq(early_exit.o.valid & early_exit.o.ready & early_exit.o.payload.last),
-            results.i.valid.eq(sequencer.o.valid | early_exit.o.valid),
-            results.i.payload.eq(Mux(
-                sequencer.o.valid, sequencer.o.payload.as_value(), early_exit.o.payload.as_value(),
-            )),
-            sequencer.o.ready.eq(results.i.ready),
-            early_exit.o.ready.eq(results.i.ready),
+            sequencer.o.ready.eq(free), early_exit.o.ready.eq(free),
             counters.clear.eq(sequencer.idle),
             counters.taken.eq(ingest.i.valid & ingest.i.ready),
             counters.given.eq(sequencer.answering),

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from gen.errors import DoesNotFit, InputError
-from gen.estimate import estimate_cycles, estimate_memories, estimate_resources
+from gen.estimate import estimate_cycles, estimate_memories, estimate_resources, place_weights
 from gen.folders import whole_folder
 from gen.image import load_stream, memory_image, write_image
 from gen.netfile import network_hash, save_network
@@ -115,7 +115,7 @@ def _manifest(schedule, target, baud):
         "network_id": network_id(network),
         "classes": network.classes,
         "input": describe_input(network),
-        "initialised": True,
+        "initialised": not params.spram,
         "baud": baud,
         "parameters": asdict(params),
         "versions": versions,
@@ -132,7 +132,7 @@ def _manifest(schedule, target, baud):
 def _fitting_schedule(network, also, target, lanes):
     choices = LANE_CHOICES[LANE_CHOICES.index(DEFAULT_LANES):] if lanes is None else (lanes,)
     for choice in choices:
-        schedule = _schedule(network, also, choice)
+        schedule = _schedule(network, also, target, choice)
         short = _shortages(schedule, target)
         if not short:
             return schedule
@@ -143,15 +143,12 @@ def _fitting_schedule(network, also, target, lanes):
     )
 
 
-def _schedule(network, also, lanes):
+def _schedule(network, also, target, lanes):
     """Return the schedule of ``network`` on the smallest core for it and all networks of ``also``."""
-    schedule = build_schedule(network, lanes)
-    if not also:
-        return schedule
-    params = schedule.params
+    params = build_schedule(network, lanes).params
     for other in also:
         params = params.covering(build_schedule(other, lanes).params)
-    return schedule_on(network, params)
+    return schedule_on(network, place_weights(params, target))
 
 
 def _shortages(schedule, target):
@@ -163,11 +160,11 @@ def _shortages(schedule, target):
 
 
 def _would_fit(network, also, target, lanes):
-    fewer = [n for n in LANE_CHOICES if n < lanes and not _shortages(_schedule(network, also, n), target)]
+    fewer = [n for n in LANE_CHOICES if n < lanes and not _shortages(_schedule(network, also, target, n), target)]
     if fewer:
         return f"It would fit with --lanes {fewer[0]}."
-    schedule = _schedule(network, also, lanes)
-    boards = [t.name for t in TARGETS.values() if t is not target and not _shortages(schedule, t)]
+    others = {t: _schedule(network, also, t, lanes) for t in TARGETS.values() if t is not target}
+    boards = [t.name for t, schedule in others.items() if not _shortages(schedule, t)]
     if boards:
         return f"It would fit {', '.join(boards[:4])} with {lanes} lane{'s' * (lanes > 1)}."
     return "No board here is large enough: use fewer weight bits, fewer channels or smaller maps."

@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw import payloads
+from hw.state import spacing
 
 __all__ = ["Gather"]
 
@@ -13,8 +14,8 @@ class Gather(wiring.Component):
     """Turn segments into pairs of event value and weight word.
 
     A tile is begun only when a credit says that its counts will find room behind the neurons; nothing
-    stalls after that. Where one neuron serves all lanes, in place of credits a tile ends ``params.beats`` cycles
-    after the one before, or later. The next segment follows without a gap::
+    stalls after that. Where one neuron serves all lanes, in place of credits a tile ends `hw.state.spacing`
+    cycles after the one before, or later. The next segment follows without a gap::
 
         cycle 0 event address   1-2 event   3 weight address   4-5 weight, value   -> lanes
 
@@ -61,9 +62,10 @@ class Gather(wiring.Component):
             self.event_address.eq(held.address),
         ]
         if p.shared:
-            closes, rest = ends & held.last, Signal(range(p.beats))
+            pause = spacing(p)
+            closes, rest = ends & held.last, Signal(range(pause))
             m.d.comb += [issue.eq(full & (~closes | room)), room.eq(rest == 0)]
-            m.d.sync += rest.eq(Mux(issue & closes, p.beats - 1, Mux(room, 0, rest - 1)))
+            m.d.sync += rest.eq(Mux(issue & closes, pause - 1, Mux(room, 0, rest - 1)))
         else:
             credits = Signal(range(self._credits + 1), init=self._credits)
             left = Signal.like(credits)

@@ -27,7 +27,8 @@ class Loader(wiring.Component):
     """
 
     def __init__(self, params):
-        self._beats = [-(-bits // WORD_BITS) for _, bits in memory_shapes(params).values()]
+        self._shapes = memory_shapes(params).values()
+        self._beats = [-(-bits // WORD_BITS) for _, bits in self._shapes]
         super().__init__({
             "i": In(stream.Signature(WORD_BITS)),
             "enable": In(1),
@@ -38,7 +39,7 @@ class Loader(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         count = len(self.o.data) // WORD_BITS
-        words = Signal(WORD_BITS)
+        words = Signal(range(max(depth for depth, _ in self._shapes) + 1))
         memory = Signal(range(len(MEMORIES)))
         beat = Signal(range(count + 1))
         beats = Signal(range(count + 1))

@@ -1,4 +1,4 @@
-"""The weights in single-port RAM of 256 kbit a block (Lattice SB_SPRAM256KA), which no tool infers."""
+"""Memories in single-port RAM of 256 kbit a block (Lattice SB_SPRAM256KA), which no tool infers."""
 
 from amaranth.hdl import Array, ClockSignal, Const, Instance, Module, Signal
 from amaranth.lib import wiring
@@ -7,22 +7,58 @@ from amaranth.lib.wiring import In, Out
 from gen.program import MEMORIES, SPRAM_BITS, SPRAM_WORDS, memory_shapes
 from hw import payloads
 
-__all__ = ["SinglePortMemory"]
+__all__ = ["CELL", "LoadableSinglePort", "SinglePort"]
 
 CELL = "SB_SPRAM256KA"
 
 
-class SinglePortMemory(wiring.Component):
-    """A `hw.loader.LoadableMemory` of latency 2 that begins without contents; a word loaded takes the read port.
+class SinglePort(wiring.Component):
+    """The interface of `hw.wide_memory.WideMemory`, but a cycle that writes does not read; no initial contents.
 
     Blocks side by side make a word wider, banks of them make the memory deeper
     (Lattice FPGA-TN-02022, "Memory Usage Guide for iCE40 Devices").
 
     Parameters
     ----------
-    params : CoreParams
-    name : str
-        One of `gen.program.MEMORIES`.
+    width : int
+        Bits of a word.
+    depth : int
+        Words.
+    """
+
+    def __init__(self, width, *, depth):
+        self._width, self._depth = width, depth
+        address = range(max(2, depth))
+        super().__init__({
+            "write_enable": In(1), "write_address": In(address), "write_data": In(width),
+            "address": In(address), "data": Out(width),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        address = Signal(range(max(SPRAM_WORDS, self._depth)))
+        bank = address[SPRAM_WORDS.bit_length() - 1 :]
+        read_bank, words = Signal.like(bank), []
+        m.d.comb += address.eq(self.address)
+        with m.If(self.write_enable):
+            m.d.comb += address.eq(self.write_address)
+        m.d.sync += read_bank.eq(bank)
+        for number in range(-(-self._depth // SPRAM_WORDS)):
+            word = Signal(SPRAM_BITS * -(-self._width // SPRAM_BITS), name=f"word_{number}")
+            for low in range(0, self._width, SPRAM_BITS):
+                m.submodules[f"block_{number}_{low}"] = Instance(
+                    CELL, i_CLOCK=ClockSignal(), i_ADDRESS=address[: SPRAM_WORDS.bit_length() - 1],
+                    i_DATAIN=Const(0, SPRAM_BITS) | self.write_data[low : low + SPRAM_BITS], i_MASKWREN=Const(15, 4),
+                    i_WREN=self.write_enable & (bank == number), i_CHIPSELECT=Const(1), i_STANDBY=Const(0),
+                    i_SLEEP=Const(0), i_POWEROFF=Const(1), o_DATAOUT=word[low : low + SPRAM_BITS],
+                )
+            words.append(word)
+        m.d.comb += self.data.eq(Array(words)[read_bank] if len(words) > 1 else words[0])
+        return m
+
+
+class LoadableSinglePort(wiring.Component):
+    """A `hw.loader.LoadableMemory` of latency 2 that begins without contents; what is loaded takes the read port.
 
     Members
     -------
@@ -43,24 +79,10 @@ class SinglePortMemory(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        write = self.load.write[self._code]
-        address = Signal(range(max(SPRAM_WORDS, self._depth)))
-        bank = address[SPRAM_WORDS.bit_length() - 1:]
-        read_bank = Signal.like(bank)
-        m.d.comb += address.eq(self.address)
-        with m.If(write):
-            m.d.comb += address.eq(self.load.address)
-        m.d.sync += read_bank.eq(bank)
-        words = []
-        for number in range(-(-self._depth // SPRAM_WORDS)):
-            word = Signal(SPRAM_BITS * -(-self._bits // SPRAM_BITS), name=f"word_{number}")
-            for low in range(0, self._bits, SPRAM_BITS):
-                m.submodules[f"block_{number}_{low}"] = Instance(
-                    CELL, i_CLOCK=ClockSignal(), i_ADDRESS=address[: SPRAM_WORDS.bit_length() - 1],
-                    i_DATAIN=Const(0, SPRAM_BITS) | self.load.data[low : low + SPRAM_BITS], i_MASKWREN=Const(15, 4),
-                    i_WREN=write & (bank == number), i_CHIPSELECT=Const(1), i_STANDBY=Const(0), i_SLEEP=Const(0),
-                    i_POWEROFF=Const(1), o_DATAOUT=word[low : low + SPRAM_BITS],
-                )
-            words.append(word)
-        m.d.sync += self.data.eq(Array(words)[read_bank] if len(words) > 1 else words[0])
+        m.submodules.memory = memory = SinglePort(self._bits, depth=self._depth)
+        m.d.comb += [
+            memory.write_enable.eq(self.load.write[self._code]), memory.write_address.eq(self.load.address),
+            memory.write_data.eq(self.load.data), memory.address.eq(self.address),
+        ]
+        m.d.sync += self.data.eq(memory.data)
         return m

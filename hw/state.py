@@ -7,11 +7,17 @@ from amaranth.lib.wiring import In, Out
 from hw import payloads
 from hw.loader import LoadableMemory
 from hw.neuron import latency
+from hw.spram import SinglePort
 from hw.wide_memory import WideMemory
 
-__all__ = ["READ", "StateStore"]
+__all__ = ["READ", "StateStore", "spacing"]
 
 READ = 3
+
+
+def spacing(p):
+    """Return the cycles from the end of a tile to the next one's: no read may meet a write of a single-port RAM."""
+    return READ + latency(p) + p.beats - 1 if p.spram == 2 else p.beats
 
 
 class StateStore(wiring.Component):
@@ -23,7 +29,7 @@ class StateStore(wiring.Component):
         ending -> read (3 cycles) -> with the sums at the neurons -> (`latency`) -> write back
 
     A neuron that serves all lanes takes a tile in ``params.beats`` cycles, one memory word each, so tiles must
-    end as far apart; its words are read a cycle later and choose the state without a register between.
+    end `spacing` apart; its words are read a cycle later and choose the state without a register between.
 
     Parameters
     ----------
@@ -89,7 +95,8 @@ class StateStore(wiring.Component):
              self.current),
             ("logits", p.acc_bits, p.class_tiles, 0, stages[-1] & layer.readout, self.state),
         ):
-            m.submodules[name] = memory = WideMemory(bits * p.neurons, depth=depth * p.beats)
+            kind = SinglePort if name == "states" and p.spram == 2 else WideMemory
+            m.submodules[name] = memory = kind(bits * p.neurons, depth=depth * p.beats)
             reads[name] = memory.data
             run, written = (Signal(range(depth * p.beats + 1), name=f"{name}_{kind}") for kind in ("read", "written"))
             m.d.comb += [

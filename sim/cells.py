@@ -9,6 +9,8 @@ module SB_SPRAM256KA (
 );
   reg [15:0] words [0:16383];
   wire [15:0] mask = {{4{MASKWREN[3]}}, {4{MASKWREN[2]}}, {4{MASKWREN[1]}}, {4{MASKWREN[0]}}};
+  integer i;
+  initial for (i = 0; i < 16384; i = i + 1) words[i] = 16'hdead;  // what is left of another network
   always @(posedge CLOCK)
     if (CHIPSELECT && POWEROFF && !STANDBY && !SLEEP) begin
       if (WREN) words[ADDRESS] <= (words[ADDRESS] & ~mask) | (DATAIN & mask);

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from gen.cache import cache_folder
+from sim.cells import with_cells
 from sim.toolchain import simulator_version
 
 __all__ = ["compiled", "without_gaps"]
@@ -36,6 +37,7 @@ def compiled(runner, simulator, top, verilog, ports, work, waves=False):
     work : folder for what comes into being on the way
     waves : whether the Verilog writes a waveform
     """
+    verilog = with_cells(verilog)
     identity = [
         *verilog, Path(__file__).read_text(), simulator_version(simulator), version("cocotb"),
         platform.python_version(), sys.prefix, simulator, top, *ports, repr(waves),

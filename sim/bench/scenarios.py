@@ -2,7 +2,8 @@
 
 Every scenario compares every count, state, logit, class, exit step and counter of every image it runs with the
 golden model, computed here from the folder's network, and appends one record for each. The core begins with the
-memories of its Verilog; the last scenario fills them through the load port.
+memories of its Verilog, or, where these hold no weights, with what the load port brings before anything else; the
+last scenario fills them again.
 """
 
 import json
@@ -137,6 +138,8 @@ def scenario(function):
         driver = Driver(dut, session.schedule.params, f"{session.job.seed} {name}")
         await driver.reset()
         try:
+            if session.schedule.params.spram and not session.stuck:
+                await driver.load(read_image(Path(session.job.folder) / IMAGE), session.limit, stall=0.0)
             if not session.stuck:  # one hang says it all, and takes long enough
                 await function(check, driver)
         except (Stuck, Violation) as error:

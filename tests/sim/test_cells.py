@@ -14,11 +14,13 @@ from sim.model import CompiledCore
 from sim.random_networks import random_images, random_network
 
 
-@pytest.mark.parametrize("lanes, seeds, deeper", [(2, range(40), 20000), (5, range(70, 100), 1)])
-def test_random_networks_run_from_single_port_ram(lanes, seeds, deeper):
+@pytest.mark.parametrize("lanes, seeds, deeper, spram", [
+    (3, range(40), 20000, 2), (5, range(70, 100), 1, 1),
+])
+def test_random_networks_run_from_single_port_ram(lanes, seeds, deeper, spram):
     networks = {seed: random_network(seed) for seed in seeds}
     params = reduce(CoreParams.covering, (build_schedule(network, lanes).params for network in networks.values()))
-    params = replace(params, weights=max(deeper, params.weights), spram=1)
+    params = replace(params, weights=max(deeper, params.weights), spram=spram)
     params = replace(params, program=params.program_words)
     core = CompiledCore.for_schedule(schedule_on(networks[seeds[0]], params), stalls=0.2, seed=lanes)
     for seed, network in networks.items():
@@ -26,7 +28,8 @@ def test_random_networks_run_from_single_port_ram(lanes, seeds, deeper):
         x = random_images(network, seed, 2)
         found, wanted = core.run(x), Golden(network).run(x)
         for name in ("classes", "exit_steps", "logits", "events", "synaptic_ops"):
-            assert (getattr(found, name) == getattr(wanted, name)).all(), f"random_network({seed}), {lanes} lanes: {name}"
+            same = (getattr(found, name) == getattr(wanted, name)).all()
+            assert same, f"random_network({seed}), {lanes} lanes: {name}"
 
 
 def test_models_are_added_where_their_cells_are():
