@@ -24,13 +24,14 @@ from rich.table import Table
 from benchmarks.link import digits
 from benchmarks.reference import TASKS, reference_network
 from gen.errors import AdafireError, DoesNotFit
+from gen.inputs import input_stream
 from gen.target import TARGETS
 from gen.train import load_npz
 from hw.boards import BOARDS
 from hw.build import build
 from hw.emit import LANE_CHOICES, MANIFEST, generate
 from hw.regmap import POSITION, RESULT_WORDS, Command, encode
-from sim.model import CompiledCore, input_stream
+from sim.model import CompiledCore
 
 NETWORKS = ("digits", "mnist_cnn", "fashion")
 BITS_PER_BYTE = 10  # start, eight, stop

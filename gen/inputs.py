@@ -8,7 +8,7 @@ import numpy as np
 
 from gen.errors import InputError
 
-__all__ = ["input_values", "load_images"]
+__all__ = ["input_stream", "input_values", "load_images"]
 
 _SHAPES = "[N, C, H, W] or [N, H, W]"
 
@@ -112,3 +112,9 @@ def input_values(network, x):
             "scale them as those it was converted for."
         )
     return x.astype(np.int64) - source.offset[:, None, None]
+
+
+def input_stream(network, x):
+    """Return what `input_values` gives as it travels, int32 [N, words]: every map in raster order, channels innermost."""
+    values = np.moveaxis(input_values(network, x), -3, -1)
+    return np.ascontiguousarray(values.reshape(len(values), -1), np.int32)

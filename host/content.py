@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from gen.errors import InputError
-from gen.inputs import input_values
+from gen.inputs import input_stream
 from gen.intnet import Source
 
 __all__ = ["Content", "content_of", "read_content", "read_manifest"]
@@ -78,8 +78,7 @@ class Content:
         x = np.atleast_1d(x)
 
         def encoded(images):
-            values = np.moveaxis(input_values(view, images), -3, -1).reshape(len(images), described["values"])
-            return np.ascontiguousarray(values - described["lowest"], kind).view(np.uint8)
+            return (input_stream(view, images) - described["lowest"]).astype(kind).view(np.uint8)
 
         starts = range(0, max(len(x), 1), _AT_ONCE)
         return np.concatenate([encoded(x[start : start + _AT_ONCE]) for start in starts])

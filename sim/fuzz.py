@@ -8,8 +8,8 @@ import serial
 
 from gen.errors import AdafireError
 from gen.image import load_stream, memory_image
+from gen.inputs import input_stream
 from hw.regmap import COMMIT, ESCAPE, FLAG, HEADER, POSITION, REPLY, STUFF, Command, crc, decode, encode, frames
-from sim.model import input_stream
 
 __all__ = ["KINDS", "Fuzzer", "assail", "image_bytes", "image_requests", "load_requests"]
 

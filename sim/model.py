@@ -8,25 +8,17 @@ import numpy as np
 
 from gen.errors import AdafireError, InputError
 from gen.image import load_stream, memory_image
-from gen.inputs import input_values
+from gen.inputs import input_stream
 from gen.netfile import load_network
 from gen.program import CoreParams
 from gen.result import Result
 from gen.schedule import build_schedule, schedule_on
 from sim.verilate import compile_verilog
 
-__all__ = ["CompiledCore", "compile_core", "input_stream"]
+__all__ = ["CompiledCore", "compile_core"]
 
 HARNESS = Path(__file__).with_name("harness.cpp")
 RESULT_HEADER = 6
-
-
-def input_stream(network, x):
-    """Return the input words [N, words] of images: every map in raster order, channels innermost."""
-    values = input_values(network, x)
-    if values.ndim == 4:
-        values = values[:, None]
-    return np.ascontiguousarray(values.transpose(0, 1, 3, 4, 2).reshape(len(values), -1), np.int32)
 
 
 def compile_core(verilog, params, progress=None):

@@ -14,11 +14,11 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, SimTimeoutError, with_timeout
 
 from gen.image import load_stream, memory_image
+from gen.inputs import input_stream
 from hw.identity import describe_input, network_id
 from hw.regmap import MAGIC, PROTOCOL
 from sim.bench.buses import BUILD, BusJob
 from sim.golden import Golden
-from sim.model import input_stream
 from sim.random_networks import random_images
 
 PERIOD = 10  # ns

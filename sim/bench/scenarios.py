@@ -16,13 +16,13 @@ import numpy as np
 from cocotb.clock import Clock
 
 from gen.image import read_image
+from gen.inputs import input_stream
 from gen.program import WORD_BITS, memory_shapes
 from sim.bench.driver import COUNTERS, STALL, Driver, Stuck, Violation, unpack
 from sim.bench.folder import IMAGE, read_folder
 from sim.bench.job import ABORTS, Job, planned_runs
 from sim.compare import Answer, Difference, compare_image, compared_values, expected_probe, first_difference
 from sim.golden import Golden
-from sim.model import input_stream
 
 
 class Session:

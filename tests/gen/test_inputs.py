@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from gen.errors import InputError
-from gen.inputs import input_values, load_images
+from gen.inputs import input_stream, input_values, load_images
 from gen.intnet import INPUT, IntegerNetwork, Readout, Source, Synapse
 
 X = np.arange(48, dtype=np.uint8).reshape(3, 1, 4, 4)
@@ -127,3 +127,14 @@ def test_images_of_another_network(net, x, text):
 
 def test_no_images_have_no_values():
     assert input_values(network(), X[:0]).shape == (0, 1, 4, 4)
+
+
+@pytest.mark.parametrize("kind", ["direct", "frames"])
+def test_values_travel_map_by_map_with_channels_innermost(kind):
+    shape, maps = (2, 3, 5), 3 if kind == "frames" else 1
+    seen = network(shape, timesteps=3, kind=kind, offset=[4, 7])
+    x = np.random.default_rng(0).integers(0, 256, (2, *([3] if kind == "frames" else []), *shape))
+    values, stream = input_values(seen, x).reshape(2, maps, *shape), input_stream(seen, x)
+    assert stream.dtype == np.int32 and stream.shape == (2, values[0].size)
+    for n, m, channel, row, column in np.ndindex(values.shape):
+        assert stream[n, ((m * 3 + row) * 5 + column) * 2 + channel] == values[n, m, channel, row, column]
