@@ -1,5 +1,6 @@
 """Images on their way in: read an ``.npz`` file, check it, subtract the source's offset."""
 
+import math
 import zipfile
 import zlib
 from pathlib import Path
@@ -117,4 +118,4 @@ def input_values(network, x):
 def input_stream(network, x):
     """Return what `input_values` gives as it travels, int32 [N, words]: every map in raster order, channels innermost."""
     values = np.moveaxis(input_values(network, x), -3, -1)
-    return np.ascontiguousarray(values.reshape(len(values), -1), np.int32)
+    return np.ascontiguousarray(values.reshape(len(values), math.prod(values.shape[1:])), np.int32)
