@@ -11,7 +11,8 @@ input : values of the image are taken
 control : the program is stepped on to the next pass
 decision : the exit rule is computed
 
-Their sum is the core's own cycle counter, `busy` its busy cycles, and the lanes' part in them its synaptic operations.
+Their sum is the core's own cycle counter, `busy` its busy cycles; the lanes at work in these are its synaptic
+operations.
 """
 
 import ctypes
@@ -23,9 +24,10 @@ from pathlib import Path
 import numpy as np
 
 from gen.errors import AdafireError
+from gen.inputs import input_stream
 from gen.result import Result
 from sim.bench.folder import VERILOG, read_folder
-from sim.model import HARNESS, RESULT_HEADER, CompiledCore, input_stream
+from sim.model import HARNESS, RESULT_HEADER, CompiledCore
 from sim.verilate import compile_verilog
 
 __all__ = ["KINDS", "MACHINE_KINDS", "PASS_KINDS", "Profile", "ProfiledCore"]
@@ -91,11 +93,10 @@ class ProfiledCore(CompiledCore):
                 progress(n + 1, len(rows))
         cycles, busy, events, ops = (rows[:, 2:RESULT_HEADER].astype(np.int64) & 0xFFFFFFFF).T
         columns = dict(zip(KINDS + WORK, np.moveaxis(table, -1, 0)))
-        return Profile(
-            Result(rows[:, 0].astype(np.int64), rows[:, 1].astype(np.int64), rows[:, RESULT_HEADER:].astype(np.int64),
-                   events, ops, cycles, busy),
-            {kind: columns[kind] for kind in KINDS}, columns["lane_cycles"][:, :, :-1], columns["events"][:, :, :-1],
-        )
+        whole = rows.astype(np.int64)
+        result = Result(whole[:, 0], whole[:, 1], whole[:, RESULT_HEADER:], events, ops, cycles, busy)
+        lane_cycles, stored = (columns[name][:, :, :-1] for name in WORK)
+        return Profile(result, {kind: columns[kind] for kind in KINDS}, lane_cycles, stored)
 
 
 def _opened(verilog):
@@ -105,12 +106,12 @@ def _opened(verilog):
         found = re.search(rf"\nmodule \\adafire_core\.({component}(?:\$\d+)?) .*?\nendmodule", verilog, re.DOTALL)
         body = found and found.group()
         for signal in signals:
-            declared = rf"(\n  (?:wire|reg) \\?{re.escape(signal)}|\n  (?:wire|reg) \[\d+:0\] {re.escape(signal)})\b"
+            declared = rf"(\n  (?:wire|reg) (?:\[\d+:0\] )?\\?{re.escape(signal)})\b"
             body, hits = re.subn(declared, r"\1 /*verilator public_flat_rd*/", body or "", count=1)
             if not hits:
                 raise AdafireError(
-                    f"The Verilog of the core has no signal {component}.{signal}, which tells its cycles apart: it is "
-                    "of another version of adafire, generate it again."
+                    f"The Verilog of the core has no signal {component}.{signal}, which tells its cycles apart: "
+                    "it is of another version of adafire, generate it again."
                 )
             path = f"adafire_core__DOT__{found.group(1)}__DOT__{signal}"
             names[signal.rpartition(".")[2].upper()] = path.replace("$", "__024").replace(".", "__02e")

@@ -8,6 +8,7 @@ __all__ = ["accuracy_chart", "block_map", "ticks"]
 
 WIDTH, HEIGHT = 372, 196
 LEFT, RIGHT, TOP, BOTTOM = 44, 14, 12, 40
+STEPS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 
 def accuracy_chart(accuracy):
@@ -29,7 +30,9 @@ def accuracy_chart(accuracy):
     every = -(-steps // 8)
     for t in range(1, steps + 1):
         if (t - 1) % every == 0 or t == steps and (t - 1) % every > every / 2:
-            drawn.append(element("text", t, class_="small", x=across(t), y=HEIGHT - BOTTOM + 16, text_anchor="middle"))
+            drawn.append(element(
+                "text", t, class_="small", x=across(t), y=HEIGHT - BOTTOM + 16, text_anchor="middle",
+            ))
     drawn.append(element(
         "text", "timesteps", class_="small", x=(LEFT + WIDTH - RIGHT) / 2, y=HEIGHT - 6, text_anchor="middle",
     ))
@@ -46,19 +49,22 @@ def accuracy_chart(accuracy):
         "path", element("title", f"early exit: {100 * point[1]:.2f} % after {point[0]:.3f} timesteps on average"),
         class_="exit", d=f"M{x:.1f} {y - 6:.1f}l6 6l-6 6l-6 -6z",
     ))
-    title = f"Accuracy after 1 to {steps} timesteps, {100 * values[0]:.2f} % to {100 * values[-1]:.2f} %; with early " \
-            f"exit {100 * point[1]:.2f} % after {point[0]:.3f} timesteps on average"
+    title = (
+        f"Accuracy after 1 to {steps} timesteps, {100 * values[0]:.2f} % to {100 * values[-1]:.2f} %; with early "
+        f"exit {100 * point[1]:.2f} % after {point[0]:.3f} timesteps on average"
+    )
     return drawing(WIDTH, HEIGHT, title, *drawn, class_="chart")
 
 
 def ticks(least, most):
     """Return (low, high, [(value, text)]): a range of fractions around ``least``..``most`` with round marks."""
     span = max(most - least, 0.001)
-    step = next(step for step in (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if span / step <= 4)
+    step = next(step for step in STEPS if span / step <= 4)
     last = max(1, math.ceil(most / step - 1e-9))
     first = min(math.floor(least / step + 1e-9), last - 1)
     digits = 2 if step < 0.001 else 1 if step < 0.01 else 0
-    return first * step, last * step, [(i * step, f"{100 * i * step:.{digits}f} %") for i in range(first, last + 1)]
+    marks = [(i * step, f"{100 * i * step:.{digits}f} %") for i in range(first, last + 1)]
+    return first * step, last * step, marks
 
 
 def block_map(memories, have):

@@ -28,8 +28,10 @@ def network_drawing(network, words):
     for name in maps:
         drawn += [_block(place[name], *scale.block(shapes[name])), *_words(place[name], words[name])]
     height = TOP + ROW * len(maps) - 6
-    title = f"The network: {len(maps) - 1} layers from {_shape(network['input']['shape'])} to " \
-            f"{network['classes']} classes" + f", {len(branches)} branches beside the line" * bool(branches)
+    title = (
+        f"The network: {len(maps) - 1} layers from {' x '.join(map(str, network['input']['shape']))} to "
+        f"{network['classes']} classes" + f", {len(branches)} branches beside the line" * bool(branches)
+    )
     return drawing(WIDTH, height, title, *drawn, class_="network")
 
 
@@ -73,10 +75,11 @@ def _middle(y):
 def _block(y, wide, tall, deep):
     """Return one block: face in front, channels going back to the upper right."""
     x, y, up = SPINE - wide / 2 - deep / 2, _middle(y) - tall / 2 + deep / 4, deep / 2
+    right, bottom, back = x + wide, y + tall, x + wide + deep
     faces = (
-        ("side", [(x + wide, y), (x + wide + deep, y - up), (x + wide + deep, y + tall - up), (x + wide, y + tall)]),
-        ("top", [(x, y), (x + deep, y - up), (x + wide + deep, y - up), (x + wide, y)]),
-        ("face", [(x, y), (x + wide, y), (x + wide, y + tall), (x, y + tall)]),
+        ("side", [(right, y), (back, y - up), (back, bottom - up), (right, bottom)]),
+        ("top", [(x, y), (x + deep, y - up), (back, y - up), (right, y)]),
+        ("face", [(x, y), (right, y), (right, bottom), (x, bottom)]),
     )
     return element("g", *(
         element("polygon", class_=kind, points=" ".join(f"{px:.1f},{py:.1f}" for px, py in points))
@@ -103,17 +106,24 @@ def _branch(place, scale, shapes, source, target, lane, identity):
         wide, _, deep = scale.block(shapes[name])
         ends.append((SPINE - wide / 2 - deep / 2 - 3, _middle(place[name])))
     (x0, y0), (x1, y1) = ends
-    path = f"M{x0:.1f} {y0:.1f}H{x + bend}Q{x} {y0:.1f} {x} {y0 + bend:.1f}V{y1 - bend:.1f}" \
-           f"Q{x} {y1:.1f} {x + bend} {y1:.1f}H{x1 - 1:.1f}" + _head(x1, y1, down=False)
-    label = element("text", "identity", class_="small", x=x - 4, y=(y0 + y1) / 2,
-                    transform=f"rotate(-90 {x - 4} {(y0 + y1) / 2:.1f})", text_anchor="middle")
-    return element("g", element("path", class_="edge branch", d=path), *([label] if identity else []))
+    path = (
+        f"M{x0:.1f} {y0:.1f}H{x + bend}Q{x} {y0:.1f} {x} {y0 + bend:.1f}V{y1 - bend:.1f}"
+        f"Q{x} {y1:.1f} {x + bend} {y1:.1f}H{x1 - 1:.1f}" + _head(x1, y1, down=False)
+    )
+    drawn = [element("path", class_="edge branch", d=path)]
+    if identity:
+        at = f"rotate(-90 {x - 4} {(y0 + y1) / 2:.1f})"
+        drawn.append(element(
+            "text", "identity", class_="small", x=x - 4, y=(y0 + y1) / 2, transform=at, text_anchor="middle",
+        ))
+    return element("g", *drawn)
 
 
 def _head(x, y, down):
     """Return the path of an arrow's head that ends in (x, y)."""
-    return f"M{x - 3} {y - 5:.1f}L{x} {y:.1f}L{x + 3} {y - 5:.1f}" if down else \
-        f"M{x - 5:.1f} {y - 3:.1f}L{x:.1f} {y:.1f}L{x - 5:.1f} {y + 3:.1f}"
+    if down:
+        return f"M{x - 3} {y - 5:.1f}L{x} {y:.1f}L{x + 3} {y - 5:.1f}"
+    return f"M{x - 5:.1f} {y - 3:.1f}L{x:.1f} {y:.1f}L{x - 5:.1f} {y + 3:.1f}"
 
 
 def _words(y, lines):
@@ -122,7 +132,3 @@ def _words(y, lines):
         element("text", line, class_="name" if i == 0 else "small", x=TEXT, y=top + 14 * i)
         for i, line in enumerate(lines)
     ]
-
-
-def _shape(shape):
-    return " x ".join(map(str, shape))

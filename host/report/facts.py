@@ -1,4 +1,4 @@
-"""What a report says without any image: the core, its network, memories, resources, timing, where it comes from."""
+"""What a report says without any image: core, network, memories, resources, timing, and where it comes from."""
 
 import hashlib
 import json
@@ -35,7 +35,7 @@ def facts(folder, schedule):
     """
     folder = Path(folder)
     manifest = json.loads((folder / "manifest.json").read_text())
-    target, params = find_target(manifest["board"]), schedule.params
+    target, network, params = find_target(manifest["board"]), schedule.network, schedule.params
     built = _built(folder, manifest)
     return {
         "core": {
@@ -43,7 +43,7 @@ def facts(folder, schedule):
             "lanes": params.lanes, "board_clock_mhz": target.clock_mhz, "router": target.flow.name,
             "parameters": manifest["parameters"],
         },
-        "network": describe(schedule.network) | {"graph": _graph(schedule.network), "rule": _rule(schedule.network)},
+        "network": describe(network) | {"graph": _graph(network), "rule": _rule(network)},
         "memories": _memories(schedule, target),
         "block": {"name": target.bram.name, "bits": target.bram.bits, "board": target.bram_blocks},
         "resources": _resources(manifest, built),
@@ -62,20 +62,21 @@ def _built(folder, manifest):
         return None
     try:
         built = json.loads(file.read_text())
-        numbers = [built[name] for name in ("lut", "ff", "bram", "dsp", "fmax_mhz", "clock_mhz")]
-        if not all(isinstance(number, int | float) and number >= 0 for number in numbers) or built["clock_mhz"] <= 0:
-            raise ValueError("a figure is no number")
+        for name in ("lut", "ff", "bram", "dsp", "fmax_mhz", "clock_mhz"):
+            if not isinstance(built[name], int | float) or built[name] < (name in ("fmax_mhz", "clock_mhz")):
+                raise ValueError(f"{name} is {built[name]!r}")
         same = built["board"] == manifest["board"] and built["lanes"] == manifest["lanes"]
         str(built["critical_path"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{file} is not what `adafire build` writes ({type(error).__name__}: {error}): build again, or remove the "
-            f"folder {file.parent} to report without post-route figures."
+            f"{file} is not what `adafire build` writes ({type(error).__name__}: {error}): build again, or remove "
+            f"the folder {file.parent} to report without post-route figures."
         ) from error
     if not same:
+        again = shlex.join(["adafire", "build", str(folder)])
         raise InputError(
-            f"{file} is of another core ({built['board']}, {built['lanes']} lanes; this one is {manifest['board']}, "
-            f"{manifest['lanes']} lanes): build again with `adafire build {shlex.quote(str(folder))}`."
+            f"{file} is of another core ({built['board']}, {built['lanes']} lanes; this one is "
+            f"{manifest['board']}, {manifest['lanes']} lanes): build again with `{again}`."
         )
     return built
 
@@ -125,9 +126,10 @@ def _timing(built, target):
         return None
     clock, fmax = built["clock_mhz"], built["fmax_mhz"]
     return {
-        "fmax_mhz": fmax, "clock_mhz": clock, "slack_ns": built.get("slack_ns", round(1000 / clock - 1000 / fmax, 3)),
+        "fmax_mhz": fmax, "clock_mhz": clock,
+        "slack_ns": built.get("slack_ns", round(1000 / clock - 1000 / fmax, 3)),
         "critical_path": str(built["critical_path"]), "seed": built.get("seed"),
-        "of": "the core alone" if built.get("core_only", not built.get("bitstream")) else f"the {target.title} design",
+        "of": f"the {target.title} design" if built.get("bitstream") else "the core alone",
     }
 
 

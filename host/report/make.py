@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from gen.errors import InputError
-from gen.inputs import load_images
+from gen.inputs import input_values, load_images
 from host.report.costs import energy
 from host.report.facts import facts
 from host.report.measure import decide, measure
@@ -72,14 +72,16 @@ def make_report(folder, data=None, limit=None, image=None, out=None, force=False
 
 def _check_output(out, force):
     if out.suffix != ".html":
-        raise InputError(f"A report is an HTML page with JSON beside it: name it {out.with_suffix('.html')}, not {out}.")
+        raise InputError(f"A report is an HTML page: name it {out.with_suffix('.html')}, not {out}.")
     if not out.parent.is_dir() or not os.access(out.parent, os.W_OK | os.X_OK):
-        raise InputError(f"Nothing can be written in {out.parent}: choose another place for {out.name} with --out.")
+        raise InputError(f"Nothing can be written in {out.parent}: choose another place with --out.")
     for file in (out, out.with_suffix(".json")):
         if file.is_dir():
             raise InputError(f"{file} is a folder: choose another name for the report with --out.")
         if file.exists() and not force and MARKER.encode() not in file.read_bytes()[:HEAD]:
-            raise InputError(f"{file} is no earlier report: give --force to overwrite it, or another name with --out.")
+            raise InputError(
+                f"{file} is no earlier report: give --force to overwrite it, or another name with --out."
+            )
 
 
 def _images(network, data, limit, image):
@@ -91,6 +93,7 @@ def _images(network, data, limit, image):
     data = Path(data)
     x, y = load_images(data, classes=network.classes)
     of, x = len(x), x[:limit]
+    input_values(network, x[:1])
     if image is not None and not 0 <= image < len(x):
         raise InputError(f"--image {image}: there are images 0 to {len(x) - 1}.")
     digest = hashlib.sha256(data.read_bytes()).hexdigest()
@@ -101,8 +104,9 @@ def _speed(report):
     """Return how fast images go at the routed clock, where both halves are known."""
     if not report["cycles"] or not report["timing"]:
         return None
-    seconds = report["cycles"]["per_image"] / (1e6 * report["timing"]["clock_mhz"])
-    return {"milliseconds": 1e3 * seconds, "images_per_second": 1 / seconds, "clock_mhz": report["timing"]["clock_mhz"]}
+    clock = report["timing"]["clock_mhz"]
+    seconds = report["cycles"]["per_image"] / (1e6 * clock)
+    return {"milliseconds": 1e3 * seconds, "images_per_second": 1 / seconds, "clock_mhz": clock}
 
 
 def _write(files):

@@ -1,4 +1,4 @@
-"""What images tell: decisions of the golden model, events and operations per pass, cycles of the simulated core."""
+"""What images tell: the golden model's decisions, events and operations per pass, the simulated core's cycles."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from sim.golden import Golden, exits
 
 __all__ = ["Decisions", "decide", "measure"]
 
-CYCLE_BUDGET = 2_000_000  # simulated cycles that a report may take: seconds
+CYCLE_BUDGET = 8_000_000  # cycles, estimated, that a report simulates: seconds
 MOST_IMAGES = 100
 CHUNK = 256
 EXAMPLES, WRONG = 6, 2    # images shown of each exit step, and how many of them wrong ones if there are
@@ -143,8 +143,8 @@ def _profile(folder, counted, decisions, x, progress):
     )
     if not same:
         raise AdafireError(
-            f"The core simulated from {folder} does not do what the golden model does, so there is nothing to report: "
-            "`adafire verify` names the first difference."
+            f"The core simulated from {folder} does not do what the golden model does, so there is nothing to "
+            "report: `adafire verify` names the first difference."
         )
     return profile
 
@@ -224,7 +224,8 @@ def _cycles(schedule, profile):
     shares = {"useful": used / (lanes * total), "idle": (lanes * busy - used) / (lanes * total)}
     machine = {kind: float(cycles[:, :, -1].sum(axis=1).mean()) for kind, cycles in profile.cycles.items()}
     return {
-        "per_image": float(result.cycles.mean()), "least": int(result.cycles.min()), "most": int(result.cycles.max()),
+        "per_image": float(result.cycles.mean()),
+        "least": int(result.cycles.min()), "most": int(result.cycles.max()),
         "lane_utilization": result.lane_utilization(lanes),
         "shares": shares | {kind: count / total for kind, count in kinds.items()},
         "machine": {kind: cycles for kind, cycles in machine.items() if cycles},
@@ -249,7 +250,8 @@ def _image(network, image, number, y, decisions):
                 "picture": picture, "width": width, "height": height,
             })
         layers.append({
-            "name": layer.name, "shape": list(network.shapes[layer.name]), "burst": layer.burst, "timesteps": steps,
+            "name": layer.name, "shape": list(network.shapes[layer.name]), "burst": layer.burst,
+            "timesteps": steps,
         })
     return {
         "image": number, "label": None if y is None else int(y[number]), "class": trace.class_,

@@ -30,14 +30,16 @@ def render(report, json_name):
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "number": number, "percent": percent, "kibit": kibit, "times": times, "brief": lambda value: f"{value:.3g}",
+        "number": number, "percent": percent, "kibit": kibit, "times": times,
+        "brief": lambda value: f"{value:.3g}",
     }
     environment.globals |= {"bar": bar, "columns": columns, "swatch": _swatch}
     layers, memories, energy = report["network"]["layers"], rows.memories(report), rows.energy(report["energy"])
     return environment.get_template("page.html.jinja2").render(
         r=report, marker=MARKER, css=Markup((HERE / "page.css").read_text()), json_name=json_name,
-        sections=SECTIONS.items(), lede=rows.lede(report), keys=rows.keys(report), charts=_charts(report, memories),
-        layers=rows.layers(report["network"]), branched=rows.has_branches(report["network"]),
+        sections=SECTIONS.items(), lede=rows.lede(report), keys=rows.keys(report),
+        charts=_charts(report, memories), layers=rows.layers(report["network"]),
+        branched=rows.has_branches(report["network"]),
         most_weights=max(layer["weights"] for layer in layers),
         most_state=max(layer["state_memory_bits"] for layer in layers),
         losses=rows.losses(report["cycles"]), kinds=rows.kinds(report), most_steps=MOST_STEPS,

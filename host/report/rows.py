@@ -20,8 +20,8 @@ LOSSES = {
     "decision": ("decision", "computing the exit rule"),
 }
 MEMORIES = {
-    "program": "program", "weights": "weights", "theta": "thresholds", "bias": "biases", "v_init": "initial states",
-    "limits": "exit limits", "events": "events", "first_pointers": "pointers, first",
+    "program": "program", "weights": "weights", "theta": "thresholds", "bias": "biases",
+    "v_init": "initial states", "limits": "exit limits", "events": "events", "first_pointers": "pointers, first",
     "end_pointers": "pointers, end", "states": "states", "currents": "kept currents", "logits": "logits",
 }
 MEANINGS = (
@@ -40,8 +40,8 @@ def number(value, digits=0):
 
 
 def percent(share, digits=0):
-    """Return a fraction in percent."""
-    return f"{100 * share:.{digits}f} %"
+    """Return a fraction in percent, on one line with its sign."""
+    return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
 def times(shape):
@@ -58,9 +58,9 @@ def lede(report):
     """Return the sentences that begin the page."""
     core, network, accuracy = report["core"], report["network"], report["accuracy"]
     text = (
-        f"A burst-spiking network of {number(network['weights'])} weights, from {times(network['input']['shape'])} "
-        f"to {network['classes']} classes in at most {network['timesteps']} timesteps, on a core of {core['lanes']} "
-        f"lanes for the {core['title']}."
+        f"A burst-spiking network of {number(network['weights'])} weights, from "
+        f"{times(network['input']['shape'])} to {network['classes']} classes in at most {network['timesteps']} "
+        f"timesteps, on a core of {core['lanes']} lanes for the {core['title']}."
     )
     if accuracy:
         right = "right for" if accuracy["measured_against"] == "labels" else "decided as after all timesteps for"
@@ -93,8 +93,8 @@ def keys(report):
         if resource["name"] in ("lut", "bram") and resource["board"]:
             kind = "estimated" if resource["post_route"] is None else "post-route"
             used = resource[kind.replace("-", "_")]
-            found.append((f"{resource['unit']}, {percent(used / resource['board'])} of the board's", number(used), "",
-                          kind))
+            share = percent(used / resource["board"])
+            found.append((f"{resource['unit']}, {share} of the board's", number(used), "", kind))
     return [dict(zip(("label", "value", "unit", "kind"), key)) for key in found]
 
 
@@ -121,8 +121,9 @@ def beside_blocks(network):
         burst = f", burst ≤ {layer['burst']}" if "burst" in layer else ""
         lines = [_short(layer["name"]), f"{layer['kind']}, {times(layer['shape'])}{burst}"]
         if layer["weights"]:
-            bits, theta = layer["weight_bits"][1], f"θ {_span(layer['theta'])}, state" if "theta" in layer else "logits"
-            lines.append(f"{_kernels(layer)}, {number(layer['weights'])} weights of {bits} bits")
+            weights, bits = number(layer["weights"]), layer["weight_bits"][1]
+            lines.append(f"{_kernels(layer)}, {weights} weights of {bits} bits")
+            theta = f"θ {_span(layer['theta'])}, state" if "theta" in layer else "logits"
             lines.append(f"{theta} {layer['state_bits']} bits")
         else:
             lines.append(f"window {_kernels(layer)}")

@@ -13,7 +13,8 @@ def element(name, /, *children, **attributes):
         Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), _plain(value))
         for key, value in attributes.items() if value is not None
     )
-    return Markup("<{}{}>{}</{}>").format(Markup(name), given, Markup("").join(map(escape, children)), Markup(name))
+    inside = Markup("").join(map(escape, children))
+    return Markup("<{}{}>{}</{}>").format(Markup(name), given, inside, Markup(name))
 
 
 def _plain(value):
@@ -22,7 +23,8 @@ def _plain(value):
 
 def drawing(width, height, title, /, *children, **attributes):
     """Return a whole SVG of ``width`` x ``height`` user units, with a title for those who do not see it."""
-    return element("svg", element("title", title), *children, viewBox=f"0 0 {width} {height}", role="img", **attributes)
+    box = f"0 0 {width} {height}"
+    return element("svg", element("title", title), *children, viewBox=box, role="img", **attributes)
 
 
 def stack(title, parts, total, thick=14):
@@ -43,20 +45,25 @@ def stack(title, parts, total, thick=14):
 
 def bar(title, share, kind="plain", mark=None):
     """Return a bar of ``share`` (0..1) of its place, with a tick at ``mark`` if there is one."""
-    drawn = [element("rect", class_="k-ground", x=0, y=0, width=UNITS, height=14)]
-    drawn.append(element("rect", class_=f"k-{kind}", x=0, y=0, width=UNITS * min(1.0, float(share)), height=14))
+    full = UNITS * min(1.0, float(share))
+    drawn = [
+        element("rect", class_="k-ground", x=0, y=0, width=UNITS, height=14),
+        element("rect", class_=f"k-{kind}", x=0, y=0, width=full, height=14),
+    ]
     if mark is not None:
-        drawn.append(element("rect", class_="k-mark", x=UNITS * min(1.0, float(mark)) - 3, y=0, width=6, height=14))
+        at = UNITS * min(1.0, float(mark))
+        drawn.append(element("rect", class_="k-mark", x=at - 3, y=0, width=6, height=14))
     return drawing(UNITS, 14, title, *drawn, class_="bar", preserveAspectRatio="none")
 
 
 def columns(title, values, high, kind="plain"):
     """Return thin columns side by side, one per value; None leaves its place empty."""
-    width, drawn = 6, []
+    width, drawn = (6 if len(values) <= 8 else 2), []
     for i, value in enumerate(values):
-        drawn.append(element("rect", class_="k-ground", x=i * (width + 2), y=19, width=width, height=1))
+        x = i * (width + 2)
+        drawn.append(element("rect", class_="k-ground", x=x, y=19, width=width, height=1))
         if value:
             tall = max(0.5, 20.0 * min(1.0, value / high))
-            drawn.append(element("rect", class_=f"k-{kind}", x=i * (width + 2), y=20 - tall, width=width, height=tall))
+            drawn.append(element("rect", class_=f"k-{kind}", x=x, y=20 - tall, width=width, height=tall))
     across = len(values) * (width + 2) - 2
     return drawing(across, 20, title, *drawn, class_="spark", width=across, height=20)
