@@ -50,7 +50,7 @@ class EarlyExit(wiring.Component):
         m = Module()
         p, header = self._params, self.header
         m.submodules.scan = scan = LogitScan(p)
-        m.submodules.limits = limits = LoadableMemory(p, "limits", self._image["limits"], latency=2)
+        m.submodules.limits = limits = LoadableMemory(p, "limits", self._image["limits"], latency=1 if p.shared else 2)
         best, second, margin = (Signal(signed(p.acc_bits), name=name) for name in ("best", "second", "margin"))
         several = Signal()
         seen, taken = Signal(scan.o.payload.shape(), reset_less=True), Signal()

@@ -6,7 +6,7 @@ from torch import nn
 
 from gen.calibrate import exit_steps, least_limits
 from gen.convert import convert
-from gen.digits import load_digits, network_module, train
+from gen.digits import load_digits, network_module, small_module, train
 from gen.intnet import Pool
 from gen.simulate import readout_sums
 from gen.train import accuracy
@@ -26,6 +26,16 @@ def test_the_split_is_fixed_and_disjoint():
 def test_the_network_shows_what_a_conversion_must_handle():
     kinds = [type(layer) for layer in network_module().modules()]
     assert {nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.AvgPool2d, nn.Linear} < set(kinds)
+
+
+def test_the_small_network_converts_for_the_margin_rule():
+    module = train(seed=0, make=small_module)
+    x, y, x_test, y_test = load_digits()
+    floating = accuracy(module, x_test, y_test)
+    net = convert(module, x, labels=y, exit="margin")
+    assert floating >= 0.97 and max(len(getattr(layer, "synapses", ())) for layer in net.layers) == 1
+    z = readout_sums(net, x_test)
+    assert net.exit_rule.kind == "margin" and (z[:, -1].argmax(axis=1) == y_test).mean() >= floating - 0.006
 
 
 def test_digits_convert_without_loss():
