@@ -25,7 +25,6 @@ import numpy as np
 
 from gen.errors import AdafireError
 from gen.inputs import input_stream
-from gen.inputs import input_stream
 from gen.result import Result
 from sim.bench.folder import VERILOG, read_folder
 from sim.model import HARNESS, RESULT_HEADER, CompiledCore
