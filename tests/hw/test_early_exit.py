@@ -104,7 +104,8 @@ def test_decision_and_class_are_the_golden_models(sizes, classes, lanes, used, b
 
 
 def test_a_core_without_softmax_knows_the_margin(sizes):
-    dut, words, rng = EarlyExit(sizes(softmax=0), {"limits": [0] * LIMITS}), [[0] * 3] * LIMITS, np.random.default_rng(4)
+    dut, words = EarlyExit(sizes(softmax=0), {"limits": [0] * LIMITS}), [[0] * 3] * LIMITS
+    rng = np.random.default_rng(4)
     bench = Bench(dut, limit=5000)
     bench.memory(dut.logit_address, dut.logits, words, latency=1)
 

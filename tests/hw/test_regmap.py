@@ -157,8 +157,8 @@ def test_the_c_header_says_what_the_map_says(compiled):
 
 
 def test_the_c_header_of_a_design(compiled):
-    expected = {"NETWORK": 7, "CLASSES": 10, "BAUD": 115200, "MAPS": 4, "CHANNELS": 3, "HEIGHT": 8, "WIDTH": 9, "INPUT_SIZE": 864,
-                "INPUT_LOW": -3, "INPUT_BYTES": 2}
+    expected = {"NETWORK": 7, "CLASSES": 10, "BAUD": 115200, "MAPS": 4, "CHANNELS": 3, "HEIGHT": 8, "WIDTH": 9,
+                "INPUT_SIZE": 864, "INPUT_LOW": -3, "INPUT_BYTES": 2}
     assert {name: compiled[f"ADAFIRE_DESIGN_{name}"] for name in expected} == expected
     assert compiled["build"] == 0x01234567 and compiled["offset"] == -2
     assert "DESIGN" not in regmap_text.c_header()
