@@ -20,7 +20,8 @@ FAILED = "build-failed"
 SHELL = "shell"
 NEAR = 0.9  # seeds differ by some 10 %: another one is tried where the last came this near
 CLOCKS = 4  # how often a clock is tried before giving up
-NO_PLACE = re.compile(r"ERROR: (.*(?:no Bels remaining|legal placement|[Uu]nable to place)[^,.]*)")
+NO_PLACE = re.compile(r"ERROR: (Unable to (?:place|find legal placement)[^\n]*?)(?:, check [^\n]*)?$", re.MULTILINE)
+UTILISATION = re.compile(r"^Info:\s+(\w+):\s+(\d+)/\s*([1-9]\d*)\s+\d+%$", re.MULTILINE)
 
 
 class Steps:
@@ -44,8 +45,7 @@ class Steps:
         with self.step("synthesis", 0.1):
             self.run(command)
         used, budget = count_cells(cells, netlist_cells(self._work)), self._order.board.target.budget
-        self._refuse([f"{used[kind]:,} {kind} where the part has {have:,}"
-                      for kind, have in budget.items() if used.get(kind, 0) > have])
+        self._refuse(_too_many((kind, used.get(kind, 0), have) for kind, have in budget.items()))
 
     def _refuse(self, needs):
         order = self._order
@@ -60,16 +60,25 @@ class Steps:
         flow, target, best = self._order.flow, self._order.board.target, {"fmax_mhz": 0}
         for attempt, seed in enumerate(self._order.seeds):
             with self.step("place and route", 0.4 + 0.1 * attempt, f", {clock_mhz:.4g} MHz, seed {seed}"):
+                command = flow.route(target, top, clock_mhz, seed, constrained)
                 try:
-                    self.run(flow.route(target, top, clock_mhz, seed, constrained))
-                except AdafireError as error:
-                    self._refuse([f"more than can be placed ({place})" for place in NO_PLACE.findall(str(error))])
+                    self.run(command)
+                except AdafireError:
+                    log = (self._work / command.log).read_text(errors="replace")
+                    self._refuse(
+                        _too_many((name, int(used), int(have)) for name, used, have in UTILISATION.findall(log))
+                        or [f"more than can be placed: {what}" for what in NO_PLACE.findall(log)]
+                    )
                     raise
             figures = post_route_figures(self._work, flow, clock_mhz) | {"seed": seed, "clock_mhz": clock_mhz}
             best = max(best, figures, key=lambda figures: figures["fmax_mhz"])
             if not NEAR * clock_mhz <= figures["fmax_mhz"] < clock_mhz:
                 break
         return best
+
+
+def _too_many(rows):
+    return [f"{used:,} {kind} where the part has {have:,}" for kind, used, have in rows if used > have]
 
 
 def route_core(order, work, steps):
@@ -119,6 +128,6 @@ def make_project(order, work, steps):
     steps.synthesize(verilog_synthesis(XILINX_SYNTH, top, sources), XILINX_CELLS)
     return {
         **dict.fromkeys(XILINX_CELLS, 0), **count_cells(XILINX_CELLS, netlist_cells(work)),
-        "kind": "synthesis estimate", "clock_mhz": float(setting.output), "fmax_mhz": None, "slack_ns": None, "critical_path": None,
-        "bitstream": None, "project": f"{TOP}.tcl", "step_seconds": steps.seconds,
+        "kind": "synthesis estimate", "clock_mhz": float(setting.output), "fmax_mhz": None, "slack_ns": None,
+        "critical_path": None, "bitstream": None, "project": f"{TOP}.tcl", "step_seconds": steps.seconds,
     }
