@@ -3,8 +3,8 @@
     python -m benchmarks.bitstreams --data DIR [--models DIR] [--out DIR] [--network NAME] [--board NAME]
                                     [--images 100] [--json FILE] [--markdown FILE]
 
-DIR holds fashion_mnist.npz and mnist.npz, the models' folder what examples/train.py saved; the digits' network is
-trained in seconds. Each design is generated with the most lanes that fit, up to 16: fewer where the tools find no place
+DIR holds fashion_mnist.npz and mnist.npz, the models' folder what examples/train.py saved; the digits' networks are
+trained in seconds, the small one for the smallest parts. Each design is generated with the most lanes that fit, up to 16: fewer where the tools find no place
 for it. A finished design is not made again, so an interrupted run goes on where it was.
 
 LUT, BRAM, DSP and Fmax are post-route figures of the whole design, PLL and link included; for parts that need the
@@ -33,7 +33,7 @@ from hw.emit import LANE_CHOICES, MANIFEST, generate
 from hw.regmap import POSITION, RESULT_WORDS, Command, encode
 from sim.model import CompiledCore
 
-NETWORKS = ("digits", "mnist_cnn", "fashion")
+NETWORKS = ("digits", "digits_small", "mnist_cnn", "fashion")
 BITS_PER_BYTE = 10  # start, eight, stop
 FIGURES = ("lanes", "lut", "bram", "dsp", "spram", "fmax_mhz", "clock_mhz", "kind", "bitstream", "project", "seconds")
 COLUMNS = {
@@ -47,11 +47,22 @@ def load_network_and_images(name, options):
     """Return a reference network and the images to simulate."""
     if name == "digits":
         network, x = digits(options.models)
+    elif name == "digits_small":
+        network, x = small_digits(options.models)
     else:
         task = TASKS[name]
         network = reference_network(task, options.models, options.data)
         x, _ = load_npz(options.data / task.data, "x_test", "y_test")
     return network, x[: options.images]
+
+
+def small_digits(models):
+    """Return the small network of the digits (`gen.digits.small_module`) and the held-out images."""
+    x_train, y_train, x, _ = load_digits()
+    file = models / "digits_small.safetensors"
+    if not file.exists():
+        save_network(convert(train(seed=0, make=small_module), x_train, labels=y_train), file)
+    return load_network(file), x
 
 
 def make(network, board, folder, report):
