@@ -157,22 +157,27 @@ def test_the_result_is_seen_when_it_is_given(waved, trace):
     assert "RESULT" not in waved[2].texts("sequencer.state")
 
 
-def test_tiles_are_where_the_golden_model_has_them(waved, network, trace):
+def check_tiles(seen, network, trace):
+    """Timestep 2: every tile leaves the neurons at its place, with the golden model's counts and states."""
     schedule = build_schedule(network, LANES)
     p, expected = schedule.params, expected_probe(schedule, trace)
     rows = expected.timestep == 2
     places = np.concatenate([np.stack(each.order(), axis=1) for each in schedule.passes])
-    tiles = [row for row in waved[2].rows("now", "tile_fires", "layer", "row", "column", "channel") if row[0]]
+    tiles = [row for row in seen.rows("now", "tile_fires", "layer", "row", "column", "channel") if row[0]]
     assert len(tiles) == rows.sum() == len(places)
     for (_, layer, *place), index, expected_place in zip(tiles, expected.pass_index[rows], places):
         assert text(layer) == schedule.passes[index].layer.name and place == expected_place.tolist()
-    fires = [fired for fired, in waved[2].rows("now", "tile_fires")]
+    fires = [fired for fired, in seen.rows("now", "tile_fires")]
     for lane in range(LANES):
-        seen = [row for row, fired in zip(waved[2].rows(f"lane_{lane}", "count", "state"), fires) if fired]
-        counts, states = np.array(seen).T
+        values = [row for row, fired in zip(seen.rows(f"lane_{lane}", "count", "state"), fires) if fired]
+        counts, states = np.array(values).T
         for got, bits, name in ((counts, p.value_bits, "count"), (states, p.acc_bits, "state")):
             mask, right = (getattr(expected, column)[rows][:, lane] for column in (f"{name}_mask", f"{name}s"))
             assert (got[mask] == right[mask] % (1 << bits)).all(), (lane, name)
+
+
+def test_tiles_are_where_the_golden_model_has_them(waved, network, trace):
+    check_tiles(waved[2], network, trace)
 
 
 def test_the_hierarchy_is_that_of_the_core(waved, core):
@@ -292,13 +297,15 @@ def test_the_view_of_any_core_is_verilog(tmp_path, lanes):
 
 
 @pytest.mark.slow
-def test_verilator_shows_the_same(core, x, trace, waved, tmp_path):
+def test_verilator_shows_the_same(core, x, network, trace, waved, tmp_path):
     file = tmp_path / "waves.vcd"
     figures = verify(core, x, images=1, simulator="verilator", waves=file, wave_image=IMAGE, wave_step=2)
     assert figures["mismatches"] == 0
-    seen = Seen(file)
-    for name in ("now.in_timestep", "now.tile", "now.row", "sequencer.state", "lane_0.sum", "neuron_0.v"):
-        values = [[value for _, value in each.known(f"{name}")] for each in (seen, waved[2])]
-        assert values[0] == values[1], name
+    seen, (begin, end) = Seen(file), waved[2].cycles
+    assert seen.cycles[0] == begin and end - 1 <= seen.cycles[1] <= end
+    check_tiles(seen, network, trace)
+    for name in ("now.in_timestep", "now.tile", "now.layer", "sequencer.state", "lane_0.sum"):
+        before = [[change for change in each.known(name) if change[0] < end] for each in (seen, waved[2])]
+        assert before[0] == before[1], name
     names = re.findall(r"^(?:\+\{.*\} )?(adafire\.[\w.]+)", file.with_suffix(".gtkw").read_text(), re.MULTILINE)
     assert len(names) > 50 and set(names) <= set(seen.variables)
