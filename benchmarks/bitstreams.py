@@ -4,8 +4,9 @@
                                     [--images 100] [--json FILE] [--markdown FILE]
 
 DIR holds fashion_mnist.npz and mnist.npz, the models' folder what examples/train.py saved; the digits' networks are
-trained in seconds, the small one for the smallest parts. Each design is generated with the most lanes that fit, up to 16: fewer where the tools find no place
-for it. A finished design is not made again, so an interrupted run goes on where it was.
+trained in seconds, the small one for the smallest parts. Each design is generated with the most lanes that fit, up to
+16: fewer where the tools find no place for it. A finished design is not made again, so an interrupted run goes on
+where it was.
 
 LUT, BRAM, DSP and Fmax are post-route figures of the whole design, PLL and link included; for parts that need the
 vendor's tools they are estimates of Yosys, without Fmax. Images per second are simulated cycles of the first images
@@ -23,7 +24,10 @@ from rich.table import Table
 
 from benchmarks.link import digits
 from benchmarks.reference import TASKS, reference_network
+from gen.convert import convert
+from gen.digits import load_digits, small_module, train
 from gen.errors import AdafireError, DoesNotFit
+from gen.netfile import load_network, save_network
 from gen.inputs import input_stream
 from gen.target import TARGETS
 from gen.train import load_npz
