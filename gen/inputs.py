@@ -116,6 +116,6 @@ def input_values(network, x):
 
 
 def input_stream(network, x):
-    """Return what `input_values` gives as it travels, int32 [N, words]: every map in raster order, channels innermost."""
+    """Return `input_values` as they travel, int32 [N, words]: map by map in raster order, channels innermost."""
     values = np.moveaxis(input_values(network, x), -3, -1)
     return np.ascontiguousarray(values.reshape(len(values), math.prod(values.shape[1:])), np.int32)
