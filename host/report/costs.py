@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gen.intnet import INPUT, Pool, Readout, Spiking
+from gen.intnet import INPUT, Readout, Spiking
 from gen.schedule import is_row_segment
 
 __all__ = ["AC_PJ", "MAC_PJ", "dense_operations", "energy", "is_identity", "operations", "traffic"]
@@ -88,17 +88,17 @@ def traffic(schedule, reached, stored, inputs, busy):
     )
     pointers = maps * _pointers(schedule, INPUT)
     pointers += steps * sum(_pointers(schedule, p.stored) for p in passes if p.stored)
-    tiles = {kind: sum(p.runs for p in passes if isinstance(p.layer, kind)) for kind in (Spiking, Readout, Pool)}
-    kept = sum(p.runs for p in passes if p.keep)
-    neurons = tiles[Spiking] + tiles[Readout]
+    beats = schedule.params.beats
+    spiking, readout = (beats * sum(p.runs for p in passes if isinstance(p.layer, k)) for k in (Spiking, Readout))
+    kept = beats * sum(p.runs for p in passes if p.keep)
     return {
         "weights": [busy, 0], "events": [busy, inputs + stored],
         "first_pointers": [candidates, pointers], "end_pointers": [candidates, pointers],
-        "theta": [tiles[Spiking] * steps, 0], "bias": [neurons * steps - kept * (steps - 1), 0],
-        "v_init": [tiles[Spiking], 0],
-        "states": [tiles[Spiking] * (steps - 1), tiles[Spiking] * steps],
+        "theta": [spiking * steps, 0], "bias": [(spiking + readout) * steps - kept * (steps - 1), 0],
+        "v_init": [spiking, 0],
+        "states": [spiking * (steps - 1), spiking * steps],
         "currents": [kept * (steps - 1), kept],
-        "logits": [tiles[Readout] * (steps - 1), tiles[Readout] * steps],
+        "logits": [readout * (steps - 1), readout * steps],
         "limits": [steps, 0],
     }
 

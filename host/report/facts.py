@@ -4,6 +4,7 @@ import hashlib
 import json
 import platform
 import shlex
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,10 +15,10 @@ from gen.target import find_target
 from host.describe import describe
 from host.report.costs import is_identity
 
-__all__ = ["BUILD", "facts"]
+__all__ = ["BUILD", "describe_memories", "facts"]
 
 BUILD = Path("build") / "report.json"
-LUT_WORDS = 32  # memories of so many words or fewer go into look-up tables (`gen.estimate`)
+LUT_WORDS = 32  # memories of so many words or fewer go into look-up tables that can be memories (`gen.estimate`)
 UNITS = {"lut": "LUT", "ff": "flip-flop", "bram": "block RAM", "spram": "SPRAM", "dsp": "multiplier"}
 
 
@@ -44,9 +45,9 @@ def facts(folder, schedule):
             "parameters": manifest["parameters"],
         },
         "network": describe(network) | {"graph": _graph(network), "rule": _rule(network)},
-        "memories": _memories(schedule, target),
+        "memories": describe_memories(schedule, target),
         "block": {"name": target.bram.name, "bits": target.bram.bits, "board": target.bram_blocks},
-        "resources": _resources(manifest, built),
+        "resources": _resources(manifest, params, target, built),
         "timing": _timing(built, target),
         "estimated_cycles": {
             "first_timestep": estimate_cycles(schedule, 1), "all_timesteps": estimate_cycles(schedule),
@@ -97,26 +98,33 @@ def _rule(network):
     return {"kind": rule.kind, "limits": list(rule.limits), "shift": rule.shift, "scale": rule.scale}
 
 
-def _memories(schedule, target):
-    """Return one dict per memory: size, blocks by estimate, and how much of it this network uses."""
-    needed = estimate_memories(build_schedule(schedule.network, schedule.params.lanes).params)
-    return [
-        {
-            "name": name, "width": width, "words": words, "bits": width * words,
+def describe_memories(schedule, target):
+    """Return one dict per memory: size, what it is made of by estimate, and the words that this network uses."""
+    params = schedule.params
+    smallest = build_schedule(schedule.network, params.lanes).params
+    needed = estimate_memories(replace(smallest, neurons=params.neurons))
+    memories = []
+    for name, (width, words) in estimate_memories(params).items():
+        of = "block RAM" if words > LUT_WORDS or target.family == "ice40" else "LUTs"
+        of = "SPRAM" if name in ("weights", "states")[: params.spram] else of
+        memories.append({
+            "name": name, "width": width, "words": words, "bits": width * words, "of": of,
             "used_words": min(words, needed[name][1]),
-            "blocks": target.bram.count(width, words) if words > LUT_WORDS else 0,
-        }
-        for name, (width, words) in estimate_memories(schedule.params).items()
-    ]
+            "blocks": target.bram.count(width, words) if of == "block RAM" else 0,
+        })
+    return memories
 
 
-def _resources(manifest, built):
+def _resources(manifest, params, target, built):
+    used, budget = dict(manifest["resources"]), dict(manifest["budget"])
+    if target.spram_blocks:
+        used["spram"], budget["spram"] = params.spram_blocks, target.spram_blocks
     return [
         {
-            "name": name, "unit": UNITS.get(name, name), "estimated": manifest["resources"].get(name),
+            "name": name, "unit": UNITS.get(name, name), "estimated": used.get(name),
             "post_route": built.get(name) if built else None, "board": have,
         }
-        for name, have in manifest["budget"].items()
+        for name, have in budget.items()
     ]
 
 

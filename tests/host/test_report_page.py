@@ -7,6 +7,7 @@ import shutil
 import struct
 import subprocess
 import zlib
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,10 +15,14 @@ import numpy as np
 import pytest
 
 from gen.errors import ToolMissing
+from gen.estimate import estimate_resources, place_weights
 from gen.intnet import Source, Synapse
+from gen.schedule import build_schedule
+from gen.target import TARGETS, find_target
 from host.report.charts import accuracy_chart, block_map, ticks
 from host.report.costs import dense_operations, energy, is_identity, operations
 from host.report.drawing import network_drawing
+from host.report.facts import describe_memories
 from host.report.page import render
 from host.report.pictures import counts_picture, image_picture, mosaic
 from host.report.svg import bar, element, stack
@@ -316,6 +321,17 @@ def test_operations_counted_one_by_one(seed):
         if 0 <= row < 7 and 0 <= column < 8:
             expected += values[c // (4 // groups) * (6 // groups) + i, row, column]
     assert operations(synapse, values, (height, width)) == expected, seed
+
+
+@pytest.mark.parametrize("board", TARGETS)
+@pytest.mark.parametrize("lanes", [2, 16])
+def test_memories_are_made_of_what_the_estimate_says(board, lanes):
+    schedule, target = build_schedule(random_network(SEED), lanes), find_target(board)
+    params = place_weights(schedule.params, target)
+    memories = describe_memories(replace(schedule, params=params), target)
+    assert sum(memory["blocks"] for memory in memories) == estimate_resources(params, target)["bram"]
+    assert all(memory["used_words"] == memory["words"] > 0 for memory in memories)
+    assert sum(memory["of"] == "SPRAM" for memory in memories) == params.spram
 
 
 def test_energy_by_hand():
