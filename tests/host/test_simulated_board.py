@@ -2,9 +2,10 @@
 
 import pytest
 
-from benchmarks.campaigns import attack, compare_devices, differences, disturb, swap
-from host.device import open_device
+from benchmarks.campaigns import PACE, attack, compare_devices, differences, disturb, swap
+from host.board import Board
 from hw.emit import generate
+from sim.board import SimulatedBoard
 from sim.golden import Golden
 from sim.random_networks import random_images, random_network
 
@@ -43,12 +44,17 @@ def test_another_network_in_the_running_design(network, others, folder, which):
     assert figures == {"images": 40, "differences": 0}
 
 
-def test_the_small_buffers_of_an_icebreaker(network, tmp_path):
-    manifest = generate(network, board="icebreaker", lanes=2, out=tmp_path / "core")
-    x = random_images(network, SEED, 20)
-    with open_device("sim", folder=tmp_path / "core") as device:
-        assert device.identity["RX_BYTES"] == 512 and device.identity["NETWORK"] == manifest["network_id"]
-        assert differences(device.run(x), Golden(network).run(x)) == 0
+def test_an_icebreaker_begins_empty_and_has_small_buffers(tmp_path):
+    network, folder = random_network(1, **SIZES), tmp_path / "core"
+    assert not generate(network, board="icebreaker", out=folder)["initialised"]
+    x = random_images(network, 1, 20)
+    golden = Golden(network).run(x)
+    with SimulatedBoard(folder) as board, Board(board.port, folder, pace=PACE) as device:
+        assert device.identity["RX_BYTES"] == 512
+        assert differences(device.run(x), golden) == 0
+        board.reset()
+        assert differences(device.run(x), golden) == 0
+        assert device.statistics.retries == 1
 
 
 def check_attack(folder, network, size, seed):
