@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from host.report import rows
 from host.report.charts import accuracy_chart, block_map
@@ -16,6 +16,7 @@ __all__ = ["MARKER", "render"]
 MARKER = "adafire report"
 HERE = Path(__file__).parent
 MOST_STEPS = 16  # timesteps of the raster on the page; the JSON has all
+SHORT_WORD = 24
 SECTIONS = {
     "network": "Network", "accuracy": "Accuracy and exits", "cycles": "Events and cycles", "image": "One image",
     "memory": "Memory", "resources": "Resources and clock", "energy": "Energy by the field's convention",
@@ -31,7 +32,7 @@ def render(report, json_name):
     )
     environment.filters |= {
         "number": number, "percent": percent, "kibit": kibit, "times": times,
-        "brief": lambda value: f"{value:.3g}",
+        "brief": lambda value: f"{value:.3g}", "command": _command,
     }
     environment.globals |= {"bar": bar, "columns": columns, "swatch": _swatch}
     layers, memories, energy = report["network"]["layers"], rows.memories(report), rows.energy(report["energy"])
@@ -88,6 +89,13 @@ def _spent(name, kinds, most, useful=0.0):
         for kind, (what, _) in LOSSES.items() if kinds.get(kind, 0.0) > 0
     ]
     return stack(f"{name}: " + ", ".join(text for _, _, text in parts), parts, most)
+
+
+def _command(text):
+    """Return a command whose short words stay whole where the line breaks."""
+    words = text.split(" ")
+    kept = [element("span", word, class_="word") if len(word) <= SHORT_WORD else escape(word) for word in words]
+    return element("code", Markup(" ").join(kept))
 
 
 def _swatch(kind):

@@ -52,7 +52,7 @@ def bar(title, share, kind="plain", mark=None):
     ]
     if mark is not None:
         at = UNITS * min(1.0, float(mark))
-        drawn.append(element("rect", class_="k-mark", x=at - 3, y=0, width=6, height=14))
+        drawn.append(element("line", class_="k-mark", x1=at, x2=at, y1=0, y2=14))
     return drawing(UNITS, 14, title, *drawn, class_="bar", preserveAspectRatio="none")
 
 
