@@ -72,6 +72,7 @@ def estimate_resources(params, target):
             brams += target.bram.count(width, depth)
         else:
             luts += width * -(-depth // 16) * 3 // 4
+    brams += (2 if params.shared else 8) * joint  # the queues
     if params.shared:
         luts += 1850 + 350 * params.synapses + 450 * params.softmax + lanes * (2 * bits + 15) + 9 * bits
         ffs = 1200 + 400 * params.synapses + 380 * params.softmax + lanes * (2 * bits + 15) + 9 * bits

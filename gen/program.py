@@ -39,6 +39,7 @@ class CoreParams:
     value_bits: int          # one event's signed value: an input pixel or a count
     index_bits: int          # an event's place in its map row, x * channels + channel
     offset_bits: int         # signed arithmetic on places and pointers, padding included
+    loop_bits: int           # turns of a loop over positions, tiles, windows or kernels, less one
     acc_bits: int            # synaptic sums, membranes before firing, logits
     state_bits: int
     theta_bits: int
@@ -140,8 +141,7 @@ def layer_fields(p):
     offset, flag = (p.offset_bits, True), (1, False)
     return {
         "readout": flag, "pool_pass": flag, "maximum": flag, "fused_maximum": flag, "keep": flag, "counted": flag,
-        "rows": (p.offset_bits, False), "columns": (p.offset_bits, False), "tiles": (p.offset_bits, False),
-        "pool_rows": (p.offset_bits, False), "pool_columns": (p.offset_bits, False),
+        **dict.fromkeys(("rows", "columns", "tiles", "pool_rows", "pool_columns"), (p.loop_bits, False)),
         "synapses": _unsigned(p.synapses - 1), "burst": _unsigned(p.burst), "state_limit": (p.state_bits - 1, False),
         "state_base": _unsigned(p.states * p.beats), "current_base": _unsigned(p.currents * p.beats),
         "parameter_base": _unsigned(p.parameters * p.beats), "event_base": (p.event_address_bits, False),
@@ -154,14 +154,14 @@ def synapse_fields(p):
     offset, address, flag = (p.offset_bits, True), (p.weight_address_bits, False), (1, False)
     lanes = _unsigned(p.lanes)
     return {
-        "direct": flag, "kernel_rows": (p.offset_bits, False), "kernel_columns": (p.offset_bits, False),
+        "direct": flag, "kernel_rows": (p.loop_bits, False), "kernel_columns": (p.loop_bits, False),
         "pointer_base": offset, "row_limit": offset, "column_limit": offset,
         "row_start": offset, "row_kernel": offset, "row_pool": offset, "row_output": offset,
         "column_start": offset, "column_kernel": offset, "column_pool": offset, "column_tile": offset,
         "column_output": offset, "column_width": offset,
         "index_start": offset, "index_kernel": offset, "index_pool": offset, "index_tile": offset,
         "index_output": offset, "index_count": offset, "index_count_last": offset,
-        "tile_period": (p.offset_bits, False), "weight_base": address, "weight_segment": address,
+        "tile_period": (p.loop_bits, False), "weight_base": address, "weight_segment": address,
         "weight_row": address, "weight_tile": address, "active": lanes, "active_last": lanes,
     }
 

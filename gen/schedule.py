@@ -252,6 +252,7 @@ def _needed(schedule, lanes, neurons):
         value_bits=max(signed_bits(*r) for r in ranges.values()),
         index_bits=max(int(s[0] * s[2]).bit_length() for s in stored.values()),
         offset_bits=_offset_bits(schedule),
+        loop_bits=_loop_bits(passes),
         acc_bits=max(signed_bits(min(lows), max(highs)), signed_bits(0, top)),
         state_bits=max([layer.state_bits for layer in spiking], default=4),
         theta_bits=max([int(layer.theta.max()).bit_length() for layer in spiking], default=1),
@@ -272,6 +273,16 @@ def _needed(schedule, lanes, neurons):
         program=1,
     )
     return replace(core, program=core.program_words)
+
+
+def _loop_bits(passes):
+    """Return the bits that hold the turns of every loop, less one."""
+    turns = [2]
+    for p in passes:
+        turns += [p.rows, p.columns, p.tiles, *p.window]
+        for s in p.synapses:
+            turns += [s.kernel[0], segment_words(s, p.tile_channels)[1], window_channels(s, p.tile_channels)[1] or 1]
+    return (max(turns) - 1).bit_length()
 
 
 def _offset_bits(schedule):
