@@ -48,7 +48,12 @@ def facts(folder, schedule):
         "memories": describe_memories(schedule, target),
         "block": {"name": target.bram.name, "bits": target.bram.bits, "board": target.bram_blocks},
         "resources": _resources(manifest, params, target, built),
-        "timing": _timing(built, target),
+        "built": built and {
+            "kind": str(built.get("kind", "post-route")),
+            "of": "the core alone" if built.get("core_only", True) else f"the whole {target.title} design",
+            "file": built.get("bitstream") or built.get("project"),
+        },
+        "timing": _timing(built),
         "estimated_cycles": {
             "first_timestep": estimate_cycles(schedule, 1), "all_timesteps": estimate_cycles(schedule),
         },
@@ -57,21 +62,23 @@ def facts(folder, schedule):
 
 
 def _built(folder, manifest):
-    """Return what `adafire build` measured, or None where it has not run."""
+    """Return the report of `adafire build`, or None where it has not run."""
     file = folder / BUILD
     if not file.exists():
         return None
     try:
         built = json.loads(file.read_text())
-        for name in ("lut", "ff", "bram", "dsp", "fmax_mhz", "clock_mhz"):
-            if not isinstance(built[name], int | float) or built[name] < (name in ("fmax_mhz", "clock_mhz")):
+        for name in ("lut", "ff", "bram", "dsp", "clock_mhz", "fmax_mhz"):
+            if name == "fmax_mhz" and built[name] is None:  # the vendor's tool has yet to route it
+                continue
+            if not isinstance(built[name], int | float) or built[name] < (name in ("clock_mhz", "fmax_mhz")):
                 raise ValueError(f"{name} is {built[name]!r}")
         same = built["board"] == manifest["board"] and built["lanes"] == manifest["lanes"]
         str(built["critical_path"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{file} is not what `adafire build` writes ({type(error).__name__}: {error}): build again, or remove "
-            f"the folder {file.parent} to report without post-route figures."
+            f"the folder {file.parent} to report without its figures."
         ) from error
     if not same:
         again = shlex.join(["adafire", "build", str(folder)])
@@ -122,22 +129,21 @@ def _resources(manifest, params, target, built):
     return [
         {
             "name": name, "unit": UNITS.get(name, name), "estimated": used.get(name),
-            "post_route": built.get(name) if built else None, "board": have,
+            "built": built.get(name) if built else None, "board": have,
         }
         for name, have in budget.items()
     ]
 
 
-def _timing(built, target):
-    """Return the routed clock, or None: MHz, ns, and what the figures are of."""
-    if not built:
+def _timing(built):
+    """Return the routed clock in MHz and ns, or None where nothing has been routed."""
+    if not built or built["fmax_mhz"] is None:
         return None
     clock, fmax = built["clock_mhz"], built["fmax_mhz"]
     return {
         "fmax_mhz": fmax, "clock_mhz": clock,
         "slack_ns": built.get("slack_ns", round(1000 / clock - 1000 / fmax, 3)),
         "critical_path": str(built["critical_path"]), "seed": built.get("seed"),
-        "of": f"the {target.title} design" if built.get("bitstream") else "the core alone",
     }
 
 

@@ -29,6 +29,7 @@ MEANINGS = (
     ("simulated", "counted in the Verilog of this core, compiled, clock cycle by clock cycle."),
     ("estimated", "computed from sizes before any tool ran."),
     ("post-route", "reported by the tools for the placed and routed design."),
+    ("synthesis estimate", "counted after synthesis, where the vendor's tool is to place and route."),
     ("convention", "operations counted, times figures that the field agrees on."),
     ("read", "read from the files in the folder."),
 )
@@ -91,8 +92,8 @@ def keys(report):
         found.append(("images a second", number(speed["images_per_second"]), "", "simulated, post-route"))
     for resource in report["resources"]:
         if resource["name"] in ("lut", "bram") and resource["board"]:
-            kind = "estimated" if resource["post_route"] is None else "post-route"
-            used = resource[kind.replace("-", "_")]
+            kind = "estimated" if resource["built"] is None else report["built"]["kind"]
+            used = resource["estimated"] if resource["built"] is None else resource["built"]
             share = percent(used / resource["board"])
             found.append((f"{resource['unit']}, {share} of the board's", number(used), "", kind))
     return [dict(zip(("label", "value", "unit", "kind"), key)) for key in found]

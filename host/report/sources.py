@@ -9,7 +9,7 @@ __all__ = ["sources"]
 
 def sources(report, folder, data=None, limit=None, image=None):
     """Return {"figures": {section: [{kind, text, command}]}, "command", "build", "with_data"}."""
-    core, cycles, timing, count = report["core"], report["cycles"], report["timing"], report["counted_images"]
+    core, cycles, built, count = report["core"], report["cycles"], report["built"], report["counted_images"]
     network, some = folder / NETWORK, [] if limit is None else ["--limit", limit]
     chosen = [] if image is None else ["--image", image]
     this = _command("report", folder, *(["--data", data, *some, *chosen] if data else []))
@@ -44,8 +44,8 @@ def sources(report, folder, data=None, limit=None, image=None):
         ))
     else:
         figures["cycles"].append(_figure("estimated", "cycles.", generate))
-    if timing:
-        figures["resources"].append(_figure("post-route", f"of {timing['of']}.", _command("build", folder)))
+    if built:
+        figures["resources"].append(_figure(built["kind"], f"of {built['of']}.", _command("build", folder)))
     return {
         "figures": figures, "command": this, "build": _command("build", folder),
         "with_data": _command("report", folder, "--data", "D.npz"),

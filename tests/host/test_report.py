@@ -241,23 +241,35 @@ def test_post_route_figures(adafire, folder):
     (folder / "build" / "report.json").write_text(json.dumps(BUILT))
     assert adafire("report", folder).code == 0
     report, page = report_of(folder), (folder / "report.html").read_text()
-    used = {resource["name"]: resource["post_route"] for resource in report["resources"]}
+    used = {resource["name"]: resource["built"] for resource in report["resources"]}
     assert used == {name: BUILT[name] for name in ("lut", "ff", "bram", "dsp")}
     assert report["timing"] == {
         "fmax_mhz": 80.0, "clock_mhz": 62.5, "slack_ns": 3.5, "seed": 2,
-        "critical_path": "core.gather -> core.lanes", "of": "the Radiona ULX3S 85F design",
+        "critical_path": "core.gather -> core.lanes",
     }
+    assert report["built"] == {"kind": "post-route", "of": "the whole Radiona ULX3S 85F design", "file": "top.bit"}
     assert all(text in page for text in ("80.00 MHz", "3.500 ns", "core.gather -&gt; core.lanes", "5,123"))
     assert report["provenance"]["tools"] == BUILT["tools"]
 
 
 def test_images_a_second_at_the_routed_clock(adafire, folder, images):
     (folder / "build").mkdir()
-    (folder / "build" / "report.json").write_text(json.dumps(BUILT | {"bitstream": None}))
+    (folder / "build" / "report.json").write_text(json.dumps(BUILT | {"bitstream": None, "core_only": True}))
     assert adafire("report", folder, "--data", images / "data.npz").code == 0
     report = report_of(folder)
     assert report["speed"]["images_per_second"] == pytest.approx(62.5e6 / report["cycles"]["per_image"])
-    assert report["timing"]["of"] == "the core alone"
+    assert report["built"]["of"] == "the core alone"
+
+
+def test_a_board_of_the_vendors_tool_has_resources_and_no_clock(adafire, folder):
+    unrouted = {"fmax_mhz": None, "slack_ns": None, "critical_path": None, "bitstream": None, "project": "top.tcl"}
+    (folder / "build").mkdir()
+    (folder / "build" / "report.json").write_text(json.dumps(BUILT | unrouted | {"kind": "synthesis estimate"}))
+    assert adafire("report", folder).code == 0
+    report, page = report_of(folder), (folder / "report.html").read_text()
+    assert report["timing"] is None and report["resources"][0]["built"] == BUILT["lut"]
+    assert report["figures"]["resources"][1]["kind"] == "synthesis estimate"
+    assert "top.tcl" in page and "highest clock" not in page
 
 
 @pytest.mark.parametrize("text, what", [

@@ -115,12 +115,12 @@ def with_cycles(report):
     }
     timing = {
         "fmax_mhz": 91.2, "clock_mhz": 90.0, "slack_ns": 0.146, "critical_path": "a -> b", "seed": 2,
-        "of": "the core",
     }
     return report | {
         "passes": passes, "cycles": cycles, "timing": timing,
         "speed": {"milliseconds": 0.01, "images_per_second": 1e5, "clock_mhz": 90.0},
-        "resources": [r | {"post_route": 17} for r in report["resources"]],
+        "resources": [r | {"built": 17} for r in report["resources"]],
+        "built": {"kind": "post-route", "of": "the core alone", "file": None},
     }
 
 
