@@ -16,13 +16,14 @@ __all__ = ["Commands"]
 
 BYTE, WORD = 8, 32
 WORD_BYTES = WORD // BYTE
+NETWORK = WORD_BYTES * register("NETWORK")
 
 
 class Commands(wiring.Component):
     """Take a frame, check it, hand its words or values to the core, answer.
 
-    One position counts the words of a load while NETWORK is 0 and the bytes of an image while it is not: only one of
-    them can be under way.
+    One position counts the words of a load while NETWORK is 0 and the bytes of an image while it is not: only one
+    of them can be under way, and an error about either says where that one is.
 
     Parameters
     ----------
@@ -40,8 +41,10 @@ class Commands(wiring.Component):
         With ``stop``: give up a load under way too.
     restart, restarted : Out(1), In(1)
         Reset the core before a load.
-    address, write, write_data, network, input_size, input_low, input_bytes
-        To and from the registers.
+    write, address, write_data : Out
+        A byte of a register, at its address in bytes.
+    loaded, input_size, input_low, wide : In
+        Of `hw.register_file.RegisterFile`.
     load, values : Out(stream(32)), Out(stream(input_word))
         To the core.
     tags : Out(stream(8))
@@ -56,8 +59,8 @@ class Commands(wiring.Component):
         super().__init__({
             "i": In(stream.Signature(BYTE)), "stop": In(1), "stopped": Out(1), "reset": In(1),
             "restart": Out(1), "restarted": In(1),
-            "address": Out(range(register("CONTROL"))), "write": Out(1), "write_data": Out(WORD),
-            "network": In(WORD), "input_size": In(WORD), "input_low": In(signed(WORD)), "input_bytes": In(2),
+            "write": Out(1), "address": Out(range(WORD_BYTES * register("CONTROL"))), "write_data": Out(BYTE),
+            "loaded": In(1), "input_size": In(POSITION_BITS), "input_low": In(signed(2 * BYTE)), "wide": In(1),
             "load": Out(stream.Signature(WORD)), "values": Out(stream.Signature(payloads.input_word(params))),
             "tags": Out(stream.Signature(BYTE)), "refused": Out(1), "o": Out(stream.Signature(answer())),
         })
@@ -67,19 +70,17 @@ class Commands(wiring.Component):
         word, place, whole, take = Signal(WORD), Signal(range(WORD_BYTES)), Signal(), Signal()
         command, sequence, fault = Signal(BYTE), Signal(BYTE), Signal(range(max(Fault) + 1))
         left, position = Signal(range(self._max_payload + 1)), Signal(POSITION_BITS)
-        loaded, wide = Signal(), self.input_bytes[1]
+        loaded, wide, taken = self.loaded, self.wide, Signal()
         m.submodules.order = order = PieceOrder(left.shape())
-        m.d.sync += loaded.eq(self.network != 0)
+        m.d.sync += taken.eq(self.i.valid & self.i.ready)
         m.d.comb += [
             order.place.eq(place), order.byte.eq(self.i.payload), order.position.eq(position),
             order.left.eq(left), order.size.eq(self.input_size), order.wide.eq(wide),
-            self.write_data.eq(word), self.address.eq(register("NETWORK")),
+            self.write_data.eq(word[-BYTE:]), self.address.eq(NETWORK + place),
             self.load.payload.eq(word), self.tags.payload.eq(sequence), self.refused.eq(fault != NO_FAULT),
             self.o.payload.command.eq(command), self.o.payload.sequence.eq(sequence),
             self.o.payload.fault.eq(fault), self.o.payload.position.eq(position),
         ]
-        with m.If(loaded & command.matches(Command.LOAD, Command.COMMIT)):
-            m.d.comb += self.o.payload.position.eq(0)
 
         def refuse(why):
             m.d.sync += fault.eq(why)
@@ -142,7 +143,7 @@ class Commands(wiring.Component):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
                     m.next = "HEADER"
-            self._load(m, state, word, whole, take, left, position)
+            self._load(m, state, word, place, whole, take, taken, left, position)
             with state("MEASURE"):
                 m.d.comb += [order.measuring.eq(1), order.enable.eq(1)]
                 m.d.sync += place.eq(place + 1)
@@ -161,18 +162,22 @@ class Commands(wiring.Component):
                 word.eq(Cat(word[BYTE:], self.i.payload)), left.eq(left - 1), place.eq(place + 1),
                 whole.eq(place == Mux(fsm.ongoing("VALUES"), wide, WORD_BYTES - 1)),
             ]
-        with m.If(whole | self.stop | fsm.ongoing("ANSWER")):
+        with m.If(whole | fsm.ongoing("ANSWER") | self.stop & ~fsm.ongoing("FORGET")):
             m.d.sync += [whole.eq(0), place.eq(0)]
+        given = self.values.valid & self.values.ready
+        with m.If(given | self.load.valid & self.load.ready):
+            m.d.sync += position.eq(position + Mux(given & wide, 2, 1))
         with m.If(self.stop & header & (self.reset | loaded)):
             m.d.sync += position.eq(0)
         return m
 
-    def _load(self, m, state, word, whole, take, left, position):
+    def _load(self, m, state, word, place, whole, take, taken, left, position):
         """Words to the core, and the registers of the network that they were; NETWORK is 0 in between."""
         with state("RESTART"):
-            m.d.comb += [self.restart.eq(1), self.write.eq(1)]  # the position, 0
-            m.d.sync += position.eq(0)
+            m.d.comb += [self.restart.eq(1), self.write.eq(1)]  # 0: the word is the position
+            m.d.sync += [position.eq(0), place.eq(place + 1)]
             with m.If(self.restarted):
+                m.d.sync += place.eq(0)
                 m.next = "WORDS"
         with state("WORDS"):
             m.d.comb += take.eq(1)
@@ -183,25 +188,26 @@ class Commands(wiring.Component):
         with state("WORD"):
             m.d.comb += self.load.valid.eq(1)
             with m.If(self.load.ready):
-                m.d.sync += position.eq(position + 1)
                 m.next = "WORDS"
         with m.State("COMMIT"):
-            m.d.comb += [take.eq(1), self.address.eq(register("NETWORK") + ~left[2:4])]
+            m.d.comb += [take.eq(1), self.address.eq(NETWORK + ~left[:4])]
             with m.If(self.stop):
                 m.d.sync += word.eq(0)
                 m.next = "FORGET"
-            with m.Elif(whole):
-                m.d.comb += self.write.eq(1)
+            with m.Else():
+                m.d.comb += self.write.eq(taken)
                 with m.If(left == 0):
                     m.d.sync += position.eq(0)
                     m.next = "ANSWER"
         with m.State("FORGET"):
             m.d.comb += self.write.eq(1)
-            m.next = "HEADER"
+            m.d.sync += place.eq(place + 1)
+            with m.If(place == WORD_BYTES - 1):
+                m.next = "HEADER"
 
     def _image(self, m, state, word, whole, take, left, position, command):
         """Values to the core, and the tag of an image that is complete."""
-        wide, value = self.input_bytes[1], self.values.payload
+        wide, value = self.wide, self.values.payload
         with state("VALUES"):
             m.d.comb += take.eq(1)
             m.d.sync += [
@@ -217,7 +223,6 @@ class Commands(wiring.Component):
         with state("VALUE"):
             m.d.comb += self.values.valid.eq(1)
             with m.If(self.values.ready):
-                m.d.sync += position.eq(position + 1 + wide)
                 m.next = "VALUES"
         with state("TAG"):
             m.d.comb += self.tags.valid.eq(1)

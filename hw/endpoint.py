@@ -10,7 +10,7 @@
                     o <------- framer
 """
 
-from amaranth.hdl import Cat, Module, Mux, ResetInserter
+from amaranth.hdl import Cat, Module, ResetInserter
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -19,8 +19,8 @@ from hw.commands import Commands
 from hw.frame_ring import FrameRing
 from hw.framing import Deframer, Framer
 from hw.queue import Queue
-from hw.registers import Registers
 from hw.regmap import COUNTERS, RESULT_WORDS, Fault
+from hw.register_file import RegisterFile
 from hw.replies import Replies
 from hw.uart import received
 from hw.urgent import Urgent
@@ -28,7 +28,7 @@ from hw.urgent import Urgent
 __all__ = ["Endpoint"]
 
 BYTE = 8
-TAGS = 2  # images handed to the core whose results have not begun to be sent: more than a cable brings in that time
+TAGS = 2  # images handed to the core whose results have not begun to be sent
 
 
 class Endpoint(wiring.Component):
@@ -65,7 +65,7 @@ class Endpoint(wiring.Component):
         m.submodules.ring = ring = FrameRing(rx_bytes)
         m.submodules.commands = commands = Commands(self._params, max_payload)
         m.submodules.urgent = urgent = Urgent()
-        m.submodules.registers = registers = Registers(self._values)
+        m.submodules.registers = registers = RegisterFile(self._values)
         m.submodules.tags = tags = ResetInserter(urgent.clear)(Queue(BYTE, depth=TAGS))
         m.submodules.replies = replies = Replies(longest, max_payload=max_payload, rx_bytes=rx_bytes)
         m.submodules.framer = framer = Framer()
@@ -97,12 +97,13 @@ class Endpoint(wiring.Component):
 
     def _registers(self, m, registers, deframer, commands, urgent, replies):
         m.d.comb += [
-            registers.address.eq(Mux(commands.write, commands.address, replies.address)),
-            registers.write.eq(commands.write), registers.write_data.eq(commands.write_data),
-            replies.stolen.eq(commands.write), replies.data.eq(registers.data), registers.hold.eq(replies.hold),
+            registers.write.eq(commands.write), registers.write_address.eq(commands.address),
+            registers.write_data.eq(commands.write_data), registers.reading.eq(replies.reading),
+            registers.address.eq(replies.address), replies.granted.eq(registers.granted),
+            replies.stolen.eq(commands.write), replies.data.eq(registers.data),
             registers.clear.eq(urgent.flush & urgent.reset),
         ]
-        for name in ("network", "input_size", "input_low", "input_bytes"):
+        for name in ("loaded", "input_size", "input_low", "wide"):
             m.d.comb += getattr(commands, name).eq(getattr(registers, name))
         damaged = (deframer.fault == Fault.DAMAGED) | (deframer.fault == Fault.LENGTH)
         refused = commands.o.valid & commands.o.ready & commands.refused

@@ -40,16 +40,16 @@ class LinkParams:
         actual = self.clock_hz / self.divisor
         if abs(actual / self.baud - 1) > BAUD_ERROR:
             raise InputError(
-                f"{self.baud} baud cannot be made from a clock of {self.clock_hz} Hz: the nearest is {actual:.0f}, "
-                f"more than {BAUD_ERROR:.0%} off. Choose that one or another baud rate."
+                f"{self.baud} baud cannot be made from a clock of {self.clock_hz} Hz: the nearest is "
+                f"{actual:.0f}, more than {BAUD_ERROR:.0%} off. Choose that one or another baud rate."
             )
         if self.rx_bytes & (self.rx_bytes - 1) or self.rx_bytes < self.max_payload + FRAME_OVERHEAD:
             raise InputError(
-                f"a receive buffer of {self.rx_bytes} bytes: it must be a power of two and hold at least a frame with "
-                f"the longest payload, {self.max_payload} + {FRAME_OVERHEAD} bytes."
+                f"A receive buffer of {self.rx_bytes} bytes: it must be a power of two and hold at least a frame "
+                f"with the longest payload, {self.max_payload} + {FRAME_OVERHEAD} bytes."
             )
         if self.max_payload < COMMIT.size:
-            raise InputError(f"the longest payload must have at least {COMMIT.size} bytes, not {self.max_payload}.")
+            raise InputError(f"The longest payload must have {COMMIT.size} bytes at least, not {self.max_payload}.")
 
     @property
     def divisor(self):
@@ -60,7 +60,8 @@ class LinkParams:
     def registers(self):
         """What the link adds to the registers."""
         return {
-            "CLOCK_HZ": self.clock_hz, "BAUD": self.baud, "RX_BYTES": self.rx_bytes, "MAX_PAYLOAD": self.max_payload,
+            "CLOCK_HZ": self.clock_hz, "BAUD": self.baud,
+            "RX_BYTES": self.rx_bytes, "MAX_PAYLOAD": self.max_payload,
         }
 
 

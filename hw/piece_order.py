@@ -32,7 +32,7 @@ class PieceOrder(wiring.Component):
     def __init__(self, left):
         super().__init__({
             "place": In(range(WORD // BYTE)), "enable": In(1), "byte": In(BYTE), "position": In(POSITION_BITS),
-            "measuring": In(1), "left": In(left), "size": In(WORD), "wide": In(1),
+            "measuring": In(1), "left": In(left), "size": In(POSITION_BITS), "wide": In(1),
             "same": Out(1), "before": Out(1), "zero": Out(1),
         })
 

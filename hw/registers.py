@@ -1,4 +1,4 @@
-"""The register bank behind every link: what the design is, which network it holds, what it has counted."""
+"""The register bank behind a bus: what the design is, which network it holds, what it has counted."""
 
 from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import wiring
@@ -23,8 +23,8 @@ class Registers(wiring.Component):
     -------
     address : In
         Word index (`hw.regmap.register`).
-    data, hold : Out(32), In(1)
-        The register at ``address``, one cycle later; with ``hold`` it stays what it was.
+    data : Out(32)
+        The register at ``address``, one cycle later.
     write, write_data : In
         Write the register at ``address``, if it is writable.
     network, input_size, input_low, input_bytes : Out
@@ -42,7 +42,7 @@ class Registers(wiring.Component):
             "address": In(range(register("CONTROL"))), "data": Out(WORD), "write": In(1), "write_data": In(WORD),
             "network": Out(WORD, init=first["NETWORK"]), "input_size": Out(WORD, init=first["INPUT_SIZE"]),
             "input_low": Out(signed(WORD), init=first["INPUT_LOW"]), "input_bytes": Out(2, init=first["INPUT_BYTES"]),
-            "counted": In(len(COUNTERS)), "clear": In(1), "hold": In(1),
+            "counted": In(len(COUNTERS)), "clear": In(1),
         })
 
     def elaborate(self, platform):
@@ -54,19 +54,17 @@ class Registers(wiring.Component):
             m.d.sync += [count.eq(0) for count in counts]
         kept = {entry.name: Signal.like(getattr(self, entry.name.lower()), reset_less=True) for entry in WRITABLE}
         m.d.comb += [getattr(self, name.lower()).eq(held) for name, held in kept.items()]
-        data = Signal(WORD)
-        with m.If(~self.hold):
-            m.d.sync += self.data.eq(data)
+        m.d.sync += self.data.eq(0)
         with m.Switch(self.address):
             for entry in IDENTITY:
                 with m.Case(register(entry.name)):
                     if entry.access == "ro":
-                        m.d.comb += data.eq(self._values.get(entry.name, 0))
+                        m.d.sync += self.data.eq(self._values.get(entry.name, 0))
                     else:
-                        m.d.comb += data.eq(kept[entry.name])
+                        m.d.sync += self.data.eq(kept[entry.name])
                         with m.If(self.write):
                             m.d.sync += kept[entry.name].eq(self.write_data)
             for entry, count in zip(COUNTERS, counts):
                 with m.Case(register(entry.name)):
-                    m.d.comb += data.eq(count)
+                    m.d.sync += self.data.eq(count)
         return m

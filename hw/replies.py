@@ -15,6 +15,7 @@ POSITION_BITS = 24  # of the 32 on the wire: no board here can hold 16 million w
 NO_FAULT = 0
 BYTE, WORD = 8, 32
 WORD_BYTES = WORD // BYTE
+INDEX_BITS = (register("CONTROL") - 1).bit_length()
 HEADER, FIRST, OTHER = range(3)  # words of a frame
 
 
@@ -47,8 +48,8 @@ class Replies(wiring.Component):
         Sequence numbers of images, their results.
     clear : In(1)
         Drop the results that are not being sent yet.
-    address, data, hold, stolen : Out, In(32), Out(1), In(1)
-        To the registers; ``data`` is to stay; somebody else has the address in this cycle.
+    reading, granted, stolen, address, data : Out(1), In(1), In(1), Out, In(8)
+        To `hw.register_file.RegisterFile`; a byte is written in this cycle, so none can be read.
     given : Out(1)
         High for one cycle: a result begins to be sent.
     o : Out(stream(piece))
@@ -61,8 +62,9 @@ class Replies(wiring.Component):
             "i": In(stream.Signature(answer())), "urgent": In(stream.Signature(answer())),
             "faulty": In(1), "damage": In(answer()),
             "tags": In(stream.Signature(BYTE)), "results": In(stream.Signature(payloads.output_word())),
-            "clear": In(1), "address": Out(range(register("CONTROL"))), "data": In(WORD), "hold": Out(1),
-            "stolen": In(1), "given": Out(1), "o": Out(stream.Signature(piece())),
+            "clear": In(1), "reading": Out(1), "granted": In(1), "stolen": In(1), "data": In(BYTE),
+            "address": Out(range(WORD_BYTES * register("CONTROL"))), "given": Out(1),
+            "o": Out(stream.Signature(piece())),
         })
 
     def elaborate(self, platform):
@@ -71,14 +73,16 @@ class Replies(wiring.Component):
         wiring.connect(m, wiring.flipped(self.results), buffer.i)
         now = {name: Signal.like(self.damage[name], name=name) for name in ("command", "sequence", "fault")}
         pending, damage, ours = Signal(), Signal(answer()), Signal()
-        part, place = Signal(range(OTHER + 1)), Signal(range(WORD_BYTES))
+        part, place, word = Signal(range(OTHER + 1)), Signal(range(WORD_BYTES)), Signal(WORD)
         words = Signal(range(max(len(IDENTITY) + 1, 2 + 2 ** len(buffer.word))))
-        left, address = Signal.like(words), Signal(max(len(self.address), len(buffer.word)))
+        left, index = Signal.like(words), Signal(max(INDEX_BITS, len(buffer.word)))
         faulty = now["fault"] != NO_FAULT
         result = (now["command"] == Command.RESULT) & ~faulty
+        last = place == WORD_BYTES - 1
+        byte = self._byte(m, now, part, place, words, faulty, result, buffer)
         m.d.comb += [
-            self.hold.eq(1), self.address.eq(address), buffer.word.eq(address), buffer.byte.eq(place),
-            buffer.clear.eq(self.clear), self.o.payload.last.eq((place == WORD_BYTES - 1) & (left == 0)),
+            self.address.eq(Cat(place, index)), buffer.word.eq(index), buffer.byte.eq(place),
+            buffer.clear.eq(self.clear), self.o.payload.data.eq(word), self.o.payload.last.eq(last & (left == 0)),
         ]
         self._count(m, now["command"], faulty, buffer.length, words)
 
@@ -105,26 +109,23 @@ class Replies(wiring.Component):
                 m.d.sync += [left.eq(words), part.eq(HEADER), place.eq(0)]
                 m.next = "FETCH"
             with m.State("FETCH"):
-                m.d.comb += self.hold.eq(place != 0)  # a counter does not change between its bytes
-                with m.If(~self.stolen):
-                    m.next = "PICK"
-            with m.State("PICK"):
-                m.d.sync += self.o.payload.data.eq(self._byte(m, now, part, place, words, faulty, result, buffer))
-                m.next = "GIVE"
-            with m.State("GIVE"):
+                m.d.comb += self.reading.eq(1)
+                with m.If(self.granted & ~self.stolen):
+                    m.next = "TAKE"
+            with m.State("TAKE"):
+                m.d.comb += self.reading.eq(1)
+                m.d.sync += [word.eq(Cat(word[BYTE:], byte)), place.eq(place + 1)]
+                m.next = "FETCH"
+                with m.If(last):
+                    m.next = "SEND"
+            with m.State("SEND"):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
-                    m.d.sync += place.eq(place + 1)
-                    m.next = "FETCH"
-                    with m.If(place == WORD_BYTES - 1):
-                        m.d.sync += [left.eq(left - 1), address.eq(address + 1)]
-                        with m.Switch(part):
-                            with m.Case(HEADER):
-                                m.d.sync += [part.eq(FIRST), address.eq(self._first(m, now["command"]))]
-                            with m.Case(FIRST):
-                                m.d.sync += part.eq(OTHER)
-                                with m.If(result):
-                                    m.d.sync += address.eq(0)
+                    m.d.sync += [word.eq(Cat(word[BYTE:], byte)), place.eq(place + 1)]
+                    with m.If(last):
+                        self._go_on(m, now["command"], part, index, result)
+                        m.d.sync += left.eq(left - 1)
+                        m.next = "FETCH"
                         with m.If(left == 0):
                             m.d.comb += [buffer.end.eq(result), self.i.ready.eq(ours)]
                             m.next = "CHOOSE"
@@ -147,35 +148,39 @@ class Replies(wiring.Component):
                 with m.Case(Command.RESULT):
                     m.d.comb += words.eq(1 + result)
 
-    def _first(self, m, command):
-        """Return the index of the first register of the payload."""
-        first = Signal.like(self.address)
-        with m.Switch(command):
-            with m.Case(Command.COUNTERS):
-                m.d.comb += first.eq(register(COUNTERS[0].name))
-            with m.Case(Command.RESULT):
-                m.d.comb += first.eq(register("NETWORK"))
-        return first
+    def _go_on(self, m, command, part, index, result):
+        """Go on to the next word: its place in the frame, and in the registers or the result."""
+        m.d.sync += index.eq(index + 1)
+        with m.Switch(part):
+            with m.Case(HEADER):
+                m.d.sync += [part.eq(FIRST), index.eq(0)]
+                with m.Switch(command):
+                    with m.Case(Command.COUNTERS):
+                        m.d.sync += index.eq(register(COUNTERS[0].name))
+                    with m.Case(Command.RESULT):
+                        m.d.sync += index.eq(register("NETWORK"))
+            with m.Case(FIRST):
+                m.d.sync += part.eq(OTHER)
+                with m.If(result):
+                    m.d.sync += index.eq(0)
 
     def _byte(self, m, now, part, place, words, faulty, result, buffer):
         """Return byte ``place`` of the word."""
-        chosen, number = Signal(BYTE), Signal(WORD)
-        m.d.comb += number.eq(self.data)
+        number, byte = Signal(WORD), Signal(BYTE)
+        m.d.comb += [number.eq(self.i.payload.position), byte.eq(number.word_select(place, BYTE))]
         with m.If(part == HEADER):
             command = Mux(faulty, ERROR_REPLY, REPLY | now["command"])
             m.d.comb += number.eq(Cat(command, now["sequence"], Const(0, 2), words))
         with m.Elif(faulty & (part == FIRST)):
             m.d.comb += number.eq(Cat(now["fault"], Const(0, BYTE - len(now["fault"])), now["command"]))
         with m.Elif(faulty & (now["fault"] != Fault.SEQUENCE)):
+            m.d.comb += number.eq(0)
             with m.Switch(now["fault"]):
                 for fault, expected in self._expected.items():
                     with m.Case(fault):
                         m.d.comb += number.eq(expected)
-                with m.Default():
-                    m.d.comb += number.eq(0)
-        with m.Elif(faulty | now["command"].matches(Command.LOAD, Command.INPUT)):
-            m.d.comb += number.eq(self.i.payload.position)
-        m.d.comb += chosen.eq(number.word_select(place, BYTE))
-        with m.If(result & (part == OTHER)):
-            m.d.comb += chosen.eq(buffer.data)
-        return chosen
+        with m.Elif(result & (part == OTHER)):
+            m.d.comb += byte.eq(buffer.data)
+        with m.Elif(~faulty & ~now["command"].matches(Command.LOAD, Command.INPUT)):
+            m.d.comb += byte.eq(self.data)
+        return byte

@@ -2,11 +2,11 @@
 """`hw.commands` by itself: a COMMIT cut short anywhere, frames given up anywhere, its outputs proved."""
 
 import pytest
-from amaranth.hdl import Assume, Module
+from amaranth.hdl import Assume, Module, Signal
 
 from hw.commands import Commands
-from hw.registers import Registers
-from hw.regmap import COMMIT, HEADER, POSITION, Command
+from hw.register_file import RegisterFile
+from hw.regmap import COMMIT, HEADER, POSITION, REGISTERS, Command
 from sim.cable import ticks
 from sim.proof import assume_constant, claim_stable, prove
 from sim.streams import Bench
@@ -29,12 +29,14 @@ class Desk:
     def __init__(self, params, *, stall=0):
         m = Module()
         m.submodules.commands = self.dut = dut = Commands(params, MAX_PAYLOAD)
-        m.submodules.registers = self.registers = registers = Registers({})
+        m.submodules.registers = self.registers = registers = RegisterFile({})
+        count = Signal(3)
+        m.d.sync += count.eq(dut.restart * (count + 1))
         m.d.comb += [
-            registers.address.eq(dut.address), registers.write.eq(dut.write), registers.write_data.eq(dut.write_data),
-            dut.restarted.eq(dut.restart),
+            registers.write_address.eq(dut.address), registers.write.eq(dut.write),
+            registers.write_data.eq(dut.write_data), dut.restarted.eq(count == 7),
         ]
-        for name in ("network", "input_size", "input_low", "input_bytes"):
+        for name in ("loaded", "input_size", "input_low", "wide"):
             m.d.comb += getattr(dut, name).eq(getattr(registers, name))
         self.bench = Bench(m, limit=40_000)
         self.words, self.values, self.tags, self.answers = (
@@ -59,7 +61,7 @@ class Desk:
             await ctx.tick()
         return self.answers[-1].payload["fault"]
 
-    async def commit(self, ctx, size=3, network=9):
+    async def commit(self, ctx, size=3, network=0x900):
         """Load and commit a network."""
         assert await self.ask(ctx, LOAD) == 0
         assert await self.ask(ctx, frame(Command.COMMIT, COMMIT.pack(2, network, size, -7, 1))) == 0
@@ -75,11 +77,20 @@ class Desk:
         await ctx.tick()
         ctx.set(self.dut.stop, 0)
 
-    def held(self, ctx):
-        """Return the writable registers."""
-        registers = self.registers
-        return [ctx.get(port) for port in (
-            registers.network, registers.input_size, registers.input_low, registers.input_bytes)]
+    async def network(self, ctx):
+        """Return the register NETWORK."""
+        registers, data = self.registers, b""
+        ctx.set(registers.reading, 1)
+        for place in range(4):
+            ctx.set(registers.address, REGISTERS["NETWORK"].offset + place)
+            granted = 0
+            while not granted:
+                _, _, granted = await ctx.tick().sample(registers.granted)
+            data += bytes([ctx.get(registers.data)])
+            await ctx.tick()
+        ctx.set(registers.reading, 0)
+        assert any(data) or not ctx.get(registers.loaded)
+        return int.from_bytes(data, "little")
 
     def run(self, testbench):
         self.bench.add(testbench)
@@ -89,7 +100,7 @@ class Desk:
 @pytest.mark.parametrize("reset", [0, 1])
 def test_a_commit_cut_short_leaves_no_network(sizes, reset):
     desk = Desk(sizes())
-    whole = frame(Command.COMMIT, COMMIT.pack(2, 9, 784, -7, 2))
+    whole = frame(Command.COMMIT, COMMIT.pack(2, 0xFEDCBA98, 784, -7, 2))
 
     async def drive(ctx):
         for cut in range(1, len(whole)):
@@ -97,13 +108,15 @@ def test_a_commit_cut_short_leaves_no_network(sizes, reset):
             await desk.give(ctx, whole[:cut])
             await ticks(ctx, cut % 3)
             await desk.stop(ctx, reset=reset)
-            assert desk.held(ctx)[0] == 0, f"cut after {cut} bytes"
+            assert await desk.network(ctx) == 0, f"cut after {cut} bytes"
             assert await desk.ask(ctx, frame(Command.INPUT, POSITION.pack(0) + b"12")) != 0
         await desk.ask(ctx, LOAD)
         await desk.give(ctx, whole)
         await ticks(ctx, 2)
         await desk.stop(ctx, reset=reset)
-        assert desk.held(ctx) == [9, 784, -7, 2]
+        ports = desk.registers.input_size, desk.registers.input_low, desk.registers.wide
+        assert await desk.network(ctx) == 0xFEDCBA98 and ctx.get(desk.registers.loaded)
+        assert [ctx.get(port) for port in ports] == [784, -7, 1]
 
     desk.run(drive)
 
@@ -151,7 +164,7 @@ def test_the_outputs_are_proved_stable(sizes):
 
     def claims(m):
         m.d.comb += Assume(~dut.stop)
-        assume_constant(m, dut.network, dut.input_bytes)
+        assume_constant(m, dut.loaded, dut.wide)
         for port in (dut.load, dut.values, dut.tags, dut.o):
             claim_stable(m, port)
 

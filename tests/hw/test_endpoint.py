@@ -47,7 +47,8 @@ def test_a_network_is_loaded_in_pieces(sizes, seed):
                 assert await far.ask(ctx, Command.LOAD, 7, payload) == POSITION.pack(at + len(piece))
             at += len(piece)
             assert await far.refused(ctx, Command.LOAD, 8, POSITION.pack(at + 1)) == (Fault.SEQUENCE, at)
-            assert await far.refused(ctx, Command.COMMIT, 8, COMMIT.pack(at + 1, 5, 6, 0, 1)) == (Fault.SEQUENCE, at)
+            commit = COMMIT.pack(at + 1, 5, 6, 0, 1)
+            assert await far.refused(ctx, Command.COMMIT, 8, commit) == (Fault.SEQUENCE, at)
             assert await far.refused(ctx, Command.RUN, 8, POSITION.pack(at) + bytes(9)) == (Fault.NO_NETWORK, 0)
         assert far.core.words == words.tolist()
         assert await far.ask(ctx, Command.COMMIT, 3, COMMIT.pack(at, NETWORK, 6, -100, 1)) == b""
@@ -140,7 +141,8 @@ def test_requests_that_cannot_be(sizes):
                 assert await far.refused(ctx, command, 5, payload) == (Fault.COMMAND, PROTOCOL)
         for command, payload in (
             (Command.IDENTIFY, b"1"), (Command.COUNTERS, bytes(4)), (Command.LOAD, b""), (Command.LOAD, bytes(7)),
-            (Command.COMMIT, bytes(19)), (Command.COMMIT, bytes(24)), (Command.ABORT, b"1"), (Command.RESET, bytes(20)),
+            (Command.COMMIT, bytes(19)), (Command.COMMIT, bytes(24)), (Command.ABORT, b"1"),
+            (Command.RESET, bytes(20)),
         ):
             assert await far.refused(ctx, command, 6, payload) == (Fault.PAYLOAD, 0)
         too_long = bytes(MAX_PAYLOAD + 1)
@@ -190,7 +192,8 @@ def test_a_result_before_its_image_is_complete_waits_for_it(sizes):
     async def drive(ctx):
         await far.load(ctx)
         for sequence in range(3):
-            assert await far.ask(ctx, Command.INPUT, 90, POSITION.pack(0) + bytes([sequence, 1, 2])) == POSITION.pack(3)
+            piece = POSITION.pack(0) + bytes([sequence, 1, 2])
+            assert await far.ask(ctx, Command.INPUT, 90, piece) == POSITION.pack(3)
             await ticks(ctx, 200)
             assert await far.ask(ctx, Command.INPUT, 91, POSITION.pack(3) + bytes(2)) == POSITION.pack(5)
             await far.cable.send(ctx, far.frame(bytes(1), sequence, 5))

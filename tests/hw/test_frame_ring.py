@@ -63,7 +63,8 @@ def test_what_is_committed_comes_out_and_nothing_else(depth, seed):
 @pytest.mark.parametrize("word", range(5))
 def test_a_flush_drops_what_was_committed_and_keeps_what_is_being_written(word):
     """One byte is committed, two are on their way; the flush comes at every stage of the first one's fetch."""
-    rows = [{"i": 1, "write": 1}, {"write": 0, "commit": 1}, {"commit": 0, "i": 2, "write": 1}, {"i": 3}, {"write": 0}]
+    rows = [{"i": 1, "write": 1}, {"write": 0, "commit": 1}]
+    rows += [{"commit": 0, "i": 2, "write": 1}, {"i": 3}, {"write": 0}]
     rows[2:2] = [{"commit": 0}] * word
     rows[2 + word]["commit"] = 0
     rows += [{"flush": 1}, {"flush": 0}] + [{}] * 4

@@ -1,4 +1,4 @@
-"""`hw.framing` against `hw.regmap`: the verdict on any bytes is that of `decode`; frames sent are those of `encode`."""
+"""`hw.framing` against `hw.regmap`: the verdict on any bytes is that of `decode`, frames sent are `encode`'s."""
 
 import numpy as np
 import pytest

@@ -140,14 +140,3 @@ def test_the_writable_registers_are_heard_whatever_the_address():
             assert outputs == [0xDEADBEEF, 784, -100, 2]
 
     run(check)
-
-
-def test_held_data_stay_while_the_address_goes_on():
-    async def check(ctx, dut):
-        assert await read(ctx, dut, "INPUT_SIZE") == 784
-        ctx.set(dut.hold, 1)
-        assert await read(ctx, dut, "MAGIC") == 784
-        ctx.set(dut.hold, 0)
-        assert await read(ctx, dut, "MAGIC") == MAGIC
-
-    run(check)

@@ -20,7 +20,8 @@ class Reader:
     def send(self, results):
         """Send results to the end."""
         words = [
-            {"data": word, "last": int(n == len(result) - 1)} for result in results for n, word in enumerate(result)
+            {"data": word, "last": int(n == len(result) - 1)}
+            for result in results for n, word in enumerate(result)
         ]
         self.bench.source(self.dut.i, words, stall=self.stall)
 

@@ -1,4 +1,4 @@
-"""`hw.uart_top`: a real core behind the link gives golden results; garbage is loaded, runs, and is recovered from."""
+"""`hw.uart_top`: a real core behind the link gives golden results, after a garbage program too."""
 
 from struct import Struct
 
