@@ -7,7 +7,7 @@ import numpy as np
 from gen.intnet import INPUT, Pool
 from gen.program import memory_shapes
 
-__all__ = ["estimate_cycles", "estimate_memories", "estimate_resources", "place_weights"]
+__all__ = ["estimate_cycles", "estimate_memories", "estimate_resources", "link_resources", "place_weights"]
 
 INPUT_DENSITY, COUNT_DENSITY = 0.5, 1 / 3
 PASS_OVERHEAD, CLASS_CYCLES = 40, 2
@@ -56,12 +56,19 @@ def place_weights(params, target):
     return next(placed for placed in choices if placed.spram_blocks <= target.spram_blocks)
 
 
+def link_resources(target):
+    """Return {lut, ff, bram, dsp} of the UART link that stands beside the core on a board."""
+    joint = target.family == "ice40"
+    return {"lut": 1200 if joint else 1000, "ff": 800, "bram": 6 if joint else 2, "dsp": 0}
+
+
 def estimate_resources(params, target):
     """Return {lut, ff, bram, dsp} of a core on ``target``.
 
     Memories of 32 words or fewer go into look-up tables where the part has distributed memory. The logic is a fixed
     part, one for the synapses of a layer, one for the exit rules of softmax, and one per lane and accumulator bit,
-    their shares taken from synthesized cores. Where table and flip-flop make one cell, a cell in three holds both.
+    their shares taken from synthesized cores. Where table and flip-flop share a cell, the cells are counted as
+    tables: two flip-flops in five sit behind theirs.
     """
     lanes, bits, brams, luts = params.lanes, params.acc_bits, 0, 0
     joint = target.family == "ice40"
@@ -75,9 +82,9 @@ def estimate_resources(params, target):
     brams += (2 if params.shared else 8) * joint  # the queues
     if params.shared:
         luts += 1850 + 350 * params.synapses + 450 * params.softmax + lanes * (2 * bits + 15) + 9 * bits
-        ffs = 1200 + 400 * params.synapses + 380 * params.softmax + lanes * (2 * bits + 15) + 9 * bits
+        ffs = 1420 + 400 * params.synapses + 380 * params.softmax + lanes * (2 * bits + 15) + 9 * bits
     else:
         luts += 2800 + lanes * (22 * bits + 120)
         ffs = 3500 + lanes * (28 * bits + 180)
-    luts += 2 * ffs // 3 if joint else 0
+    luts += 3 * ffs // 5 if joint else 0
     return {"lut": int(luts), "ff": int(ffs), "bram": int(brams), "dsp": lanes + 3 * params.softmax}

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from gen.errors import DoesNotFit, InputError
-from gen.estimate import estimate_cycles, estimate_memories, estimate_resources, place_weights
+from gen.estimate import estimate_cycles, estimate_memories, estimate_resources, link_resources, place_weights
 from gen.folders import whole_folder
 from gen.image import load_stream, memory_image, write_image
 from gen.netfile import network_hash, save_network
@@ -152,7 +152,8 @@ def _schedule(network, also, target, lanes):
 
 
 def _shortages(schedule, target):
-    used = estimate_resources(schedule.params, target)
+    core, link = estimate_resources(schedule.params, target), link_resources(target)
+    used = {kind: core[kind] + link[kind] for kind in core}
     return [
         f"it needs {used[kind]:,} {kind} where the part has {have:,}, {used[kind] - have:,} too many"
         for kind, have in target.budget.items() if used[kind] > have
