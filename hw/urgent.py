@@ -33,7 +33,7 @@ class Urgent(wiring.Component):
     stop, stopped : Out(1), In(1)
         Take no more from the ring, give up what waits for the core; nothing is in hand.
     reset : Out(1)
-        While ``stop`` or ``flush``: the command is RESET.
+        From ``flush`` on: the command is RESET.
     clear : Out(1)
         Drop results and tags.
     abort, core_reset, idle : Out(1), Out(1), In(1)
@@ -58,7 +58,7 @@ class Urgent(wiring.Component):
         ]
         m.d.sync += [count.eq(count - 1), self.core_reset.eq(0), self.flush.eq(self.urgent)]
         with m.FSM() as fsm:
-            state = partial(breakable, m, event=self.urgent, target="DROP")
+            state = partial(breakable, m, event=self.flush, target="DROP")
             m.d.comb += self.stop.eq(~fsm.ongoing("IDLE") & ~fsm.ongoing("RESTART"))
             with state("IDLE"):
                 m.d.sync += count.eq(RESET_CYCLES - 1)
@@ -84,8 +84,7 @@ class Urgent(wiring.Component):
                 with m.If(self.o.ready):
                     m.next = "IDLE"
         with m.If(self.urgent):
-            m.d.sync += [
-                count.eq(RESET_CYCLES - 1), sequence.eq(self.sequence),
-                self.reset.eq(self.command == Command.RESET),
-            ]
+            m.d.sync += [sequence.eq(self.sequence), self.reset.eq(self.command == Command.RESET)]
+        with m.If(self.flush):
+            m.d.sync += count.eq(RESET_CYCLES - 1)
         return m

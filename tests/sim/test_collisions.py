@@ -10,18 +10,24 @@ from amaranth.lib.memory import Memory
 
 import hw.early_exit
 import hw.events
+import hw.frame_ring
+import hw.register_file
+import hw.result_buffer
 import hw.softmax
 import hw.wide_memory
 from gen.program import CoreParams
 from gen.schedule import build_schedule, schedule_on
 from hw.netlist import LOOSE, STRICT, netlist
+from hw.regmap import Command
 from hw.wide_memory import WideMemory
 from sim.golden import Golden
 from sim.model import CompiledCore
 from sim.random_networks import random_images, random_network
+from sim.stand_in import RX_BYTES, Far
 from sim.streams import play
 
 MODULES = amaranth.lib.fifo, hw.early_exit, hw.events, hw.softmax, hw.wide_memory
+LINK = hw.frame_ring, hw.register_file, hw.result_buffer
 
 
 class InvertedOnCollision(Elaboratable):
@@ -72,6 +78,32 @@ def test_no_word_read_in_the_cycle_of_its_write_is_used(inverting, lanes, seeds)
         for name in ("classes", "exit_steps", "logits", "events", "synaptic_ops"):
             same = (getattr(found, name) == getattr(wanted, name)).all()
             assert same, f"random_network({seed}), {lanes} lanes: {name}"
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_link_uses_none_either(inverting, monkeypatch, seed):
+    """Images, counters read while they count, a ring that runs full and is dropped."""
+    for module in LINK:
+        monkeypatch.setattr(module, "Memory", InvertedOnCollision)
+    far = Far(build_schedule(random_network(3), 2).params, seed=seed, stall=0.2 * seed)
+    fitting = RX_BYTES // len(far.frame(bytes(6), 0))
+
+    async def drive(ctx):
+        await far.load(ctx)
+        for number in range(fitting):
+            await far.cable.send(ctx, far.frame([seed, number, 2, 3, 4, 5], number))
+        for number in range(fitting):
+            far.expect(await far.cable.answer(ctx), [seed, number, 2, 3, 4, 5], number)
+        counted = await far.count(ctx)
+        assert counted["RESULTS"] == counted["FRAMES"] - 3 == fitting, f"seed {seed}"
+        far.core.hung = True
+        for number in range(2 * fitting):
+            await far.cable.send(ctx, far.frame(bytes(6), number))
+        await far.urgently(ctx, Command.RESET, 200)
+        await far.load(ctx)
+        await far.infer(ctx, [5, 4, 3, 2, 1, 0], 1)
+
+    far.run(drive)
 
 
 def test_the_memories_of_this_test_do_invert(inverting):
