@@ -27,12 +27,12 @@ from benchmarks.reference import TASKS, reference_network
 from gen.convert import convert
 from gen.digits import load_digits, small_module, train
 from gen.errors import AdafireError, DoesNotFit
-from gen.netfile import load_network, save_network
 from gen.inputs import input_stream
+from gen.netfile import load_network, save_network
 from gen.target import TARGETS
 from gen.train import load_npz
-from hw.boards import BOARDS
-from hw.build import build
+from hw.board.boards import BOARDS
+from hw.board.build import build
 from hw.emit import LANE_CHOICES, MANIFEST, generate
 from hw.regmap import POSITION, RESULT_WORDS, Command, encode
 from sim.model import CompiledCore

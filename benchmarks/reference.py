@@ -24,7 +24,7 @@ from gen.errors import InputError
 from gen.exit_rule import ExitRule
 from gen.netfile import load_network, save_network
 from gen.train import accuracy, load_npz
-from hw.build import build
+from hw.board.build import build
 from hw.emit import generate
 from sim.golden import Golden
 from sim.metrics import evaluate

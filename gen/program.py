@@ -58,7 +58,7 @@ class CoreParams:
     maximum: int             # 1: the core can pool by the maximum, 0: by sums only
     softmax: int             # 1: the core has the exit rules `entropy` and `confidence`
     program: int             # 32-bit words
-    spram: int = 0           # in single-port RAM (`hw.spram`), 1: weights, to be loaded first, 2: states as well
+    spram: int = 0           # in single-port RAM (`hw.machine.spram`): 1 weights, 2 states as well
 
     def __post_init__(self):
         if not 1 <= self.lanes <= MAX_LANES:

@@ -94,7 +94,7 @@ def verify(folder, data, images, simulator, seed, waves, image, step, progress):
 
 def build(folder, clock, core_only, seed, progress):
     """Build the bitstream of the design in ``folder``; return the report."""
-    from hw.build import build as build_folder
+    from hw.board.build import build as build_folder
 
     return build_folder(folder, clock_mhz=clock, core_only=core_only, seed=seed, progress=progress)
 

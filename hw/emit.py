@@ -15,7 +15,7 @@ from gen.netfile import network_hash, save_network
 from gen.schedule import build_schedule, schedule_on
 from gen.target import TARGETS, find_target
 from hw.identity import build_id, describe_input, network_id, register_values
-from hw.regmap_text import c_header
+from hw.link.regmap_text import c_header
 
 __all__ = ["DEFAULT_LANES", "MANIFEST", "generate"]
 
@@ -80,7 +80,7 @@ def generate(network, board="ulx3s_85f", lanes=None, out="core", force=False, al
 
 def _texts(schedule, target, manifest, report):
     """Yield name and text of every file that a reader may open."""
-    from hw.board_top import link_params
+    from hw.board.board_top import link_params
     from hw.verilog import axi_verilog, core_verilog, uart_verilog, wishbone_verilog
 
     params, values = schedule.params, register_values(manifest)

@@ -40,7 +40,7 @@ def describe_input(network):
 
 
 def register_values(manifest, **link):
-    """Return what `hw.registers.Registers` holds for the design of ``manifest``; ``link`` adds its own."""
+    """Return what `hw.link.registers.Registers` holds for the design of ``manifest``; ``link`` adds its own."""
     build, described = int(manifest["build_id"], 16), manifest["input"]
     return {
         **{f"BUILD_{i}": build >> (32 * i) & WORD_MASK for i in range(BUILD_WORDS)},

@@ -4,12 +4,12 @@ from amaranth.back import rtlil, verilog
 from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Signal
 
 from gen.image import memory_image
-from hw.axi import VIVADO, AxiTop
-from hw.blackbox import CoreBox
-from hw.core import Core
-from hw.link import Link
-from hw.uart_top import UartTop
-from hw.wishbone import WishboneTop
+from hw.link.axi import VIVADO, AxiTop
+from hw.link.blackbox import CoreBox
+from hw.link.link import Link
+from hw.link.uart_top import UartTop
+from hw.link.wishbone import WishboneTop
+from hw.machine.core import Core
 
 __all__ = ["AXI", "TOP", "UART", "WISHBONE", "axi_verilog", "core_rtlil", "core_verilog", "uart_verilog",
            "wishbone_verilog"]

@@ -39,7 +39,7 @@ STOP_SECONDS = 5
 
 def board_sources(folder, clocks_per_bit=CLOCKS_PER_BIT):
     """Return the Verilog texts of the design in a folder made by `generate`, its link at so many clocks a bit."""
-    from hw.board_top import link_params
+    from hw.board.board_top import link_params
     from hw.identity import register_values
     from hw.verilog import uart_verilog
 

@@ -1,6 +1,6 @@
 """The host's side of a link in the simulator: frames to a design, as bytes or as bits on its pins, and answers."""
 
-from hw.framing import DIGEST_CYCLES
+from hw.link.framing import DIGEST_CYCLES
 from hw.regmap import decode, encode, frames
 
 __all__ = ["ByteCable", "UartCable", "ticks"]
@@ -44,7 +44,7 @@ class Cable:
 
 
 class ByteCable(Cable):
-    """To an `hw.endpoint.Endpoint`: bytes as fast as it can take them, but for pauses; so are answers taken."""
+    """To an `hw.link.endpoint.Endpoint`: bytes as fast as it can take them, but for pauses; so are answers taken."""
 
     def __init__(self, bench, endpoint, *, stall=0.5):
         super().__init__()

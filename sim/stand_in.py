@@ -4,7 +4,7 @@ from struct import Struct
 
 import numpy as np
 
-from hw.endpoint import Endpoint
+from hw.link.endpoint import Endpoint
 from hw.regmap import COMMIT, COUNTERS, ERROR, ERROR_REPLY, POSITION, REPLY, Command, Fault, encode
 from sim.cable import ByteCable
 from sim.streams import Bench

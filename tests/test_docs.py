@@ -16,7 +16,7 @@ import pytest
 from typer.main import get_command
 
 from host.cli import app
-from hw.boards import BOARDS
+from hw.board.boards import BOARDS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

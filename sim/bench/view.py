@@ -11,9 +11,9 @@ import numpy as np
 from amaranth.hdl import Fragment
 
 from gen.image import memory_image
-from hw.early_exit import EarlyExit
+from hw.machine.early_exit import EarlyExit
+from hw.machine.sequencer import Sequencer
 from hw.regmap import RESULT_WORDS
-from hw.sequencer import Sequencer
 
 __all__ = ["CONTROLS", "Seen", "TILES", "TOP", "View"]
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from gen.inputs import input_values
 from host.errors import Disconnected
+from hw.link.regmap_text import c_header
 from hw.regmap import COUNTERS, IDENTITY, Fault, register
-from hw.regmap_text import c_header
 from sim.golden import Golden
 from sim.random_networks import random_images, random_network
 from tests.host.fake_board import Faults, FakeBoard, MemoryTransport, make_folder

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hw.emit import generate
-from hw.regmap_text import c_header
+from hw.link.regmap_text import c_header
 from sim.board import SimulatedBoard
 from sim.golden import Golden
 from sim.random_networks import random_images, random_network

@@ -1,4 +1,4 @@
-"""`hw.regmap`: frames survive the wire, damaged ones are never taken; `hw.regmap_text` says the same in C."""
+"""`hw.regmap`: frames survive the wire, damaged ones are never taken; `hw.link.regmap_text` says the same in C."""
 
 import re
 import subprocess
@@ -9,7 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hw import regmap, regmap_text
+from hw import regmap
+
+from hw.link import regmap_text
 from hw.regmap import ESCAPE, FLAG, REGISTERS, REPLY, Command, Fault, Register, decode, encode, frames, register
 
 ROOT = Path(__file__).parents[2]
@@ -176,7 +178,7 @@ def test_the_tables():
 
 def test_the_program():
     def run(*words):
-        words = [sys.executable, "-m", "hw.regmap_text", *words]
+        words = [sys.executable, "-m", "hw.link.regmap_text", *words]
         return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert run("--c").stdout == regmap_text.c_header()
@@ -191,4 +193,4 @@ def test_the_documentation_has_the_tables():
     page = (ROOT / "docs" / "protocol.md").read_text()
     for name, table in regmap_text.markdown_tables().items():
         marked = re.search(rf"<!-- {name} -->\n(.*?)\n<!-- end of {name} -->", page, re.DOTALL)
-        assert marked[1] == table, "print it anew: python -m hw.regmap_text --markdown"
+        assert marked[1] == table, "print it anew: python -m hw.link.regmap_text --markdown"

@@ -1,4 +1,4 @@
-"""No word read in the cycle of its write is ever used: synthesis may leave it undefined (`hw.netlist`)."""
+"""No word read in the cycle of its write is ever used: synthesis may leave it undefined (`hw.board.netlist`)."""
 
 from functools import reduce
 from types import SimpleNamespace
@@ -8,26 +8,26 @@ import pytest
 from amaranth.hdl import Elaboratable, Module, Mux, Signal, Value
 from amaranth.lib.memory import Memory
 
-import hw.early_exit
-import hw.events
-import hw.frame_ring
-import hw.register_file
-import hw.result_buffer
-import hw.softmax
-import hw.wide_memory
+import hw.machine.early_exit
+import hw.machine.events
+import hw.link.frame_ring
+import hw.link.register_file
+import hw.link.result_buffer
+import hw.machine.softmax
+import hw.machine.wide_memory
 from gen.program import CoreParams
 from gen.schedule import build_schedule, schedule_on
-from hw.netlist import LOOSE, STRICT, netlist
+from hw.board.netlist import LOOSE, STRICT, netlist
+from hw.machine.wide_memory import WideMemory
 from hw.regmap import Command
-from hw.wide_memory import WideMemory
 from sim.golden import Golden
 from sim.model import CompiledCore
 from sim.random_networks import random_images, random_network
 from sim.stand_in import RX_BYTES, Far
 from sim.streams import play
 
-MODULES = amaranth.lib.fifo, hw.early_exit, hw.events, hw.softmax, hw.wide_memory
-LINK = hw.frame_ring, hw.register_file, hw.result_buffer
+MODULES = amaranth.lib.fifo, hw.machine.early_exit, hw.machine.events, hw.machine.softmax, hw.machine.wide_memory
+LINK = hw.link.frame_ring, hw.link.register_file, hw.link.result_buffer
 
 
 class InvertedOnCollision(Elaboratable):

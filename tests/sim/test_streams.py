@@ -5,7 +5,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.queue import Queue
+from hw.machine.queue import Queue
 from sim.streams import Bench, play
 
 

@@ -1,0 +1,1 @@
+"""From a generated folder to a bitstream: boards, clocks, tools."""

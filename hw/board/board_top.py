@@ -1,0 +1,73 @@
+"""The top of a bitstream: the board's pins, its oscillator and PLL, the reset, and the design behind the UART."""
+
+from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Elaboratable, Module, ResetSignal
+from amaranth.lib import io
+
+from hw.board.clocking import PLLS, Clocking, Startup
+from hw.identity import register_values
+from hw.link.link import Link, LinkParams
+from hw.link.uart_top import UartTop
+
+__all__ = ["TOP", "BoardTop", "link_params", "uart_design"]
+
+TOP = "adafire_top"
+
+
+class BoardTop(Elaboratable):
+    """A design on a board.
+
+    Parameters
+    ----------
+    board : hw.board.boards.Board
+    setting : hw.board.clocking.Setting
+        Of the PLL.
+    design : component
+        In the domain ``sync``, the core's clock, with the members ``rx`` In(1), ``tx`` Out(1) and ``active``
+        Out(1), which lights the LED.
+    """
+
+    def __init__(self, board, setting, design):
+        self._board, self._setting, self._design = board, setting, design
+
+    def elaborate(self, platform):
+        m = Module()
+        m.domains.sync = ClockDomain()
+        m.domains.startup = ClockDomain(reset_less=True)
+        oscillator = platform.request(platform.default_clk, 0, dir="-")
+        pll = PLLS[self._board.target.family]
+        m.submodules.clocking = clocking = Clocking(pll, self._setting, oscillator)
+        m.submodules.startup = startup = DomainRenamer("startup")(Startup(float(self._setting.output)))
+        m.submodules.design = design = self._design
+        uart, (name, number, *colour) = platform.request("uart", 0, dir="-"), self._board.led
+        led = platform.request(name, number, dir="-")
+        m.submodules.rx = rx = io.Buffer("i", uart.rx)
+        m.submodules.tx = tx = io.Buffer("o", uart.tx)
+        m.submodules.led = light = io.Buffer("o", getattr(led, *colour) if colour else led)
+        m.d.comb += [
+            ClockSignal().eq(clocking.clk), ClockSignal("startup").eq(clocking.clk),
+            startup.locked.eq(clocking.locked), ResetSignal().eq(startup.reset),
+            design.rx.eq(rx.i), tx.o.eq(design.tx), light.o.eq(design.active),
+        ]
+        return m
+
+
+def link_params(target, manifest, clock_mhz):
+    """Return the `LinkParams` of a generated folder's design on a board; InputError for a baud rate out of reach."""
+    return LinkParams(
+        clock_hz=round(clock_mhz * 10**6), baud=manifest["baud"], rx_bytes=target.rx_bytes,
+        max_payload=target.rx_bytes // 2,
+    )
+
+
+def uart_design(core, params, link, manifest):
+    """Return the core behind its UART link, for `BoardTop`.
+
+    Parameters
+    ----------
+    core : hw.machine.core.Core
+    params : CoreParams
+    link : LinkParams
+    manifest : dict
+        Of the generated folder.
+    """
+    return UartTop(core, Link(params, link, register_values(manifest)))

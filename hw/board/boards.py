@@ -1,0 +1,185 @@
+"""Boards as data: the platform with its pins, where the UART comes out, which LED, how to program it.
+
+Most platforms are amaranth-boards'. Our own, with the document that names their pins:
+
+- Colorlight i5 (v7.0) on Muselab's extension board i5-extboard v1.2: schematic ``i5_v6.0-extboard.pdf`` and
+  ``i5_extboard_v1.2_pinout.png`` of the repository wuxx/Colorlight-FPGA-Projects. Its debugger is a serial port too.
+- Sipeed Tang Nano 20K: schematic ``Tang_Nano_20K_3921_Schematic.pdf``.
+- TUL PYNQ-Z2: ``PYNQ-Z2 v1.0.xdc`` and the user manual v1.0.
+
+A UART that the board does not lead to USB is on header pins, named in ``uart``: connect an adapter for 3.3 V there.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+
+from amaranth.build import Attrs, Clock, Connector, Pins, PinsN, Resource, Subsignal
+from amaranth.vendor import GowinPlatform, LatticeECP5Platform, XilinxPlatform
+
+from gen.target import find_target
+
+__all__ = ["BOARDS", "Board", "ColorlightI5Platform", "PynqZ2Platform", "TangNano20kPlatform", "find_board"]
+
+USB = "the board's USB serial port"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """What a design needs of a board beside its part.
+
+    Parameters
+    ----------
+    name : str
+        As in `gen.target.TARGETS`.
+    platform : str
+        ``module:class`` of an Amaranth platform.
+    led : tuple
+        Resource, its number and, if it is one colour of several, the colour.
+    uart : str
+        Where a host finds the UART, for the report; empty where a processor drives the core over AXI.
+    header : (Resource, ...)
+        Resources that the platform does not name: a UART on header pins.
+    program : str
+        The command that loads a bitstream until power is off.
+    """
+
+    name: str
+    platform: str
+    led: tuple = ("led", 0)
+    uart: str = USB
+    header: tuple = ()
+    program: str
+
+    def make_platform(self):
+        """Return a new platform, its UART there."""
+        module, name = self.platform.split(":")
+        platform = getattr(import_module(module), name)()
+        platform.add_resources(self.header)
+        return platform
+
+    @property
+    def target(self):
+        """The part and its budget, a `gen.target.Target`."""
+        return find_target(self.name)
+
+
+def _uart(rx, tx, **attributes):
+    return Resource(
+        "uart", 0, Subsignal("rx", Pins(rx, dir="i"), Attrs(**attributes)), Subsignal("tx", Pins(tx, dir="o")),
+        Attrs(IO_TYPE="LVCMOS33"),
+    )
+
+
+class ColorlightI5Platform(LatticeECP5Platform):
+    """The module on its extension board; only what is used here."""
+
+    device = "LFE5U-25F"
+    package = "BG381"
+    speed = "6"
+    default_clk = "clk25"
+    resources = [
+        Resource("clk25", 0, Pins("P3", dir="i"), Clock(25e6), Attrs(IO_TYPE="LVCMOS33")),
+        Resource("led", 0, PinsN("U16", dir="o"), Attrs(IO_TYPE="LVCMOS33")),
+        _uart("H18", "J17", PULLMODE="UP"),
+    ]
+    connectors = [
+        Connector("pmod", 0, "C17 B18 B20 F20 - - A18 A19 B19 D20 - -"),  # P2 of the extension board
+        Connector("pmod", 1, "D1 C1 C2 E3 - - E2 D2 B1 A3 - -"),          # P3
+    ]
+
+
+class TangNano20kPlatform(GowinPlatform):
+    """Sipeed Tang Nano 20K; only what is used here."""
+
+    part = "GW2AR-LV18QN88C8/I7"
+    family = "GW2AR-18C"
+    default_clk = "clk27"
+    resources = [
+        Resource("clk27", 0, Pins("4", dir="i"), Clock(27e6), Attrs(IO_TYPE="LVCMOS33")),
+        *(Resource("led", i, PinsN(pin, dir="o"), Attrs(IO_TYPE="LVCMOS33"))
+          for i, pin in enumerate(("15", "16", "17", "18", "19", "20"))),
+        _uart("70", "69", PULL_MODE="UP"),
+    ]
+    connectors = []
+
+    @property
+    def _chipdb_device(self):  # the memory chip beside the die does not matter to the router
+        return "GW2A-18C"
+
+
+class PynqZ2Platform(XilinxPlatform):
+    """TUL PYNQ-Z2; the programmable logic's own clock and LEDs, for designs without the processor."""
+
+    device = "xc7z020"
+    package = "clg400"
+    speed = "1"
+    default_clk = "clk125"
+    resources = [
+        Resource("clk125", 0, Pins("H16", dir="i"), Clock(125e6), Attrs(IOSTANDARD="LVCMOS33")),
+        *(Resource("led", i, Pins(pin, dir="o"), Attrs(IOSTANDARD="LVCMOS33"))
+          for i, pin in enumerate(("R14", "P14", "N16", "M14"))),
+    ]
+    connectors = []
+
+
+def _ulx3s(size):
+    return Board(
+        name=f"ulx3s_{size}f", platform=f"amaranth_boards.ulx3s:ULX3S_{size}F_Platform",
+        uart=f"{USB} (US1)", program="openFPGALoader -b ulx3s {bitstream}",
+    )
+
+
+def _orangecrab(size):
+    return Board(
+        name=f"orangecrab_r0_2_{size}f", platform=f"amaranth_boards.orangecrab_r0_2:OrangeCrabR0_2_{size}FPlatform",
+        led=("rgb_led", 0, "g"),
+        uart="header pins: 0 (RX, ball N17) is what the board hears, 1 (TX, ball M18) what it says",
+        header=(_uart("N17", "M18", PULLMODE="UP"),),
+        program="openFPGALoader -b orangeCrab {bitstream}",
+    )
+
+
+def _ecpix5(size):
+    return Board(
+        name=f"ecpix5_{size}f", platform=f"amaranth_boards.ecpix5:ECPIX5{size}Platform", led=("rgb_led", 0, "g"),
+        program="openFPGALoader -b ecpix5 {bitstream}",
+    )
+
+
+def _arty(size):
+    return Board(
+        name=f"arty_a7_{size}", platform=f"amaranth_boards.arty_a7:ArtyA7_{size}Platform",
+        program=f"openFPGALoader -b arty_a7_{size}t {{bitstream}}",
+    )
+
+
+BOARDS = {board.name: board for board in (
+    *map(_ulx3s, (12, 25, 45, 85)), *map(_orangecrab, (25, 85)), *map(_ecpix5, (45, 85)),
+    Board(
+        name="colorlight_i5", platform="hw.board.boards:ColorlightI5Platform",
+        uart=f"{USB}, on the extension board; without that board balls H18 (in) and J17 (out)",
+        program="openFPGALoader -b colorlight-i5 {bitstream}",
+    ),
+    Board(
+        name="icebreaker", platform="amaranth_boards.icebreaker:ICEBreakerPlatform", uart=f"{USB} (the second one)",
+        program="openFPGALoader -b ice40_generic {bitstream}",
+    ),
+    Board(
+        name="tang_nano_9k", platform="amaranth_boards.tang_nano_9k:TangNano9kPlatform",
+        program="openFPGALoader -b tangnano9k {bitstream}",
+    ),
+    Board(
+        name="tang_nano_20k", platform="hw.board.boards:TangNano20kPlatform",
+        program="openFPGALoader -b tangnano20k {bitstream}",
+    ),
+    *map(_arty, (35, 100)),
+    Board(
+        name="pynq_z2", platform="hw.board.boards:PynqZ2Platform", uart="",
+        program="openFPGALoader -b pynq_z2 {bitstream}",
+    ),
+)}
+
+
+def find_board(name):
+    """Return the `Board` called ``name``, as forgiving as `gen.target.find_target` and with its errors."""
+    return BOARDS[find_target(name).name]

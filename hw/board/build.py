@@ -1,0 +1,121 @@
+"""`build`: from a generated folder to a board's bitstream, in named steps, or to the figures of the core alone.
+
+Steps: elaborate (Amaranth: RTLIL and constraints), synthesis (Yosys), place and route (nextpnr, up to three seeds),
+bitstream. A clock that no seed reaches is lowered to one that the routed design carried, and all of it done again: a
+bitstream always meets its timing. For parts that need Vivado: its project and a synthesis by Yosys, for an estimate.
+Finished builds are kept in the cache by what went into them.
+"""
+
+import json
+import shutil
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+from gen.cache import cache_folder
+from gen.errors import AdafireError
+from gen.folders import whole_folder
+from hw.board.board_top import TOP
+from hw.board.order import place_order
+from hw.board.post_route import shares
+from hw.board.steps import FAILED, Steps, make_bitstream, make_project, route_core
+from hw.board.tools import tool_version
+
+__all__ = ["build"]
+
+REPORT = "report.json"
+DROPPED = ("*.il", "*.config", "*.asc", "*.routed.json", f"{TOP}.json", "shell.json", "cells.json")
+
+
+def build(folder, clock_mhz=None, core_only=False, seed=None, progress=None):
+    """Make the bitstream for the board that ``folder`` was generated for, or the vendor's project that makes it.
+
+    Parameters
+    ----------
+    folder : path of a folder made by `generate`
+    clock_mhz : float or None
+        The core's clock; by default the board's (`gen.target.Target.core_mhz`).
+    core_only : bool
+        Route the core alone in a shell of five pins (`hw.board.shell`), for its figures; no bitstream.
+    seed : int or None
+        Of the placer: this one only.
+    progress : callable(step, fraction) or None
+
+    Returns
+    -------
+    dict : the report, also in ``folder``/build/report.json, beside the bitstream, the constraints and the logs.
+
+    Raises
+    ------
+    InputError : no generated folder, a clock that the PLL cannot make, the core alone without open tools.
+    ToolMissing : a tool is not installed.
+    DoesNotFit : the tools find no room for the design.
+    AdafireError : a tool failed, or no clock was met; the logs are in ``folder``/build-failed.
+    """
+    order = place_order(Path(folder), clock_mhz, core_only, seed)
+    report = progress or (lambda step, fraction: None)
+    kept = cache_folder() / "builds" / order.key
+    if (kept / REPORT).exists():
+        with whole_folder(order.folder / "build") as work:
+            shutil.copytree(kept, work, dirs_exist_ok=True)
+    else:
+        with _work_folder(order.folder) as work:
+            start = time.perf_counter()
+            make = route_core if core_only else make_bitstream if order.flow else make_project
+            figures = make(order, work, Steps(order, work, report))
+            figures = _described(order, figures) | {"seconds": round(time.perf_counter() - start, 1)}
+            (work / REPORT).write_text(json.dumps(figures, indent=2) + "\n")
+            for pattern in DROPPED:  # they are large, and made again from what is there
+                for file in work.glob(pattern):
+                    file.unlink()
+        with whole_folder(kept) as copy:
+            shutil.copytree(order.folder / "build", copy, dirs_exist_ok=True)
+    report("done", 1.0)
+    figures = json.loads((order.folder / "build" / REPORT).read_text())
+    return figures | _next(order, figures)
+
+
+def _described(order, figures):
+    """Return the report: the figures, what they are of, and what a user does next."""
+    target = order.board.target
+    return {
+        "board": target.name, "lanes": order.manifest["lanes"], **figures, "asked_mhz": order.clock_mhz,
+        "shares": shares(figures, target), "core_only": order.core_only,
+        "uart": order.board.uart,
+        "tools": {name: tool_version(name) for name in order.tools},
+    }
+
+
+def _next(order, figures):
+    """Return what depends on where the folder is: the files, and the commands that bring them onto the board."""
+    made, load = order.folder / "build", order.board.program
+    if figures["bitstream"]:
+        file = str(made / figures["bitstream"])
+        return {"bitstream": file, "program": load.format(bitstream=file)}
+    if not figures.get("project"):
+        return {"program": None}
+    script, load = figures["project"], load.format(bitstream=f"{TOP}.bit")
+    return {"project": str(made / script), "program": f"cd {made} && vivado -mode batch -source {script} && {load}"}
+
+
+@contextmanager
+def _work_folder(folder):
+    """Yield a new folder; it becomes ``build`` at the end, or vanishes with an interrupt, or keeps its logs as
+    ``build-failed`` with an error of a tool."""
+    work = Path(tempfile.mkdtemp(prefix=".build-", dir=folder))
+    work.chmod(0o755)
+    name = None
+    try:
+        yield work
+        name = "build"
+    except AdafireError:
+        name = FAILED
+        raise
+    finally:
+        for old in {"build", FAILED} if name else ():
+            shutil.rmtree(folder / old, ignore_errors=True)
+        if name:
+            work.rename(folder / name)
+        else:
+            shutil.rmtree(work)

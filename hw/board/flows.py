@@ -1,0 +1,169 @@
+"""The open flows as data: for each family what synthesis, place and route, and packing are called with."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hw.board.netlist import RELAXED
+
+__all__ = ["Command", "FLOWS", "Flow", "XILINX_CELLS", "XILINX_SYNTH", "synthesis", "verilog_synthesis"]
+
+# Cells of one kind: a pattern of the names in the tools' reports, and how many it counts for.
+Cells = tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Command:
+    """One run of a tool (`hw.board.tools`): its log's name, its arguments; files are relative to the work folder."""
+
+    tool: str
+    log: str
+    arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flow:
+    """From RTLIL to bitstream for one family.
+
+    Parameters
+    ----------
+    synth : str
+        Yosys' command with its options.
+    router, packer : str
+        Tools of `hw.board.tools`.
+    constraints, bitstream : str
+        Suffixes of the file that Amaranth writes and of what the board is loaded with.
+    place : callable(target, constraints or None) -> arguments
+        The part and the constraint file, as the router wants them.
+    routed : callable(top) -> arguments
+        Where the router writes the routed design.
+    pack : callable(target, top) -> arguments
+    cells : {lut, ff, bram, dsp, spram: Cells}
+        What is counted, by names in the netlist and in the router's report.
+    """
+
+    synth: str
+    router: str
+    packer: str
+    constraints: str
+    bitstream: str
+    place: Callable
+    routed: Callable
+    pack: Callable
+    cells: dict[str, Cells]
+
+    @property
+    def tools(self):
+        """Every tool of the flow, in order."""
+        return ("yosys", self.router, self.packer)
+
+    def route(self, target, top, clock_mhz, seed, constrained=True):
+        """Return the Command that places and routes; timing that fails is reported, not refused."""
+        return Command(self.router, f"route-{seed}.log", (
+            *self.place(target, f"{top}{self.constraints}" if constrained else None), *self.routed(top),
+            "--json", f"{top}.json", "--freq", f"{clock_mhz:.4f}", "--seed", str(seed),
+            "--timing-allow-fail", "--report", "timing.json",
+        ))
+
+    def packing(self, target, top):
+        """Return the Command that makes the bitstream."""
+        return Command(self.packer, "pack.log", self.pack(target, top))
+
+
+def synthesis(synth, top):
+    """Return the Command that makes a netlist of ``top``.il, and counts its cells in cells.json."""
+    return _yosys(f"read_rtlil {top}.il; {RELAXED}; {synth} -top {top} -json {top}.json")
+
+
+def verilog_synthesis(synth, top, files):
+    """Return the Command that counts the cells of the module ``top`` of Verilog files in cells.json."""
+    return _yosys(f"read_verilog {' '.join(files)}; {synth} -top {top}")
+
+
+def _yosys(script):
+    return Command("yosys", "synthesis.log", ("-p", f"{script}; tee -q -o cells.json stat -json"))
+
+
+# ECP5: Project Trellis. nextpnr names packages by the vendor's full name.
+_ECP5_PACKAGES = {"BG256": "CABGA256", "BG381": "CABGA381", "BG554": "CABGA554", "MG285": "CSFBGA285"}
+
+
+def _place_ecp5(target, constraints):
+    capacity = re.search(r"(\d+)F", target.device).group(1)
+    die = f"{'um5g-' if 'UM5G' in target.device else ''}{capacity}k"
+    return (
+        f"--{die}", "--speed", target.speed, "--package", _ECP5_PACKAGES[target.package],
+        *(("--lpf", constraints) if constraints else ("--lpf-allow-unconstrained",)),
+        "--placer-heap-timingweight", "20", "--router", "router2",
+    )
+
+
+# iCE40: Project IceStorm.
+def _place_ice40(target, constraints):
+    return (
+        f"--{target.device.removeprefix('iCE40').lower()}", "--package", target.package.lower(),
+        *(("--pcf", constraints) if constraints else ("--pcf-allow-unconstrained",)),
+        "--placer-heap-timingweight", "20",
+    )
+
+
+# Gowin: Project Apicula.
+_GOWIN_DIES = {"gw1n": "GW1N-9C", "gw2a": "GW2A-18C"}
+
+
+def _place_gowin(target, constraints):
+    return (
+        "--device", target.device, "--vopt", f"family={_GOWIN_DIES[target.family]}",
+        *(("--vopt", f"cst={constraints}") if constraints else ()),
+        # a flip-flop takes a look-up table's place too: a crowded part is searched for hours before it is given up
+        "--placer-heap-cell-placement-timeout", "1000",
+    )
+
+
+def _gowin(family):
+    return Flow(
+        synth=f"synth_gowin -family {family}",
+        router="nextpnr-himbaechel-gowin", packer="gowin_pack", constraints=".cst", bitstream=".fs",
+        place=_place_gowin, routed=lambda top: ("--write", f"{top}.routed.json"),
+        pack=lambda target, top: (
+            "-d", _GOWIN_DIES[family], "-o", f"{top}.fs", f"{top}.routed.json",
+        ),
+        cells={
+            # an ALU takes the place of a look-up table, 16 x 4 bits of memory that of four
+            "lut": (("LUT[1-4]", 1), ("ALU", 1), ("RAM16SDP4", 4)), "ff": (("DFF*", 1),),
+            "bram": (("BSRAM", 1),),
+            "dsp": (("MULT9X9", 0.5), ("MULT18X18", 1), ("MULT36X36", 4), ("MULTALU*", 1), ("MULTADDALU*", 2)),
+        },
+    )
+
+
+FLOWS = {
+    "ecp5": Flow(
+        synth="synth_ecp5", router="nextpnr-ecp5", packer="ecppack", constraints=".lpf", bitstream=".bit",
+        place=_place_ecp5, routed=lambda top: ("--textcfg", f"{top}.config"),
+        pack=lambda target, top: ("--compress", "--input", f"{top}.config", "--bit", f"{top}.bit"),
+        cells={
+            "lut": (("TRELLIS_COMB", 1),), "ff": (("TRELLIS_FF", 1),), "bram": (("DP16KD", 1),),
+            "dsp": (("MULT18X18D", 1),),
+        },
+    ),
+    "ice40": Flow(
+        synth="synth_ice40 -device u -dsp", router="nextpnr-ice40", packer="icepack", constraints=".pcf",
+        bitstream=".bin", place=_place_ice40, routed=lambda top: ("--asc", f"{top}.asc"),
+        pack=lambda target, top: (f"{top}.asc", f"{top}.bin"),
+        cells={
+            "lut": (("ICESTORM_LC", 1),), "ff": (("SB_DFF*", 1),), "bram": (("ICESTORM_RAM", 1),),
+            "dsp": (("ICESTORM_DSP", 1),), "spram": (("ICESTORM_SPRAM", 1),),
+        },
+    ),
+    "gw1n": _gowin("gw1n"),
+    "gw2a": _gowin("gw2a"),
+}
+
+# The 7 series, synthesized for an estimate only.
+XILINX_SYNTH = "synth_xilinx -family xc7 -flatten -noiopad"
+XILINX_CELLS = {
+    "lut": (("LUT[1-6]", 1), ("SRL*", 1), ("RAM32M", 4), ("RAM64M", 4), ("RAM32X1D", 2), ("RAM64X1D", 2),
+            ("RAM128X1D", 4), ("RAM*X1S", 1)),
+    "ff": (("FD[RSCP]E*", 1),), "bram": (("RAMB18E1", 1), ("RAMB36E1", 2)), "dsp": (("DSP48E1", 1),),
+}

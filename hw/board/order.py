@@ -1,0 +1,97 @@
+"""What shall be built: a generated folder, a board, a clock, all checked before anything slow runs."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from gen.errors import InputError
+from gen.image import memory_image
+from gen.intnet import IntegerNetwork
+from gen.netfile import load_network
+from gen.program import CoreParams
+from gen.schedule import schedule_on
+from hw.board.board_top import link_params
+from hw.board.boards import Board, find_board
+from hw.board.clocking import PLLS
+from hw.board.flows import FLOWS
+from hw.board.tools import find_tool, tool_version
+from hw.machine.core import Core
+
+__all__ = ["Order", "place_order"]
+
+CORE_ONLY_MHZ = 90
+SEEDS = (2, 1, 3)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What `place_order` has checked; ``seeds`` of the placer are tried in this order."""
+
+    folder: Path
+    manifest: dict
+    params: CoreParams
+    network: IntegerNetwork
+    board: Board
+    clock_mhz: float
+    core_only: bool
+    seeds: tuple[int, ...]
+
+    @property
+    def flow(self):
+        """The family's open flow, None where the vendor's tools are needed."""
+        return FLOWS.get(self.board.target.family)
+
+    @property
+    def tools(self):
+        """Every tool of the build."""
+        return self.flow.tools if self.flow else ("yosys",)
+
+    def setting(self, wanted_mhz):
+        """Return the PLL's setting for the highest clock not above ``wanted_mhz``."""
+        return PLLS[self.board.target.family].setting(self.board.target.clock_mhz, wanted_mhz)
+
+    def link(self, setting):
+        """Return the link's parameters at the clock of ``setting``; InputError if that cannot make the baud rate."""
+        return link_params(self.board.target, self.manifest, setting.output)
+
+    def core(self):
+        """Return the core, its memories initialised."""
+        return Core(self.params, memory_image(schedule_on(self.network, self.params)))
+
+    @property
+    def key(self):
+        """A name for all that the result depends on: the folder, the options, the tools, this program."""
+        root = Path(__file__).parents[2]
+        sources = [file for floor in ("gen", "hw") for file in sorted((root / floor).rglob("*.py"))]
+        parts = [
+            (self.folder / "manifest.json").read_bytes(), (self.folder / "network.safetensors").read_bytes(),
+            repr((self.clock_mhz, self.core_only, self.seeds, *map(tool_version, self.tools))).encode(),
+            *(file.read_bytes() for file in sources),
+        ]
+        return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:24]
+
+
+def place_order(folder, clock_mhz=None, core_only=False, seed=None):
+    """Return the `Order` for ``folder``; arguments and errors as of `hw.board.build.build`."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text())
+        board = find_board(manifest["board"])
+        params = CoreParams(**manifest["parameters"])
+        network = load_network(folder / "network.safetensors")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{folder} is not a folder made by this version's `adafire generate` ({error}): generate it again."
+        ) from error
+    clock = clock_mhz or (CORE_ONLY_MHZ if core_only else board.target.core_mhz)
+    order = Order(folder, manifest, params, network, board, clock, core_only, SEEDS if seed is None else (seed,))
+    if core_only and not order.flow:
+        raise InputError(
+            f"{board.target.title} cannot be routed by open tools, so there are no post-route figures of the core: "
+            "build without --core-only for a project and an estimate, or generate for another board."
+        )
+    if not core_only and board.uart:
+        order.link(order.setting(clock))
+    for tool in order.tools:
+        find_tool(tool)
+    return order

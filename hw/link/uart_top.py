@@ -1,0 +1,58 @@
+"""The design behind a serial port: a core and its link."""
+
+from amaranth.hdl import Module, ResetInserter
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.link.blackbox import core_signature
+
+__all__ = ["ResettableCore", "UartTop"]
+
+
+class ResettableCore(wiring.Component):
+    """A `hw.machine.core.Core` with the signature that links know: with a reset of its own, without probe."""
+
+    def __init__(self, core):
+        self._core = core
+        super().__init__(core_signature(core.params))
+
+    def elaborate(self, platform):
+        m = Module()
+        core = self._core
+        m.submodules.core = ResetInserter(self.reset)(core)
+        wiring.connect(m, wiring.flipped(self.load), core.load)
+        wiring.connect(m, wiring.flipped(self.i), core.i)
+        wiring.connect(m, core.o, wiring.flipped(self.o))
+        m.d.comb += [core.abort.eq(self.abort), self.idle.eq(core.idle)]
+        return m
+
+
+class UartTop(wiring.Component):
+    """What a board's pins connect to.
+
+    Parameters
+    ----------
+    core : hw.machine.core.Core, or a component with the signature `core_signature`
+    link : hw.link.link.Link
+
+    Members
+    -------
+    rx, tx : In(1), Out(1)
+        Idle high; ``rx`` is asynchronous.
+    active : Out(1)
+        The core is busy: for an LED.
+    """
+
+    def __init__(self, core, link):
+        self._core = core if "reset" in core.signature.members else ResettableCore(core)
+        self._link = link
+        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "active": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.core = core = self._core
+        m.submodules.link = link = self._link
+        wiring.connect(m, link.core, core)
+        m.d.comb += [link.rx.eq(self.rx), self.tx.eq(link.tx)]
+        m.d.sync += self.active.eq(~core.idle)
+        return m

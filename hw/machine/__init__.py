@@ -1,0 +1,1 @@
+"""The core: the machine that computes an integer network, part by part."""

@@ -1,0 +1,111 @@
+"""Every board elaborates, and its constraint file holds the pins of its documents."""
+
+import re
+from functools import cache
+from importlib import import_module
+
+import pytest
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from gen.errors import InputError
+from gen.target import TARGETS
+from hw.board.board_top import TOP, BoardTop, link_params
+from hw.board.boards import BOARDS, find_board
+from hw.board.clocking import PLLS
+
+# Oscillator, what the board hears, what it says, LED: schematics of the makers.
+PINS = {
+    "ulx3s": "G2 M1 L4 B2", "orangecrab": "A9 N17 M18 M3", "ecpix5": "K23 R26 R24 R21", "colorlight": "P3 H18 J17 U16",
+    "icebreaker": "35 6 9 11", "tang_nano_9k": "52 18 17 10", "tang_nano_20k": "4 70 69 15", "arty": "E3 A9 D10 H5",
+}
+LINE = {
+    "ecp5": 'LOCATE COMP "{port}" SITE "{pin}";', "ice40": "set_io {port} {pin}", "gw1n": 'IO_LOC "{port}" {pin};',
+    "gw2a": 'IO_LOC "{port}" {pin};', "xilinx7": 'set_property LOC {pin} [get_ports "{port}"]',
+}
+SUFFIX = {"ecp5": ".lpf", "ice40": ".pcf", "gw1n": ".cst", "gw2a": ".cst", "xilinx7": ".xdc"}
+WITH_UART = [board for board in BOARDS.values() if board.uart]
+
+
+class Echo(wiring.Component):
+    """A design that says what it hears."""
+
+    rx: In(1)
+    tx: Out(1)
+    active: Out(1)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.sync += [self.tx.eq(self.rx), self.active.eq(~self.rx)]
+        return m
+
+
+@cache
+def plan(board):
+    """Return the files of a board's top."""
+    target = board.target
+    setting = PLLS[target.family].setting(target.clock_mhz, target.core_mhz)
+    return board.make_platform().prepare(BoardTop(board, setting, Echo()), TOP, emit_src=False).files
+
+
+def test_every_target_is_a_board():
+    assert list(BOARDS) == list(TARGETS)
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=lambda board: board.name)
+def test_part_and_oscillator_are_those_of_the_platform(board):
+    target, platform = board.target, board.make_platform()
+    if hasattr(platform, "part"):
+        assert platform.part == target.device
+    else:
+        assert (platform.device, platform.package) == (target.device, target.package)
+        assert str(getattr(platform, "speed", "")) == target.speed
+    assert platform.default_clk_frequency == target.clock_mhz * 1e6
+    module = import_module(board.platform.partition(":")[0])
+    assert module.__name__.startswith(("amaranth_boards.", "hw.board.boards"))
+
+
+@pytest.mark.parametrize("board", WITH_UART, ids=lambda board: board.name)
+def test_the_constraints_hold_the_pins(board):
+    files, family = plan(board), board.target.family
+    constraints = files[TOP + SUFFIX[family]]
+    pins = next(pins for name, pins in PINS.items() if board.name.startswith(name)).split()
+    colour = f"__{board.led[2]}" if len(board.led) > 2 else ""
+    oscillator = re.search(r"\bclk\d*_0__io", constraints).group()
+    for port, pin in zip((oscillator, "uart_0__rx__io", "uart_0__tx__io", f"{board.led[0]}_0{colour}__io"), pins):
+        assert LINE[family].format(port=port, pin=pin) in constraints
+    assert set(re.findall(r"\w+__io", constraints)) == {
+        oscillator, "uart_0__rx__io", "uart_0__tx__io", f"{board.led[0]}_0{colour}__io",
+    }
+
+
+@pytest.mark.parametrize("board", WITH_UART, ids=lambda board: board.name)
+def test_the_design_holds_pll_and_reset(board):
+    files = plan(board)
+    text = files.get(f"{TOP}.il") or files[f"{TOP}.v"]
+    primitive = {"ecp5": "EHXPLLL", "ice40": "SB_PLL40_PAD", "gw1n": "rPLL", "gw2a": "rPLL", "xilinx7": "MMCME2_BASE"}
+    assert primitive[board.target.family] in text and "startup" in text and "design" in text
+
+
+def test_a_bitstream_is_loaded_by_one_command():
+    for board in BOARDS.values():
+        assert board.program.format(bitstream="a.bit").split()[:2] == ["openFPGALoader", "-b"]
+
+
+def test_boards_without_a_usb_uart_say_the_pins():
+    assert "N17" in BOARDS["orangecrab_r0_2_85f"].uart and "H18" in BOARDS["colorlight_i5"].uart
+
+
+def test_find_forgives_and_offers():
+    assert find_board("ULX3S-85F") is BOARDS["ulx3s_85f"]
+    with pytest.raises(InputError, match="There is no board 'tangnano9k': the nearest names are tang_nano_9k"):
+        find_board("tangnano9k")
+
+
+def test_the_link_fits_the_part():
+    assert link_params(TARGETS["ulx3s_85f"], {"baud": 1_000_000}, 62.5).rx_bytes == 2048
+    small = link_params(TARGETS["icebreaker"], {"baud": 1_000_000}, 18)
+    assert (small.rx_bytes, small.max_payload, small.clock_hz) == (512, 256, 18_000_000)
+    with pytest.raises(InputError, match="12000000 baud cannot be made from a clock of 18000000 Hz"):
+        link_params(TARGETS["icebreaker"], {"baud": 12_000_000}, 18)

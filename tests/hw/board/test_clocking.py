@@ -1,0 +1,114 @@
+"""Dividers against the limits of the data sheets, the primitives as they are emitted, the reset."""
+
+from fractions import Fraction
+
+import pytest
+from amaranth.sim import Simulator
+
+from gen.errors import InputError
+from gen.target import TARGETS
+from hw.board.clocking import PLLS, STARTUP_SECONDS, Startup
+
+# MHz: phase detector, VCO, output. Lattice FPGA-DS-02012, FPGA-DS-02008; Gowin DS117, DS226; AMD DS181.
+LIMITS = {
+    "ecp5": ((10, 400), (400, 800), (3.125, 400)), "ice40": ((10, 133), (533, 1066), (16, 275)),
+    "gw1n": ((3, 400), (400, 1200), (3.125, 600)), "gw2a": ((3, 500), (500, 1250), (3.90625, 625)),
+    "xilinx7": ((10, 450), (600, 1200), (4.69, 800)),
+}
+
+
+def vco(family, s):
+    """The VCO's frequency as the family's documents have it."""
+    return s.source / s.reference * s.multiplier * (s.divider if family.startswith("gw") else 1)
+
+
+@pytest.mark.parametrize("wanted", [17, 24.5, 62.5, 75.3, 100])
+@pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
+def test_every_setting_is_within_the_limits(target, wanted):
+    s = PLLS[target.family].setting(target.clock_mhz, wanted)
+    detector, oscillator, output = LIMITS[target.family]
+    assert detector[0] <= s.source / s.reference <= detector[1]
+    assert oscillator[0] <= vco(target.family, s) <= oscillator[1] and s.vco == vco(target.family, s)
+    assert output[0] <= s.output <= output[1] and s.output == s.vco / s.divider
+    assert 0.95 * wanted < s.output <= wanted
+
+
+def test_the_core_clock_of_every_board_is_met_closely():
+    for target in TARGETS.values():
+        setting = PLLS[target.family].setting(target.clock_mhz, target.core_mhz)
+        assert abs(setting.output - Fraction(target.core_mhz)) < 0.5, target.name
+
+
+@pytest.mark.parametrize("family, source, wanted, dividers", [
+    ("ecp5", 25, 62.5, (1, 30, 12)),     # VCO 750
+    ("ice40", 12, 24, (1, 64, 32)),      # what icepll prints: DIVR 0, DIVF 63, DIVQ 5
+    ("gw1n", 27, 54, (1, 2, 16)),        # VCO 864
+    ("xilinx7", 100, 80, (1, 12, 15)),   # VCO 1200
+])
+def test_known_settings(family, source, wanted, dividers):
+    s = PLLS[family].setting(source, wanted)
+    assert (s.reference, s.multiplier, s.divider) == dividers and s.output == Fraction(wanted)
+
+
+def test_what_cannot_be_had_is_the_next_lower():
+    assert float(PLLS["ice40"].setting(12, 23.9).output) == 23.625
+    assert float(PLLS["ecp5"].setting(25, 62.49).output) == pytest.approx(61.538, abs=1e-3)
+
+
+@pytest.mark.parametrize("family, source, wanted, text", [
+    ("ice40", 12, 5, r"A core clock of 5 MHz cannot be made: the PLL of this part gives 16.\d+ to 27\d MHz from the "
+                     r"board's oscillator of 12 MHz. Choose another --clock."),
+    ("ecp5", 25, 500, "A core clock of 500 MHz cannot be made: the PLL of this part gives 3.125 to 400 MHz"),
+])
+def test_a_clock_out_of_reach_is_refused(family, source, wanted, text):
+    with pytest.raises(InputError, match=text):
+        PLLS[family].setting(source, wanted)
+
+
+def parameters(family, source, wanted):
+    """Return the parameters of the primitive of a setting."""
+    from amaranth.hdl import Signal
+
+    setting = PLLS[family].setting(source, wanted)
+    instance = PLLS[family].instance(setting, Signal(), Signal(), Signal())[0]
+    return instance.type, {name: getattr(value, "value", value) for name, value in instance.parameters.items()}
+
+
+def test_the_primitives_say_the_dividers_as_their_documents_do():
+    kind, p = parameters("ecp5", 25, 62.5)
+    assert kind == "EHXPLLL" and (p["CLKI_DIV"], p["CLKFB_DIV"], p["CLKOP_DIV"], p["CLKOS_DIV"]) == (1, 1, 30, 12)
+    assert p["FEEDBK_PATH"] == "CLKOP"
+    kind, p = parameters("ice40", 12, 24)
+    assert kind == "SB_PLL40_PAD" and (p["DIVR"], p["DIVF"], p["DIVQ"], p["FILTER_RANGE"]) == (0, 63, 5, 1)
+    kind, p = parameters("gw1n", 27, 54)
+    assert kind == "rPLL" and (p["IDIV_SEL"], p["FBDIV_SEL"], p["ODIV_SEL"]) == (0, 1, 16)
+    assert (p["FCLKIN"], p["DEVICE"]) == ("27", "GW1NR-9C")
+    assert parameters("gw2a", 27, 54)[1]["DEVICE"] == "GW2AR-18C"
+    kind, p = parameters("xilinx7", 100, 80)
+    assert kind == "MMCME2_BASE" and (p["DIVCLK_DIVIDE"], p["CLKFBOUT_MULT_F"], p["CLKOUT0_DIVIDE_F"]) == (1, 12, 15)
+    assert p["CLKIN1_PERIOD"] == 10
+
+
+def test_the_reset_ends_some_time_after_the_pll_has_locked():
+    clock_mhz, cycles = 2, round(2e6 * STARTUP_SECONDS)
+    startup = Startup(clock_mhz)
+
+    async def bench(ctx):
+        for _ in range(2):  # once at power-up, once when the lock is lost
+            ctx.set(startup.locked, 0)
+            await ctx.tick().repeat(2 * cycles)
+            assert ctx.get(startup.reset) == 1
+            ctx.set(startup.locked, 1)
+            held = 0
+            while ctx.get(startup.reset):
+                await ctx.tick()
+                held += 1
+                assert held < 2 * cycles
+            assert held >= cycles
+            await ctx.tick().repeat(cycles)
+            assert ctx.get(startup.reset) == 0
+
+    simulator = Simulator(startup)
+    simulator.add_clock(1e-6 / clock_mhz)
+    simulator.add_testbench(bench)
+    simulator.run()

@@ -1,0 +1,143 @@
+"""`hw.link.replies`: who speaks first, which damage is reported, what a result waits for; its output proved."""
+
+from amaranth.hdl import Module
+
+from hw.link.replies import Replies
+from hw.regmap import ERROR, ERROR_REPLY, HEADER, REPLY, Command, Fault
+from sim.cable import ticks
+from sim.proof import claim_stable, prove
+from sim.streams import Bench
+
+RESULT_WORDS, MAX_PAYLOAD, RX_BYTES = 8, 40, 64
+
+
+class Speaker:
+    """Replies whose registers hold their own addresses; ``frames`` are the headers and payloads sent."""
+
+    def __init__(self, *, seed=0, stall=0.5):
+        m = Module()
+        self.dut = dut = Replies(RESULT_WORDS, max_payload=MAX_PAYLOAD, rx_bytes=RX_BYTES)
+        m.submodules.dut = dut
+        m.d.sync += dut.data.eq(dut.address)
+        m.d.comb += dut.granted.eq(dut.reading)
+        self.bench = Bench(m, seed=seed, limit=20_000)
+        self._pieces = self.bench.sink(dut.o, stall=stall)
+
+    @property
+    def frames(self):
+        """[(command, sequence, payload)]."""
+        frames, data = [], b""
+        for piece in self._pieces:
+            data += bytes([piece.payload["data"]])
+            if piece.payload["last"]:
+                command, sequence, length = HEADER.unpack_from(data)
+                assert len(data) == HEADER.size + length
+                frames.append((command, sequence, data[HEADER.size:]))
+                data = b""
+        return frames
+
+    def offer(self, ctx, port, command, sequence, fault=0, position=0):
+        ctx.set(port.payload, {"command": command, "sequence": sequence, "fault": fault, "position": position})
+        ctx.set(port.valid, 1)
+
+    async def damage(self, ctx, command, sequence, fault):
+        """Report a frame that is refused."""
+        answer = {"command": command, "sequence": sequence, "fault": fault, "position": 0}
+        ctx.set(self.dut.damage, answer)
+        ctx.set(self.dut.faulty, 1)
+        await ctx.tick()
+        ctx.set(self.dut.faulty, 0)
+
+    async def sent(self, ctx, count):
+        """Wait for so many frames."""
+        while len(self.frames) < count:
+            await ctx.tick()
+
+    def run(self, testbench):
+        self.bench.add(testbench)
+        self.bench.run()
+
+
+def error(sequence, fault, command, expected):
+    return ERROR_REPLY, sequence, ERROR.pack(fault, command, 0, expected)
+
+
+def test_of_many_damages_the_last_one_is_reported_when_there_is_time():
+    speaker = Speaker()
+
+    async def drive(ctx):
+        for sequence in range(1, 6):
+            await speaker.damage(ctx, Command.RUN, sequence, Fault.OVERRUN if sequence % 2 else Fault.LENGTH)
+            await ticks(ctx, 4)
+        await speaker.sent(ctx, 2)
+        await ticks(ctx, 200)
+
+    speaker.run(drive)
+    assert speaker.frames == [error(n, Fault.OVERRUN, Command.RUN, RX_BYTES) for n in (1, 5)]
+
+
+def test_urgent_answers_come_first_then_damage_results_and_the_ring():
+    speaker = Speaker(seed=1)
+    dut = speaker.dut
+
+    async def drive(ctx):
+        speaker.offer(ctx, dut.i, Command.LOAD, 4, position=0x123456)
+        await ctx.tick()  # it is being sent, the others meet
+        speaker.offer(ctx, dut.urgent, Command.ABORT, 1)
+        for word in (7, -8):
+            ctx.set(dut.results.payload, {"data": word, "last": word < 0})
+            ctx.set(dut.results.valid, 1)
+            ready = 0
+            while not ready:
+                _, _, ready = await ctx.tick().sample(dut.results.ready)
+            ctx.set(dut.results.valid, 0)
+        ctx.set(dut.tags.payload, 3)
+        ctx.set(dut.tags.valid, 1)
+        await speaker.damage(ctx, Command.RESET, 2, Fault.PAYLOAD)
+        taken = {}
+        while len(taken) < 3:
+            ports = {"i": dut.i, "urgent": dut.urgent, "tags": dut.tags}
+            _, _, *ready = await ctx.tick().sample(*(port.ready for port in ports.values()))
+            for (name, port), is_ready in zip(ports.items(), ready):
+                if is_ready and name not in taken:
+                    taken[name] = True
+                    if name == "i":
+                        speaker.offer(ctx, dut.i, Command.COMMIT, 5)
+                    else:
+                        ctx.set(port.valid, 0)
+        await speaker.sent(ctx, 5)
+        ctx.set(dut.i.valid, 0)
+
+    speaker.run(drive)
+    network = bytes(range(24, 28))
+    assert speaker.frames[:5] == [
+        (Command.LOAD | REPLY, 4, (0x123456).to_bytes(4, "little")), (Command.ABORT | REPLY, 1, b""),
+        error(2, Fault.PAYLOAD, Command.RESET, 0),
+        (Command.RESULT | REPLY, 3, network + (7).to_bytes(4, "little") + (-8).to_bytes(4, "little", signed=True)),
+        (Command.COMMIT | REPLY, 5, b""),
+    ]
+
+
+def test_every_error_says_what_was_expected():
+    speaker = Speaker(stall=0)
+    expected = {
+        Fault.DAMAGED: 0, Fault.LENGTH: MAX_PAYLOAD, Fault.COMMAND: 1, Fault.PAYLOAD: 0, Fault.SEQUENCE: 99,
+        Fault.NO_NETWORK: 0, Fault.OVERRUN: RX_BYTES,
+    }
+    assert set(expected) == set(Fault)
+
+    async def drive(ctx):
+        for fault in Fault:
+            speaker.offer(ctx, speaker.dut.i, Command.INPUT, 9, fault, position=99)
+            ready = 0
+            while not ready:
+                _, _, ready = await ctx.tick().sample(speaker.dut.i.ready)
+        ctx.set(speaker.dut.i.valid, 0)
+
+    speaker.run(drive)
+    assert speaker.frames == [error(9, fault, Command.INPUT, expected[fault]) for fault in Fault]
+
+
+def test_the_output_is_proved_stable():
+    dut = Replies(2, max_payload=MAX_PAYLOAD, rx_bytes=RX_BYTES)
+    prove(dut, lambda m: claim_stable(m, dut.o))
