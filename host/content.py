@@ -87,8 +87,9 @@ class Content:
 def read_manifest(folder):
     """Return (manifest, `Content`) of a folder that `adafire generate` made; `InputError` if it is none."""
     folder = Path(folder)
+    text = _read(folder, MANIFEST)
     try:
-        manifest = json.loads(_read(folder, MANIFEST))
+        manifest = json.loads(text)
     except ValueError as error:
         raise InputError(f"{folder / MANIFEST} is not JSON ({error}): generate the folder again.") from error
     missing = [name for name in _NEEDED if name not in manifest] if isinstance(manifest, dict) else _NEEDED
