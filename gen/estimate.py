@@ -7,7 +7,9 @@ import numpy as np
 from gen.intnet import INPUT, Pool
 from gen.program import memory_shapes
 
-__all__ = ["estimate_cycles", "estimate_memories", "estimate_resources", "link_resources", "place_weights"]
+__all__ = [
+    "estimate_cycles", "estimate_memories", "estimate_resources", "link_resources", "place_weights", "queue_blocks",
+]
 
 INPUT_DENSITY, COUNT_DENSITY = 0.5, 1 / 3
 PASS_OVERHEAD, CLASS_CYCLES = 40, 2
@@ -56,6 +58,11 @@ def place_weights(params, target):
     return next(placed for placed in choices if placed.spram_blocks <= target.spram_blocks)
 
 
+def queue_blocks(params, target):
+    """Return the block RAMs of a core's queues: some, where the part has no other small memory."""
+    return (2 if params.shared else 8) * (target.family == "ice40")
+
+
 def link_resources(target):
     """Return {lut, ff, bram, dsp} of the UART link that stands beside the core on a board."""
     joint = target.family == "ice40"
@@ -79,7 +86,7 @@ def estimate_resources(params, target):
             brams += target.bram.count(width, depth)
         else:
             luts += width * -(-depth // 16) * 3 // 4
-    brams += (2 if params.shared else 8) * joint  # the queues
+    brams += queue_blocks(params, target)
     if params.shared:
         luts += 1850 + 350 * params.synapses + 450 * params.softmax + lanes * (2 * bits + 15) + 9 * bits
         ffs = 1420 + 400 * params.synapses + 380 * params.softmax + lanes * (2 * bits + 15) + 9 * bits
