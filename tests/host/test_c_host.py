@@ -245,7 +245,8 @@ def test_loading_over_a_disturbed_line(library, case, seed):
     line = case.line(Faults.random(seed, 8, len(case.stream)), byte_s=1e-4)
     line.faults.plan = {at: fault for at, fault in line.faults.plan.items() if fault[0] != "unplug"}
     host = CHost(library, line, case.manifest, attempts=10, size=128)
-    assert host.open() in (OK, NETWORK)
+    # Opening tries five times by itself, which is as many faults as may hit it at once here.
+    assert any(host.open(sequence=first) in (OK, NETWORK) for first in (1, 101)), seed
     status = host.load(case.stream)
     assert status == OK, (seed, library.adafire_text(status))
     assert line.faults.happened and line.board.memory == case.stream and line.board.loading is None, seed

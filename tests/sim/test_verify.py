@@ -92,9 +92,13 @@ def edit(core, pattern, replacement):
 
 
 def edit_output(core, port, expression):
-    """Give an output of the core an expression, in which ``sent`` is what it was."""
-    edit(core, rf"\.{port}\({port}\)", f".{port}(sent)")
-    edit(core, rf"  wire (.*)\b{port};", rf"\g<0>\n  wire \1sent;\n  assign {port} = {expression};")
+    """Give an output of the core an expression, in which ``sent`` is the register that it was."""
+    top, end, others = (core / "core.v").read_text().partition("endmodule")
+    head, declared, body = re.split(rf"  reg (.*)\b{port}(?= = )", top, maxsplit=1)
+    body = re.sub(rf"(?<![\w\\$.]){port}(?![\w$.])", "sent", body)
+    put(core, "core.v", "".join([
+        head, f"  wire {declared}{port};\n  assign {port} = {expression};\n  reg {declared}sent", body, end, others,
+    ]).encode())
 
 
 @pytest.fixture(scope="module")
