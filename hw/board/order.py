@@ -80,8 +80,9 @@ def place_order(folder, clock_mhz=None, core_only=False, seed=None):
         params = CoreParams(**manifest["parameters"])
         network = load_network(folder / "network.safetensors")
     except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = f"{Path(error.filename).name}: {error.strerror}" if getattr(error, "filename", None) else error
         raise InputError(
-            f"{folder} is not a folder made by this version's `adafire generate` ({error}): generate it again."
+            f"{folder} is not a folder made by this version's `adafire generate` ({reason}): generate it again."
         ) from error
     clock = clock_mhz or (CORE_ONLY_MHZ if core_only else board.target.core_mhz)
     order = Order(folder, manifest, params, network, board, clock, core_only, SEEDS if seed is None else (seed,))

@@ -10,6 +10,7 @@ __all__ = ["Registers"]
 
 WORD = 32
 
+
 class Registers(wiring.Component):
     """Registers `IDENTITY` and `COUNTERS` of `hw.regmap`; other addresses read as 0.
 
