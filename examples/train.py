@@ -7,6 +7,7 @@ The data file holds x_train uint8 [60000, 28, 28], y_train, x_test, y_test. Netw
     fashion    28,944 weights, three convolutions, for Fashion-MNIST
     mnist_cnn   9,064 weights, two convolutions, for MNIST
     mnist_mlp 101,632 weights, 784-128-10, that of the published spiking accelerators, for MNIST
+    vgg, resnet, mobilenet    those of examples/architectures.py, for Fashion-MNIST
 """
 
 import argparse
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
+from architectures import mobilenet, resnet, vgg  # beside this script
 from torch import nn
 
 from gen.errors import InputError
@@ -25,9 +27,9 @@ TEST_IMAGES = 5000
 
 @dataclass(frozen=True)
 class Recipe:
-    """A network, 28x28 images to 10 classes, and how `gen.train.fit` trains it."""
+    """A network for 28x28 images and 10 classes, and how `gen.train.fit` trains it."""
 
-    layers: Callable
+    module: Callable
     epochs: int
     rate: float
     fit: dict = field(default_factory=dict)
@@ -41,15 +43,22 @@ def block(inputs, outputs):
 
 RECIPES = {
     "fashion": Recipe(
-        lambda: (*block(1, 16), *block(16, 32), *block(32, 64), nn.Flatten(), nn.Linear(64 * 3 * 3, 10)),
+        lambda: nn.Sequential(
+            *block(1, 16), *block(16, 32), *block(32, 64), nn.Flatten(), nn.Linear(64 * 3 * 3, 10)
+        ),
         epochs=40, rate=1e-2, fit={"flip": True, "smoothing": 0.05},
     ),
     "mnist_cnn": Recipe(
-        lambda: (*block(1, 8), *block(8, 16), nn.Flatten(), nn.Linear(16 * 7 * 7, 10)), epochs=12, rate=1e-2,
+        lambda: nn.Sequential(*block(1, 8), *block(8, 16), nn.Flatten(), nn.Linear(16 * 7 * 7, 10)),
+        epochs=12, rate=1e-2,
     ),
     "mnist_mlp": Recipe(
-        lambda: (nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10)), epochs=30, rate=3e-3,
+        lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10)),
+        epochs=30, rate=3e-3,
     ),
+    **{
+        make.__name__: Recipe(make, epochs=12, rate=1e-2, fit={"flip": True}) for make in (vgg, resnet, mobilenet)
+    },
 }
 
 
@@ -70,7 +79,7 @@ def main():
     except InputError as error:
         sys.exit(f"error: {error}")
     x, x_test, y_test = x[:, None], x_test[:TEST_IMAGES, None], y_test[:TEST_IMAGES]
-    module = nn.Sequential(*recipe.layers()).to(memory_format=torch.channels_last)
+    module = recipe.module().to(memory_format=torch.channels_last)
     fit(module, x, y, epochs=options.epochs or recipe.epochs, rate=recipe.rate, shift=1, seed=options.seed,
         progress=lambda text, done: print(text, flush=True), **recipe.fit)
     print(f"accuracy on {len(x_test)} test images: {100 * accuracy(module, x_test, y_test):.2f} %")
