@@ -12,8 +12,8 @@ Names are loaded when first used, so that what needs neither torch nor Amaranth 
 from importlib import import_module
 
 _HOMES = {
-    "convert": "gen.convert",
-    "quantize": "gen.quantize",
+    "convert": "gen.method.convert",
+    "quantize": "gen.method.quantize",
     "IntegerNetwork": "gen.intnet",
     "Result": "gen.result",
     "save_network": "gen.netfile",

@@ -24,13 +24,13 @@ from rich.table import Table
 
 from benchmarks.link import digits
 from benchmarks.reference import TASKS, reference_network
-from gen.convert import convert
-from gen.digits import load_digits, small_module, train
+from gen.method.convert import convert
+from gen.data.digits import load_digits, small_module, train
 from gen.errors import AdafireError, DoesNotFit
 from gen.inputs import input_stream
 from gen.netfile import load_network, save_network
-from gen.target import TARGETS
-from gen.train import load_npz
+from gen.layout.target import TARGETS
+from gen.data.train import load_npz
 from hw.board.boards import BOARDS
 from hw.board.build import build
 from hw.emit import LANE_CHOICES, MANIFEST, generate
@@ -61,7 +61,7 @@ def load_network_and_images(name, options):
 
 
 def small_digits(models):
-    """Return the small network of the digits (`gen.digits.small_module`) and the held-out images."""
+    """Return the small network of the digits (`gen.data.digits.small_module`) and the held-out images."""
     x_train, y_train, x, _ = load_digits()
     file = models / "digits_small.safetensors"
     if not file.exists():

@@ -5,8 +5,8 @@ from collections import Counter
 
 import numpy as np
 
-from gen.program import CoreParams
-from gen.schedule import schedule_on
+from gen.layout.program import CoreParams
+from gen.layout.schedule import schedule_on
 from host.board import Board
 from host.content import read_manifest
 from host.device import opened

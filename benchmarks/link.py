@@ -26,11 +26,11 @@ import numpy as np
 
 from benchmarks.campaigns import attack, compare_devices, disturb, swap
 from benchmarks.reference import TASKS, reference_network
-from gen.convert import convert
-from gen.digits import load_digits, train
+from gen.method.convert import convert
+from gen.data.digits import load_digits, train
 from gen.errors import AdafireError
 from gen.netfile import load_network, save_network
-from gen.train import load_npz
+from gen.data.train import load_npz
 from hw.emit import generate
 
 PARTS = ("images", "fuzz", "faults", "second")

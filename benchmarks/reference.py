@@ -19,11 +19,11 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from gen.convert import convert
+from gen.method.convert import convert
 from gen.errors import InputError
 from gen.exit_rule import ExitRule
 from gen.netfile import load_network, save_network
-from gen.train import accuracy, load_npz
+from gen.data.train import accuracy, load_npz
 from hw.board.build import build
 from hw.emit import generate
 from sim.golden import Golden

@@ -20,14 +20,14 @@ from architectures import mobilenet, resnet, vgg  # beside this script
 from torch import nn
 
 from gen.errors import InputError
-from gen.train import accuracy, fit, load_npz, save
+from gen.data.train import accuracy, fit, load_npz, save
 
 TEST_IMAGES = 5000
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A network for 28x28 images and 10 classes, and how `gen.train.fit` trains it."""
+    """A network for 28x28 images and 10 classes, and how `gen.data.train.fit` trains it."""
 
     module: Callable
     epochs: int
@@ -57,7 +57,8 @@ RECIPES = {
         epochs=30, rate=3e-3,
     ),
     **{
-        make.__name__: Recipe(make, epochs=12, rate=1e-2, fit={"flip": True}) for make in (vgg, resnet, mobilenet)
+        make.__name__: Recipe(make, epochs=24, rate=1e-2, fit={"flip": True, "smoothing": 0.05})
+        for make in (vgg, resnet, mobilenet)
     },
 }
 

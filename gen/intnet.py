@@ -1,6 +1,6 @@
 """The integer network: the contract that golden model, schedule, memory image and RTL all read.
 
-Every value is an integer. For a spiking layer, output channel ``c`` and timestep ``t = 1..T``::
+Every value is an integer. For a layer of AdaFire neurons, output channel ``c`` and timestep ``t = 1..T``::
 
     u(t) = v(t-1) + sum_j w[j] * k_in,j(t) + bias[c]      every synapse of the layer, every source
     k(t) = clamp(floor(u(t) / theta[c]), 0, burst)        burst count; floor towards minus infinity
@@ -10,6 +10,20 @@ Every value is an integer. For a spiking layer, output channel ``c`` and timeste
 A pool is the sum or the maximum of this timestep's counts; padding counts as zero. The readout never
 fires: ``z(t) = z(t-1) + sum_j w[j] * k_in,j(t) + bias[c]``, ``z(0) = 0``. After each timestep the exit
 rule (`gen.exit_rule`) looks at ``z(t)``; the class is its argmax, the lowest index winning a tie.
+
+A network of inverse-leaky neurons (SpikeConverter, AAAI 2022) is separated in time: a layer takes all T timesteps
+of its sources before it fires in T timesteps of its own. Its membrane doubles before every update, so that the
+spike of timestep t weighs ``2**(T-t)`` and a train is the T-bit code of an activation, most significant bit first::
+
+    u(t) = 2 * v(t-1) + sum_j w[j] * s_in,j(t)            accumulate, t = 1..T; v(0) = 0, bias[c] is added at t = T
+    v(t) = saturate(u(t), state_bits)                     t < T
+    s(1) = 1 if u(T) >= top else 0                        fire, t = 1..T, with top = theta[c] * 2**(T-1);
+    s(t) = 1 if u'(t) >= top else 0                       u'(1) = u(T) and u'(t) = 2 * v'(t-1)
+    v'(t) = saturate(u'(t) - s(t) * top, state_bits)      2T - 1 updates in all
+
+A direct input counts as a spike of the last timestep, weight 1. The readout doubles as well, ``z(t) = 2 * z(t-1) +
+sum_j w[j] * s_in,j(t)``, and gets its bias at t = T; there is no early exit and no maximum pool, and every spiking
+layer is of this kind.
 
 A count crosses a wire, never an amplitude. A ``direct`` source is one integer tensor, the same at every
 timestep; a ``frames`` source is another tensor at each. Neurons that no pooling window reads (the rest
@@ -28,11 +42,12 @@ from gen.errors import InputError
 from gen.exit_rule import ExitRule
 
 __all__ = [
-    "INPUT", "MAX_BURST", "MAX_TIMESTEPS", "IntegerNetwork", "NetworkError", "Pool", "Readout",
-    "Source", "Spiking", "Synapse", "signed_bits",
+    "ADAFIRE", "INPUT", "INVERSE_LEAKY", "MAX_BURST", "MAX_TIMESTEPS", "IntegerNetwork", "NetworkError", "Pool",
+    "Readout", "Source", "Spiking", "Synapse", "signed_bits",
 ]
 
 INPUT = "input"
+ADAFIRE, INVERSE_LEAKY = NEURONS = ("adafire", "inverse_leaky")
 MAX_BURST = 15
 MAX_TIMESTEPS = 64
 WEIGHT_BITS = range(2, 9)
@@ -183,7 +198,10 @@ def _weight_bits(layer, channels):
 
 @dataclass(frozen=True, eq=False)
 class Spiking:
-    """A layer of AdaFire burst neurons; all arrays are per output channel, in units of the membrane."""
+    """A layer of neurons of one kind; all arrays are per output channel, in units of the membrane.
+
+    An inverse-leaky layer has a burst of 1 and a ``v_init`` of 0: its rounding is part of the bias.
+    """
 
     name: str
     synapses: tuple[Synapse, ...]
@@ -193,9 +211,12 @@ class Spiking:
     burst: int
     state_bits: int
     weight_bits: np.ndarray
+    neuron: str = ADAFIRE
 
     def __post_init__(self):
         what = f"layer {self.name!r}:"
+        if self.neuron not in NEURONS:
+            raise NetworkError(f"{what} the neuron must be one of {', '.join(NEURONS)}, not {self.neuron!r}")
         theta = _integers(self.theta, None, f"{what} theta")
         if theta.ndim != 1 or not len(theta):
             raise NetworkError(f"{what} theta must be one value per output channel")
@@ -214,6 +235,8 @@ class Spiking:
         limit = 2 ** (self.state_bits - 1)
         if self.v_init.min() < -limit or self.v_init.max() >= limit:
             raise NetworkError(f"{what} v_init does not fit a state of {self.state_bits} bits")
+        if self.neuron == INVERSE_LEAKY and (self.burst != 1 or self.v_init.any()):
+            raise NetworkError(f"{what} an inverse-leaky neuron has a burst of 1 and starts at 0")
         _check_synapses(self)
 
 
@@ -295,6 +318,10 @@ class IntegerNetwork:
             raise NetworkError(
                 f"the exit rule has {len(self.exit_rule.limits)} limits for {self.timesteps} timesteps"
             )
+        if len({layer.neuron for layer in self.layers if isinstance(layer, Spiking)}) > 1:
+            raise NetworkError("the spiking layers must all be of one kind of neuron")
+        if self.separated:
+            self._check_separated()
         if self.shapes[self.layers[-1].name][1:] != (1, 1):
             raise NetworkError(f"the readout {self.layers[-1].name!r} must have one position, flatten or pool first")
         for layer in self.layers:
@@ -305,6 +332,22 @@ class IntegerNetwork:
             for low, high in (self.current_range(layer), self.membrane_range(layer)):
                 if signed_bits(low.min(), high.max()) > MAX_WORD_BITS:
                     raise NetworkError(f"layer {layer.name!r} needs an accumulator of over {MAX_WORD_BITS} bits")
+
+    def _check_separated(self):
+        if self.exit_rule.kind != "off":
+            raise NetworkError("a network of inverse-leaky neurons knows no early exit: its rule must be 'off'")
+        if self.source.kind != "direct":
+            raise NetworkError("a network of inverse-leaky neurons looks at one direct input, not at frames")
+        for layer in self.layers:
+            if isinstance(layer, Pool) and layer.kind == "max":
+                raise NetworkError(
+                    f"layer {layer.name!r}: the maximum of inverse-leaky spikes is not that of their codes; pool by sums"
+                )
+
+    @cached_property
+    def separated(self):
+        """Whether its layers are separated in time, of inverse-leaky neurons."""
+        return any(isinstance(layer, Spiking) and layer.neuron == INVERSE_LEAKY for layer in self.layers)
 
     def layer(self, name):
         """Return the layer called ``name``."""
@@ -382,10 +425,11 @@ class IntegerNetwork:
         """Return per channel the proved range of u before firing, or of z over all timesteps."""
         low, high = self.current_range(layer)
         if isinstance(layer, Readout):
-            steps = self.timesteps
+            steps = 2**self.timesteps - 1 if self.separated else self.timesteps
             return np.minimum(low * steps, low), np.maximum(high * steps, high)
+        leak = 2 if self.separated else 1
         limit = 2 ** (layer.state_bits - 1)
-        return low - limit, high + limit - 1
+        return low - leak * limit, high + leak * (limit - 1)
 
 
 def _sources(layer):

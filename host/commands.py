@@ -17,7 +17,7 @@ def convert(model, calibration, out, mean, std, progress, **settings):
     start = time.perf_counter()
     check_output_file(out)
     mean, std = _per_channel("--mean", mean), _per_channel("--std", std)
-    from gen.convert import convert as convert_model
+    from gen.method.convert import convert as convert_model
     from gen.inputs import load_images
     from gen.netfile import save_network
 
@@ -69,7 +69,7 @@ def run(folder, port, data, limit, network, baud, progress):
 def generate(network, board, lanes, out, force, also, baud, progress):
     """Write Verilog, memory image and manifest for ``board`` into the folder ``out``; return the manifest."""
     from gen.netfile import load_network
-    from gen.target import find_target
+    from gen.layout.target import find_target
     from hw.emit import generate as emit
 
     target = find_target(board)
@@ -108,7 +108,7 @@ def report(folder, data, limit, image, out, force, progress):
 
 def boards():
     """List what every board's part offers."""
-    from gen.target import TARGETS
+    from gen.layout.target import TARGETS
 
     return {
         "boards": [

@@ -128,10 +128,10 @@ def content_of(network, parameters):
         from gen.netfile import load_network
 
         network = load_network(path)
-    from gen.estimate import estimate_cycles
-    from gen.image import load_stream, memory_image
-    from gen.program import CoreParams
-    from gen.schedule import schedule_on
+    from gen.layout.estimate import estimate_cycles
+    from gen.layout.image import load_stream, memory_image
+    from gen.layout.program import CoreParams
+    from gen.layout.schedule import schedule_on
     from hw.identity import describe_input, network_id
 
     schedule = schedule_on(network, CoreParams(**parameters))

@@ -42,7 +42,7 @@ def run_demo(*, board, lanes, out, simulator, images, progress):
     ToolMissing
         Before anything slow: no simulator.
     """
-    from gen.target import find_target
+    from gen.layout.target import find_target
     from sim.toolchain import choose_simulator
 
     start = time.perf_counter()
@@ -59,11 +59,11 @@ def run_demo(*, board, lanes, out, simulator, images, progress):
 
 
 def _whole_path(folder, board, lanes, simulator, images, progress):
-    from gen.convert import convert
-    from gen.digits import load_digits, train
+    from gen.method.convert import convert
+    from gen.data.digits import load_digits, train
     from gen.exit_rule import ExitRule
     from gen.netfile import load_network, save_network
-    from gen.train import accuracy, save
+    from gen.data.train import accuracy, save
     from hw.emit import generate
     from sim.golden import Golden
     from sim.metrics import evaluate

@@ -8,12 +8,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from gen.errors import DoesNotFit, InputError
-from gen.estimate import estimate_cycles, estimate_memories, estimate_resources, link_resources, place_weights
+from gen.layout.estimate import estimate_cycles, estimate_memories, estimate_resources, link_resources, place_weights
 from gen.folders import whole_folder
-from gen.image import load_stream, memory_image, write_image
+from gen.layout.image import load_stream, memory_image, write_image
 from gen.netfile import network_hash, save_network
-from gen.schedule import build_schedule, schedule_on
-from gen.target import TARGETS, find_target
+from gen.layout.schedule import build_schedule, schedule_on
+from gen.layout.target import TARGETS, find_target
 from hw.identity import build_id, describe_input, network_id, register_values
 from hw.link.regmap_text import c_header
 
@@ -39,7 +39,7 @@ def generate(network, board="ulx3s_85f", lanes=None, out="core", force=False, al
     ----------
     network : IntegerNetwork
     board : str
-        A name of `gen.target.TARGETS`.
+        A name of `gen.layout.target.TARGETS`.
     lanes : int or None
         1..64; by default 16, or the most that fit.
     out : path

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from gen.image import load_stream, memory_image
+from gen.layout.image import load_stream, memory_image
 from gen.netfile import network_hash
 
 __all__ = ["describe_input", "build_id", "network_id", "register_values"]

@@ -3,7 +3,7 @@
 from amaranth.back import rtlil, verilog
 from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Signal
 
-from gen.image import memory_image
+from gen.layout.image import memory_image
 from hw.link.axi import VIVADO, AxiTop
 from hw.link.blackbox import CoreBox
 from hw.link.link import Link

@@ -23,8 +23,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from gen.errors import AdafireError, InputError
-from gen.program import CoreParams
-from gen.target import find_target
+from gen.layout.program import CoreParams
+from gen.layout.target import find_target
 from sim.cells import with_cells
 from sim.verilate import compile_verilog
 

@@ -1,7 +1,7 @@
 """What the core's probe must show for an image, and the first value in which it does not.
 
 The probe shows every tile as it leaves the neurons: the pass it belongs to, one count and one state (the readout:
-one logit) per lane. Tiles come timestep by timestep, pass by pass, in the order of `gen.schedule.Pass.order`. A
+one logit) per lane. Tiles come timestep by timestep, pass by pass, in the order of `gen.layout.schedule.Pass.order`. A
 spiking layer shows its own map, also where a pool is fused behind it; a pass of a pool by itself shows the pool's.
 Lanes that hold no channel are not compared, nor are the counts of the readout and the states of a pool.
 """
@@ -109,7 +109,7 @@ def expected_probe(schedule, trace):
 
     Parameters
     ----------
-    schedule : gen.schedule.Schedule
+    schedule : gen.layout.schedule.Schedule
     trace : sim.golden.Trace of the image in ``schedule.network``
     """
     layout, steps = _layout(schedule), trace.exit_step

@@ -7,7 +7,7 @@ import numpy as np
 import serial
 
 from gen.errors import AdafireError
-from gen.image import load_stream, memory_image
+from gen.layout.image import load_stream, memory_image
 from gen.inputs import input_stream
 from hw.regmap import COMMIT, ESCAPE, FLAG, HEADER, POSITION, REPLY, STUFF, Command, crc, decode, encode, frames
 

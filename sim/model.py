@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from gen.errors import AdafireError, InputError
-from gen.image import load_stream, memory_image
+from gen.layout.image import load_stream, memory_image
 from gen.inputs import input_stream
 from gen.netfile import load_network
-from gen.program import CoreParams
+from gen.layout.program import CoreParams
 from gen.result import Result
-from gen.schedule import build_schedule, schedule_on
+from gen.layout.schedule import build_schedule, schedule_on
 from sim.verilate import compile_verilog
 
 __all__ = ["CompiledCore", "compile_core"]

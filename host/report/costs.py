@@ -3,7 +3,7 @@
 import numpy as np
 
 from gen.intnet import INPUT, Readout, Spiking
-from gen.schedule import is_row_segment
+from gen.layout.schedule import is_row_segment
 
 __all__ = ["AC_PJ", "MAC_PJ", "dense_operations", "energy", "is_identity", "operations", "traffic"]
 
@@ -74,7 +74,7 @@ def traffic(schedule, reached, stored, inputs, busy):
 
     Parameters
     ----------
-    schedule : gen.schedule.Schedule
+    schedule : gen.layout.schedule.Schedule
     reached : float [T], share of the images that run each timestep
     stored : float, events stored by all passes in an image
     inputs : float, nonzero input values stored in an image

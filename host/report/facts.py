@@ -9,16 +9,16 @@ from importlib.metadata import version
 from pathlib import Path
 
 from gen.errors import InputError
-from gen.estimate import estimate_cycles, estimate_memories
-from gen.schedule import build_schedule
-from gen.target import find_target
+from gen.layout.estimate import estimate_cycles, estimate_memories
+from gen.layout.schedule import build_schedule
+from gen.layout.target import find_target
 from host.describe import describe
 from host.report.costs import is_identity
 
 __all__ = ["BUILD", "describe_memories", "facts"]
 
 BUILD = Path("build") / "report.json"
-LUT_WORDS = 32  # memories of so many words or fewer go into look-up tables that can be memories (`gen.estimate`)
+LUT_WORDS = 32  # memories of so many words or fewer go into look-up tables that can be memories (`gen.layout.estimate`)
 UNITS = {"lut": "LUT", "ff": "flip-flop", "bram": "block RAM", "spram": "SPRAM", "dsp": "multiplier"}
 
 
@@ -28,7 +28,7 @@ def facts(folder, schedule):
     Parameters
     ----------
     folder : path, made by `hw.emit.generate`
-    schedule : gen.schedule.Schedule of the network in it (`sim.bench.folder.read_folder`)
+    schedule : gen.layout.schedule.Schedule of the network in it (`sim.bench.folder.read_folder`)
 
     Raises
     ------

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gen.errors import AdafireError, ToolMissing
-from gen.estimate import estimate_cycles
+from gen.layout.estimate import estimate_cycles
 from gen.inputs import input_values
 from gen.intnet import INPUT, Pool, Readout
 from host.report.costs import energy, operations, traffic
@@ -51,7 +51,7 @@ def measure(schedule, folder, x, y, decisions, image, progress):
 
     Parameters
     ----------
-    schedule : gen.schedule.Schedule of the network in ``folder``
+    schedule : gen.layout.schedule.Schedule of the network in ``folder``
     x, y : images that the network takes, and labels or None
     decisions : `decide` of them
     image : number of the one to show, or None for the first of those that ran longest

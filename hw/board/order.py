@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gen.errors import InputError
-from gen.image import memory_image
+from gen.layout.image import memory_image
 from gen.intnet import IntegerNetwork
 from gen.netfile import load_network
-from gen.program import CoreParams
-from gen.schedule import schedule_on
+from gen.layout.program import CoreParams
+from gen.layout.schedule import schedule_on
 from hw.board.board_top import link_params
 from hw.board.boards import Board, find_board
 from hw.board.clocking import PLLS

@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gen.program import WORD_BITS
+from gen.layout.program import WORD_BITS
 from hw.link.blackbox import CoreBox
 from hw.link.bus import ADDRESS_BITS, VALUE_BITS, BusSide, access_port
 

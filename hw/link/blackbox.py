@@ -4,7 +4,7 @@ from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from gen.program import WORD_BITS
+from gen.layout.program import WORD_BITS
 from hw.machine import payloads
 
 __all__ = ["CORE", "CoreBox", "core_signature"]

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from gen.program import WORD_BITS
+from gen.layout.program import WORD_BITS
 from hw.link.blackbox import core_signature
 from hw.link.registers import Registers
 from hw.machine import payloads

@@ -19,7 +19,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from gen.program import WORD_BITS
+from gen.layout.program import WORD_BITS
 from hw.machine import payloads
 from hw.machine.compressor import Compressor
 from hw.machine.counters import Counters
@@ -50,12 +50,12 @@ class Core(wiring.Component):
     params : CoreParams
         Sizes.
     image : dict
-        Initial contents of the memories (`gen.image.memory_image`).
+        Initial contents of the memories (`gen.layout.image.memory_image`).
 
     Members
     -------
     load : In(stream(32))
-        The memory image (`gen.image.load_stream`), taken while no image is under way.
+        The memory image (`gen.layout.image.load_stream`), taken while no image is under way.
     i : In(stream(input_word))
         Images; a word that begins no image is dropped.
     o : Out(stream(output_word))

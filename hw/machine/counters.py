@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from gen.program import WORD_BITS
+from gen.layout.program import WORD_BITS
 from hw.machine.sequencer import COUNTERS
 
 __all__ = ["Counters"]

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from gen.exit_rule import EXP_BITS, LOG
 from gen.intnet import MAX_TIMESTEPS
-from gen.program import EXIT_CODES
+from gen.layout.program import EXIT_CODES
 from hw.machine import payloads
 from hw.machine.loader import LoadableMemory
 from hw.machine.logit_scan import LogitScan

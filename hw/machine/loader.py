@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from gen.program import MEMORIES, WORD_BITS, memory_shapes
+from gen.layout.program import MEMORIES, WORD_BITS, memory_shapes
 from hw.machine import payloads
 from hw.machine.wide_memory import WideMemory
 
@@ -12,7 +12,7 @@ __all__ = ["LoadableMemory", "Loader"]
 
 
 class Loader(wiring.Component):
-    """Decode load blocks ``[memory << 24 | address, words, data...]`` (`gen.image.load_stream`).
+    """Decode load blocks ``[memory << 24 | address, words, data...]`` (`gen.layout.image.load_stream`).
 
     Members
     -------
@@ -85,7 +85,7 @@ class LoadableMemory(wiring.Component):
     ----------
     params : CoreParams
     name : str
-        One of `gen.program.MEMORIES`.
+        One of `gen.layout.program.MEMORIES`.
     words : list of int
         Initial contents.
     latency : int

@@ -3,7 +3,7 @@
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data
 
-from gen.program import WORD_BITS, header_fields, layer_fields, memory_shapes, synapse_fields
+from gen.layout.program import WORD_BITS, header_fields, layer_fields, memory_shapes, synapse_fields
 
 __all__ = [
     "beat", "counts", "event", "header", "input_word", "layer_block", "load_port", "output_word",

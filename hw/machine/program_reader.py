@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gen.program import WORD_BITS, header_fields, layer_fields, synapse_fields, words_of
+from gen.layout.program import WORD_BITS, header_fields, layer_fields, synapse_fields, words_of
 from hw.machine import payloads
 from hw.machine.loader import LoadableMemory
 

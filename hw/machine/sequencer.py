@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from gen.intnet import MAX_TIMESTEPS
-from gen.program import WORD_BITS
+from gen.layout.program import WORD_BITS
 from hw.machine import payloads
 
 __all__ = ["COUNTERS", "Sequencer"]

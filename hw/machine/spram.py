@@ -4,7 +4,7 @@ from amaranth.hdl import Array, ClockSignal, Const, Instance, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gen.program import MEMORIES, SPRAM_BITS, SPRAM_WORDS, memory_shapes
+from gen.layout.program import MEMORIES, SPRAM_BITS, SPRAM_WORDS, memory_shapes
 from hw.machine import payloads
 
 __all__ = ["CELL", "LoadableSinglePort", "SinglePort"]

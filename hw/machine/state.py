@@ -34,7 +34,7 @@ class StateStore(wiring.Component):
     Parameters
     ----------
     image : dict
-        Initial contents (`gen.image.memory_image`).
+        Initial contents (`gen.layout.image.memory_image`).
 
     Members
     -------

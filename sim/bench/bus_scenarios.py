@@ -13,7 +13,7 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, SimTimeoutError, with_timeout
 
-from gen.image import load_stream, memory_image
+from gen.layout.image import load_stream, memory_image
 from gen.inputs import input_stream
 from hw.identity import describe_input, network_id
 from hw.regmap import MAGIC, PROTOCOL

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from gen.errors import AdafireError
 from gen.netfile import load_network, save_network
-from gen.program import CoreParams
-from gen.schedule import build_schedule, schedule_on
+from gen.layout.program import CoreParams
+from gen.layout.schedule import build_schedule, schedule_on
 from hw.identity import describe_input, network_id, register_values
 from hw.verilog import AXI, WISHBONE, axi_verilog, core_verilog, wishbone_verilog
 from sim.bench.compiled import compiled

@@ -60,7 +60,7 @@ class Driver:
     Parameters
     ----------
     dut : the simulator's top module; its clock runs already
-    params : gen.program.CoreParams
+    params : gen.layout.program.CoreParams
     seed : of every pause
 
     Attributes

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from gen.errors import InputError
 from gen.netfile import load_network
-from gen.program import CoreParams
-from gen.schedule import schedule_on
+from gen.layout.program import CoreParams
+from gen.layout.schedule import schedule_on
 from hw.emit import MANIFEST
 
 __all__ = ["IMAGE", "NETWORK", "VERILOG", "read_folder"]
@@ -17,7 +17,7 @@ AGAIN = "make it again with `adafire generate`."
 
 
 def read_folder(folder):
-    """Return the `gen.schedule.Schedule` of the network on the core in ``folder``.
+    """Return the `gen.layout.schedule.Schedule` of the network on the core in ``folder``.
 
     Raises
     ------

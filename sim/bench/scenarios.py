@@ -15,9 +15,9 @@ import cocotb
 import numpy as np
 from cocotb.clock import Clock
 
-from gen.image import read_image
+from gen.layout.image import read_image
 from gen.inputs import input_stream
-from gen.program import WORD_BITS, memory_shapes
+from gen.layout.program import WORD_BITS, memory_shapes
 from sim.bench.driver import COUNTERS, STALL, Driver, Stuck, Violation, unpack
 from sim.bench.folder import IMAGE, read_folder
 from sim.bench.job import ABORTS, Job, planned_runs

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from amaranth.hdl import Fragment
 
-from gen.image import memory_image
+from gen.layout.image import memory_image
 from hw.machine.early_exit import EarlyExit
 from hw.machine.sequencer import Sequencer
 from hw.regmap import RESULT_WORDS
@@ -47,7 +47,7 @@ class View:
 
     Parameters
     ----------
-    schedule : gen.schedule.Schedule
+    schedule : gen.layout.schedule.Schedule
     core : text of core.v
 
     Attributes

@@ -11,9 +11,9 @@ from collections import deque
 
 import numpy as np
 
-from gen.image import load_stream, memory_image
+from gen.layout.image import load_stream, memory_image
 from gen.netfile import network_hash, save_network
-from gen.schedule import build_schedule, schedule_on
+from gen.layout.schedule import build_schedule, schedule_on
 from hw.identity import describe_input, network_id
 from sim.golden import Golden
 from tests.host.fake_line import DIRECTIONS, KINDS, Faults, MemoryTransport, PtyBoard

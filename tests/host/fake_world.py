@@ -6,7 +6,7 @@ import numpy as np
 
 from gen.inputs import input_stream
 from gen.netfile import save_network
-from gen.schedule import build_schedule
+from gen.layout.schedule import build_schedule
 from sim.golden import Golden
 from sim.random_networks import random_images, random_network
 from tests.host.fake_board import FakeBoard, fake_cycles, make_folder

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from gen.errors import ToolMissing
-from gen.estimate import estimate_resources, place_weights, queue_blocks
+from gen.layout.estimate import estimate_resources, place_weights, queue_blocks
 from gen.intnet import Source, Synapse
-from gen.schedule import build_schedule
-from gen.target import TARGETS, find_target
+from gen.layout.schedule import build_schedule
+from gen.layout.target import TARGETS, find_target
 from host.report.charts import accuracy_chart, block_map, ticks
 from host.report.costs import dense_operations, energy, is_identity, operations
 from host.report.drawing import network_drawing

@@ -11,7 +11,7 @@ import pytest
 
 import sim.board
 from gen.netfile import save_network
-from gen.schedule import build_schedule
+from gen.layout.schedule import build_schedule
 from host.transport import Transport
 from sim.golden import Golden
 from sim.metrics import evaluate

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gen.program import CoreParams
+from gen.layout.program import CoreParams
 
 SMALL = dict(
     weight_bits=8, value_bits=9, index_bits=8, offset_bits=10, loop_bits=6, acc_bits=24, state_bits=16,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gen.inputs import input_values
-from gen.schedule import build_schedule
+from gen.layout.schedule import build_schedule
 from hw.identity import build_id, describe_input, network_id, register_values
 from sim.random_networks import random_images, random_network
 

@@ -9,7 +9,7 @@ import pytest
 
 SCRIPT = """
 import hashlib
-from gen.schedule import build_schedule
+from gen.layout.schedule import build_schedule
 from hw.verilog import core_rtlil, core_verilog
 from sim.random_networks import random_network
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import serial
 
-from gen.image import load_stream, memory_image
-from gen.program import CoreParams
-from gen.schedule import schedule_on
+from gen.layout.image import load_stream, memory_image
+from gen.layout.program import CoreParams
+from gen.layout.schedule import schedule_on
 from hw.emit import generate
 from hw.identity import describe_input, network_id
 from hw.regmap import COUNTERS, IDENTITY, MAGIC, PROTOCOL, REPLY, Command, decode, encode, frames

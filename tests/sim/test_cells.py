@@ -5,8 +5,8 @@ from functools import reduce
 
 import pytest
 
-from gen.program import CoreParams
-from gen.schedule import build_schedule, schedule_on
+from gen.layout.program import CoreParams
+from gen.layout.schedule import build_schedule, schedule_on
 from hw.verilog import core_verilog
 from sim.cells import SPRAM, with_cells
 from sim.golden import Golden

@@ -15,8 +15,8 @@ import hw.link.register_file
 import hw.link.result_buffer
 import hw.machine.softmax
 import hw.machine.wide_memory
-from gen.program import CoreParams
-from gen.schedule import build_schedule, schedule_on
+from gen.layout.program import CoreParams
+from gen.layout.schedule import build_schedule, schedule_on
 from hw.board.netlist import LOOSE, STRICT, netlist
 from hw.machine.wide_memory import WideMemory
 from hw.regmap import Command

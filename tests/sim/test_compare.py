@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gen.intnet import IntegerNetwork, Pool, Readout, Source, Spiking, Synapse
-from gen.schedule import build_schedule
+from gen.layout.schedule import build_schedule
 from sim.compare import (
     Answer, Difference, answer_difference, compare_image, compared_values, expected_probe, first_difference,
 )

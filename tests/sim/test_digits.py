@@ -2,8 +2,8 @@
 
 import pytest
 
-from gen.convert import convert
-from gen.digits import load_digits, train
+from gen.method.convert import convert
+from gen.data.digits import load_digits, train
 from hw.emit import generate
 from sim.golden import Golden
 from sim.model import CompiledCore

@@ -5,8 +5,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from gen.image import load_stream, memory_image
-from gen.schedule import build_schedule
+from gen.layout.image import load_stream, memory_image
+from gen.layout.schedule import build_schedule
 from hw.regmap import COMMIT, POSITION, Command, decode, frames
 from sim.fuzz import END, KINDS, TRACKED, Fuzzer, image_bytes, image_requests, load_requests
 from sim.random_networks import random_images, random_network

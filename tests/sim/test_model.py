@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from gen.errors import DoesNotFit
-from gen.program import CoreParams
-from gen.schedule import build_schedule, schedule_on
+from gen.layout.program import CoreParams
+from gen.layout.schedule import build_schedule, schedule_on
 from sim.compare import Answer, compare_image
 from sim.golden import Golden
 from sim.model import CompiledCore

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gen.errors import AdafireError
-from gen.schedule import schedule_on
+from gen.layout.schedule import schedule_on
 from hw.emit import generate
 from sim.golden import Golden
 from sim.profile import KINDS, MACHINE_KINDS, PASS_KINDS, ProfiledCore

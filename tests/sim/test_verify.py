@@ -16,7 +16,7 @@ import sim.verify
 from gen.errors import AdafireError, InputError, ToolMissing
 from gen.exit_rule import ExitRule
 from gen.intnet import IntegerNetwork, Pool, Readout, Source, Spiking, Synapse
-from gen.schedule import build_schedule
+from gen.layout.schedule import build_schedule
 from hw.emit import generate
 from sim.bench.job import planned_runs
 from sim.compare import expected_probe, first_difference

@@ -14,7 +14,7 @@ from pywellen import Waveform
 import sim.verify
 from gen.errors import InputError, ToolMissing
 from gen.intnet import Readout
-from gen.schedule import build_schedule
+from gen.layout.schedule import build_schedule
 from hw.emit import generate
 from sim.bench.job import WAVES
 from sim.bench.view import View

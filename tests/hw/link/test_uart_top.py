@@ -5,9 +5,9 @@ from struct import Struct
 import numpy as np
 import pytest
 
-from gen.image import load_stream, memory_image
+from gen.layout.image import load_stream, memory_image
 from gen.inputs import input_values
-from gen.schedule import build_schedule
+from gen.layout.schedule import build_schedule
 from hw.link.link import Link, LinkParams
 from hw.link.uart_top import UartTop
 from hw.machine.core import Core

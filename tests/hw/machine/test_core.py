@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from gen.exit_rule import ExitRule
-from gen.image import load_stream, memory_image
+from gen.layout.image import load_stream, memory_image
 from gen.inputs import input_values
 from gen.intnet import INPUT, IntegerNetwork, Readout, Source, Spiking, Synapse
-from gen.schedule import build_schedule, schedule_on
+from gen.layout.schedule import build_schedule, schedule_on
 from hw.machine.core import Core
 from hw.machine.sequencer import COUNTERS
 from sim.golden import Golden

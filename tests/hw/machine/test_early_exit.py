@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gen.exit_rule import LIMIT_MAX, SCALE_MAX, SHIFT_MAX, ExitRule
-from gen.program import EXIT_CODES, MEMORIES
+from gen.layout.program import EXIT_CODES, MEMORIES
 from hw.machine.early_exit import EarlyExit
 from sim.golden import exits, scores
 from sim.proof import assume_constant, claim_stable, prove

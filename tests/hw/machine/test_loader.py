@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from amaranth.hdl import Module
 
-from gen.image import load_stream
-from gen.program import MEMORIES, WORD_BITS, memory_shapes
+from gen.layout.image import load_stream
+from gen.layout.program import MEMORIES, WORD_BITS, memory_shapes
 from hw.machine.loader import LoadableMemory, Loader
 from sim.streams import Bench, play
 

@@ -4,7 +4,7 @@
 import pytest
 from amaranth.hdl import Shape
 
-from gen.program import header_fields, layer_fields, synapse_fields
+from gen.layout.program import header_fields, layer_fields, synapse_fields
 from hw.machine import payloads
 from hw.machine.compressor import Compressor
 from hw.machine.early_exit import EarlyExit

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from gen.image import memory_image
-from gen.program import WORD_BITS, header_fields, layer_fields, synapse_fields, words_of
-from gen.schedule import build_schedule
+from gen.layout.image import memory_image
+from gen.layout.program import WORD_BITS, header_fields, layer_fields, synapse_fields, words_of
+from gen.layout.schedule import build_schedule
 from hw.machine import payloads
 from hw.machine.program_reader import ProgramReader
 from sim.random_networks import random_network

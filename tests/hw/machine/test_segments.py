@@ -6,10 +6,10 @@ from itertools import product
 import numpy as np
 import pytest
 
-from gen.image import memory_image
+from gen.layout.image import memory_image
 from gen.intnet import INPUT, Pool
-from gen.program import WORD_BITS, header_fields, layer_fields, synapse_fields, words_of
-from gen.schedule import build_schedule
+from gen.layout.program import WORD_BITS, header_fields, layer_fields, synapse_fields, words_of
+from gen.layout.schedule import build_schedule
 from hw.machine import payloads
 from hw.machine.segments import LOOK_UP, SegmentGenerator
 from sim.random_networks import random_network

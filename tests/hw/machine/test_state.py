@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gen.program import memory_shapes
+from gen.layout.program import memory_shapes
 from hw.machine.neuron import latency
 from hw.machine.state import READ, StateStore
 from sim.streams import play

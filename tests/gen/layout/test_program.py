@@ -1,4 +1,4 @@
-"""`gen.program`: sizes of a core, blocks of bit fields."""
+"""`gen.layout.program`: sizes of a core, blocks of bit fields."""
 
 from dataclasses import asdict, replace
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gen.errors import InputError
-from gen.program import (MEMORIES, WORD_BITS, CoreParams, header_fields, layer_fields, memory_shapes, pack,
+from gen.layout.program import (MEMORIES, WORD_BITS, CoreParams, header_fields, layer_fields, memory_shapes, pack,
                          synapse_fields, words_of)
 
 SIZES = dict(

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from torch import nn
 
-from gen.calibrate import exit_steps, least_limits
-from gen.convert import convert
-from gen.digits import load_digits, network_module, small_module, train
+from gen.method.calibrate import exit_steps, least_limits
+from gen.method.convert import convert
+from gen.data.digits import load_digits, network_module, small_module, train
 from gen.intnet import Pool
-from gen.simulate import readout_sums
-from gen.train import accuracy
+from gen.method.simulate import readout_sums
+from gen.data.train import accuracy
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from gen.errors import InputError
-from gen.load import load
-from gen.train import accuracy, augment, fit, load_npz, save
+from gen.model.load import load
+from gen.data.train import accuracy, augment, fit, load_npz, save
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
 def test_a_missing_file_and_missing_arrays_are_named(tmp_path):
@@ -54,10 +54,14 @@ def test_fit_learns_and_save_keeps_the_batch_free(tmp_path):
 
 def run(monkeypatch, *words):
     monkeypatch.setattr(sys, "argv", ["train.py", *map(str, words)])
+    monkeypatch.syspath_prepend(EXAMPLES)
     runpy.run_path(str(EXAMPLES / "train.py"), run_name="__main__")
 
 
-@pytest.mark.parametrize("name, weights", [("fashion", 28944), ("mnist_cnn", 9064), ("mnist_mlp", 784 * 128 + 1280)])
+@pytest.mark.parametrize("name, weights", [
+    ("fashion", 28944), ("mnist_cnn", 9064), ("mnist_mlp", 784 * 128 + 1280), ("vgg", 72208), ("resnet", 270848),
+    ("mobilenet", 17856),
+])
 def test_the_examples_write_a_model_that_converts(name, weights, tmp_path, monkeypatch, capsys):
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 256, (512, 28, 28), dtype=np.uint8), rng.integers(0, 10, 512)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from gen.intnet import INPUT, Pool
-from gen.program import memory_shapes
+from gen.layout.program import memory_shapes
 
 __all__ = [
     "estimate_cycles", "estimate_memories", "estimate_resources", "link_resources", "place_weights", "queue_blocks",

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from gen.inputs import input_values
 from gen.intnet import INPUT, Pool, Readout
-from gen.network import FloatPool
+from gen.model.network import FloatPool
 
 __all__ = ["activations", "drive", "fire", "integer_input", "pool_counts", "pooled", "readout_sums"]
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from gen.convert import convert, mmse_threshold
+from gen.method.convert import convert, mmse_threshold
 from gen.errors import InputError
 from gen.intnet import IntegerNetwork, Spiking
-from gen.simulate import readout_sums
+from gen.method.simulate import readout_sums
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 IMAGES = np.random.default_rng(0).integers(0, 256, (80, 1, 6, 6), dtype=np.uint8)

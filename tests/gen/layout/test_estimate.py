@@ -1,13 +1,13 @@
-"""`gen.estimate`: block RAM by the part's shapes, cycles that follow the work."""
+"""`gen.layout.estimate`: block RAM by the part's shapes, cycles that follow the work."""
 
 from dataclasses import replace
 
 import pytest
 
-from gen.estimate import estimate_cycles, estimate_memories, estimate_resources, place_weights
-from gen.program import CoreParams, memory_shapes
-from gen.schedule import build_schedule
-from gen.target import find_target
+from gen.layout.estimate import estimate_cycles, estimate_memories, estimate_resources, place_weights
+from gen.layout.program import CoreParams, memory_shapes
+from gen.layout.schedule import build_schedule
+from gen.layout.target import find_target
 from sim.random_networks import random_network
 
 SEEDS = [2, 5, 11, 23]

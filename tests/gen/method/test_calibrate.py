@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gen.calibrate import correct, exit_steps, fit_exit, least_limits
+from gen.method.calibrate import correct, exit_steps, fit_exit, least_limits
 from gen.exit_rule import DISTANCE_MAX, EXP, LOG, SCALE_FRACTION, X_MAX, ExitRule
 from gen.intnet import INPUT, IntegerNetwork, Pool, Readout, Source, Spiking, Synapse
-from gen.simulate import drive, fire, integer_input, pool_counts, readout_sums
+from gen.method.simulate import drive, fire, integer_input, pool_counts, readout_sums
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 RNG = np.random.default_rng
@@ -106,10 +106,10 @@ def quantized():
     """A converted random network at few bits, its images and the float network's mean activations."""
     import torch
 
-    from gen.convert import thresholds
-    from gen.network import FloatNetwork, FloatPool, FloatSynapse, Layer
-    from gen.quantize import quantize_with_scales
-    from gen.simulate import activations
+    from gen.method.convert import thresholds
+    from gen.model.network import FloatNetwork, FloatPool, FloatSynapse, Layer
+    from gen.method.quantize import quantize_with_scales
+    from gen.method.simulate import activations
 
     rng = RNG(5)
     network = FloatNetwork((1, 6, 6), (

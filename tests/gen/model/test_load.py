@@ -9,9 +9,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from gen.errors import InputError, UnsupportedModel
-from gen.load import load
-from gen.network import FloatPool, Layer
-from gen.simulate import activations
+from gen.model.load import load
+from gen.model.network import FloatPool, Layer
+from gen.method.simulate import activations
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")

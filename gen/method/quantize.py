@@ -20,7 +20,7 @@ from gen.intnet import (
     INPUT, MAX_BURST, MAX_TIMESTEPS, WEIGHT_BITS, IntegerNetwork, Pool, Readout, Source, Spiking, Synapse,
     signed_bits,
 )
-from gen.network import FloatNetwork, FloatPool, Layer
+from gen.model.network import FloatNetwork, FloatPool, Layer
 
 __all__ = ["Quantized", "proved_state_bits", "quantize", "quantize_with_scales", "settle"]
 

@@ -1,7 +1,7 @@
 """A trained PyTorch model becomes a `FloatNetwork`: module, exported program or `.pt2` file alike.
 
 The model is exported with `torch.export`, made functional with `run_decompositions({})`, and its ATen graph
-walked once with the operations of `gen.operations`. Whatever has no meaning there is noted, replaced by a
+walked once with the operations of `gen.model.operations`. Whatever has no meaning there is noted, replaced by a
 stand-in and walked past, so that one `UnsupportedModel` lists every problem.
 """
 
@@ -18,8 +18,8 @@ from torch.fx.node import map_arg
 
 from gen.errors import InputError, UnsupportedModel
 from gen.intnet import INPUT
-from gen.network import FloatNetwork, Layer
-from gen.operations import FORMS, OPERATIONS, Current, Map, is_constant
+from gen.model.network import FloatNetwork, Layer
+from gen.model.operations import FORMS, OPERATIONS, Current, Map, is_constant
 
 __all__ = ["load"]
 

@@ -1,13 +1,13 @@
-"""`gen.image`: every word of the memory image, decoded by itself and compared with the network."""
+"""`gen.layout.image`: every word of the memory image, decoded by itself and compared with the network."""
 
 import numpy as np
 import pytest
 
-from gen.image import load_stream, memory_image, read_image, write_image
+from gen.layout.image import load_stream, memory_image, read_image, write_image
 from gen.intnet import INPUT, Pool, Readout, Spiking
-from gen.program import (EXIT_CODES, MEMORIES, WORD_BITS, header_fields, layer_fields, memory_shapes,
+from gen.layout.program import (EXIT_CODES, MEMORIES, WORD_BITS, header_fields, layer_fields, memory_shapes,
                          synapse_fields, words_of)
-from gen.schedule import build_schedule
+from gen.layout.schedule import build_schedule
 from sim.random_networks import random_network
 
 SEEDS = range(28)

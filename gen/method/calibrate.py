@@ -11,8 +11,8 @@ import numpy as np
 
 from gen.exit_rule import DISTANCE_MAX, EXP, LOG, SCALE_FRACTION, SCALE_MAX, SHIFT_MAX, X_MAX, ExitRule
 from gen.intnet import INPUT, Pool, Readout, signed_bits
-from gen.quantize import STATE_MAX, proved_state_bits, settle
-from gen.simulate import drive, fire, integer_input, pool_counts
+from gen.method.quantize import STATE_MAX, proved_state_bits, settle
+from gen.method.simulate import drive, fire, integer_input, pool_counts
 
 __all__ = ["correct", "exit_steps", "fit_exit", "least_limits"]
 

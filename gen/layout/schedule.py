@@ -13,7 +13,7 @@ import numpy as np
 
 from gen.errors import DoesNotFit
 from gen.intnet import INPUT, IntegerNetwork, Pool, Readout, Spiking, Synapse, signed_bits
-from gen.program import CoreParams
+from gen.layout.program import CoreParams
 
 __all__ = ["Pass", "Region", "Schedule", "build_schedule", "schedule_on"]
 

@@ -5,8 +5,8 @@ import pytest
 
 from gen.errors import InputError
 from gen.intnet import INPUT, Pool, Spiking
-from gen.network import FloatNetwork, FloatPool, FloatSynapse, Layer
-from gen.quantize import proved_state_bits, quantize, quantize_with_scales, settle
+from gen.model.network import FloatNetwork, FloatPool, FloatSynapse, Layer
+from gen.method.quantize import proved_state_bits, quantize, quantize_with_scales, settle
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -62,8 +62,8 @@ def test_pools_and_geometry_pass_through():
 
 def test_over_many_timesteps_the_integer_network_computes_the_float_network():
     torch = pytest.importorskip("torch")
-    from gen.convert import normalised
-    from gen.simulate import activations, readout_sums
+    from gen.method.convert import normalised
+    from gen.method.simulate import activations, readout_sums
 
     network, thresholds = small_network()
     mean, std = np.array([0.3, 0.5]), np.array([0.25, 0.2])
@@ -101,7 +101,7 @@ def test_settle_starts_at_half_the_threshold_and_returns_the_fraction_of_the_bia
 @pytest.mark.parametrize("seed", range(6))
 def test_no_image_leaves_the_proved_state_width(seed):
     torch = pytest.importorskip("torch")
-    from gen.simulate import drive, fire, integer_input
+    from gen.method.simulate import drive, fire, integer_input
 
     network, thresholds = small_network(seed)
     thresholds["stem"] = thresholds["stem"] / 5 ** (seed % 3)

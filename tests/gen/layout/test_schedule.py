@@ -1,4 +1,4 @@
-"""`gen.schedule`: every neuron once, memory shared only by maps that never live together, sizes that fit."""
+"""`gen.layout.schedule`: every neuron once, memory shared only by maps that never live together, sizes that fit."""
 
 from itertools import combinations
 
@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from gen.errors import DoesNotFit
-from gen.image import memory_image
+from gen.layout.image import memory_image
 from gen.intnet import INPUT, IntegerNetwork, Pool, Readout, Source, Spiking, Synapse
-from gen.program import memory_shapes
-from gen.schedule import (build_schedule, is_row_segment, schedule_on, segment_words, synapse_words,
+from gen.layout.program import memory_shapes
+from gen.layout.schedule import (build_schedule, is_row_segment, schedule_on, segment_words, synapse_words,
                           window_channels)
 from sim.random_networks import random_network
 

@@ -1,7 +1,7 @@
 """The ATen operations that a network may consist of, as functions of the values that reach them.
 
 A value is a `Map` (something that fires, or the image), a `Current` (convolutions of maps, waiting for
-their ReLU) or a constant tensor. Every operation takes the walk of `gen.load`, the node and its arguments
+their ReLU) or a constant tensor. Every operation takes the walk of `gen.model.load`, the node and its arguments
 by name; it returns a value, or why there is none: a reason, or a reason and the nearest supported form.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from gen.intnet import INPUT
-from gen.network import FloatPool, FloatSynapse, Layer
+from gen.model.network import FloatPool, FloatSynapse, Layer
 
 __all__ = ["FORMS", "OPERATIONS", "Current", "Map", "is_constant"]
 

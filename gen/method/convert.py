@@ -6,13 +6,13 @@ from importlib import metadata
 import numpy as np
 import torch
 
-from gen.calibrate import correct, exit_steps, fit_exit, least_limits
+from gen.method.calibrate import correct, exit_steps, fit_exit, least_limits
 from gen.errors import InputError
 from gen.exit_rule import KINDS
-from gen.load import load
-from gen.network import FloatNetwork, FloatPool
-from gen.quantize import check_settings, layer_bits, normalisation, quantize_with_scales
-from gen.simulate import activations, readout_sums
+from gen.model.load import load
+from gen.model.network import FloatNetwork, FloatPool
+from gen.method.quantize import check_settings, layer_bits, normalisation, quantize_with_scales
+from gen.method.simulate import activations, readout_sums
 
 __all__ = ["convert", "mmse_threshold", "thresholds"]
 
@@ -101,7 +101,7 @@ def convert(module, calibration, *, timesteps=4, max_burst=7, weight_bits=8, exi
 
 
 def thresholds(network: FloatNetwork, maps, timesteps, max_burst):
-    """Return layer name to threshold, float [C], from the ``maps`` that `gen.simulate.activations` gives."""
+    """Return layer name to threshold, float [C], from the ``maps`` that `gen.method.simulate.activations` gives."""
     return {layer.name: mmse_threshold(maps[layer.name], timesteps, max_burst)
             for layer in network.layers[:-1] if not isinstance(layer, FloatPool)}
 

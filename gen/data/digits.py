@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from gen.train import fit
+from gen.data.train import fit
 
 __all__ = ["load_digits", "network_module", "small_module", "train"]
 
