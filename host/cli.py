@@ -96,14 +96,17 @@ def convert(
     max_burst: Annotated[int, typer.Option(help="phi, spikes a neuron may fire in one timestep, 1..15.")] = 7,
     weight_bits: Annotated[int, typer.Option(help="2..8.")] = 8,
     exit: Annotated[str, typer.Option(metavar="entropy|confidence|margin|off", help="Rule to stop by.")] = "entropy",
-    exit_loss: Annotated[float, typer.Option(help="Accuracy points an early exit may cost on X.")] = 0.2,
+    exit_loss: Annotated[float, typer.Option(help="Accuracy points an early exit may cost.")] = 0.2,
+    exit_fit: Annotated[
+        str, typer.Option(metavar="loss|paper", help="Limits for --exit-loss, or by the paper's formula.")
+    ] = "loss",
     mean: Annotated[str, typer.Option(help="The model sees (x/255 - mean)/std; commas between channels.")] = "0",
     std: Annotated[str, typer.Option(help="See --mean.")] = "1",
 ):
     """Convert a trained model into an integer spiking network."""
     return commands.convert(
         model, calibration, out, mean, std, progress, timesteps=timesteps, max_burst=max_burst,
-        weight_bits=weight_bits, exit=exit, exit_loss=exit_loss,
+        weight_bits=weight_bits, exit=exit, exit_loss=exit_loss, exit_fit=exit_fit,
     )
 
 

@@ -1,4 +1,4 @@
-"""What is measured on the integer network: bias correction, state widths, exit limits.
+"""What is measured on the integer network: bias correction and state widths.
 
 Bias correction goes layer by layer, upstream layers already corrected: the mean activation of each channel
 over the calibration images is made that of the float network. That absorbs the rounding of weights as well as
@@ -9,14 +9,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from gen.exit_rule import DISTANCE_MAX, EXP, LOG, SCALE_FRACTION, SCALE_MAX, SHIFT_MAX, X_MAX, ExitRule
 from gen.intnet import INPUT, Pool, Readout, signed_bits
 from gen.method.quantize import STATE_MAX, proved_state_bits, settle
 from gen.method.simulate import drive, fire, integer_input, pool_counts
 
-__all__ = ["correct", "exit_steps", "fit_exit", "least_limits"]
+__all__ = ["correct"]
 
-NEVER = 2**31 - 1
 LEAST_SLOPE = 0.1  # of a mean count over the bias in thresholds; keeps a quiet channel's step finite
 
 
@@ -85,72 +83,3 @@ def _settled(layer, currents, bias, steps):
     rounded, start = settle(bias, layer.theta, steps)
     layer = replace(layer, bias=rounded, v_init=start)
     return layer, *fire(currents + currents.new_tensor(rounded)[:, None, None], layer, steps)
-
-
-def least_limits(z, rule):
-    """Return the least limit with which ``rule`` exits at ``z`` [..., C]: int64 without the last axis.
-
-    For the margin, where a smaller limit exits more, it is the negated greatest limit.
-    """
-    z = np.asarray(z, np.int64)
-    d = z.max(axis=-1, keepdims=True) - z
-    if rule.kind == "margin":
-        second = np.sort(d, axis=-1)[..., 1] if z.shape[-1] > 1 else np.zeros(z.shape[:-1], np.int64)
-        return 1 - second
-    x = np.minimum((np.minimum(d >> rule.shift, DISTANCE_MAX) * rule.scale) >> SCALE_FRACTION, X_MAX)
-    e = np.asarray(EXP)[x & 255] >> (x >> 8)
-    total = e.sum(axis=-1)
-    if rule.kind == "confidence":
-        return total + 1
-    bits = np.frexp(total.astype(float))[1] - 1
-    log = 256 * (bits - 16) + np.asarray(LOG)[(total >> (bits - 8)) & 255]
-    return log + (e * x).sum(axis=-1) // total + 1
-
-
-def fit_exit(z, logit, kind, exit_loss, labels=None):
-    """Return the `ExitRule` that stops earliest and loses at most ``exit_loss`` points on ``z`` [N, T, C].
-
-    A loss is an image that the full run classifies correctly (without labels: at all) and an early exit does
-    otherwise. Gains by chance do not offset it and one image is kept in hand: so the promise holds on other
-    images too. Every timestep gets the greatest limit under which its own exits lose at most r images, with
-    one r for all timesteps.
-    """
-    shift, scale = _temperature(logit)
-    if kind == "off":
-        return ExitRule()
-    unfitted = ExitRule(kind, shift, scale)
-    scores, found = least_limits(z, unfitted), z.argmax(axis=2)
-    final = found[:, -1:]
-    lost = found != final if labels is None else (found != final) & (final == np.asarray(labels)[:, None])
-    images = np.arange(len(z))
-    allowed = max(0, int(exit_loss * len(z) / 100 + 1e-9) - 1)
-    best, least = np.full(z.shape[1], -NEVER), z.shape[1]
-    for r in range(allowed + 1):
-        limits = np.array([_limit(scores[:, t], lost[:, t], r) for t in range(z.shape[1])])
-        steps = exit_steps(scores, limits)
-        if lost[images, steps - 1].sum() <= allowed and steps.mean() < least:
-            best, least = limits, steps.mean()
-    best[-1] = -NEVER
-    return replace(unfitted, limits=tuple(-best if kind == "margin" else np.maximum(best, 0)))
-
-
-def _limit(scores, lost, most):
-    """Return the greatest score with at most ``most`` losses among all images that score no more."""
-    worst = np.sort(scores[lost])
-    bound = worst[most] if len(worst) > most else NEVER
-    return max(scores[scores < bound], default=-NEVER)
-
-
-def exit_steps(scores, limits):
-    """Return the timestep 1..T at which each image stops; ``scores`` [N, T] from `least_limits`."""
-    stop = scores <= np.asarray(limits)
-    stop[:, -1] = True
-    return stop.argmax(axis=1) + 1
-
-
-def _temperature(logit):
-    """Return (shift, scale) that make ``logit`` units of z, one of the float network's output, one nat."""
-    octaves, shift = 1 / (logit * np.log(2)), 0
-    while shift < SHIFT_MAX and octaves * 2 ** (16 + shift) < 64:
-        shift += 1
-    return shift, int(np.clip(np.rint(octaves * 2 ** (16 + shift)), 1, SCALE_MAX))

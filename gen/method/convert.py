@@ -6,9 +6,10 @@ from importlib import metadata
 import numpy as np
 import torch
 
-from gen.method.calibrate import correct, exit_steps, fit_exit, least_limits
+from gen.method.calibrate import correct
 from gen.errors import InputError
 from gen.exit_rule import KINDS
+from gen.method.exit_fit import FITS, exit_images, exit_steps, fit_exit, paper_limits
 from gen.model.load import load
 from gen.model.network import FloatNetwork, FloatPool
 from gen.method.quantize import check_settings, layer_bits, normalisation, quantize_with_scales
@@ -19,11 +20,10 @@ __all__ = ["convert", "mmse_threshold", "thresholds"]
 CANDIDATES = 95
 SAMPLES = 2**15
 ACTIVATION_BUDGET = 2**25
-EXIT_IMAGES = 5000
 
 
 def convert(module, calibration, *, timesteps=4, max_burst=7, weight_bits=8, exit="entropy", exit_loss=0.2,
-            mean=0.0, std=1.0, labels=None, progress=None):
+            exit_fit="loss", mean=0.0, std=1.0, labels=None, progress=None):
     """Return the `IntegerNetwork` of a trained model; nothing is trained.
 
     Parameters
@@ -33,6 +33,7 @@ def convert(module, calibration, *, timesteps=4, max_burst=7, weight_bits=8, exi
     timesteps, max_burst : 1..64 and 1..15
     weight_bits : 2..8, or a dict of layer name to that
     exit : entropy, confidence, margin or off; exit_loss : accuracy points that early exits may lose
+    exit_fit : loss, limits for ``exit_loss``, or paper, `gen.method.exit_fit.paper_limits`
     mean, std : one number or one per channel, of images scaled to 0..1
     labels : integers [N], the classes of ``calibration``; without them the full run's decision stands in
     progress : callable(step text, fraction done) or None
@@ -48,6 +49,8 @@ def convert(module, calibration, *, timesteps=4, max_burst=7, weight_bits=8, exi
         raise InputError(f"exit must be one of {', '.join(KINDS)}, not {exit!r}.")
     if not isinstance(exit_loss, int | float) or not 0 <= exit_loss <= 100:
         raise InputError(f"exit_loss is in accuracy points, 0 to 100, not {exit_loss!r}.")
+    if exit_fit not in FITS:
+        raise InputError(f"exit_fit must be one of {', '.join(FITS)}, not {exit_fit!r}.")
     tell("load", 0.0)
     network = load(module, x.shape[1:])
     if network.shape != x.shape[1:]:
@@ -76,10 +79,11 @@ def convert(module, calibration, *, timesteps=4, max_burst=7, weight_bits=8, exi
         del maps
         net = correct(quantized, sample, targets, progress=lambda done: tell("biases", 0.25 + 0.45 * done))
         tell("exit rule", 0.7)
-        images = x[:EXIT_IMAGES]
+        own = exit_images(len(x), len(sample))
+        images, known = x[own], None if labels is None else labels[own]
         z = readout_sums(net, images)
-        known = None if labels is None else labels[: len(images)]
-        rule = fit_exit(z, quantized.logit, exit, exit_loss, known)
+        rule = (fit_exit(z, quantized.logit, exit, exit_loss, known) if exit_fit == "loss"
+                else paper_limits(z, quantized.logit, exit, known))
         figures = _figures(network, net, images, known, z, rule, means_stds)
     silent = {name: int((theta == 0).sum()) for name, theta in chosen.items() if (theta == 0).any()}
     tell("done", 1.0)
@@ -89,7 +93,7 @@ def convert(module, calibration, *, timesteps=4, max_burst=7, weight_bits=8, exi
         "weights": network.weights,
         "settings": {
             "timesteps": int(timesteps), "max_burst": int(max_burst),
-            "exit": exit, "exit_loss": float(exit_loss),
+            "exit": exit, "exit_loss": float(exit_loss), "exit_fit": exit_fit,
             "weight_bits": layer_bits(network, weight_bits),
             "mean": means_stds[0].tolist(), "std": means_stds[1].tolist(),
         },
@@ -176,10 +180,7 @@ def _figures(network, net, images, labels, z, rule, means_stds):
     parts = [normalised(part, *means_stds) for part in torch.as_tensor(images).split(250)]
     ann = torch.cat([activations(network, part)[last].flatten(1).argmax(1) for part in parts]).numpy()
     found = z.argmax(axis=2)
-    steps = np.full(len(z), net.timesteps)
-    if rule.kind != "off":
-        limits = np.asarray(rule.limits)
-        steps = exit_steps(least_limits(z, rule), -limits if rule.kind == "margin" else limits)
+    steps = exit_steps(z, rule)
     exited = found[np.arange(len(z)), steps - 1]
     truth = ann if labels is None else labels
     return {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from torch import nn
 
-from gen.method.calibrate import exit_steps, least_limits
+from gen.method.exit_fit import exit_steps
 from gen.method.convert import convert
 from gen.data.digits import load_digits, network_module, small_module, train
 from gen.intnet import Pool
@@ -49,7 +49,7 @@ def test_digits_convert_without_loss():
     assert any(len(layer.synapses) == 2 for layer in net.layers if not isinstance(layer, Pool)), "no residual"
     z = readout_sums(net, x_test)
     found = z.argmax(axis=2)
-    steps = exit_steps(least_limits(z, net.exit_rule), net.exit_rule.limits)
+    steps = exit_steps(z, net.exit_rule)
     assert (found[:, -1] == y_test).mean() >= floating - 0.003
     assert (found[np.arange(497), steps - 1] == y_test).mean() >= floating - 0.003
     assert steps.mean() <= 2.0

@@ -1,12 +1,9 @@
-"""What calibration simulates is the contract, what it corrects gets better, what it promises on exits it keeps."""
-
-from dataclasses import replace
+"""What calibration simulates is the contract, what it corrects gets better."""
 
 import numpy as np
 import pytest
 
-from gen.method.calibrate import correct, exit_steps, fit_exit, least_limits
-from gen.exit_rule import DISTANCE_MAX, EXP, LOG, SCALE_FRACTION, X_MAX, ExitRule
+from gen.method.calibrate import correct
 from gen.intnet import INPUT, IntegerNetwork, Pool, Readout, Source, Spiking, Synapse
 from gen.method.simulate import drive, fire, integer_input, pool_counts, readout_sums
 
@@ -149,76 +146,3 @@ def test_correction_brings_the_means_to_those_of_the_float_network(quantized):
     for new, old in zip(net.layers, case.network.layers):
         if isinstance(new, Spiking):
             assert 8 <= new.state_bits <= old.state_bits
-
-
-def exits_by_the_book(rule, z, t):
-    """The rule of `gen.exit_rule` in Python integers."""
-    d = [max(z) - value for value in z]
-    if rule.kind == "margin":
-        return sorted(d)[1] > rule.limits[t] if len(z) > 1 else 0 > rule.limits[t]
-    x = [min((min(v >> rule.shift, DISTANCE_MAX) * rule.scale) >> SCALE_FRACTION, X_MAX) for v in d]
-    e = [EXP[v & 255] >> (v >> 8) for v in x]
-    total = sum(e)
-    if rule.kind == "confidence":
-        return total < rule.limits[t]
-    n = total.bit_length() - 1
-    entropy = 256 * (n - 16) + LOG[(total >> (n - 8)) & 255]
-    return sum(a * b for a, b in zip(e, x)) < total * (rule.limits[t] - entropy)
-
-
-@pytest.mark.parametrize("kind", ["entropy", "confidence", "margin"])
-@pytest.mark.parametrize("classes", [1, 2, 10])
-def test_least_limits_is_where_the_rule_turns(kind, classes):
-    rng = RNG(classes)
-    for z in rng.integers(-(10 ** rng.integers(2, 6, 40)), 10**5, (40,))[:, None] * rng.random((40, classes)):
-        z = [int(value) for value in z]
-        rule = ExitRule(kind, int(rng.integers(0, 5)), int(rng.integers(64, 2**10)))
-        score = int(least_limits(np.array(z), rule))
-        sign = -1 if kind == "margin" else 1
-        if sign * score >= 0:
-            assert exits_by_the_book(replace(rule, limits=(sign * score,)), z, 0)
-        if sign * score - sign >= 0:
-            assert not exits_by_the_book(replace(rule, limits=(sign * score - sign,)), z, 0)
-
-
-def logits(images=3000, timesteps=4, classes=10, seed=0):
-    """Sums that grow surer with time, and the labels they are about."""
-    rng = RNG(seed)
-    labels = rng.integers(0, classes, images)
-    signal = 120.0 * np.eye(classes)[labels] * rng.random((images, 1)) * 2
-    steps = signal[:, None] + rng.normal(scale=60, size=(images, timesteps, classes))
-    return steps.cumsum(axis=1).astype(np.int64), labels
-
-
-@pytest.mark.parametrize("kind", ["entropy", "confidence", "margin"])
-@pytest.mark.parametrize("known", [True, False])
-def test_exits_lose_no_more_than_allowed_here_and_elsewhere(kind, known):
-    z, labels = logits()
-    other, other_labels = logits(seed=1)
-    spent = []
-    for points in (0.0, 0.5, 2.0, 8.0):
-        rule = fit_exit(z, 50.0, kind, points, labels if known else None)
-        assert len(rule.limits) == 4 and rule.limits[-1] == (2**31 - 1 if kind == "margin" else 0)
-        for sums, truth, slack in ((z, labels, 0), (other, other_labels, 0.6)):
-            found, limits = sums.argmax(2), np.array(rule.limits)
-            steps = exit_steps(least_limits(sums, rule), -limits if kind == "margin" else limits)
-            final, early = found[:, -1], found[np.arange(len(sums)), steps - 1]
-            lost = (early != final) & (final == truth) if known else early != final
-            assert 100 * lost.mean() <= points + slack
-        spent.append(steps.mean())
-    assert spent == sorted(spent, reverse=True) and spent[0] > spent[-1] + 0.5
-
-
-def test_off_and_a_single_timestep():
-    z, labels = logits(timesteps=1)
-    assert fit_exit(z, 50.0, "off", 1.0).kind == "off"
-    assert fit_exit(z, 50.0, "entropy", 1.0, labels).limits == (0,)
-
-
-@pytest.mark.parametrize("logit", [0.01, 1.0, 250.0, 1e6])
-def test_one_unit_of_the_float_output_is_one_nat(logit):
-    rule = fit_exit(logits(50)[0], logit, "entropy", 1.0)
-    octaves = logit * rule.scale / 2 ** (rule.shift + 16)
-    assert 64 <= rule.scale < 2**17 and 0 <= rule.shift <= 15
-    if logit >= 1:
-        assert octaves == pytest.approx(1 / np.log(2), rel=0.01)

@@ -10,6 +10,7 @@ from torch import nn
 from gen.method.convert import convert, mmse_threshold
 from gen.errors import InputError
 from gen.intnet import IntegerNetwork, Spiking
+from gen.method.exit_fit import fit_exit, paper_limits
 from gen.method.simulate import readout_sums
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -100,8 +101,8 @@ def test_provenance_tells_where_the_network_comes_from(module):
     labels = np.arange(80) % 4
     net = convert(module, IMAGES, labels=labels, exit_loss=5, exit="margin", mean=0.25)
     told = json.loads(json.dumps(net.provenance))
-    assert told["settings"] == {"timesteps": 4, "max_burst": 7, "exit": "margin", "exit_loss": 5.0, "mean": [0.25],
-                                "std": [1.0], "weight_bits": {"0": 8, "5": 8}}
+    assert told["settings"] == {"timesteps": 4, "max_burst": 7, "exit": "margin", "exit_loss": 5.0, "exit_fit": "loss",
+                                "mean": [0.25], "std": [1.0], "weight_bits": {"0": 8, "5": 8}}
     figures = told["calibration"]
     assert figures["images"] == 80 and figures["measured_against"] == "labels"
     z = readout_sums(net, IMAGES)
@@ -109,6 +110,16 @@ def test_provenance_tells_where_the_network_comes_from(module):
     assert 1 <= figures["mean_timesteps"] <= 4 and len(told["source_sha256"]) == 64
     assert told["tool"].startswith("adafire ") and told["weights"] == 6 * 9 + 96
     assert convert(module, IMAGES).provenance["calibration"]["measured_against"] == "the float network"
+
+
+def test_the_exit_limits_are_fitted_or_the_papers(module):
+    labels = np.arange(80) % 4
+    fitted, paper = (convert(module, IMAGES, labels=labels, exit_fit=fit) for fit in ("loss", "paper"))
+    sums = readout_sums(fitted, IMAGES)
+    assert fitted.exit_rule == fit_exit(sums, fitted.provenance["logit_scale"], "entropy", 0.2, labels)
+    assert paper.exit_rule == paper_limits(sums, fitted.provenance["logit_scale"], "entropy", labels)
+    assert fitted.exit_rule.limits != paper.exit_rule.limits
+    assert paper.provenance["settings"]["exit_fit"] == "paper"
 
 
 def test_a_network_with_silent_channels_converts(module):
@@ -159,6 +170,7 @@ def test_labels_that_are_none(module, labels, text):
     ({"exit": "sometimes"}, "exit must be one of off, entropy, confidence, margin, not 'sometimes'"),
     ({"exit_loss": -1}, "exit_loss is in accuracy points, 0 to 100, not -1"),
     ({"exit_loss": "1"}, "exit_loss is in accuracy points, 0 to 100, not '1'"),
+    ({"exit_fit": "hope"}, "exit_fit must be one of loss, paper, not 'hope'"),
     ({"mean": [0.5, 0.5]}, "mean must be one number or 1, one per channel, not 2"),
     ({"std": -1}, "std must be positive and finite"),
 ])
