@@ -1,24 +1,85 @@
 """The figures of a device on a set of images: what ``adafire evaluate`` and ``adafire run`` report."""
 
+from collections import Counter
 from time import perf_counter
 
-import numpy as np
-
+from gen.data.images import BATCH, ArraySet, ImageSet, check_limit
 from gen.errors import InputError
 
-__all__ = ["evaluate"]
+__all__ = ["Figures", "evaluate"]
+
+_SUMMED = ("exit_steps", "events", "synaptic_ops", "cycles")
 
 
-def evaluate(device, x, y=None, limit=None, progress=None):
-    """Run ``device`` on images and return the figures as a dict that JSON can hold.
+class Figures:
+    """The figures of all images added so far.
+
+    Parameters
+    ----------
+    lanes : of the device, if it counts cycles
+    """
+
+    def __init__(self, lanes=None):
+        self.lanes, self.images, self.right, self.seconds = lanes, 0, None, 0.0
+        self._sums, self._exits = Counter(), Counter()
+
+    def add(self, result, labels=None, seconds=0.0):
+        """Add the `gen.result.Result` of some images, their labels (integers, or None) and the time it took.
+
+        Raises
+        ------
+        InputError : labels that are none of the network's classes.
+        """
+        classes = result.logits.shape[1]
+        if labels is not None:
+            if not (0 <= labels.min() and labels.max() < classes):
+                raise InputError(
+                    f"The labels lie in {labels.min()}..{labels.max()}, the network has classes 0..{classes - 1}."
+                )
+            self.right = (self.right or 0) + int((result.classes == labels).sum())
+        self.images += len(result.classes)
+        self.seconds += seconds
+        self._exits.update(result.exit_steps.tolist())
+        for name in _SUMMED:
+            if getattr(result, name) is not None:
+                self._sums[name] += int(getattr(result, name).sum())
+
+    @property
+    def accuracy(self):
+        """The share of images classified as their labels say, 0..1; None without labels."""
+        return None if self.right is None else self.right / self.images
+
+    def as_dict(self):
+        """Return the figures as JSON can hold them; `evaluate` says which."""
+        figures = {
+            "images": self.images,
+            "accuracy": self.accuracy,
+            "mean_timesteps": self._mean("exit_steps"),
+            "exit_histogram": [self._exits[step] for step in range(1, max(self._exits) + 1)],
+            "events_per_image": self._mean("events"),
+            "synaptic_ops_per_image": self._mean("synaptic_ops"),
+            "seconds": self.seconds,
+        }
+        if "cycles" in self._sums:
+            figures["cycles_per_image"] = self._mean("cycles")
+            figures["lane_utilization"] = self._sums["synaptic_ops"] / (self.lanes * self._sums["cycles"])
+        return figures
+
+    def _mean(self, name):
+        return self._sums[name] / self.images
+
+
+def evaluate(device, data, labels=None, limit=None, progress=None, batch=BATCH, watch=()):
+    """Run ``device`` on images, batch by batch, and return the figures as a dict that JSON can hold.
 
     Parameters
     ----------
     device : whatever has ``run(x, progress=None)``, returning a `gen.result.Result`, and ``lanes`` if it counts cycles
-    x : uint8 images [N, ...]
-    y : integer labels [N], or None: accuracy is None then
+    data : `gen.data.images.ImageSet`, of which ``batch`` images at a time are in memory; or integers [N, ...]
+    labels : integers [N], or None: accuracy is None then. An image set brings its own.
     limit : use the first ``limit`` images only
-    progress : called with (images done, images in all)
+    progress : called with (how far it is in words, fraction)
+    watch : functions to call with (x, labels or None, `Result`) of every batch
 
     Returns
     -------
@@ -26,36 +87,38 @@ def evaluate(device, x, y=None, limit=None, progress=None):
     accuracy : 0..1, or None
     mean_timesteps, events_per_image, synaptic_ops_per_image : float
     exit_histogram : list, how many images stopped after timestep 1, 2, ... up to the latest
-    seconds : float, wall time
+    seconds : float, wall time of the device; reading the images is not in it
     cycles_per_image : float; lane_utilization : 0..1; both only of a device that counts cycles
 
     Raises
     ------
     InputError : no images, or labels that do not go with the images or the classes.
     """
-    if limit is not None and limit < 1:
-        raise InputError(f"The limit must be at least one image, not {limit}.")
-    if y is not None and len(y) != len(x):
-        raise InputError(f"There are {len(y)} labels for {len(x)} images: give one label for each image.")
-    x, y = x[:limit], None if y is None else np.asarray(y[:limit])
-    if not len(x):
+    check_limit(limit)
+    data = data if isinstance(data, ImageSet) else ArraySet(data, labels)
+    if not len(data):
         raise InputError("There are no images to evaluate: give at least one.")
-    start = perf_counter()
-    result = device.run(x, progress=progress)
-    seconds = perf_counter() - start
-    classes = result.logits.shape[1]
-    if y is not None and not (0 <= y.min() and y.max() < classes):
-        raise InputError(f"The labels lie in {y.min()}..{y.max()}, the network has classes 0..{classes - 1}.")
-    figures = {
-        "images": len(x),
-        "accuracy": None if y is None else float((result.classes == y).mean()),
-        "mean_timesteps": float(result.exit_steps.mean()),
-        "exit_histogram": np.bincount(result.exit_steps)[1:].tolist(),
-        "events_per_image": float(result.events.mean()),
-        "synaptic_ops_per_image": float(result.synaptic_ops.mean()),
-        "seconds": seconds,
-    }
-    if result.cycles is not None:
-        figures["cycles_per_image"] = float(result.cycles.mean())
-        figures["lane_utilization"] = result.lane_utilization(device.lanes)
-    return figures
+    figures = Figures(getattr(device, "lanes", None))
+    tell = _Teller(figures, data.count(limit), progress) if progress else None
+    for x, y in data.batches(batch, limit):
+        start = perf_counter()
+        result = device.run(x, progress=tell)
+        figures.add(result, y, perf_counter() - start)
+        for see in watch:
+            see(x, y, result)
+    return figures.as_dict()
+
+
+class _Teller:
+    """Turn what a device says of one batch into how far the evaluation is."""
+
+    def __init__(self, figures, images, progress):
+        self._figures, self._images, self._progress = figures, images, progress
+        self._start = perf_counter()
+
+    def __call__(self, done, _of_batch):
+        done += self._figures.images
+        rate = done / max(perf_counter() - self._start, 1e-9)
+        text = f"{done:,} of {self._images:,} images, {rate:,.{0 if rate >= 10 else 1}f}/s"
+        accuracy = self._figures.accuracy
+        self._progress(text if accuracy is None else f"{text}, {100 * accuracy:.2f} % so far", done / self._images)

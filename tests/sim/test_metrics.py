@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from gen.errors import InputError
 from gen.result import Result
 from sim.golden import Golden
-from sim.metrics import evaluate
+from sim.metrics import Figures, evaluate
 from sim.random_networks import random_images, random_network
 
 
@@ -46,8 +47,38 @@ def test_a_device_that_counts_cycles():
 
 def test_a_limit_and_progress():
     seen = []
-    figures = evaluate(Device(), X, [0, 0, 0, 0], limit=2, progress=lambda done, total: seen.append((done, total)))
-    assert (figures["images"], figures["accuracy"], seen) == (2, 0.5, [(2, 2)])
+    figures = evaluate(Device(), X, [0, 0, 0, 0], limit=3, batch=2, progress=lambda *told: seen.append(told))
+    assert (figures["images"], figures["accuracy"], len(seen)) == (3, 2 / 3, 2)
+    (first, half), (second, all_of_it) = seen
+    assert re.fullmatch(r"2 of 3 images, [\d,.]+/s", first) and half == 2 / 3
+    assert re.fullmatch(r"3 of 3 images, [\d,.]+/s, 50.00 % so far", second) and all_of_it == 1.0
+
+
+@pytest.mark.parametrize("batch", [1, 3, 64, 1000])
+def test_batches_change_nothing(batch):
+    network = random_network(11)
+    images = random_images(network, 11, 70)
+    labels = np.arange(70) % network.classes
+    whole, parts = (evaluate(Golden(network), images, labels, batch=size) for size in (70, batch))
+    assert parts | {"seconds": 0} == whole | {"seconds": 0}
+
+
+def test_those_who_watch_see_every_batch():
+    seen = []
+    evaluate(Device(), X, np.array([0, 1, 2, 2]), batch=3, watch=[lambda *batch: seen.append(batch)])
+    assert [(len(x), y.tolist(), result.classes.tolist()) for x, y, result in seen] == [
+        (3, [0, 1, 2], [0, 1, 2]), (1, [2], [0]),
+    ]
+
+
+def test_figures_add_up():
+    figures, device = Figures(lanes=4), Device(np.array([5, 5, 10, 20]))
+    for _ in range(2):
+        figures.add(device.run(X), np.array([0, 1, 2, 2]), seconds=1.5)
+    assert figures.accuracy == 0.75 and figures.as_dict() == {
+        "images": 8, "accuracy": 0.75, "mean_timesteps": 2.0, "exit_histogram": [4, 0, 4], "events_per_image": 2.0,
+        "synaptic_ops_per_image": 25.0, "seconds": 3.0, "cycles_per_image": 10.0, "lane_utilization": 100 / (4 * 40),
+    }
 
 
 @pytest.mark.parametrize(
