@@ -329,7 +329,8 @@ class IntegerNetwork:
                 if layer.source == INPUT:
                     raise NetworkError(f"layer {layer.name!r} pools the input; only counts can be pooled")
                 continue
-            for low, high in (self.current_range(layer), self.membrane_range(layer)):
+            for proved in (self.current_range, self.membrane_range):
+                low, high = proved(layer)
                 if signed_bits(low.min(), high.max()) > MAX_WORD_BITS:
                     raise NetworkError(f"layer {layer.name!r} needs an accumulator of over {MAX_WORD_BITS} bits")
 
@@ -342,6 +343,11 @@ class IntegerNetwork:
             if isinstance(layer, Pool) and layer.kind == "max":
                 raise NetworkError(
                     f"layer {layer.name!r}: the maximum of inverse-leaky spikes is not that of their codes; pool by sums"
+                )
+            if isinstance(layer, Spiking) and int(layer.theta.max()) << self.timesteps > 2**MAX_WORD_BITS:
+                raise NetworkError(
+                    f"layer {layer.name!r}: theta {layer.theta.max()} times 2**{self.timesteps - 1}, the weight of the "
+                    f"first of {self.timesteps} timesteps, is over {MAX_WORD_BITS - 1} bits"
                 )
 
     @cached_property
@@ -411,25 +417,38 @@ class IntegerNetwork:
         return ranges
 
     def current_range(self, layer):
-        """Return per channel the proved (least, greatest) synaptic sum plus bias of one timestep."""
-        low, high = layer.bias.copy(), layer.bias.copy()
-        for synapse in layer.synapses:
-            least, most = self.value_ranges[synapse.source]
-            weight = synapse.weight.reshape(len(low), -1)
-            positive, negative = np.maximum(weight, 0).sum(axis=1), np.minimum(weight, 0).sum(axis=1)
-            low += positive * least + negative * most
-            high += positive * most + negative * least
-        return low, high
+        """Return per channel the proved (least, greatest) synaptic sum plus bias of one timestep.
+
+        A separated network has bias and direct input at t = T alone: the range holds the sums with and without.
+        """
+        varying, constant = self._sums(layer)
+        if self.separated:
+            constant = np.minimum(constant[0], 0), np.maximum(constant[1], 0)
+        return varying[0] + constant[0], varying[1] + constant[1]
 
     def membrane_range(self, layer):
         """Return per channel the proved range of u before firing, or of z over all timesteps."""
         low, high = self.current_range(layer)
-        if isinstance(layer, Readout):
-            steps = 2**self.timesteps - 1 if self.separated else self.timesteps
-            return np.minimum(low * steps, low), np.maximum(high * steps, high)
-        leak = 2 if self.separated else 1
-        limit = 2 ** (layer.state_bits - 1)
-        return low - leak * limit, high + leak * (limit - 1)
+        if isinstance(layer, Spiking):
+            leak = 2 if self.separated else 1
+            limit = 2 ** (layer.state_bits - 1)
+            return low - leak * limit, high + leak * (limit - 1)
+        if self.separated:  # the codes of the sources go up to 2**T - 1
+            varying, _ = self._sums(layer)
+            return low + varying[0] * (2**self.timesteps - 2), high + varying[1] * (2**self.timesteps - 2)
+        return np.minimum(low * self.timesteps, low), np.maximum(high * self.timesteps, high)
+
+    def _sums(self, layer):
+        """Return [2, channels] twice, (least, greatest): the sum over the counts it reads; the input's and bias."""
+        varying, constant = np.zeros((2, 2, len(layer.bias)), np.int64)
+        constant += layer.bias
+        for synapse in layer.synapses:
+            least, most = self.value_ranges[synapse.source]
+            weight = synapse.weight.reshape(len(layer.bias), -1)
+            positive, negative = np.maximum(weight, 0).sum(axis=1), np.minimum(weight, 0).sum(axis=1)
+            part = constant if synapse.source == INPUT else varying
+            part += np.stack([positive * least + negative * most, positive * most + negative * least])
+        return varying, constant
 
 
 def _sources(layer):

@@ -16,15 +16,15 @@ from safetensors.numpy import save
 
 from gen.errors import InputError
 from gen.exit_rule import ExitRule
-from gen.intnet import IntegerNetwork, Pool, Readout, Source, Spiking, Synapse
+from gen.intnet import ADAFIRE, IntegerNetwork, Pool, Readout, Source, Spiking, Synapse
 
 __all__ = ["SCHEMA", "load_network", "network_hash", "save_network"]
 
-SCHEMA = 1
+SCHEMA = 2
 _KEY = "adafire"
 _TYPES = {"spiking": Spiking, "pool": Pool, "readout": Readout}
 _SCALARS = {
-    Spiking: ("name", "burst", "state_bits"),
+    Spiking: ("name", "burst", "state_bits", "neuron"),
     Pool: ("name", "source", "kind", "kernel", "stride", "padding"),
     Readout: ("name",),
     Synapse: ("source", "stride", "padding", "dilation", "groups"),
@@ -100,7 +100,7 @@ def _describe(network):
                 tensors[f"layers.{i}.synapses.{j}.weight"] = _narrow(synapse.weight)
         layers.append(entry)
     header = {
-        "schema": SCHEMA,
+        "schema": SCHEMA if network.separated else 1,  # what schema 1 can say keeps its bytes and its hash
         "timesteps": network.timesteps,
         "source": _scalars(network.source),
         "layers": layers,
@@ -185,7 +185,10 @@ def _json(value):
 
 
 def _scalars(part):
-    return {name: getattr(part, name) for name in _SCALARS[type(part)]}
+    scalars = {name: getattr(part, name) for name in _SCALARS[type(part)]}
+    if scalars.get("neuron") == ADAFIRE:
+        del scalars["neuron"]
+    return scalars
 
 
 def _narrow(array):

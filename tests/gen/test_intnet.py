@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gen.exit_rule import ExitRule
 from gen.intnet import (
-    INPUT, IntegerNetwork, NetworkError, Pool, Readout, Source, Spiking, Synapse, signed_bits,
+    INPUT, INVERSE_LEAKY, IntegerNetwork, NetworkError, Pool, Readout, Source, Spiking, Synapse, signed_bits,
 )
 from sim.golden import Golden
 from sim.random_networks import random_images, random_network
@@ -236,6 +236,55 @@ def test_ranges_by_hand():
     assert low.tolist() == [10 - 45 * 255 - 128, -138] and high.tolist() == [137, 36 * 255 + 117]
     low, high = net.membrane_range(net.readout)
     assert low.tolist() == [1, -2, 0] and high.tolist() == [110, 106, 108]
+
+
+def leaky(name="a", **changes):
+    return spiking(name, **{"burst": 1, "v_init": np.zeros(2, int), "neuron": INVERSE_LEAKY} | changes)
+
+
+@pytest.mark.parametrize(
+    ("layers", "keywords", "text"),
+    [
+        ((leaky(), spiking("b", synapses=[Synapse("a", np.ones((2, 2, 1, 1), int))]),
+          readout("b")), {}, "the spiking layers must all be of one kind of neuron"),
+        ((leaky(), readout()), {"exit_rule": ExitRule("margin", limits=(1, 2))},
+         "a network of inverse-leaky neurons knows no early exit: its rule must be 'off'"),
+        ((leaky(), Pool("p", "a", "max", (4, 4), (4, 4)), readout("p", (2, 1, 1))), {},
+         "layer 'p': the maximum of inverse-leaky spikes is not that of their codes; pool by sums"),
+        ((leaky(), readout()), {"timesteps": 30},
+         r"layer 'a': theta 8 times 2\*\*29, the weight of the first of 30 timesteps, is over 31 bits"),
+        ((leaky(), readout()), {"timesteps": 28}, "layer 'fc' needs an accumulator of over 32 bits"),
+    ],
+)
+def test_bad_separated_networks(layers, keywords, text):
+    with refuses(text):
+        network(*layers, **keywords)
+
+
+def test_bad_inverse_leaky_layers():
+    for changes in ({"burst": 2}, {"v_init": np.ones(2, int)}):
+        with refuses("layer 'a': an inverse-leaky neuron has a burst of 1 and starts at 0"):
+            leaky(**changes)
+    with refuses("layer 'a': the neuron must be one of adafire, inverse_leaky, not 'lif'"):
+        spiking(neuron="lif")
+    with refuses("a network of inverse-leaky neurons looks at one direct input, not at frames"):
+        IntegerNetwork(Source((1, 4, 4), "frames", 0, 3), (leaky(), readout()), 2)
+
+
+def test_ranges_of_a_separated_network_by_hand():
+    """Bias and direct input arrive at the last timestep alone: a sum without them lies in the range too."""
+    identity = Synapse("a", np.array([2, -3]).reshape(2, 1, 1, 1), groups=2)
+    from_input = Synapse(INPUT, np.array([1, -1]).reshape(2, 1, 1, 1))
+    second = leaky("b", synapses=[identity, from_input], bias=np.array([-100, 500]))
+    net = network(leaky(bias=np.array([10, -10])), second, readout("b", bias=np.array([1, -1, 0])), timesteps=3)
+    low, high = net.current_range(net.layer("a"))
+    assert low.tolist() == [10 - 45 * 255, -10] and high.tolist() == [10, 36 * 255 - 10]
+    low, high = net.current_range(second)
+    assert low.tolist() == [-100, -3] and high.tolist() == [2 + 255 - 100, 500]
+    low, high = net.membrane_range(second)
+    assert low.tolist() == [-100 - 256, -3 - 256] and high.tolist() == [157 + 254, 500 + 254]
+    low, high = net.membrane_range(net.readout)
+    assert low.tolist() == [0, -1, 0] and high.tolist() == [32 * 7 + 1, 32 * 7, 32 * 7]
 
 
 @pytest.mark.parametrize("seed", range(60))

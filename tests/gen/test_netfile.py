@@ -9,7 +9,7 @@ from safetensors.numpy import save_file
 from gen import netfile
 from gen.errors import InputError
 from gen.exit_rule import ExitRule
-from gen.intnet import INPUT, IntegerNetwork, Pool, Readout, Source, Spiking, Synapse
+from gen.intnet import INPUT, INVERSE_LEAKY, IntegerNetwork, Pool, Readout, Source, Spiking, Synapse
 from gen.netfile import SCHEMA, load_network, network_hash, save_network
 from sim.golden import Golden
 from sim.random_networks import random_images, random_network
@@ -61,7 +61,27 @@ def test_arrays_are_stored_narrow(path):
     header = json.loads(path.read_bytes()[8 : 8 + int.from_bytes(path.read_bytes()[:8], "little")])
     assert header["layers.0.synapses.0.weight"]["dtype"] == "I8"
     assert header["layers.0.bias"]["dtype"] == "I32" and header["layers.0.theta"]["dtype"] == "I8"
-    assert json.loads(header["__metadata__"]["adafire"])["schema"] == SCHEMA
+    assert json.loads(header["__metadata__"]["adafire"])["schema"] == 1
+
+
+def separated():
+    network = small(exit_rule=ExitRule())
+    conv = replace(network.layers[0], burst=1, v_init=np.zeros(3, int), neuron=INVERSE_LEAKY)
+    return replace(network, layers=(conv, *network.layers[1:]))
+
+
+def test_the_neuron_is_in_the_file(tmp_path):
+    path = tmp_path / "net.safetensors"
+    save_network(separated(), path)
+    assert netfile._read(path)[0]["schema"] == 2 and netfile._read(path)[0]["layers"][0]["neuron"] == INVERSE_LEAKY
+    assert load_network(path).separated and network_hash(load_network(path)) == network_hash(separated())
+
+
+def test_a_network_of_adafire_neurons_is_the_first_schema_still(path):
+    """Files and hashes of burst networks are what they were before there was another neuron."""
+    header, _ = netfile._read(path)
+    assert header["schema"] == 1 and "neuron" not in header["layers"][0]
+    assert not load_network(path).separated
 
 
 def test_hash_leaves_out_provenance_only():
@@ -138,7 +158,7 @@ def rewrite(path, change):
 
 def test_a_newer_schema(path):
     rewrite(path, lambda header, _: header.update(schema=SCHEMA + 1))
-    with pytest.raises(InputError, match=r"newer adafire \(its schema is 2, this program reads up to 1\): update"):
+    with pytest.raises(InputError, match=r"newer adafire \(its schema is 3, this program reads up to 2\): update"):
         load_network(path)
 
 
