@@ -30,7 +30,7 @@ from sim.bench.folder import VERILOG, read_folder
 from sim.model import HARNESS, RESULT_HEADER, CompiledCore
 from sim.verilate import compile_verilog
 
-__all__ = ["KINDS", "MACHINE_KINDS", "PASS_KINDS", "Profile", "ProfiledCore"]
+__all__ = ["KINDS", "MACHINE_KINDS", "PASS_KINDS", "Profile", "ProfiledCore", "opened"]
 
 PASS_KINDS = ("busy", "empty", "emission", "search", "fill", "drain")
 MACHINE_KINDS = ("input", "control", "decision")
@@ -38,10 +38,11 @@ KINDS = PASS_KINDS + MACHINE_KINDS
 WORK = ("lane_cycles", "events")  # beside the cycles: lanes at work, events stored
 PROFILER = Path(__file__).with_name("profile.cpp")
 SIGNALS = {
-    "gather": ("full", "issue", "busy"),
-    "counters": ("active",),
-    "compressor": ("write.event_enable",),
-    "sequencer": ("ingest", "ingested", "begin_pass", "pass_done", "decide", "decided", "answering"),
+    "FULL": ("gather", "full"), "ISSUE": ("gather", "issue"), "BUSY": ("gather", "busy"),
+    "ACTIVE": ("counters", "active"), "EVENT_ENABLE": ("compressor", "write.event_enable"),
+    **{name.upper(): ("sequencer", name) for name in (
+        "ingest", "ingested", "begin_pass", "pass_done", "decide", "decided", "answering",
+    )},
 }
 
 
@@ -68,7 +69,7 @@ class ProfiledCore(CompiledCore):
     def from_folder(cls, folder, progress=None):
         """Compile the Verilog that `generate` wrote into ``folder``; a minute where it is not in the cache."""
         schedule = read_folder(folder)
-        verilog, names = _opened((Path(folder) / VERILOG).read_text())
+        verilog, names = opened((Path(folder) / VERILOG).read_text(), SIGNALS)
         p = schedule.params
         defines = {
             "LANES": p.lanes, "VALUE_BITS": p.value_bits, "ACC_BITS": p.acc_bits, **names,
@@ -99,21 +100,25 @@ class ProfiledCore(CompiledCore):
         return Profile(result, {kind: columns[kind] for kind in KINDS}, lane_cycles, stored)
 
 
-def _opened(verilog):
-    """Return the Verilog with `SIGNALS` open to C++, and what C++ calls each of them."""
+def opened(verilog, signals):
+    """Return the Verilog of a core with signals open to C++, and what C++ calls each of them.
+
+    ``signals`` is {name: (component, signal)}; the result's dict maps the names to members of Verilator's root.
+    """
     names = {}
-    for component, signals in SIGNALS.items():
-        found = re.search(rf"\nmodule \\adafire_core\.({component}(?:\$\d+)?) .*?\nendmodule", verilog, re.DOTALL)
-        body = found and found.group()
-        for signal in signals:
-            declared = rf"(\n  (?:wire|reg) (?:\[\d+:0\] )?\\?{re.escape(signal)})\b"
-            body, hits = re.subn(declared, r"\1 /*verilator public_flat_rd*/", body or "", count=1)
-            if not hits:
-                raise AdafireError(
-                    f"The Verilog of the core has no signal {component}.{signal}, which tells its cycles apart: "
-                    "it is of another version of adafire, generate it again."
-                )
-            path = f"adafire_core__DOT__{found.group(1)}__DOT__{signal}"
-            names[signal.rpartition(".")[2].upper()] = path.replace("$", "__024").replace(".", "__02e")
+    for name, (component, signal) in signals.items():
+        found = re.search(
+            rf"\nmodule \\adafire_core\.({re.escape(component)}(?:\$\d+)?) .*?\nendmodule", verilog, re.DOTALL
+        )
+        declared = rf"(\n  (?:wire|reg) (?:\[\d+:0\] )?\\?{re.escape(signal)})(?![\w.$])"
+        body, hits = re.subn(declared, r"\1 /*verilator public_flat_rd*/", found.group() if found else "", count=1)
+        if not hits:
+            raise AdafireError(
+                f"The Verilog of the core has no signal {component}.{signal}, which shows what it does: it is of "
+                "another version of adafire, generate it again."
+            )
+        instance = found.group(1).replace(".", "__DOT__")
+        path = f"adafire_core__DOT__{instance}__DOT__" + signal.replace(".", "__02e")
+        names[name] = path.replace("$", "__024")
         verilog = verilog[: found.start()] + body + verilog[found.end():]
     return verilog, names

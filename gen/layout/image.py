@@ -11,7 +11,7 @@ from gen.layout.program import (EXIT_CODES, MEMORIES, WORD_BITS, header_fields, 
                          synapse_fields)
 from gen.layout.schedule import is_row_segment, segment_words, window_channels
 
-__all__ = ["load_stream", "memory_image", "read_image", "write_image"]
+__all__ = ["load_stream", "memory_image", "read_image", "synapse_block", "write_image"]
 
 
 def memory_image(schedule):
@@ -116,7 +116,7 @@ def _program(schedule):
     for p in schedule.passes:
         words += pack(layer_fields(params), _layer_block(p, schedule))
         for i in range(params.synapses):
-            block = _synapse_block(p, i, schedule) if i < len(p.synapses) else dict.fromkeys(synapse_fields(params), 0)
+            block = synapse_block(p, i, schedule) if i < len(p.synapses) else dict.fromkeys(synapse_fields(params), 0)
             words += pack(synapse_fields(params), block)
     return words
 
@@ -141,7 +141,8 @@ def _layer_block(p, schedule):
     }
 
 
-def _synapse_block(p, index, schedule):
+def synapse_block(p, index, schedule):
+    """Return the fields of the synapse block of a pass's synapse ``index`` (`gen.layout.program.synapse_fields`)."""
     synapse, source = p.synapses[index], schedule.regions[p.synapses[index].source]
     channels, height, width = schedule.network.shapes[synapse.source]
     window, period, active = window_channels(synapse, p.tile_channels)

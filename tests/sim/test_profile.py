@@ -7,7 +7,7 @@ from gen.errors import AdafireError
 from gen.layout.schedule import schedule_on
 from hw.emit import generate
 from sim.golden import Golden
-from sim.profile import KINDS, MACHINE_KINDS, PASS_KINDS, ProfiledCore
+from sim.profile import KINDS, MACHINE_KINDS, PASS_KINDS, SIGNALS, ProfiledCore, opened
 from sim.random_networks import random_images, random_network
 
 SEEDS = (0, 8, 9, 11, 14, 21)
@@ -75,7 +75,5 @@ def test_events_of_every_pass_are_those_of_the_golden_model(profiled):
 
 
 def test_a_core_of_another_version_is_refused(tmp_path):
-    from sim.profile import _opened
-
-    with pytest.raises(AdafireError, match="The Verilog of the core has no signal gather.full, .* generate it again."):
-        _opened("\nmodule \\adafire_core.gather$7 (a);\n  wire fuller ;\nendmodule\n")
+    with pytest.raises(AdafireError, match="The Verilog of the core has no signal gather.full, which .* generate it again."):
+        opened("\nmodule \\adafire_core.gather$7 (a);\n  wire fuller ;\nendmodule\n", SIGNALS)
