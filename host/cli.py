@@ -34,7 +34,9 @@ _COMMON = {
 
 NetworkFile = Annotated[Path, typer.Argument(metavar="NET", help="Network file (.safetensors).")]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder made by `adafire generate`.")]
-Images = Annotated[Path, typer.Option("--data", metavar="D.npz", help="Images x (uint8), labels y if any.")]
+_DATA = typer.Option("--data", metavar="D", help="Images: .npz file, folder, or name: `adafire datasets`.")
+Images = Annotated[str, _DATA]
+Split = Annotated[str, typer.Option(metavar="train|test", help="Part of D, where it has parts.")]
 Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N images only.")]
 Board = Annotated[str, typer.Option(help="Board, as `adafire boards` lists it.")]
 Waves = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a waveform: .vcd (Verilator), .fst (Icarus).")]
@@ -90,7 +92,9 @@ def demo(
 def convert(
     progress,
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Trained model (.pt2, torch.export).")],
-    calibration: Annotated[Path, typer.Option(metavar="X.npz", help="A few hundred images x, labels y if any.")],
+    calibration: Annotated[
+        str, typer.Option(metavar="X", help="Images as --data elsewhere, labels if any; x_train of a file with parts.")
+    ],
     out: Annotated[Path, typer.Option(metavar="NET.safetensors", help="Network file to write.")],
     timesteps: Annotated[int, typer.Option(help="T, 1..64.")] = 4,
     max_burst: Annotated[int, typer.Option(help="phi, spikes a neuron may fire in one timestep, 1..15.")] = 7,
@@ -102,10 +106,11 @@ def convert(
     ] = "loss",
     mean: Annotated[str, typer.Option(help="The model sees (x/255 - mean)/std; commas between channels.")] = "0",
     std: Annotated[str, typer.Option(help="See --mean.")] = "1",
+    calibration_images: Annotated[int, typer.Option(min=1, metavar="N", help="The first N images of X.")] = 2000,
 ):
     """Convert a trained model into an integer spiking network."""
     return commands.convert(
-        model, calibration, out, mean, std, progress, timesteps=timesteps, max_burst=max_burst,
+        model, calibration, calibration_images, out, mean, std, progress, timesteps=timesteps, max_burst=max_burst,
         weight_bits=weight_bits, exit=exit, exit_loss=exit_loss, exit_fit=exit_fit,
     )
 
@@ -125,10 +130,12 @@ def evaluate(
     folder: Annotated[
         Path | None, typer.Option(metavar="DIR", help="What the board on PORT, or `sim`, was made from.")
     ] = None,
+    split: Split = "test",
     limit: Limit = None,
+    batch: Annotated[int, typer.Option(min=1, metavar="N", help="Images in memory at a time.")] = 256,
 ):
     """Measure accuracy, timesteps, events, synaptic operations."""
-    return commands.evaluate(network, data, device, folder, limit, progress)
+    return commands.evaluate(network, data, split, device, folder, limit, batch, progress)
 
 
 @verb(tables.run)
@@ -137,6 +144,7 @@ def run(
     folder: Folder,
     port: Annotated[str, typer.Option(metavar="PORT|sim", help="/dev/ttyUSB0, COM3, socket://host:port.")],
     data: Images,
+    split: Split = "test",
     limit: Limit = None,
     network: Annotated[
         Path | None, typer.Option(metavar="OTHER.safetensors", help="Load this network into the board first.")
@@ -144,7 +152,7 @@ def run(
     baud: Annotated[int | None, typer.Option(min=300, help="Default: the one in DIR's manifest.")] = None,
 ):
     """Run images on the board made from DIR, or on a simulated one."""
-    return commands.run(folder, port, data, limit, network, baud, progress)
+    return commands.run(folder, port, data, split, limit, network, baud, progress)
 
 
 @verb(tables.generated)
@@ -169,6 +177,7 @@ def verify(
     progress,
     folder: Folder,
     data: Images,
+    split: Split = "test",
     images: Annotated[int, typer.Option(min=1, metavar="N")] = 20,
     simulator: Simulator = None,
     seed: Annotated[int, typer.Option(help="Of the random back-pressure.")] = 0,
@@ -180,7 +189,7 @@ def verify(
 
     Under cocotb, with random back-pressure: every burst count, state, logit, class and exit step.
     """
-    return commands.verify(folder, data, images, simulator, seed, waves, image, step, progress)
+    return commands.verify(folder, data, split, images, simulator, seed, waves, image, step, progress)
 
 
 @verb(tables.build)
@@ -199,7 +208,8 @@ def build(
 def report(
     progress,
     folder: Folder,
-    data: Annotated[Path | None, typer.Option(metavar="D.npz", help="Images x (uint8), labels y if any.")] = None,
+    data: Annotated[str | None, _DATA] = None,
+    split: Split = "test",
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N images only.")] = None,
     image: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="Whose spikes to show; default: one that ran longest.")
@@ -211,7 +221,13 @@ def report(
 
     Network, accuracy against timesteps, exits, events, cycles and where they go, memory, resources, energy, spikes.
     """
-    return commands.report(folder, data, limit, image, out, force, progress)
+    return commands.report(folder, data, split, limit, image, out, force, progress)
+
+
+@verb(tables.datasets)
+def datasets():
+    """List the data sets known by name, and where they are."""
+    return commands.datasets()
 
 
 @verb(tables.boards)

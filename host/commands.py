@@ -9,19 +9,19 @@ from pathlib import Path
 
 from gen.errors import InputError
 
-__all__ = ["boards", "build", "convert", "evaluate", "generate", "info", "report", "run", "verify"]
+__all__ = ["boards", "build", "convert", "datasets", "evaluate", "generate", "info", "report", "run", "verify"]
 
 
-def convert(model, calibration, out, mean, std, progress, **settings):
+def convert(model, calibration, calibration_images, out, mean, std, progress, **settings):
     """Convert ``model``, write the network to ``out``; return what `info` says, plus file and seconds."""
     start = time.perf_counter()
     check_output_file(out)
     mean, std = _per_channel("--mean", mean), _per_channel("--std", std)
+    from gen.data.datasets import open_dataset
     from gen.method.convert import convert as convert_model
-    from gen.inputs import load_images
     from gen.netfile import save_network
 
-    x, labels = load_images(calibration)
+    x, labels = open_dataset(calibration, "train", progress=progress).load(calibration_images)
     network = convert_model(model, x, labels=labels, mean=mean, std=std, progress=progress, **settings)
     save_network(network, out)
     return {"network": str(out), **_described(network), "seconds": time.perf_counter() - start}
@@ -34,32 +34,34 @@ def info(network):
     return {"network": str(network), **_described(load_network(network))}
 
 
-def evaluate(network, data, device, folder, limit, progress):
+def evaluate(network, data, split, device, folder, limit, batch, progress):
     """Run the images of ``data`` on ``device``; return accuracy (None without labels) and costs."""
-    from gen.inputs import load_images
+    from gen.data.datasets import open_dataset
+    from gen.inputs import input_values
     from gen.netfile import load_network
     from host.device import opened
     from sim.metrics import evaluate as evaluate_device
 
     network = load_network(network)
-    x, y = load_images(data)
+    images = open_dataset(data, split, network.classes, progress)
+    input_values(network, images.first(batch, limit))  # others are refused before anything is compiled or opened
     with opened(device, network, folder=folder, progress=progress) as what:
-        measured = evaluate_device(what, x, y, limit=limit, progress=progress)
+        measured = evaluate_device(what, images, limit=limit, batch=batch, progress=progress)
     return {"device": str(device), **measured}
 
 
-def run(folder, port, data, limit, network, baud, progress):
+def run(folder, port, data, split, limit, network, baud, progress):
     """Run the images of ``data`` on the board at ``port``; return what `evaluate` does, and how the link fared."""
-    from gen.inputs import load_images
+    from gen.data.datasets import open_dataset
     from host.content import read_content
     from host.device import open_board
     from sim.metrics import evaluate as evaluate_device
 
     content = read_content(folder, network)
-    x, y = load_images(data, classes=content.classes)
-    content.encode(x[:limit])  # images of another shape or range are refused before anything is opened
+    images = open_dataset(data, split, content.classes, progress)
+    content.encode(images.first(limit=limit))  # images of another shape or range are refused before anything is opened
     with open_board(port, folder, content, baud=baud, progress=progress) as board:
-        measured = evaluate_device(board, x, y, limit=limit, progress=progress)
+        measured = evaluate_device(board, images, limit=limit, progress=progress)
         return {
             "port": port, **measured,
             "images_per_second": measured["images"] / measured["seconds"], "retries": board.statistics.retries,
@@ -80,12 +82,12 @@ def generate(network, board, lanes, out, force, also, baud, progress):
     return {"out": str(out), **manifest}
 
 
-def verify(folder, data, images, simulator, seed, waves, image, step, progress):
+def verify(folder, data, split, images, simulator, seed, waves, image, step, progress):
     """Simulate the Verilog in ``folder`` under cocotb beside the golden model; return what was compared."""
-    from gen.inputs import load_images
+    from gen.data.datasets import open_dataset
     from sim.verify import verify as verify_folder
 
-    x, _ = load_images(data)
+    x, _ = open_dataset(data, split, progress=progress).load(max(images, 1 + (image or 0)))
     return verify_folder(
         folder, x, images=images, simulator=simulator, seed=seed, waves=waves, wave_image=image, wave_step=step,
         progress=progress,
@@ -99,11 +101,20 @@ def build(folder, clock, core_only, seed, progress):
     return build_folder(folder, clock_mhz=clock, core_only=core_only, seed=seed, progress=progress)
 
 
-def report(folder, data, limit, image, out, force, progress):
+def report(folder, data, split, limit, image, out, force, progress):
     """Write the report of the core in ``folder``; return where it is and its main figures."""
     from host.report.make import make_report
 
-    return make_report(folder, data, limit=limit, image=image, out=out, force=force, progress=progress)
+    return make_report(
+        folder, data, split=split, limit=limit, image=image, out=out, force=force, progress=progress,
+    )
+
+
+def datasets():
+    """List the data sets known by name, and where they are."""
+    from gen.data.datasets import datasets as known
+
+    return known()
 
 
 def boards():

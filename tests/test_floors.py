@@ -11,7 +11,10 @@ FLOORS = ("gen", "hw", "sim", "host")
 FILES = [path.relative_to(ROOT) for floor in FLOORS for path in sorted((ROOT / floor).rglob("*.py"))]
 CONTRACT = {f"gen.{name}" for name in ("intnet", "exit_rule", "inputs", "result", "errors")}
 # what a host without torch and Amaranth loads
-LIGHT = {Path("gen/__init__.py"), Path("gen/netfile.py"), *(Path(f"{name.replace('.', '/')}.py") for name in CONTRACT)}
+LIGHT = {
+    Path("gen/__init__.py"), Path("gen/netfile.py"), *(Path(f"{name.replace('.', '/')}.py") for name in CONTRACT),
+    *(Path(f"gen/data/{name}.py") for name in ("datasets", "folder", "images", "named", "npz", "parse")),
+}
 
 
 def imports(path, top_level_only=False):

@@ -17,12 +17,13 @@ class ImageSet:
     name : str, for messages and provenance
     shape : tuple, of one image as it is stored: [C, H, W], [H, W], or [T, C, H, W] for frames
     labels : int64 [N], or None
+    path : of the file that holds all of it, or None
 
     A subclass sets these and gives ``__len__`` and ``_read(size, count)``, which yields the first ``count`` images in
     order, uint8, in arrays of at most ``size``.
     """
 
-    name, shape, labels = None, None, None
+    name, shape, labels, path = None, None, None, None
 
     def batches(self, size=BATCH, limit=None):
         """Yield (x uint8 [n, *shape], y int64 [n] or None) with n <= ``size``, of the first ``limit`` images.
@@ -47,6 +48,10 @@ class ImageSet:
             x[start : start + len(part)] = part
             start += len(part)
         return x, None if self.labels is None else self.labels[:count]
+
+    def first(self, size=BATCH, limit=None):
+        """Return the images of the first batch, to see whether they suit what they are for."""
+        return next(self.batches(size, limit))[0]
 
     def count(self, limit=None):
         """Return how many images ``limit`` leaves."""

@@ -6,8 +6,9 @@ import os
 import time
 from pathlib import Path
 
+from gen.data.datasets import open_dataset
 from gen.errors import InputError
-from gen.inputs import input_values, load_images
+from gen.inputs import input_values
 from host.report.costs import energy
 from host.report.facts import facts
 from host.report.measure import decide, measure
@@ -22,13 +23,13 @@ OF_IMAGES = ("accuracy", "exits", "counted_images", "passes", "cycles", "traffic
 HEAD = 4096  # a report says within so many bytes that it is one
 
 
-def make_report(folder, data=None, limit=None, image=None, out=None, force=False, *, progress):
+def make_report(folder, data=None, split="test", limit=None, image=None, out=None, force=False, *, progress):
     """Write the report of the core in ``folder``; return where it is and its main figures.
 
     Parameters
     ----------
     folder : path made by `hw.emit.generate`
-    data : .npz file of images x, labels y if any; or None: what needs no images
+    data, split : as `gen.data.datasets.open_dataset` takes them; without data: what needs no images
     limit : use the first ``limit`` images only
     image : number of the image whose spikes are shown; by default the first of those that ran longest
     out : .html file to write, the same numbers in JSON beside it; by default ``folder``/report.html
@@ -48,13 +49,13 @@ def make_report(folder, data=None, limit=None, image=None, out=None, force=False
     schedule = read_folder(folder)
     _check_output(out, force)
     report = facts(folder, schedule)
-    x, y, known = _images(schedule.network, data, limit, image)
+    x, y, known = _images(schedule.network, data, split, limit, image, progress)
     report |= dict.fromkeys(OF_IMAGES) | {"energy": energy(schedule.network)}
     report["provenance"]["data"] = known
     if x is not None:
         progress.stage(f"Golden model: {len(x)} images")
         report |= measure(schedule, folder, x, y, decide(schedule.network, x, progress), image, progress)
-    report |= {"speed": _speed(report), **sources(report, folder, data, limit, image)}
+    report |= {"speed": _speed(report), **sources(report, folder, data, split, limit, image)}
     report = {"report": MARKER, "schema": SCHEMA, **report}
     json_file = out.with_suffix(".json")
     _write({out: render(report, json_file.name), json_file: json.dumps(report, indent=1) + "\n"})
@@ -84,20 +85,19 @@ def _check_output(out, force):
             )
 
 
-def _images(network, data, limit, image):
+def _images(network, data, split, limit, image, progress):
     """Return (x, y, what is known of them), or Nones without data."""
     if data is None:
         if limit is not None or image is not None:
-            raise InputError("--limit and --image choose among images: give them with --data D.npz.")
+            raise InputError("--limit and --image choose among images: give them with --data D.")
         return None, None, None
-    data = Path(data)
-    x, y = load_images(data, classes=network.classes)
-    of, x = len(x), x[:limit]
-    input_values(network, x[:1])
-    if image is not None and not 0 <= image < len(x):
-        raise InputError(f"--image {image}: there are images 0 to {len(x) - 1}.")
-    digest = hashlib.sha256(data.read_bytes()).hexdigest()
-    return x, None if y is None else y[:limit], {"file": data.name, "images": len(x), "of": of, "sha256": digest}
+    images = open_dataset(data, split, network.classes, progress)
+    input_values(network, images.first(1))
+    if image is not None and not 0 <= image < images.count(limit):
+        raise InputError(f"--image {image}: there are images 0 to {images.count(limit) - 1}.")
+    x, y = images.load(limit)
+    digest = hashlib.sha256(images.path.read_bytes() if images.path else x)
+    return x, y, {"file": images.name, "images": len(x), "of": len(images), "sha256": digest.hexdigest()}
 
 
 def _speed(report):

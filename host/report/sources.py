@@ -7,12 +7,13 @@ from sim.bench.folder import NETWORK
 __all__ = ["sources"]
 
 
-def sources(report, folder, data=None, limit=None, image=None):
+def sources(report, folder, data=None, split="test", limit=None, image=None):
     """Return {"figures": {section: [{kind, text, command}]}, "command", "build", "with_data"}."""
     core, cycles, built, count = report["core"], report["cycles"], report["built"], report["counted_images"]
     network, some = folder / NETWORK, [] if limit is None else ["--limit", limit]
+    given = ["--data", data, *([] if split == "test" else ["--split", split])]
     chosen = [] if image is None else ["--image", image]
-    this = _command("report", folder, *(["--data", data, *some, *chosen] if data else []))
+    this = _command("report", folder, *([*given, *some, *chosen] if data else []))
     generate = _command("generate", network, "--board", core["board"], "--lanes", core["lanes"], "--out", "DIR")
     figures = {
         "network": [_figure("read", "from the network file.", _command("info", network))],
@@ -24,7 +25,7 @@ def sources(report, folder, data=None, limit=None, image=None):
     }
     if data:
         images = f"{report['accuracy']['images']:,} images"
-        evaluate = _command("evaluate", network, "--data", data, *some)
+        evaluate = _command("evaluate", network, *given, *some)
         figures["accuracy"] = [
             _figure("golden", f"early exit, on {images}.", evaluate),
             _figure("golden", "fixed timesteps, and the examples.", this),
@@ -40,7 +41,7 @@ def sources(report, folder, data=None, limit=None, image=None):
         figures["cycles"].append(_figure(
             "simulated", f"cycles of the first {count} images, no pauses at the core's ports. Signals inside the "
             "compiled core say of every cycle what it was spent on; the sum is the core's own counter.",
-            _command("evaluate", network, "--data", data, "--device", folder, "--limit", count),
+            _command("evaluate", network, *given, "--device", folder, "--limit", count),
         ))
     else:
         figures["cycles"].append(_figure("estimated", "cycles.", generate))
@@ -48,7 +49,7 @@ def sources(report, folder, data=None, limit=None, image=None):
         figures["resources"].append(_figure(built["kind"], f"of {built['of']}.", _command("build", folder)))
     return {
         "figures": figures, "command": this, "build": _command("build", folder),
-        "with_data": _command("report", folder, "--data", "D.npz"),
+        "with_data": _command("report", folder, "--data", "D"),
     }
 
 

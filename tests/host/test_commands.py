@@ -97,7 +97,7 @@ def test_evaluate_as_a_table(adafire, files):
 
 def test_evaluate_without_labels(adafire, files):
     words = ("evaluate", files / "net.safetensors", "--data", files / "unlabelled.npz")
-    assert "unknown: the file holds no labels y" in adafire(*words).out
+    assert "unknown: there are no labels" in adafire(*words).out
     assert adafire(*words, "--json").json["accuracy"] is None
 
 
@@ -120,7 +120,7 @@ def test_a_bad_network_file(adafire, files, verb, name, text):
     ("missing.npz", "missing.npz does not exist: check the name"),
     ("net.safetensors", "is not an .npz file"),
     ("wrong_shape.npz", "give the images the network was converted for."),
-    ("wrong_labels.npz", "the network has classes 0.."),
+    ("wrong_labels.npz", "y must hold labels in 0.."),
     ("floats.npz", "x must be uint8, not float64"),
 ])
 def test_bad_data(adafire, files, name, text):

@@ -179,8 +179,8 @@ def test_without_data_it_says_how_to_get_the_rest(adafire, folder):
     assert all(report[name] is None for name in ("accuracy", "exits", "passes", "cycles", "traffic", "image"))
     assert report["energy"]["dense_macs"] > 0 and "spiking_uj" not in report["energy"]
     words = re.sub("<[^>]*>", "", page)
-    assert words.count(f"need images: adafire report {folder} --data D.npz") == 4
-    assert "none: --data D.npz adds" in adafire("report", folder).out
+    assert words.count(f"need images: adafire report {folder} --data D") == 4
+    assert "none: --data D adds" in adafire("report", folder).out
 
 
 def test_without_labels_it_compares_with_all_timesteps(adafire, folder, network, images):
@@ -323,8 +323,8 @@ def test_an_interrupt_leaves_the_earlier_report(adafire, folder, monkeypatch):
 @pytest.mark.parametrize("words, text", [
     (("missing",), "There is no folder missing: name one that `adafire generate` wrote."),
     (("images",), "holds no manifest.json, so it is no generated core"),
-    (("core", "--limit", "3"), "--limit and --image choose among images: give them with --data D.npz."),
-    (("core", "--image", "3"), "--limit and --image choose among images: give them with --data D.npz."),
+    (("core", "--limit", "3"), "--limit and --image choose among images: give them with --data D."),
+    (("core", "--image", "3"), "--limit and --image choose among images: give them with --data D."),
     (("core", "--data", "missing.npz"), "missing.npz does not exist"),
     (("core", "--data", "images/wrong_shape.npz"), "The network takes images of shape"),
     (("core", "--data", "images/data.npz", "--image", "12"), "--image 12: there are images 0 to 11."),

@@ -1,0 +1,62 @@
+"""One way to name images: an ``.npz`` file, a folder, or a data set that the world knows."""
+
+from pathlib import Path
+
+from gen.data import named
+from gen.data.folder import open_folder
+from gen.data.npz import NpzSet
+from gen.errors import InputError
+
+__all__ = ["datasets", "open_dataset"]
+
+
+def open_dataset(spec, split="test", classes=None, progress=None):
+    """Open images, and labels if there are any, for reading batch by batch.
+
+    Parameters
+    ----------
+    spec : str or path
+        ``mnist``, ``fashion_mnist`` (or ``fashion``), ``cifar10``: taken from ``NAME.npz`` or a folder NAME in the
+        working directory, ``./data`` or the folder ADAFIRE_DATA, otherwise from the cache, into which it is
+        downloaded when it is not there. Anything else is a path: an ``.npz`` file (`gen.data.npz.NpzSet`) or a folder
+        (`gen.data.folder.open_folder`).
+    split : ``train`` or ``test``, or another one that the file has; images without splits serve for every one
+    classes : number of classes, where it is known; a label of ``classes`` or more is an error then
+    progress : called with (text, fraction) while downloading
+
+    Returns
+    -------
+    gen.data.images.ImageSet
+
+    Raises
+    ------
+    InputError : what there is cannot be used; says what must be there.
+    AdafireError : a download failed.
+    """
+    name = named.canonical(str(spec))
+    path = named.fetch(name, progress) if name else Path(spec)
+    if not path.exists():
+        raise InputError(
+            f"{path} does not exist: check the name of the file or folder with the images. "
+            f"Data sets known by name: {named.names()}."
+        )
+    images = open_folder(path, split, classes) if path.is_dir() else NpzSet(path, split, classes)
+    if name:
+        images.name = name
+    return images
+
+
+def datasets():
+    """Return what is known by name and where it is, as values for JSON; downloads nothing."""
+    return {"datasets": [_described(name, known) for name, known in named.NAMED.items()]}
+
+
+def _described(name, known):
+    local, cached = named.found(name), named.cached(name)
+    path = local or (cached if cached.exists() else None)
+    return {
+        "name": name, "aliases": list(known.aliases), "title": known.title, "shape": list(known.shape),
+        "images": known.images, "classes": len(known.class_names), "class_names": list(known.class_names),
+        "where": "local" if local else "cache" if path else "download", "path": path and str(path),
+        "bytes": path.stat().st_size if path and path.is_file() else None, "urls": list(known.urls),
+    }
