@@ -1,3 +1,7 @@
+import io
+import tracemalloc
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -80,3 +84,56 @@ def test_every_truncated_or_altered_file_is_noticed(tmp_path):
         path.write_bytes(good[:position] + bytes([good[position] ^ 0x55]) + good[position + 1 :])
         with pytest.raises(InputError, match="cannot be read as an .npz file"):
             NpzSet(path).load()
+
+
+def split_file(tmp_path):
+    return save(tmp_path, x_train=X, y_train=Y, x_test=X[:2] + 100, y_test=Y[:2])
+
+
+def test_a_file_with_splits(tmp_path):
+    path = split_file(tmp_path)
+    for split, images, labels in (("train", X, Y), ("test", X[:2] + 100, Y[:2])):
+        x, y = NpzSet(path, split).load()
+        np.testing.assert_array_equal(x, images)
+        assert y.tolist() == labels.tolist()
+    with pytest.raises(InputError, match="data.npz holds no split 'val': choose one of test, train"):
+        NpzSet(path, "val")
+    with pytest.raises(InputError, match=r"holds no array 'x' \(it holds: x_test, x_train, y_test, y_train\)"):
+        NpzSet(path)
+
+
+def test_the_labels_of_a_split_are_named_by_it(tmp_path):
+    with pytest.raises(InputError, match="data.npz: y_test must hold labels from 0 up, its smallest is -5"):
+        NpzSet(save(tmp_path, x_test=X, y_test=Y - 5), "test")
+
+
+def test_images_without_splits_serve_for_every_one(tmp_path):
+    assert len(NpzSet(save(tmp_path, x=X), "train")) == 3
+
+
+def test_batches_are_read_as_they_are_asked_for(tmp_path):
+    path = tmp_path / "large.npz"
+    x = np.random.default_rng(0).integers(0, 256, (8_000, 1, 28, 28), np.uint8)
+    np.savez_compressed(path, x=x, y=np.zeros(len(x), int))
+    tracemalloc.start()
+    count = total = 0
+    for part, labels in NpzSet(path).batches(50):
+        count, total = count + len(labels), total + int(part.sum())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (count, total) == (8_000, int(x.sum())) and peak < x.nbytes / 8
+
+
+def test_fortran_order(tmp_path):
+    x = np.asfortranarray(np.random.default_rng(0).integers(0, 256, (7, 2, 3, 4), np.uint8))
+    back = np.concatenate([part for part, _ in NpzSet(save(tmp_path, x=x)).batches(3, 5)])
+    np.testing.assert_array_equal(back, x[:5])
+
+
+def test_a_header_that_promises_more_than_there_is(tmp_path):
+    path = save(tmp_path, x=X)
+    data = path.read_bytes()
+    with zipfile.ZipFile(path, "w") as archive, zipfile.ZipFile(io.BytesIO(data)) as old:
+        archive.writestr("x.npy", old.read("x.npy").replace(b"(3, 1, 4, 4)", b"(9, 1, 4, 4)"))
+    with pytest.raises(InputError, match=r"\(x has 48 bytes, its header says shape \(9, 1, 4, 4\) of uint8\)"):
+        NpzSet(path)
