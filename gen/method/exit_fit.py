@@ -13,7 +13,9 @@ __all__ = ["FITS", "exit_images", "exit_steps", "fit_exit", "least_limits", "pap
 
 FITS = ("loss", "paper")
 NEVER = LIMIT_MAX
-MOST_IMAGES = 5000
+MOST_IMAGES = 10_000
+CONFIDENCE = 0.9
+MOST_WAYS = 200
 ENOUGH = 1000  # images of their own that a fit prefers to more images which have set biases as well
 
 
@@ -58,37 +60,83 @@ def _steps(scores, limits):
     return stop.argmax(axis=1) + 1
 
 
-def fit_exit(z, logit, kind, exit_loss, labels=None):
-    """Return the `ExitRule` that stops earliest and loses at most ``exit_loss`` points on ``z`` [N, T, C].
+def fit_exit(z, logit, kind, exit_loss, labels=None, *, costs=None, confidence=CONFIDENCE):
+    """Return the `ExitRule` that stops earliest and loses at most ``exit_loss`` points on images like ``z``.
 
-    A loss is an image that the full run classifies correctly (without labels: at all) and an early exit does
-    otherwise. Gains by chance do not offset it and one image is kept in hand: so the promise holds on other
-    images too. Every timestep gets the greatest limit under which its own exits lose at most r images, with
-    one r for all timesteps.
+    Parameters
+    ----------
+    z : int64 [N, T, C], the readout after every timestep of images that nothing else was fitted to
+    logit : units of z for one of the float network's output
+    kind : entropy, confidence, margin or off
+    exit_loss : accuracy points that early exits may lose
+    labels : integers [N], or None: the decision after all timesteps stands in
+    costs : [T], what each timestep costs; by default all the same, so that the mean timesteps are least
+    confidence : of the bound, 0..1
+
+    A loss is an image that the full run classifies correctly and an early exit does not; gains by chance do not offset
+    it. A limit is the greatest score before its next loss, so on new images it loses, in expectation, what it loses
+    here and one more. All limits together stay under the exact binomial bound (Clopper and Pearson): were
+    the true loss ``exit_loss``, so few losses would be seen with a probability of 1 - ``confidence`` at most. Where the
+    images are too few for any promise, one timestep gets a limit, without a loss.
+
+    Which timestep may lose how many images is found by a dynamic program over timesteps, which keeps of every number
+    of losses the cheapest way there.
     """
     if kind == "off":
         return ExitRule()
     unfitted = ExitRule(kind, *_temperature(logit))
     scores, found = least_limits(z, unfitted), z.argmax(axis=2)
+    if kind == "margin":
+        scores[scores > 0] = NEVER  # two classes at par: no limit stops there
     final = found[:, -1:]
     lost = found != final if labels is None else (found != final) & (final == np.asarray(labels)[:, None])
-    images = np.arange(len(z))
-    allowed = max(0, int(exit_loss * len(z) / 100 + 1e-9) - 1)
-    best, least = np.full(z.shape[1], -NEVER), z.shape[1]
-    for r in range(allowed + 1):
-        limits = np.array([_limit(scores[:, t], lost[:, t], r) for t in range(z.shape[1])])
-        steps = _steps(scores, limits)
-        if lost[images, steps - 1].sum() <= allowed and steps.mean() < least:
-            best, least = limits, steps.mean()
-    best[-1] = -NEVER
-    return replace(unfitted, limits=tuple(-best if kind == "margin" else np.maximum(best, 0)))
+    best = _cheapest(scores, lost, max(1, _budget(len(z), exit_loss / 100, confidence)),
+                     np.ones(z.shape[1]) if costs is None else np.asarray(costs))
+    return replace(unfitted, limits=tuple(np.clip(-best if kind == "margin" else best, 0, NEVER)))
 
 
-def _limit(scores, lost, most):
-    """Return the greatest score with at most ``most`` losses among all images that score no more."""
-    worst = np.sort(scores[lost])
-    bound = worst[most] if len(worst) > most else NEVER
-    return max(scores[scores < bound], default=-NEVER)
+def _budget(images, share, confidence):
+    """Return the greatest n so that fewer than n losses rule out, to ``confidence``, a loss of over ``share``."""
+    if not 0 < share < 1:
+        return round(images * share)
+    n = np.arange(images + 1)
+    factorials = np.cumsum(np.log(np.maximum(n, 1)))
+    choices = factorials[-1] - factorials - factorials[::-1]
+    below = np.cumsum(np.exp(choices + n * np.log(share) + (images - n) * np.log1p(-share)))
+    return int(np.searchsorted(below, 1 - confidence, side="right"))
+
+
+def _cheapest(scores, lost, budget, costs):
+    """Return the limits [T] of least cost for ``scores`` and ``lost`` [N, T]; each is charged its losses and one.
+
+    A way is (charge, cost, images still running, limits so far); ways that another one beats in both are dropped, and
+    of more than `MOST_WAYS` left a choice is kept that is even in the charge.
+    """
+    ways = [(0, 0.0, np.arange(len(scores)), ())]
+    for t in range(scores.shape[1] - 1):
+        orders, options = [], []
+        for i, (charge, cost, running, _) in enumerate(ways):
+            order = running[np.argsort(scores[running, t], kind="stable")]
+            ordered = scores[order, t]
+            bounds = np.append(ordered[lost[order, t]], NEVER)[: budget - charge]
+            charges = np.append(charge, charge + 1 + np.searchsorted(bounds, bounds))
+            stopped = np.append(0, np.searchsorted(ordered, bounds))
+            options.append(np.stack((charges, cost + costs[t + 1] * (len(order) - stopped), 0 * charges + i, stopped)))
+            orders.append(order)
+        ways = [
+            (int(charge), cost, orders[int(i)][int(n) :],
+             (*ways[int(i)][3], scores[orders[int(i)][int(n) - 1], t] if n else -NEVER))
+            for charge, cost, i, n in _unbeaten(np.concatenate(options, axis=1)).T
+        ]
+    return np.array([*min(ways, key=lambda way: way[1])[3], -NEVER])
+
+
+def _unbeaten(options):
+    """Return those columns of ``options`` (charge, cost, ...) that none of less charge equals in cost."""
+    options = options[:, np.lexsort(options[1::-1])]
+    cheapest = np.minimum.accumulate(options[1])
+    options = options[:, np.append(True, options[1, 1:] < cheapest[:-1])]
+    return options[:, np.unique(np.linspace(0, options.shape[1] - 1, MOST_WAYS).round().astype(int))]
 
 
 def paper_limits(z, logit, kind, labels=None, a=0.6, b=0.4):
