@@ -342,12 +342,13 @@ class IntegerNetwork:
         for layer in self.layers:
             if isinstance(layer, Pool) and layer.kind == "max":
                 raise NetworkError(
-                    f"layer {layer.name!r}: the maximum of inverse-leaky spikes is not that of their codes; pool by sums"
+                    f"layer {layer.name!r}: the maximum of inverse-leaky spikes is not that of their codes; "
+                    "pool by sums"
                 )
             if isinstance(layer, Spiking) and int(layer.theta.max()) << self.timesteps > 2**MAX_WORD_BITS:
                 raise NetworkError(
-                    f"layer {layer.name!r}: theta {layer.theta.max()} times 2**{self.timesteps - 1}, the weight of the "
-                    f"first of {self.timesteps} timesteps, is over {MAX_WORD_BITS - 1} bits"
+                    f"layer {layer.name!r}: theta {layer.theta.max()} times 2**{self.timesteps - 1}, the weight of "
+                    f"the first of {self.timesteps} timesteps, is over {MAX_WORD_BITS - 1} bits"
                 )
 
     @cached_property

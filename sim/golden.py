@@ -1,25 +1,18 @@
 """The fast golden model: batches of images through dense matrix products, bit for bit the integer network.
 
-Why floating point is exact here. Every number is an integer, and every operation is a product, a sum, a comparison
-or ``floor(u / theta)``. A float of p mantissa bits holds every integer up to 2**p, so products and sums are exact
-while no partial sum passes 2**p; `IntegerNetwork.current_range` bounds every subset of the terms, since padding or
-silence makes any term 0, and so every order in which BLAS may add them. If u / theta is no integer it is at least
-1/theta from one, that is |u/theta| / |u|, more than the division's rounding error 2**-p |u/theta| while
-|u| < 2**p: floor of the rounded quotient is the true floor. One bit is left spare: `_exact_dtype` takes float32
-below 2**23, float64 below 2**52, and raises above.
-
-Maps are [N, H, W, C] inside, so that a window's channels lie side by side; they are [C, H, W] outside.
+`sim.golden_layers` says why floating point is exact here. A network of AdaFire neurons is executed timestep by
+timestep, and images that exit leave the batch; one of inverse-leaky neurons layer by layer (`sim.golden_separated`).
 """
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
-from gen.errors import AdafireError
 from gen.exit_rule import DISTANCE_MAX, EXP, LOG, SCALE_FRACTION, X_MAX, ExitRule
 from gen.inputs import input_values
 from gen.intnet import INPUT, Pool, Spiking
 from gen.result import Result
+from sim.golden_layers import Current, Pooling, exact_dtype, fanout, magnitude
 from sim.golden_plain import Trace
+from sim.golden_separated import Separated, SeparatedBatch
 
 __all__ = ["Golden", "Trace", "exits", "scores"]
 
@@ -70,10 +63,11 @@ class Golden:
 
     def __init__(self, network):
         self.network = network
-        self.layers = [
-            (_Pooling if isinstance(layer, Pool) else _Neurons)(network, layer) for layer in network.layers
+        self._separated = Separated(network) if network.separated else None
+        self.layers = [] if network.separated else [
+            (Pooling if isinstance(layer, Pool) else _Neurons)(network, layer) for layer in network.layers
         ]
-        self.fanout = _fanout(network)
+        self.fanout = fanout(network)
 
     def run(self, x, progress=None):
         """Classify images; those that exit leave the batch, so an early exit saves time.
@@ -97,6 +91,8 @@ class Golden:
     def trace(self, image):
         """Run one image, uint8 [C, H, W] ([T, C, H, W] for frames), and return its `Trace`."""
         values = input_values(self.network, np.asarray(image)[None])
+        if self._separated:
+            return self._separated_trace(values)
         counts = {layer.name: [] for layer in self.network.layers[:-1]}
         states = {layer.name: [] for layer in self.network.layers if isinstance(layer, Spiking)}
         logits = []
@@ -109,26 +105,51 @@ class Golden:
         counts, states = ({name: np.stack(steps) for name, steps in kind.items()} for kind in (counts, states))
         return Trace(counts, states, np.stack(logits), int(logits[-1].argmax()), len(logits), events, ops)
 
+    def _separated_trace(self, values):
+        batch = SeparatedBatch(self._separated, values, record=True)
+        del batch.maps[INPUT]
+        counts, states = (
+            {name: np.stack(steps)[:, 0].transpose(0, 3, 1, 2).astype(np.int64) for name, steps in kind.items()}
+            for kind in (batch.maps, batch.states)
+        )
+        logits = batch.logits[:, 0]
+        return Trace(counts, states, logits, int(logits[-1].argmax()), self.network.timesteps,
+                     int(batch.events[0]), int(batch.ops[0]))
+
     def all_logits(self, x):
-        """Return int64 [N, T, classes], the logits after every timestep as if the exit rule were ``off``."""
+        """Return int64 [N, T, classes], the logits after every timestep as if the exit rule were ``off``.
+
+        Of a separated network these are z(1) .. z(T), of which only the last has the bias.
+        """
         values = input_values(self.network, x)
         logits = np.zeros((len(values), self.network.timesteps, self.network.classes), np.int64)
         for rows, t, batch in self._timesteps(values, ExitRule()):
-            logits[rows, t - 1] = batch.z
+            if self._separated:
+                logits[rows, -len(batch.logits) :] = batch.logits.transpose(1, 0, 2)
+            else:
+                logits[rows, t - 1] = batch.z
         return logits
 
     def _timesteps(self, values, rule, progress=None):
         """Yield (rows of ``values`` under way, timestep, `_Batch`) after every timestep of every batch."""
         for start in range(0, len(values), _BATCH):
-            batch = _Batch(self, values[start : start + _BATCH])
-            for t in range(1, self.network.timesteps + 1):
-                batch.step(t)
-                yield start + batch.rows, t, batch
-                batch.keep(~exits(rule, batch.z, t))
-                if not len(batch.rows):
-                    break
+            part = values[start : start + _BATCH]
+            if self._separated:
+                batch = SeparatedBatch(self._separated, part)
+                yield start + batch.rows, self.network.timesteps, batch
+            else:
+                yield from self._stepwise(part, start, rule)
             if progress:
                 progress(min(start + _BATCH, len(values)), len(values))
+
+    def _stepwise(self, values, start, rule):
+        batch = _Batch(self, values)
+        for t in range(1, self.network.timesteps + 1):
+            batch.step(t)
+            yield start + batch.rows, t, batch
+            batch.keep(~exits(rule, batch.z, t))
+            if not len(batch.rows):
+                break
 
 
 class _Batch:
@@ -159,12 +180,15 @@ class _Batch:
         """Execute timestep ``t``, 1..T."""
         self.maps = {INPUT: self._values if self._direct else self._values[:, t - 1]}
         for layer in self._golden.layers:
-            layer.step(self)
-        for name, fanout in self._golden.fanout.items():
+            if isinstance(layer, Pooling):
+                self.maps[layer.name] = layer(self.maps[layer.source])
+            else:
+                layer.step(self)
+        for name, met in self._golden.fanout.items():
             if name == INPUT and self._direct and t > 1:
                 continue
             active = np.count_nonzero(self.maps[name], axis=3).reshape(len(self.rows), -1)
-            self.ops += active @ fanout
+            self.ops += active @ met
             if name != INPUT:
                 self.events += active.sum(axis=1)
 
@@ -184,17 +208,17 @@ class _Neurons:
     def __init__(self, network, layer):
         self.name, self._shape = layer.name, network.shapes[layer.name]
         self._fires = isinstance(layer, Spiking)
-        bound = _magnitude(layer, network.membrane_range(layer))
+        bound = magnitude(layer, network.membrane_range(layer))
         if self._fires:
-            dtype = _exact_dtype(layer, max(bound, layer.theta.max()))
+            dtype = exact_dtype(layer, max(bound, layer.theta.max()))
             self._initial, self._theta = layer.v_init.astype(dtype), layer.theta.astype(dtype)
             self._burst, self._limit = layer.burst, 2 ** (layer.state_bits - 1)
         else:
-            dtype = _exact_dtype(layer, bound)
+            dtype = exact_dtype(layer, bound)
             self._initial = np.zeros(len(layer.bias), dtype)
         self._bias = layer.bias.astype(dtype)
         constant = INPUT if network.source.kind == "direct" else None
-        currents = [_Current(network, layer, synapse) for synapse in layer.synapses]
+        currents = [Current(network, layer, synapse) for synapse in layer.synapses]
         self.direct = [current for current in currents if current.source == constant]
         self._varying = [current for current in currents if current.source != constant]
 
@@ -219,93 +243,3 @@ class _Neurons:
             u -= k * self._theta
             np.clip(u, -self._limit, self._limit - 1, out=u)
             batch.maps[self.name] = k.astype(np.float32, copy=False)
-
-
-class _Current:
-    """One synapse as a matrix product: windows [groups, positions, taps] @ weights [groups, taps, outputs]."""
-
-    def __init__(self, network, layer, synapse):
-        self.source, self._synapse = synapse.source, synapse
-        self._dtype = _exact_dtype(layer, _magnitude(layer, network.current_range(layer)))
-        self._size = network.shapes[layer.name][1:]
-        outputs, inputs, height, width = synapse.weight.shape
-        weight = synapse.weight.reshape(synapse.groups, -1, inputs, height, width).transpose(0, 3, 4, 2, 1)
-        self._weight = weight.reshape(synapse.groups, height * width * inputs, -1).astype(self._dtype)
-
-    def __call__(self, values):
-        """Return the current [n, H, W, C] of the source map [n, H, W, C], cut to the layer's map."""
-        s, groups = self._synapse, self._synapse.groups
-        windows = _windows(values, s.kernel, s.stride, s.padding, s.dilation, self._size)
-        n, height, width, *kernel, channels = windows.shape
-        windows = windows.reshape(n, height, width, *kernel, groups, channels // groups)
-        windows = windows.transpose(5, 0, 1, 2, 3, 4, 6).reshape(groups, n * height * width, -1)
-        result = windows.astype(self._dtype, copy=False) @ self._weight
-        return result.transpose(1, 0, 2).reshape(n, height, width, -1)
-
-
-class _Pooling:
-    """A pool: one pass over the map for each element of the window."""
-
-    def __init__(self, network, layer):
-        self._layer, self._size = layer, network.shapes[layer.name][1:]
-        self._reduce = np.add if layer.kind == "sum" else np.maximum
-        self._dtype = _exact_dtype(layer, network.value_ranges[layer.name][1])
-
-    def step(self, batch):
-        """Add the pooled map to the batch's maps."""
-        layer, values = self._layer, batch.maps[self._layer.source]
-        windows = _windows(values, layer.kernel, layer.stride, layer.padding, (1, 1), self._size)
-        first, *others = (windows[:, :, :, dy, dx] for dy, dx in np.ndindex(layer.kernel))
-        result = first.astype(self._dtype)
-        for other in others:
-            self._reduce(result, other, out=result)
-        batch.maps[layer.name] = result
-
-
-def _windows(values, kernel, stride, padding, dilation, size):
-    """Return [n, *size, *kernel, C], a view of the maps [n, H, W, C]: the window of every output position."""
-    if any(padding):
-        values = np.pad(values, ((0, 0), *((p, p) for p in padding), (0, 0)))
-    reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilation)]
-    windows = sliding_window_view(values, reach, axis=(1, 2))
-    windows = windows[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
-    return windows[:, : size[0], : size[1]].transpose(0, 1, 2, 4, 5, 3)
-
-
-def _fanout(network):
-    """Return name of every map that a synapse reads to int64 [H * W], the weights that an event there meets."""
-    fanout = {}
-    for layer in network.layers:
-        for synapse in getattr(layer, "synapses", ()):
-            size = network.shapes[synapse.source][1:]
-            rows, columns = (
-                [_reads(synapse, axis, at, network.shapes[layer.name][axis + 1]) for at in range(size[axis])]
-                for axis in (0, 1)
-            )
-            weights = np.outer(rows, columns).ravel() * (len(synapse.weight) // synapse.groups)
-            fanout[synapse.source] = fanout.get(synapse.source, 0) + weights
-    return fanout
-
-
-def _reads(synapse, axis, position, outputs):
-    """Return how many of ``outputs`` positions along an axis read the source's ``position``."""
-    stride, padding, dilation = (pair[axis] for pair in (synapse.stride, synapse.padding, synapse.dilation))
-    offsets = [position + padding - tap * dilation for tap in range(synapse.kernel[axis])]
-    return sum(offset % stride == 0 and 0 <= offset // stride < outputs for offset in offsets)
-
-
-def _magnitude(layer, low_high):
-    """Return the largest magnitude on the way to a sum in that range, with or without the bias."""
-    low, high = low_high
-    return int(max(-low.min(), high.max()) + np.abs(layer.bias).max())
-
-
-def _exact_dtype(layer, bound):
-    """Return the narrowest float type that is exact for integers of magnitude up to ``bound``."""
-    for dtype, bits in ((np.float32, 23), (np.float64, 52)):
-        if bound < 2**bits:
-            return dtype
-    raise AdafireError(
-        f"Layer {layer.name!r} holds integers up to {bound}, the golden model is exact below 2**52: "
-        "quantize the layer to smaller thresholds, weights or states."
-    )

@@ -14,7 +14,7 @@ import numpy as np
 from gen.errors import InputError
 from gen.exit_rule import KINDS, LIMIT_MAX, SCALE_MAX, ExitRule
 from gen.intnet import (
-    INPUT, IntegerNetwork, NetworkError, Pool, Readout, Source, Spiking, Synapse, signed_bits,
+    ADAFIRE, INPUT, INVERSE_LEAKY, IntegerNetwork, NetworkError, Pool, Readout, Source, Spiking, Synapse, signed_bits,
 )
 from sim.golden import Golden, exits, scores
 
@@ -27,7 +27,7 @@ _POINT = ((1, 1), (1, 1), (0, 0), (1, 1))
 
 def random_network(
     seed, *, max_layers=6, max_neurons=4000, max_weights=12000, max_channels=24, max_size=10, max_timesteps=8,
-    max_classes=20, sources=("direct", "frames"), rules=KINDS,
+    max_classes=20, sources=("direct", "frames"), rules=KINDS, neuron=ADAFIRE,
 ):
     """Return the random `IntegerNetwork` number ``seed``.
 
@@ -38,13 +38,18 @@ def random_network(
     max_channels, max_size : channels, and rows or columns, of one map
     max_timesteps, max_classes : at most
     sources, rules : kinds of source and of exit rule to draw from; the first source is the usual one
+    neuron : of every spiking layer; a separated network has at least one, a direct source and no exit rule
     """
+    if neuron == INVERSE_LEAKY:
+        sources, rules = ("direct",), ("off",)
     rng = np.random.default_rng([seed, 0xADAF])
     for _ in range(_ATTEMPTS):
-        draft = _Draft(rng, max_layers, max_channels, max_size)
+        draft = _Draft(rng, max_layers, max_channels, max_size, neuron)
         try:
             network = draft.network(sources, max_timesteps, max_classes)
         except NetworkError:  # a sum of over 32 bits, the one rule that the draft does not foresee
+            continue
+        if network.separated != (neuron == INVERSE_LEAKY):
             continue
         neurons = sum(int(np.prod(network.shapes[layer.name])) for layer in network.layers)
         weights = sum(s.weight.size for layer in network.layers for s in getattr(layer, "synapses", ()))
@@ -127,11 +132,13 @@ class _Draft:
     """A network being drawn.
 
     shapes : name of every map so far to (channels, height, width)
-    rms : name of every map to the root mean square that its values are likely to have
+    rms : name of every map to the root mean square that its values, of inverse-leaky neurons the codes, are
+        likely to have
     unread : names of the maps that no layer reads yet
     """
 
-    def __init__(self, rng, max_layers, max_channels, max_size):
+    def __init__(self, rng, max_layers, max_channels, max_size, neuron):
+        self.neuron = neuron
         self.rng, self.max_layers, self.max_channels, self.max_size = rng, max_layers, max_channels, max_size
         self.layers, self.shapes, self.rms, self.unread = [], {}, {}, []
 
@@ -139,6 +146,7 @@ class _Draft:
         """Draw a whole network with the exit rule ``off``."""
         rng = self.rng
         timesteps = min(int(rng.choice(8, p=[0.1, 0.2, 0.2, 0.3, 0.05, 0.05, 0.05, 0.05])) + 1, max_timesteps)
+        self.code_max = 2**timesteps - 1
         source = self._source(str(sources[0] if rng.random() < 0.8 else rng.choice(sources)))
         self._add(INPUT, source.shape, (source.high - source.low) / 3)
         for number in range(int(rng.integers(0, self.max_layers, endpoint=True))):
@@ -177,7 +185,7 @@ class _Draft:
     def _pool(self, name, source):
         rng, extent = self.rng, self.shapes[source][1:]
         self._read(source)
-        kind = str(rng.choice(["sum", "max"]))
+        kind = "sum" if self.neuron == INVERSE_LEAKY else str(rng.choice(["sum", "max"]))
         match rng.choice(["square", "global", "any"], p=[0.4, 0.15, 0.45]):
             case "square":
                 kernel = stride = tuple(min(2, n) for n in extent)
@@ -211,7 +219,7 @@ class _Draft:
             if geometry:
                 synapses.append(self._synapse(other, bits, geometry))
         self.layers.append(self._neurons(name, synapses, bits))
-        self._add(name, shape, 0.4 * self.layers[-1].burst)
+        self._add(name, shape, 0.4 * (self.code_max if self.neuron == INVERSE_LEAKY else self.layers[-1].burst))
 
     def _readout(self, classes):
         bits = self._bits(classes)
@@ -272,9 +280,11 @@ class _Draft:
 
     def _neurons(self, name, synapses, bits):
         rng, channels = self.rng, len(bits)
-        burst = int(rng.choice([1, 2, 3, 7, 15, rng.integers(1, 16)]))
+        separated = self.neuron == INVERSE_LEAKY
+        burst = 1 if separated else int(rng.choice([1, 2, 3, 7, 15, rng.integers(1, 16)]))
         spread = self._spread(synapses)
-        theta = np.maximum(1, np.rint(spread * rng.uniform(0.5, 2, channels) / burst**0.8)).astype(np.int64)
+        capacity = self.code_max if separated else burst**0.8
+        theta = np.maximum(1, np.rint(spread * rng.uniform(0.5, 2, channels) / capacity)).astype(np.int64)
         if rng.random() < 0.25:
             theta = 2 ** np.rint(np.log2(theta)).astype(np.int64)
         bias = np.rint(rng.normal(0.1, 0.4, channels) * spread).astype(np.int64)
@@ -285,9 +295,11 @@ class _Draft:
                 replace(s, weight=np.where(negative, -abs(s.weight), s.weight) * ~dead) for s in synapses
             ]
         tight = rng.random() < 0.35
-        spare = int(rng.integers(-1, 2) if tight else rng.integers(2, 5))
-        state_bits = min(max(4, signed_bits(0, theta.max()) + spare), 24)
+        spare = int(rng.integers(-2 if separated else -1, 2) if tight else rng.integers(2, 5))
+        top = theta.max() * (self.code_max + 1 >> 1 if separated else 1)
+        state_bits = min(max(4, signed_bits(0, top) + spare), 24)
         limit = 2 ** (state_bits - 1)
         start = rng.choice(["half", "zero", "any"], p=[0.6, 0.2, 0.2])
         v_init = {"half": theta // 2, "zero": 0 * theta, "any": rng.integers(-limit, limit, channels)}[start]
-        return Spiking(name, synapses, bias, theta, np.minimum(v_init, limit - 1), burst, state_bits, bits)
+        v_init = 0 * theta if separated else np.minimum(v_init, limit - 1)
+        return Spiking(name, synapses, bias, theta, v_init, burst, state_bits, bits, self.neuron)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gen.errors import AdafireError, InputError
 from gen.exit_rule import ExitRule
-from gen.intnet import INPUT, IntegerNetwork, Pool, Readout, Source, Spiking, Synapse
+from gen.intnet import INPUT, INVERSE_LEAKY, IntegerNetwork, Pool, Readout, Source, Spiking, Synapse
 from sim.golden import Golden
 from sim.golden_plain import plain_trace
 from sim.random_networks import random_images, random_network
@@ -53,6 +53,81 @@ def test_fast_equals_plain_on_random_networks(seed):
         assert (result.classes[i], result.exit_steps[i]) == (plain.class_, plain.exit_step)
         assert (result.events[i], result.synaptic_ops[i]) == (plain.events, plain.synaptic_ops)
     assert result.cycles is None and result.lane_utilization(16) is None
+
+
+@pytest.mark.parametrize("seed", range(80))
+def test_fast_equals_plain_on_separated_networks(seed):
+    network = random_network(seed, max_neurons=400, max_weights=2000, neuron=INVERSE_LEAKY)
+    images = random_images(network, seed, 3)
+    golden, result = Golden(network), Golden(network).run(images)
+    for i, image in enumerate(images):
+        plain = plain_trace(network, image)
+        assert_same(golden.trace(image), plain)
+        np.testing.assert_array_equal(result.logits[i], plain.logits[-1])
+        assert (result.classes[i], result.exit_steps[i]) == (plain.class_, network.timesteps)
+        assert (result.events[i], result.synaptic_ops[i]) == (plain.events, plain.synaptic_ops)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_train_is_the_code_of_its_sum(seed):
+    """With states too wide to saturate but below zero, a layer computes clamp(floor(u / theta), 0, 2**T - 1)."""
+    network = random_network(seed, neuron=INVERSE_LEAKY)
+    wide = [replace(layer, state_bits=30) if isinstance(layer, Spiking) else layer for layer in network.layers]
+    network = replace(network, layers=wide)
+    image = random_images(network, seed, 1)[0]
+    trace = Golden(network).trace(image)
+    weights = 2 ** np.arange(network.timesteps)[::-1]
+    codes = {name: np.tensordot(weights, counts, 1) for name, counts in trace.counts.items()}
+    codes[INPUT] = image.astype(np.int64) - network.source.offset[:, None, None]
+    for layer in network.layers:
+        if not isinstance(layer, Pool):
+            height, width = network.shapes[layer.name][1:]
+            u = layer.bias[:, None, None] + sum(convolved(s, codes[s.source])[:, :height, :width]
+                                                for s in layer.synapses)
+        if isinstance(layer, Spiking):
+            right = np.clip(u // layer.theta[:, None, None], 0, weights.sum())
+            np.testing.assert_array_equal(codes[layer.name], right, err_msg=f"seed {seed}, {layer.name}")
+    np.testing.assert_array_equal(trace.logits[-1], u[:, 0, 0])
+
+
+def convolved(synapse, values):
+    """Return the synaptic sum int64 [out, H, W] of ``values`` [C, H, W], one kernel tap at a time."""
+    outputs, height, width = synapse.output_shape(values.shape)
+    padded = np.pad(values, ((0, 0), *((p, p) for p in synapse.padding)))
+    result = np.zeros((outputs, height, width), np.int64)
+    taps = synapse.weight.reshape(synapse.groups, -1, *synapse.weight.shape[1:])
+    for dy, dx in np.ndindex(synapse.kernel):
+        rows, columns = (
+            slice(at * d, at * d + (n - 1) * s + 1, s)
+            for at, d, n, s in zip((dy, dx), synapse.dilation, (height, width), synapse.stride)
+        )
+        window = padded[:, rows, columns].reshape(synapse.groups, -1, height, width)
+        result += np.einsum("goc,gchw->gohw", taps[..., dy, dx], window).reshape(result.shape)
+    return result
+
+
+def test_separated_images_in_any_company():
+    network = random_network(3, neuron=INVERSE_LEAKY)
+    images = random_images(network, 3, 150)
+    whole, single = Golden(network).run(images), Golden(network).run(images[77:78])
+    for name in ("classes", "exit_steps", "logits", "events", "synaptic_ops"):
+        np.testing.assert_array_equal(getattr(whole, name)[77:78], getattr(single, name))
+    assert (whole.exit_steps == network.timesteps).all() and len(set(whole.classes)) > 1
+    logits = Golden(network).all_logits(images)
+    np.testing.assert_array_equal(logits[:, -1], whole.logits)
+    np.testing.assert_array_equal(logits[77], Golden(network).trace(images[77]).logits)
+
+
+def test_a_separated_readout_of_the_input_alone():
+    """An unread layer makes the network separated; its readout has one update, at t = T."""
+    layer = replace(spiking("a", synapse(INPUT, [[1]]), theta=2, burst=1), neuron=INVERSE_LEAKY)
+    network = IntegerNetwork(Source((1, 1, 1)), [layer, readout(synapse(INPUT, [[3], [-3]]), bias=1)], 4)
+    image = np.array([[[9]]], np.uint8)
+    trace = Golden(network).trace(image)
+    assert trace.logits.tolist() == [[28, -26]] and trace.counts["a"].ravel().tolist() == [0, 1, 0, 0]
+    assert (trace.events, trace.synaptic_ops, trace.exit_step) == (0, 3, 4)
+    assert_same(trace, plain_trace(network, image))
+    assert Golden(network).all_logits(image[None])[0].tolist() == [[0, 0]] * 3 + [[28, -26]]
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)

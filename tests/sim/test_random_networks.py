@@ -5,7 +5,7 @@ import pytest
 
 from gen.errors import InputError
 from gen.exit_rule import KINDS
-from gen.intnet import INPUT, Pool, Spiking
+from gen.intnet import INPUT, INVERSE_LEAKY, Pool, Spiking
 from sim.golden import Golden
 from sim.random_networks import random_images, random_network
 
@@ -110,6 +110,37 @@ def test_images_exit_at_every_step_and_states_saturate(networks):
     for kind in ("entropy", "confidence", "margin"):
         assert all(exits[kind, t] >= 3 for t in (1, 2, 3, 4)), exits
     assert saturated > 20 and capped > 20 and 5 < silent < 100
+
+
+SEPARATED = [
+    "off", "direct", *(f"T{t}" for t in range(1, 9)), "signed input", "rectangular map", "sum pool", "padded pool",
+    "overlapping pool", "global pool", "pool of pool", "two pools on a map", "3 sources", "input as second source",
+    "one source twice", "mixed bits", "dead channel", "stride 2", "stride 3", "padding", "dilation", "linear",
+    "residual identity", "residual 1x1", "depthwise", "grouped", "read by pool and synapse", "burst 1", "cut map",
+]
+
+
+def test_separated_networks_have_every_feature_and_saturate():
+    found, layers = Counter(), Counter()
+    for seed in range(150):
+        network = random_network(seed, neuron=INVERSE_LEAKY)
+        assert network.separated
+        found.update(set(features(network)))
+        trace = Golden(network).trace(random_images(network, seed, 1)[0])
+        for layer in network.layers:
+            if isinstance(layer, Spiking):
+                state, spikes, limit = trace.states[layer.name], trace.counts[layer.name], 2 ** (layer.state_bits - 1)
+                before = state[: len(state) - network.timesteps]
+                layers["silent"] += not spikes.any()
+                layers["full"] += bool(spikes.all(axis=0).any())
+                layers["low"] += bool((state == -limit).any())
+                layers["high"] += bool((state == limit - 1).any())
+                layers["early"] += bool(((before == -limit) | (before == limit - 1)).any())
+                layers["all"] += 1
+    assert not {feature: found[feature] for feature in SEPARATED if found[feature] < 3}
+    assert not {"max pool", "frames", "margin"} & set(found)
+    assert layers["early"] > 5 and min(layers["low"], layers["high"], layers["full"]) > 20, layers
+    assert layers["silent"] < layers["all"] / 3, layers
 
 
 def test_same_seed_same_network_and_images():
