@@ -18,6 +18,7 @@ class Result:
     synaptic_ops : int64 [N]       one weight applied to one event for one neuron; a burst counts once
     cycles : int64 [N] or None     clock cycles from the first input word taken to the result given
     busy_cycles : int64 [N] or None   cycles in which the lanes took an event
+    spike_ops : int64 [N] or None  synaptic operations, a burst of k spikes counting k times
     """
 
     classes: np.ndarray
@@ -27,6 +28,7 @@ class Result:
     synaptic_ops: np.ndarray
     cycles: np.ndarray | None = None
     busy_cycles: np.ndarray | None = None
+    spike_ops: np.ndarray | None = None
 
     def lane_utilization(self, lanes):
         """Return synaptic operations / (lanes x cycles), over all images; None without cycle counts."""

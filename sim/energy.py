@@ -1,0 +1,209 @@
+"""What an image costs in energy, by count: the field's convention, and an estimate from the machine's own counters.
+
+Nothing here is measured: operations and memory words are counted exactly, then each is taken to cost what published
+figures for a 45 nm process say (docs/energy.md). The two answers have names of their own and are never mixed.
+
+The convention (as in papers on converted networks) charges arithmetic in 32-bit floating point and no memory: a
+multiplication with addition (MAC) for every weight that meets a value of a direct input, an addition (AC) for every
+weight that meets a spike. It has two readings of a burst: one AC for the graded spike, or one for each spike in it.
+
+The estimate charges what the machine does: words moved by every memory, multiplications and additions of the widths
+that the core has.
+"""
+
+from collections import Counter
+
+import numpy as np
+
+from gen.inputs import input_values
+from gen.intnet import INPUT, Pool, Spiking
+from sim.traffic import memory_traffic
+
+__all__ = [
+    "AC_PJ", "CONVENTION", "ESTIMATE", "MAC_PJ", "EnergyMeter", "ann_uJ", "convention", "estimated", "is_identity",
+    "macs", "operations",
+]
+
+MAC_PJ, AC_PJ = 4.6, 0.9
+CONVENTION = "32-bit floating point in 45 nm: 3.7 pJ a multiplication, 0.9 pJ an addition (Horowitz, ISSCC 2014)"
+SRAM_PJ_PER_BIT = 10 / 64      # an 8 KB SRAM, 64 bits an access: 10 pJ
+MULTIPLY_PJ_PER_BIT2 = 0.2 / 64  # 8 x 8 bits: 0.2 pJ; an array multiplier grows with the product of its widths
+ADD_PJ_PER_BIT = 0.1 / 32      # 32 bits: 0.1 pJ
+ESTIMATE = (
+    "integers in 45 nm: 10 pJ for 64 bits of an 8 KB SRAM, 0.2 pJ a multiplication of 8 bits, 0.1 pJ an addition of 32 "
+    "bits, scaled by width (Horowitz, ISSCC 2014)"
+)
+
+
+FIGURES = {
+    "convention_uJ", "convention_spikes_uJ", "memory_estimated_uJ", "arithmetic_estimated_uJ", "hardware_estimated_uJ",
+}
+
+
+def is_identity(synapse):
+    """Return whether a synapse is a residual's identity: one weight per channel, nothing shared between them."""
+    outputs, inputs, height, width = synapse.weight.shape
+    return inputs == height == width == 1 and synapse.groups == outputs and synapse.source != INPUT
+
+
+def operations(synapse, values, size):
+    """Return how often a weight of ``synapse`` meets a value, each value weighing what it is.
+
+    Parameters
+    ----------
+    synapse : gen.intnet.Synapse
+    values : int [..., C, H, W], maps: 1 for every event gives synaptic operations, counts give those of every spike
+    size : (height, width) of the layer's map
+
+    Returns
+    -------
+    int64 [...]
+    """
+    plane = values.sum(axis=-3)
+    plane = np.pad(plane, [(0, 0)] * (plane.ndim - 2) + [(pad, pad) for pad in synapse.padding])
+    met = 0
+    for tap in np.ndindex(synapse.kernel):
+        rows, columns = (
+            slice(k * d, k * d + (n - 1) * s + 1, s)
+            for k, d, n, s in zip(tap, synapse.dilation, size, synapse.stride)
+        )
+        met = met + plane[..., rows, columns].sum(axis=(-2, -1), dtype=np.int64)
+    return met * (len(synapse.weight) // synapse.groups)
+
+
+def macs(network):
+    """Return (MACs, additions alone) of one image in the same network without spikes; identities only add."""
+    multiplied = added = 0
+    for layer, synapse in _synapses(network):
+        count = int(np.prod(network.shapes[layer.name])) * synapse.weight[0].size
+        multiplied, added = (multiplied, added + count) if is_identity(synapse) else (multiplied + count, added)
+    return multiplied, added
+
+
+def ann_uJ(network):
+    """Return the energy of one image in the same network without spikes by the convention, in microjoules."""
+    multiplied, added = macs(network)
+    return (multiplied * MAC_PJ + added * AC_PJ) / 1e6
+
+
+def convention(network, result, x, every_timestep=False):
+    """Return operations and energy of every image by the field's convention.
+
+    Parameters
+    ----------
+    network : gen.intnet.IntegerNetwork
+    result : gen.result.Result of any device on ``x``, N images
+    x : uint8 images
+    every_timestep : whether the layers that read a direct input are charged at every timestep, as published code
+        does; by default once, since their current is the same at each and the machine keeps it
+
+    Returns
+    -------
+    dict
+        first_layer_macs : int64 [N], all weights of a direct input, zero pixels included; 0 for frames
+        acs : int64 [N], all other synaptic operations, one for a burst
+        spike_acs : int64 [N], one for each spike; None where the device does not count spikes (`Result.spike_ops`)
+        convention_uJ, convention_spikes_uJ : float [N] by these two readings, the second None with ``spike_acs``
+        convention_ann_uJ : float, `ann_uJ`
+    """
+    direct = network.source.kind == "direct"
+    first = [(layer, s) for layer, s in _synapses(network) if s.source == INPUT] if direct else []
+    dense = sum(int(np.prod(network.shapes[layer.name])) * synapse.weight[0].size for layer, synapse in first)
+    first_macs = dense * (result.exit_steps if every_timestep else np.ones_like(result.exit_steps))
+    lit = input_values(network, x) != 0 if first else None
+    on_pixels = sum(operations(synapse, lit, network.shapes[layer.name][1:]) for layer, synapse in first)
+    acs, spike_acs = (None if ops is None else ops - on_pixels for ops in (result.synaptic_ops, result.spike_ops))
+    return {
+        "first_layer_macs": first_macs, "acs": acs, "spike_acs": spike_acs,
+        "convention_uJ": (first_macs * MAC_PJ + acs * AC_PJ) / 1e6,
+        "convention_spikes_uJ": None if spike_acs is None else (first_macs * MAC_PJ + spike_acs * AC_PJ) / 1e6,
+        "convention_ann_uJ": ann_uJ(network),
+    }
+
+
+def estimated(schedule, result, x):
+    """Return the energy of every image by what the machine counts: `memory_traffic` and integer operations.
+
+    Parameters
+    ----------
+    schedule : gen.layout.schedule.Schedule
+    result : gen.result.Result of a device that counts cycles, on ``x``, N images
+    x : uint8 images
+
+    Returns
+    -------
+    dict
+        memory_words : {memory: (words read, words written, bits of a word)}, int64 [N], int64 [N], int
+        multiplications : int64 [N], synaptic operations, ``weight_bits`` times ``value_bits``, each with an addition
+        additions : int64 [N], of ``acc_bits``: those, and those of the neurons, a comparison being one
+        memory_estimated_uJ, arithmetic_estimated_uJ, hardware_estimated_uJ : float [N], the last their sum
+    """
+    params, moved = schedule.params, memory_traffic(schedule, result, x)
+    bits = sum((read + written) * width for read, written, width in moved.values())
+    additions = result.synaptic_ops + _neuron_additions(schedule, result.exit_steps)
+    memory = bits * SRAM_PJ_PER_BIT / 1e6
+    product = params.weight_bits * params.value_bits * MULTIPLY_PJ_PER_BIT2
+    arithmetic = (result.synaptic_ops * product + additions * params.acc_bits * ADD_PJ_PER_BIT) / 1e6
+    return {
+        "memory_words": moved, "multiplications": result.synaptic_ops, "additions": additions,
+        "memory_estimated_uJ": memory, "arithmetic_estimated_uJ": arithmetic,
+        "hardware_estimated_uJ": memory + arithmetic,
+    }
+
+
+class EnergyMeter:
+    """Watches `sim.metrics.evaluate` and adds up what its images cost.
+
+    Parameters
+    ----------
+    device : the device evaluated; one with a ``schedule`` counts cycles and gets the estimate as well
+    network : gen.intnet.IntegerNetwork
+    """
+
+    def __init__(self, device, network):
+        self._network, self._schedule = network, getattr(device, "schedule", None)
+        self._images, self._energy, self._words = 0, Counter(), {}
+
+    def __call__(self, x, labels, result):
+        """Add a batch: images, labels (not looked at), `gen.result.Result`."""
+        self._images += len(x)
+        self._add(convention(self._network, result, x))
+        if self._schedule and result.busy_cycles is not None:
+            counted = estimated(self._schedule, result, x)
+            self._add(counted)
+            for memory, (read, written, _) in counted["memory_words"].items():
+                self._words[memory] = self._words.get(memory, 0) + np.array([read.sum(), written.sum()])
+
+    def _add(self, figures):
+        for name in FIGURES & figures.keys():
+            if figures[name] is not None:
+                self._energy[name] += float(np.sum(figures[name]))
+
+    def as_dict(self):
+        """Return what a mean image costs, as JSON can hold it.
+
+        convention_ann_uJ, convention_uJ, convention_spikes_uJ : float, as `convention` has them; the last of a device
+            that counts spikes
+        memory_estimated_uJ, arithmetic_estimated_uJ, hardware_estimated_uJ : float, as `estimated` has them, and
+        memory_words : {memory: [words read, words written]}; of a device that counts cycles
+        """
+        figures = {name: total / self._images for name, total in self._energy.items()}
+        figures["convention_ann_uJ"] = ann_uJ(self._network)
+        if self._words:
+            figures["memory_words"] = {name: (words / self._images).tolist() for name, words in self._words.items()}
+        return figures
+
+
+def _synapses(network):
+    return [(layer, synapse) for layer in network.layers for synapse in getattr(layer, "synapses", ())]
+
+
+def _neuron_additions(schedule, steps):
+    """Return int64 [N], the additions and comparisons of the neurons: bias, membrane, one for each bit of a burst."""
+    total, bits = 0, schedule.params.burst.bit_length()
+    for p in schedule.passes:
+        if not isinstance(p.layer, Pool):
+            neurons = p.rows * p.columns * p.channels * p.window[0] * p.window[1]
+            each = 2 + (bits if isinstance(p.layer, Spiking) else 0)
+            total += neurons * (each * steps - p.keep * (steps - 1))
+    return total
