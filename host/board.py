@@ -101,6 +101,14 @@ class Board:
         """The network in the memories; reading it from the folder needs safetensors."""
         return self._content.network
 
+    @property
+    def schedule(self):
+        """The `gen.layout.schedule.Schedule` of that network on the board's core."""
+        from gen.layout.program import CoreParams
+        from gen.layout.schedule import schedule_on
+
+        return schedule_on(self.network, CoreParams(**self._manifest["parameters"]))
+
     def run(self, x, progress=None):
         """Run images uint8 [N, C, H, W] or [N, H, W]; return a `Result` with the cycles that the board counted.
 

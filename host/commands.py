@@ -40,13 +40,12 @@ def evaluate(network, data, split, device, folder, limit, batch, progress):
     from gen.inputs import input_values
     from gen.netfile import load_network
     from host.device import opened
-    from sim.metrics import evaluate as evaluate_device
 
     network = load_network(network)
     images = open_dataset(data, split, network.classes, progress)
     input_values(network, images.first(batch, limit))  # others are refused before anything is compiled or opened
     with opened(device, network, folder=folder, progress=progress) as what:
-        measured = evaluate_device(what, images, limit=limit, batch=batch, progress=progress)
+        measured = _measured(what, network, images, limit=limit, batch=batch, progress=progress)
     return {"device": str(device), **measured}
 
 
@@ -55,17 +54,25 @@ def run(folder, port, data, split, limit, network, baud, progress):
     from gen.data.datasets import open_dataset
     from host.content import read_content
     from host.device import open_board
-    from sim.metrics import evaluate as evaluate_device
 
     content = read_content(folder, network)
     images = open_dataset(data, split, content.classes, progress)
     content.encode(images.first(limit=limit))  # images of another shape or range are refused before anything is opened
     with open_board(port, folder, content, baud=baud, progress=progress) as board:
-        measured = evaluate_device(board, images, limit=limit, progress=progress)
+        measured = _measured(board, content.network, images, limit=limit, progress=progress)
         return {
             "port": port, **measured,
             "images_per_second": measured["images"] / measured["seconds"], "retries": board.statistics.retries,
         }
+
+
+def _measured(device, network, images, **options):
+    """Return the figures of ``device`` on ``images``, with what they cost in energy."""
+    from sim.energy import EnergyMeter
+    from sim.metrics import evaluate as evaluate_device
+
+    meter = EnergyMeter(device, network)
+    return {**evaluate_device(device, images, watch=[meter], **options), "energy": meter.as_dict()}
 
 
 def generate(network, board, lanes, out, force, also, baud, progress):

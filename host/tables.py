@@ -102,6 +102,7 @@ def _kernels(layer):
 def evaluation(payload):
     """Yield what `evaluate` measured."""
     yield _pairs(f"On {payload['device']}", [*_measured(payload), ("seconds", _number(payload["seconds"], 1))])
+    yield from _memory_words(payload)
 
 
 def run(payload):
@@ -113,6 +114,7 @@ def run(payload):
         ("images per second, link included", _number(payload["images_per_second"], 1)),
         ("times that work was taken up again", payload["retries"]),
     ])
+    yield from _memory_words(payload)
 
 
 def _measured(payload, kind="simulated"):
@@ -125,7 +127,32 @@ def _measured(payload, kind="simulated"):
         ("synaptic operations per image", _number(payload["synaptic_ops_per_image"])),
         (f"cycles per image ({kind})", _number(payload.get("cycles_per_image"))),
         (f"lane utilization ({kind})", _percent(payload.get("lane_utilization"))),
+        *_energy(payload["energy"]),
     ]
+
+
+def _energy(energy):
+    """Return the rows of the energy of a mean image, each named for what it is; no power is measured."""
+    rows = [
+        (f"energy, {what}", f"{energy[name]:.3g} uJ") for name, what in {
+            "convention_ann_uJ": "convention: without spikes, in MACs",
+            "convention_uJ": "convention: a burst is one AC",
+            "convention_spikes_uJ": "convention: every spike is one AC",
+            "hardware_estimated_uJ": "estimated from counters",
+        }.items() if name in energy
+    ]
+    if "memory_words" in energy:
+        rows[-1] = (rows[-1][0], f"{rows[-1][1]} (memory {energy['memory_estimated_uJ']:.3g})")
+    return rows
+
+
+def _memory_words(payload):
+    """Yield the words that the memories of a core moved."""
+    words = payload["energy"].get("memory_words")
+    if words:
+        yield _columns("Memory words per image", ("memory",), ("read", "written"), [
+            (name, _number(read), _number(written)) for name, (read, written) in words.items()
+        ])
 
 
 def _histogram(counts):

@@ -22,7 +22,7 @@ from tests.host.fake_line import Faults, PtyBoard
 FIRST, OTHER = 11, 29
 KEYS = [
     "port", "images", "accuracy", "mean_timesteps", "exit_histogram", "events_per_image", "synaptic_ops_per_image",
-    "seconds", "cycles_per_image", "lane_utilization", "images_per_second", "retries",
+    "seconds", "cycles_per_image", "lane_utilization", "energy", "images_per_second", "retries",
 ]
 
 
@@ -81,6 +81,9 @@ def test_run_as_json(adafire, files, port):
     assert outcome.json["accuracy"] == 0.75 and outcome.json["retries"] == 0
     assert outcome.json["images_per_second"] == 20 / outcome.json["seconds"]
     agree(outcome.json, files.expected(FIRST))
+    energy = outcome.json["energy"]
+    assert 0 < energy["memory_estimated_uJ"] < energy["hardware_estimated_uJ"] and energy["convention_ann_uJ"] > 0
+    assert energy["memory_words"].keys() >= {"weights", "events", "states"}
 
 
 def test_run_as_a_table(adafire, files, port):
