@@ -1,5 +1,6 @@
 """Payloads as a person reads them: each function takes a verb's payload and yields rich renderables."""
 
+from rich.bar import Bar
 from rich.markup import escape
 from rich.table import Table
 
@@ -7,6 +8,8 @@ __all__ = [
     "boards", "build", "datasets", "demo", "doctor", "evaluation", "generated", "network", "report", "run",
     "verification",
 ]
+
+BAR = 24  # characters
 
 
 def _pairs(title, rows):
@@ -101,7 +104,10 @@ def _kernels(layer):
 
 def evaluation(payload):
     """Yield what `evaluate` measured."""
-    yield _pairs(f"On {payload['device']}", [*_measured(payload), ("seconds", _number(payload["seconds"], 1))])
+    yield _pairs(f"On {payload['device']}", [
+        *_measured(payload), ("seconds", _number(payload["seconds"], 1)), ("page of the exits", payload.get("page")),
+    ])
+    yield _exits(payload)
     yield from _memory_words(payload)
 
 
@@ -114,6 +120,7 @@ def run(payload):
         ("images per second, link included", _number(payload["images_per_second"], 1)),
         ("times that work was taken up again", payload["retries"]),
     ])
+    yield _exits(payload)
     yield from _memory_words(payload)
 
 
@@ -122,7 +129,6 @@ def _measured(payload, kind="simulated"):
         ("images", payload["images"]),
         ("accuracy", _percent(payload["accuracy"]) or "unknown: there are no labels"),
         ("mean timesteps", _number(payload["mean_timesteps"], 3)),
-        ("exit after 1, 2, ... timesteps", _histogram(payload["exit_histogram"])),
         ("events per image", _number(payload["events_per_image"])),
         ("synaptic operations per image", _number(payload["synaptic_ops_per_image"])),
         (f"cycles per image ({kind})", _number(payload.get("cycles_per_image"))),
@@ -155,8 +161,20 @@ def _memory_words(payload):
         ])
 
 
-def _histogram(counts):
-    return ", ".join(str(count) for count in (counts.values() if isinstance(counts, dict) else counts))
+def _exits(payload):
+    """Return how many images stop after each timestep, as bars, and how many of these are right."""
+    counts = payload["exit_histogram"]
+    right = payload["exit_accuracy"] or [None] * len(counts)
+    table = Table(title="Where images stop", title_justify="left", min_width=50)
+    for name in ("timestep", "images", "share"):
+        table.add_column(name, justify="right")
+    table.add_column("", min_width=BAR, max_width=BAR)
+    if payload["exit_accuracy"]:
+        table.add_column("right", justify="right")
+    for step, (count, accuracy) in enumerate(zip(counts, right, strict=True), 1):
+        share = count / payload["images"]
+        table.add_row(str(step), f"{count:,}", _percent(share), Bar(1, 0, share, width=BAR), _percent(accuracy) or "")
+    return table
 
 
 def generated(payload):

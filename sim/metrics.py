@@ -20,8 +20,8 @@ class Figures:
     """
 
     def __init__(self, lanes=None):
-        self.lanes, self.images, self.right, self.seconds = lanes, 0, None, 0.0
-        self._sums, self._exits = Counter(), Counter()
+        self.lanes, self.images, self.seconds = lanes, 0, 0.0
+        self._sums, self._exits, self._right = Counter(), Counter(), None
 
     def add(self, result, labels=None, seconds=0.0):
         """Add the `gen.result.Result` of some images, their labels (integers, or None) and the time it took.
@@ -36,7 +36,8 @@ class Figures:
                 raise InputError(
                     f"The labels lie in {labels.min()}..{labels.max()}, the network has classes 0..{classes - 1}."
                 )
-            self.right = (self.right or 0) + int((result.classes == labels).sum())
+            self._right = self._right or Counter()
+            self._right.update(result.exit_steps[result.classes == labels].tolist())
         self.images += len(result.classes)
         self.seconds += seconds
         self._exits.update(result.exit_steps.tolist())
@@ -47,15 +48,19 @@ class Figures:
     @property
     def accuracy(self):
         """The share of images classified as their labels say, 0..1; None without labels."""
-        return None if self.right is None else self.right / self.images
+        return None if self._right is None else self._right.total() / self.images
 
     def as_dict(self):
         """Return the figures as JSON can hold them; `evaluate` says which."""
+        steps = range(1, max(self._exits) + 1)
         figures = {
             "images": self.images,
             "accuracy": self.accuracy,
             "mean_timesteps": self._mean("exit_steps"),
-            "exit_histogram": [self._exits[step] for step in range(1, max(self._exits) + 1)],
+            "exit_histogram": [self._exits[step] for step in steps],
+            "exit_accuracy": None if self._right is None else [
+                self._right[step] / self._exits[step] if self._exits[step] else None for step in steps
+            ],
             "events_per_image": self._mean("events"),
             "synaptic_ops_per_image": self._mean("synaptic_ops"),
             "seconds": self.seconds,
@@ -87,6 +92,7 @@ def evaluate(device, data, labels=None, limit=None, progress=None, batch=BATCH, 
     accuracy : 0..1, or None
     mean_timesteps, events_per_image, synaptic_ops_per_image : float
     exit_histogram : list, how many images stopped after timestep 1, 2, ... up to the latest
+    exit_accuracy : list, the share of these that are right, None where there are none; or None
     seconds : float, wall time of the device; reading the images is not in it
     cycles_per_image : float; lane_utilization : 0..1; both only of a device that counts cycles
 

@@ -95,10 +95,21 @@ def test_evaluate_as_a_table(adafire, files):
     assert outcome.code == 0 and outcome.err == "" and "75.00 %" in outcome.out
 
 
+def test_evaluate_shows_where_images_stop(adafire, files):
+    words = ("evaluate", files / "net.safetensors", "--data", files / "data.npz")
+    payload, shown = adafire(*words, "--json").json, adafire(*words).out
+    rows = [line.split("│")[1:-1] for line in shown.partition("Where images stop")[2].splitlines() if "%" in line]
+    assert [int(row[1]) for row in rows] == payload["exit_histogram"] and sum(payload["exit_histogram"]) == 12
+    right = [float(row[4].strip(" %") or 0) / 100 * int(row[1]) for row in rows]
+    assert sum(right) == pytest.approx(9, abs=0.01)
+    assert [("█" in row[3]) for row in rows] == [count > 0 for count in payload["exit_histogram"]]
+
+
 def test_evaluate_without_labels(adafire, files):
     words = ("evaluate", files / "net.safetensors", "--data", files / "unlabelled.npz")
     assert "unknown: there are no labels" in adafire(*words).out
-    assert adafire(*words, "--json").json["accuracy"] is None
+    payload = adafire(*words, "--json").json
+    assert payload["accuracy"] is None and payload["exit_accuracy"] is None
 
 
 @pytest.mark.parametrize("name, text", [

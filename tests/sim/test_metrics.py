@@ -34,15 +34,15 @@ def test_the_figures():
     figures = evaluate(Device(), X, np.array([0, 1, 2, 2]))
     assert figures.pop("seconds") >= 0
     assert figures == {
-        "images": 4, "accuracy": 0.75, "mean_timesteps": 2.0, "exit_histogram": [2, 0, 2], "events_per_image": 2.0,
-        "synaptic_ops_per_image": 25.0,
+        "images": 4, "accuracy": 0.75, "mean_timesteps": 2.0, "exit_histogram": [2, 0, 2],
+        "exit_accuracy": [0.5, None, 1.0], "events_per_image": 2.0, "synaptic_ops_per_image": 25.0,
     }
 
 
 def test_a_device_that_counts_cycles():
     figures = evaluate(Device(np.array([5, 5, 10, 20])), X)
     assert figures["cycles_per_image"] == 10.0 and figures["lane_utilization"] == 100 / (4 * 40)
-    assert figures["accuracy"] is None and json.dumps(figures)
+    assert figures["accuracy"] is None and figures["exit_accuracy"] is None and json.dumps(figures)
 
 
 def test_a_limit_and_progress():
@@ -76,8 +76,9 @@ def test_figures_add_up():
     for _ in range(2):
         figures.add(device.run(X), np.array([0, 1, 2, 2]), seconds=1.5)
     assert figures.accuracy == 0.75 and figures.as_dict() == {
-        "images": 8, "accuracy": 0.75, "mean_timesteps": 2.0, "exit_histogram": [4, 0, 4], "events_per_image": 2.0,
-        "synaptic_ops_per_image": 25.0, "seconds": 3.0, "cycles_per_image": 10.0, "lane_utilization": 100 / (4 * 40),
+        "images": 8, "accuracy": 0.75, "mean_timesteps": 2.0, "exit_histogram": [4, 0, 4],
+        "exit_accuracy": [0.5, None, 1.0], "events_per_image": 2.0, "synaptic_ops_per_image": 25.0, "seconds": 3.0,
+        "cycles_per_image": 10.0, "lane_utilization": 100 / (4 * 40),
     }
 
 
