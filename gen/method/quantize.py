@@ -152,14 +152,21 @@ def check_settings(timesteps, max_burst):
 
 
 def layer_bits(network, weight_bits):
-    """Return layer name to weight bits, from an integer or a dict; InputError for a bad width or layer."""
+    """Return layer name to weight bits, from an integer or a dict; InputError for a bad width or layer.
+
+    A dict may name a layer as the model does, unless a layer of the network has that name.
+    """
     names = [layer.name for layer in network.layers if isinstance(layer, Layer)]
     chosen = weight_bits if isinstance(weight_bits, dict) else dict.fromkeys(names, weight_bits)
+    own = {origin: name for name, origin in network.origins.items()} | dict(zip(names, names))
+    chosen = {own.get(name, name): bits for name, bits in chosen.items()}
     unknown = sorted(set(chosen) - set(names))
     if unknown:
+        origins = network.origins
+        known = [name if origins[name] == name else f"{name} ({origins[name]})" for name in names]
         raise InputError(
             f"weight_bits names layers that the network does not have: {', '.join(unknown)}. "
-            f"Its layers with weights are {', '.join(names)}."
+            f"Its layers with weights are {', '.join(known)}."
         )
     for name, bits in chosen.items():
         if not _whole(bits) or bits not in WEIGHT_BITS:

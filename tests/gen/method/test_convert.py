@@ -102,7 +102,7 @@ def test_provenance_tells_where_the_network_comes_from(module):
     net = convert(module, IMAGES, labels=labels, exit_loss=5, exit="margin", mean=0.25)
     told = json.loads(json.dumps(net.provenance))
     assert told["settings"] == {"timesteps": 4, "max_burst": 7, "exit": "margin", "exit_loss": 5.0, "exit_fit": "loss",
-                                "mean": [0.25], "std": [1.0], "weight_bits": {"0": 8, "5": 8}}
+                                "mean": [0.25], "std": [1.0], "weight_bits": {"conv1": 8, "fc1": 8}}
     figures = told["calibration"]
     assert figures["images"] == 80 and figures["measured_against"] == "labels"
     z = readout_sums(net, IMAGES)
@@ -126,7 +126,7 @@ def test_a_network_with_silent_channels_converts(module):
     with torch.no_grad():
         module[1].bias[:], module[1].weight[2], module[1].bias[2] = 2, 0, -1
     net = convert(module, IMAGES)
-    assert net.provenance["silent_channels"] == {"0": 1} and net.layers[0].theta[2] == 1
+    assert net.provenance["silent_channels"] == {"conv1": 1} and net.layers[0].theta[2] == 1
     with torch.no_grad():
         module[1].weight[:], module[1].bias[:] = 0, -1
     net = convert(module, IMAGES)
@@ -166,7 +166,7 @@ def test_labels_that_are_none(module, labels, text):
     ({"timesteps": 65}, "timesteps must be an integer from 1 to 64, not 65"),
     ({"max_burst": 0}, "max_burst must be an integer from 1 to 15, not 0"),
     ({"weight_bits": 1}, "weight_bits must be an integer from 2 to 8, not 1"),
-    ({"weight_bits": {"conv": 4}}, "names layers that the network does not have: conv. .* are 0, 5"),
+    ({"weight_bits": {"conv": 4}}, r"names layers that the network does not have: conv. .* are conv1 \(0\), fc1 \(5\)"),
     ({"exit": "sometimes"}, "exit must be one of off, entropy, confidence, margin, not 'sometimes'"),
     ({"exit_loss": -1}, "exit_loss is in accuracy points, 0 to 100, not -1"),
     ({"exit_loss": "1"}, "exit_loss is in accuracy points, 0 to 100, not '1'"),

@@ -103,12 +103,13 @@ def test_module_program_and_file_are_one_network(tmp_path):
     assert load(module, (1, 8, 8)).digest not in digests
 
 
-def test_layers_have_the_names_of_the_modules_and_a_residual_two_sources():
+def test_layers_are_named_by_kind_and_keep_the_names_of_the_modules():
     network = load(settled(Residual()), (1, 8, 8))
-    assert [layer.name for layer in network.layers] == ["stem", "a.0", "down.0", "avg_pool2d", "c",
-                                                        "adaptive_avg_pool2d", "head"]
-    assert network.layers[1].sources == ("stem", "stem") and network.layers[4].sources[:2] == ("down.0", "avg_pool2d")
-    assert network.channels["c"] == 8
+    assert network.origins == {"conv1": "stem", "conv2": "a.0", "conv3": "down.0", "pool1": "avg_pool2d", "conv4": "c",
+                               "pool2": "adaptive_avg_pool2d", "fc1": "head"}
+    assert network.layers[1].sources == ("conv1", "conv1") and network.layers[4].sources[0] == "pool1"
+    assert network.layers[4].sources[1:] == ("conv3", "conv3")
+    assert network.channels["conv4"] == 8 and network.shapes["pool2"] == (8, 2, 2)
 
 
 def test_the_module_stays_as_it_was():
@@ -130,7 +131,8 @@ def test_a_module_called_twice_makes_two_layers_and_an_unused_branch_none():
             self.aside(x).relu()
             return self.head(self.conv(x).relu().flatten(1))
 
-    assert [layer.name for layer in load(Twice(), (1, 4, 4)).layers] == ["conv", "conv.2", "head"]
+    network = load(Twice(), (1, 4, 4))
+    assert network.origins == {"conv1": "conv", "conv2": "conv.2", "fc1": "head"}
 
 
 def test_average_pools_keep_their_divisor():
@@ -157,8 +159,8 @@ def test_every_problem_is_listed_at_once():
         load(Strange(), (1, 8, 8))
     assert caught.value.problems == [
         "relu6 (relu6): is outside the contract; nearest supported form: ReLU",
-        "second (conv2d): 'same' padding of an even kernel is not symmetric; nearest supported form: an odd kernel "
-        "or explicit padding",
+        "second (conv2d): 'same' padding is not symmetric here; nearest supported form: an odd kernel or "
+        "explicit padding",
         "gelu (gelu): is outside the contract; nearest supported form: ReLU",
         "avg_pool2d (avg_pool2d): divides by another number at the border; nearest supported form: "
         "count_include_pad=True, or no padding",
@@ -236,7 +238,7 @@ def test_programs_of_another_kind():
         load(torch.export.export(Two(), (x, x)))
     sized = torch.export.export(nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
                                               nn.Linear(2, 2)), (x,), dynamic_shapes=({2: torch.export.Dim("h")},))
-    with pytest.raises(InputError, match="a size that is not fixed, .*without dynamic_shapes"):
+    with pytest.raises(InputError, match="a size that is not fixed, .*without dynamic shapes"):
         load(sized)
 
 
