@@ -52,7 +52,7 @@ def _sorted_synapses(layers):
             text = repr(replace(layer, name="", origin="", source=marks[layer.source])).encode()
         else:
             keyed = sorted(
-                (-depths[s.source], -s.weight[0, 0].size, _hash(content(s, marks[s.source])), i)
+                (-depths[s.source], -s.weight.size, _hash(content(s, marks[s.source])), i)
                 for i, s in enumerate(layer.synapses)
             )
             layer = replace(layer, synapses=tuple(layer.synapses[i] for *_, i in keyed))

@@ -107,8 +107,8 @@ def test_layers_are_named_by_kind_and_keep_the_names_of_the_modules():
     network = load(settled(Residual()), (1, 8, 8))
     assert network.origins == {"conv1": "stem", "conv2": "a.0", "conv3": "down.0", "pool1": "avg_pool2d", "conv4": "c",
                                "pool2": "adaptive_avg_pool2d", "fc1": "head"}
-    assert network.layers[1].sources == ("conv1", "conv1") and network.layers[4].sources[0] == "pool1"
-    assert network.layers[4].sources[1:] == ("conv3", "conv3")
+    assert network.layers[1].sources == ("conv1", "conv1")
+    assert network.layers[4].sources == ("pool1", "pool1", "conv3")  # the deepest first, the largest first
     assert network.channels["conv4"] == 8 and network.shapes["pool2"] == (8, 2, 2)
 
 
