@@ -42,8 +42,8 @@ from gen.errors import InputError
 from gen.exit_rule import ExitRule
 
 __all__ = [
-    "ADAFIRE", "INPUT", "INVERSE_LEAKY", "MAX_BURST", "MAX_TIMESTEPS", "IntegerNetwork", "NetworkError", "Pool",
-    "Readout", "Source", "Spiking", "Synapse", "signed_bits",
+    "ADAFIRE", "INPUT", "INVERSE_LEAKY", "MAX_BURST", "MAX_TIMESTEPS", "NEURONS", "IntegerNetwork", "NetworkError",
+    "Pool", "Readout", "Source", "Spiking", "Synapse", "signed_bits",
 ]
 
 INPUT = "input"
@@ -422,7 +422,7 @@ class IntegerNetwork:
 
         A separated network has bias and direct input at t = T alone: the range holds the sums with and without.
         """
-        varying, constant = self._sums(layer)
+        varying, constant = self.sums(layer)
         if self.separated:
             constant = np.minimum(constant[0], 0), np.maximum(constant[1], 0)
         return varying[0] + constant[0], varying[1] + constant[1]
@@ -435,11 +435,11 @@ class IntegerNetwork:
             limit = 2 ** (layer.state_bits - 1)
             return low - leak * limit, high + leak * (limit - 1)
         if self.separated:  # the codes of the sources go up to 2**T - 1
-            varying, _ = self._sums(layer)
+            varying, _ = self.sums(layer)
             return low + varying[0] * (2**self.timesteps - 2), high + varying[1] * (2**self.timesteps - 2)
         return np.minimum(low * self.timesteps, low), np.maximum(high * self.timesteps, high)
 
-    def _sums(self, layer):
+    def sums(self, layer):
         """Return [2, channels] twice, (least, greatest): the sum over the counts it reads; the input's and bias."""
         varying, constant = np.zeros((2, 2, len(layer.bias)), np.int64)
         constant += layer.bias

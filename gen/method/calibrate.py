@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from gen.intnet import INPUT, Pool, Readout, signed_bits
-from gen.method.quantize import STATE_MAX, proved_state_bits, settle
+from gen.method.quantize import LEAST_STATE, STATE_MAX, proved_state_bits, settle
 from gen.method.simulate import drive, fire, integer_input, pool_counts
 
 __all__ = ["correct"]
@@ -58,18 +58,21 @@ def _corrected(net, layer, maps, quantized, mean, sweeps):
     currents -= currents.new_tensor(layer.bias.copy())[:, None, None]
     amplitude = quantized.amplitudes[layer.name]
     wanted = np.divide(mean, amplitude, out=np.zeros_like(mean), where=amplitude > 0)
+    most = 2**net.timesteps - 1 if net.separated else layer.burst
     bias = best = quantized.biases[layer.name]
     error, step = np.full(len(bias), np.inf), np.zeros(len(bias))
     for _ in range(sweeps + 1):
         _, counts, _ = _settled(layer, currents, bias, net.timesteps)
         excess = _mean(counts) - wanted
-        slope = np.maximum(_mean((counts > 0) & (counts < layer.burst)), LEAST_SLOPE) / layer.theta
+        slope = np.maximum(_mean((counts > 0) & (counts < most)), LEAST_SLOPE) / layer.theta
         better = np.abs(excess) < error
         best, error = np.where(better, bias, best), np.where(better, np.abs(excess), error)
         step = np.where(better, excess / slope, step / 2)
         bias = best - step * (amplitude > 0)
     layer, counts, reached = _settled(layer, currents, best, net.timesteps)
-    measured = max(8, signed_bits(*(int(v) for v in reached)) + 1)
+    if net.separated:
+        return replace(layer, state_bits=proved_state_bits(net, layer)), counts
+    measured = max(LEAST_STATE, signed_bits(*(int(v) for v in reached)) + 1)
     return replace(layer, state_bits=min(measured, proved_state_bits(net, layer))), counts
 
 
@@ -80,6 +83,6 @@ def _mean(counts):
 
 def _settled(layer, currents, bias, steps):
     """Return ``layer`` with the real ``bias``, its counts and the range of its state."""
-    rounded, start = settle(bias, layer.theta, steps)
+    rounded, start = settle(bias, layer.theta, steps, layer.neuron)
     layer = replace(layer, bias=rounded, v_init=start)
     return layer, *fire(currents + currents.new_tensor(rounded)[:, None, None], layer, steps)

@@ -9,6 +9,9 @@ S is the real scale that makes the best use of the weight bits over every synaps
 theta moves the threshold a little: the amplitude handed on is the one that results, threshold * theta / S, so
 no error is left behind. The image counts as pixel - rint(255*mean); what is left of the mean goes into the
 bias, exact but for the padding, where it would be less than half a pixel value.
+
+Inverse-leaky neurons (SpikeConverter, AAAI 2022) send codes of T bits: there the threshold, and so the amplitude, is
+what the last bit stands for, the bias arrives once, and half a theta in it makes the code round.
 """
 
 from dataclasses import dataclass, replace
@@ -17,8 +20,8 @@ import numpy as np
 
 from gen.errors import InputError
 from gen.intnet import (
-    INPUT, MAX_BURST, MAX_TIMESTEPS, WEIGHT_BITS, IntegerNetwork, Pool, Readout, Source, Spiking, Synapse,
-    signed_bits,
+    ADAFIRE, INPUT, INVERSE_LEAKY, MAX_BURST, MAX_TIMESTEPS, NEURONS, WEIGHT_BITS, IntegerNetwork, Pool, Readout,
+    Source, Spiking, Synapse, signed_bits,
 )
 from gen.model.network import FloatNetwork, FloatPool, Layer
 
@@ -27,6 +30,7 @@ __all__ = ["Quantized", "proved_state_bits", "quantize", "quantize_with_scales",
 THETA_MAX = 2**17
 BIAS_MAX = 2**24
 EMPTY_SCALE = 256.0  # of a channel without weights, for the sake of its bias
+LEAST_STATE = 8
 STATE_MAX = 30  # leaves room for a current in an accumulator of 32 bits
 
 
@@ -36,7 +40,8 @@ class Quantized:
 
     ``amplitudes``: map name to float [C], the activation that one count stands for.
     ``biases``: layer name to float [C], the exact bias in membrane units, before rounding.
-    ``logit``: units of z that make one unit of the float network's output, at one timestep.
+    ``logit``: units of z that make one unit of the float network's output, at one timestep (of a separated network:
+    in all).
     """
 
     network: IntegerNetwork
@@ -50,13 +55,17 @@ def quantize(network: FloatNetwork, thresholds, **options):
     return quantize_with_scales(network, thresholds, **options).network
 
 
-def quantize_with_scales(network, thresholds, *, timesteps=4, max_burst=7, weight_bits=8, mean=0.0, std=1.0):
+def quantize_with_scales(network, thresholds, *, timesteps=4, max_burst=7, weight_bits=8, mean=0.0, std=1.0,
+                         neuron=ADAFIRE):
     """Quantize ``network`` with ``thresholds``: layer name to float [C], 0 for a channel that never fires.
 
     ``weight_bits`` is 2..8, or a dict of layer name to that (8 where a layer is missing). ``mean`` and
-    ``std`` are numbers or one per channel, of images scaled to 0..1. Raises InputError for impossible values.
+    ``std`` are numbers or one per channel, of images scaled to 0..1. With ``neuron`` inverse_leaky a threshold is
+    what the last of ``timesteps`` bits stands for, and ``max_burst`` has no meaning. Raises InputError for impossible
+    values, and for a max pool before inverse-leaky neurons.
     """
     check_settings(timesteps, max_burst)
+    check_neuron(network, neuron)
     bits = layer_bits(network, weight_bits)
     mean, std = normalisation(mean, std, network.shape[0])
     offset = np.rint(255 * mean)
@@ -83,8 +92,9 @@ def quantize_with_scales(network, thresholds, *, timesteps=4, max_burst=7, weigh
         if layer.fires:
             theta = np.where(live, np.maximum(np.rint(scale), 1), 1).astype(np.int64)
             amplitudes[layer.name] = threshold * theta / scale
-            rounded, start = settle(biases[layer.name], theta, timesteps)
-            layers.append(Spiking(layer.name, synapses, rounded, theta, start, max_burst, STATE_MAX, width))
+            rounded, start = settle(biases[layer.name], theta, timesteps, neuron)
+            burst = 1 if neuron == INVERSE_LEAKY else max_burst
+            layers.append(Spiking(layer.name, synapses, rounded, theta, start, burst, STATE_MAX, width, neuron))
         else:
             logit = float(scale[0])
             rounded, _ = settle(biases[layer.name], np.ones_like(width), timesteps)
@@ -103,13 +113,15 @@ def _integer(synapse, scaled, scale, bits):
     return Synapse(synapse.source, weight, synapse.stride, synapse.padding, synapse.dilation, synapse.groups)
 
 
-def settle(bias, theta, timesteps):
+def settle(bias, theta, timesteps, neuron=ADAFIRE):
     """Return integer bias and v(0) for the real ``bias`` per timestep.
 
     v(0) is theta/2, so that counts round, and what rounding takes from the bias in half of the timesteps: the
-    best that one number can do for exits at any of them.
+    best that one number can do for exits at any of them. An inverse-leaky neuron has the theta/2 in its bias.
     """
     bias = np.clip(bias, -BIAS_MAX, BIAS_MAX)
+    if neuron == INVERSE_LEAKY:
+        return np.rint(bias + theta / 2).astype(np.int64), np.zeros(len(theta), np.int64)
     rounded = np.rint(bias)
     start = theta // 2 + np.rint((bias - rounded) * timesteps / 2)
     return rounded.astype(np.int64), np.where(theta > 1, start, 0).astype(np.int64)
@@ -135,13 +147,62 @@ def _scales(weights, bits, common):
 
 
 def proved_state_bits(network, layer):
-    """Return the least width of 8 to `STATE_MAX` bits that no image can saturate at any timestep."""
+    """Return the least width of `LEAST_STATE` to `STATE_MAX` bits with which no image can saturate a state to any effect.
+
+    AdaFire neurons do not saturate at all. Inverse-leaky ones do, where their code is 0 or all ones already: see
+    `_separated_state_bits`.
+    """
+    if network.separated:
+        return _separated_state_bits(network, layer)
     low, high = network.current_range(layer)
     steps = network.timesteps
     least = min(0, int((layer.v_init + steps * np.minimum(low, 0)).min()))
     drift = np.maximum(high - layer.burst * layer.theta, 0)
     most = int(np.maximum(np.maximum(layer.theta - 1, layer.v_init), layer.v_init + steps * drift).max())
-    return min(STATE_MAX, max(8, signed_bits(least, most)))
+    return min(STATE_MAX, max(LEAST_STATE, signed_bits(least, most)))
+
+
+def _separated_state_bits(network, layer):
+    """Return the width with which every train is the code ``clamp(floor(u / theta), 0, 2**T - 1)`` of the exact u(T).
+
+    Let the counts add S- <= s <= S+ to u at each timestep, input and bias C- <= c <= C+ at t = T, and let states lie
+    in -L .. M. Either bound of a channel is enough:
+
+    1. L and M hold every v(t), t < T: ``(2**(T-1) - 1)`` times S- and S+. Nothing saturates before u(T).
+    2. L >= S+ and L >= S+ + C+. A v(t) saturated at -L stays there, for 2 * -L + S+ <= -L, and u(T) <= -2 * L + S+ + C+
+       < 0: code 0. The exact u(T) is smaller still: code 0 too. And M >= -S- and 2 * M + S- + C- >= 2 * top - theta. A
+       v(t) saturated at M stays there, and u(T) is worth all ones; so is the exact u(T), which is larger still.
+
+    While it fires, a negative state stays negative whatever its width; one below top stays below; and one of top or
+    over fires at every timestep as long as M >= top, since 2 * top - top = top.
+    """
+    varying, constant = network.sums(layer)
+    top = layer.theta << network.timesteps - 1
+    depth = 2 ** (network.timesteps - 1) - 1
+    exact = depth * varying[0], np.maximum(top, depth * varying[1])
+    least = -varying[1] - np.maximum(constant[1], 1)
+    all_ones = (2 * top - layer.theta - varying[0] - constant[0] + 1) // 2
+    bounded = least, np.maximum.reduce([top, -varying[0], all_ones])
+    bits = max(min(signed_bits(low[c], high[c]) for low, high in (exact, bounded)) for c in range(len(top)))
+    if bits > STATE_MAX:
+        raise InputError(
+            f"Layer {layer.name} needs a state of {bits} bits for {network.timesteps} timesteps of inverse-leaky "
+            f"neurons, the most is {STATE_MAX}: choose fewer timesteps or weight bits."
+        )
+    return max(LEAST_STATE, bits)
+
+
+def check_neuron(network, neuron):
+    """Raise InputError where ``neuron`` is none, or does not go with a pool of the float ``network``."""
+    if neuron not in NEURONS:
+        raise InputError(f"neuron must be one of {', '.join(NEURONS)}, not {neuron!r}.")
+    pools = [layer.name for layer in network.layers if isinstance(layer, FloatPool) and layer.kind == "max"]
+    if neuron == INVERSE_LEAKY and pools:
+        raise InputError(
+            f"Inverse-leaky neurons send codes bit by bit, and the largest code is not made of the largest bits: the "
+            f"max pools {', '.join(pools)} cannot be converted. Train the model with average pools "
+            f"(torch.nn.AvgPool2d) or strides instead, or choose the neuron adafire, which takes both."
+        )
 
 
 def check_settings(timesteps, max_burst):

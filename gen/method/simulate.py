@@ -3,14 +3,23 @@
 Used to choose thresholds, biases and exit limits only; `sim.golden` is the independent judge of the integer
 network. A sum of integers is exact in floating point while no partial sum can leave the mantissa: float32
 below 2**24, float64 below 2**53; `IntegerNetwork` proves every current under 2**31.
+
+A separated network takes one pass over codes of T bits instead of T over spikes. Convolution and sum are linear, and a
+train weighs its spikes by 2**(T-t): if nothing saturates, accumulating gives ``u(T) = sum_j w[j] * code_j + bias``.
+Firing is long division by theta: while 0 <= u' < 2 * top, taking ``s = (u' >= top)`` and doubling the rest gives the
+next binary digit of u(T) / theta, so the spikes are the digits of floor(u(T) / theta); below 0 they are all zero, from
+2 * top all ones. `gen.method.quantize.proved_state_bits` is a width with which saturation changes no code; a network
+with a narrower state is refused.
 """
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
+from gen.errors import InputError
 from gen.inputs import input_values
-from gen.intnet import INPUT, Pool, Readout
+from gen.intnet import INPUT, INVERSE_LEAKY, Pool, Readout
+from gen.method.quantize import proved_state_bits
 from gen.model.network import FloatPool
 
 __all__ = ["activations", "drive", "fire", "integer_input", "pool_counts", "pooled", "readout_sums"]
@@ -53,14 +62,16 @@ def integer_input(net, pixels):
 def drive(net, layer, maps):
     """Return the exact currents of ``layer``, [T, N, C, H, W]; ``maps`` holds counts [T, N, C, H, W].
 
-    The first axis is 1 for the constant input and what reads nothing else. Maps are cut as
-    `IntegerNetwork.shapes` says. The type is float32 if neither a current nor a membrane can leave 24 bits.
+    The first axis is 1 for the constant input and what reads nothing else, and throughout a separated network, whose
+    maps are codes and whose currents are u(T). Maps are cut as `IntegerNetwork.shapes` says. The type is float32 if neither a current nor a membrane can leave 24 bits.
     """
+    code = 2**net.timesteps - 1 if net.separated else 1
     bound = np.abs(layer.bias) + sum(
-        np.abs(s.weight).reshape(len(layer.bias), -1).sum(1) * max(map(abs, net.value_ranges[s.source]))
+        np.abs(s.weight).reshape(len(layer.bias), -1).sum(1)
+        * max(map(abs, net.value_ranges[s.source])) * (1 if s.source == INPUT else code)
         for s in layer.synapses
     )
-    if not isinstance(layer, Readout):
+    if not isinstance(layer, Readout) and not net.separated:
         bound = bound * (net.timesteps + 1) + np.abs(layer.v_init) + layer.theta * (layer.burst + 1)
     dtype = torch.float32 if bound.max() < 2**24 else torch.float64
     height, width = net.shapes[layer.name][1:]
@@ -75,10 +86,14 @@ def drive(net, layer, maps):
 def fire(currents, layer, steps):
     """Return counts int16 [T, N, C, H, W] of ``layer`` for what `drive` gives, and the range of its state.
 
+    Of inverse-leaky neurons: codes int32 [1, N, C, H, W], and the range of u(T).
     The quotient of two exact integers floors exactly: it stays below a whole number it does not reach by at
     least 1/theta, more than half a unit in the last place.
     """
     theta, state = (currents.new_tensor(a.copy())[:, None, None] for a in (layer.theta, layer.v_init))
+    if layer.neuron == INVERSE_LEAKY:
+        codes = (currents / theta).floor_().clamp_(0, 2**steps - 1)
+        return codes.to(torch.int32), (float(currents.min()), float(currents.max()))
     limit = 2.0 ** (layer.state_bits - 1)
     v, counts = state.expand(currents.shape[1:]).clone(), []
     low, high = float(state.min()), float(state.max())
@@ -92,7 +107,14 @@ def fire(currents, layer, steps):
 
 
 def readout_sums(net, pixels, batch=250):
-    """Return z after every timestep, int64 [N, T, C], for pixels uint8 [N, C, H, W]; no early exit."""
+    """Return z after every timestep, int64 [N, T, C], for pixels uint8 [N, C, H, W]; no early exit.
+
+    Of a separated network only the last: [N, 1, C].
+    """
+    for layer in net.layers if net.separated else ():
+        if not isinstance(layer, Pool | Readout) and layer.state_bits < proved_state_bits(net, layer):
+            raise InputError(f"Layer {layer.name} may saturate in {layer.state_bits} bits: evaluate it with sim.golden.")
+    steps = 1 if net.separated else net.timesteps
     parts = []
     for part in torch.as_tensor(pixels).split(batch):
         maps = {INPUT: integer_input(net, part)}
@@ -100,7 +122,7 @@ def readout_sums(net, pixels, batch=250):
             if isinstance(layer, Pool):
                 maps[layer.name] = pool_counts(layer, maps[layer.source])
             elif isinstance(layer, Readout):
-                currents = drive(net, layer, maps).double().expand(net.timesteps, -1, -1, -1, -1)
+                currents = drive(net, layer, maps).double().expand(steps, -1, -1, -1, -1)
                 parts.append(currents.cumsum(0).flatten(2).transpose(0, 1).long())
             else:
                 maps[layer.name], _ = fire(drive(net, layer, maps), layer, net.timesteps)
@@ -108,5 +130,5 @@ def readout_sums(net, pixels, batch=250):
 
 
 def pool_counts(pool, counts):
-    """Return the pool of counts [T, N, C, H, W], int16."""
-    return pooled(pool, counts.flatten(0, 1)).to(torch.int16).unflatten(0, counts.shape[:2])
+    """Return the pool of counts or codes [T, N, C, H, W], in their type."""
+    return pooled(pool, counts.flatten(0, 1)).to(counts.dtype).unflatten(0, counts.shape[:2])
