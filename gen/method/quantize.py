@@ -147,10 +147,9 @@ def _scales(weights, bits, common):
 
 
 def proved_state_bits(network, layer):
-    """Return the least width of `LEAST_STATE` to `STATE_MAX` bits with which no image can saturate a state to any effect.
+    """Return the least width, `LEAST_STATE` to `STATE_MAX` bits, in which no image can saturate a state to any effect.
 
-    AdaFire neurons do not saturate at all. Inverse-leaky ones do, where their code is 0 or all ones already: see
-    `_separated_state_bits`.
+    AdaFire neurons do not saturate at all; inverse-leaky ones only where their code is 0 or all ones already.
     """
     if network.separated:
         return _separated_state_bits(network, layer)

@@ -63,7 +63,8 @@ def drive(net, layer, maps):
     """Return the exact currents of ``layer``, [T, N, C, H, W]; ``maps`` holds counts [T, N, C, H, W].
 
     The first axis is 1 for the constant input and what reads nothing else, and throughout a separated network, whose
-    maps are codes and whose currents are u(T). Maps are cut as `IntegerNetwork.shapes` says. The type is float32 if neither a current nor a membrane can leave 24 bits.
+    maps are codes and whose currents are u(T). Maps are cut as `IntegerNetwork.shapes` says. The type is float32 if
+    neither a current nor a membrane can leave 24 bits.
     """
     code = 2**net.timesteps - 1 if net.separated else 1
     bound = np.abs(layer.bias) + sum(
@@ -113,7 +114,9 @@ def readout_sums(net, pixels, batch=250):
     """
     for layer in net.layers if net.separated else ():
         if not isinstance(layer, Pool | Readout) and layer.state_bits < proved_state_bits(net, layer):
-            raise InputError(f"Layer {layer.name} may saturate in {layer.state_bits} bits: evaluate it with sim.golden.")
+            raise InputError(
+                f"Layer {layer.name} may saturate in {layer.state_bits} bits: evaluate it with sim.golden."
+            )
     steps = 1 if net.separated else net.timesteps
     parts = []
     for part in torch.as_tensor(pixels).split(batch):

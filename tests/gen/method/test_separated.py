@@ -44,7 +44,7 @@ def codes(network, layer, width, sums, last):
         u = 2 * v + sums[:, t] + (last if t == timesteps - 1 else 0)
         v = np.clip(u, -limit, limit - 1)
     code = np.zeros(len(sums), np.int64)
-    for t in range(timesteps):
+    for _ in range(timesteps):
         spikes = u >= top
         code = 2 * code + spikes
         u = 2 * np.clip(u - spikes * top, -limit, limit - 1)
