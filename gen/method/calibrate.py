@@ -13,7 +13,7 @@ from gen.intnet import INPUT, Pool, Readout, signed_bits
 from gen.method.quantize import LEAST_STATE, STATE_MAX, proved_state_bits, settle
 from gen.method.simulate import drive, fire, integer_input, pool_counts
 
-__all__ = ["correct"]
+__all__ = ["correct", "sweep"]
 
 LEAST_SLOPE = 0.1  # of a mean count over the bias in thresholds; keeps a quiet channel's step finite
 
@@ -24,9 +24,21 @@ def correct(quantized, pixels, means, sweeps=6, progress=None):
     ``pixels`` uint8 [N, C, H, W]; ``means``: layer name to float [C], the float network's mean activation
     over the positions the integer network keeps (for the readout: its mean output).
     """
+    return sweep(quantized, pixels, means, sweeps, progress).network
+
+
+def sweep(quantized, pixels, means, sweeps=6, progress=None, rounding=None):
+    """Return ``quantized`` corrected as by `correct`, each layer after ``rounding`` has chosen its weights.
+
+    ``rounding(quantized, layer, maps)`` returns a `Quantized` with another ``layer``; ``maps`` holds the counts of what
+    it reads, [T, N, C, H, W] (the input [1, N, C, H, W]).
+    """
     net, layers = quantized.network, []
     maps = {INPUT: integer_input(net, pixels)}
     for index, layer in enumerate(net.layers):
+        if rounding:
+            quantized = rounding(quantized, layer, maps)
+            layer = quantized.network.layers[index]
         if isinstance(layer, Pool):
             maps[layer.name] = pool_counts(layer, maps[layer.source])
         elif isinstance(layer, Readout):
@@ -40,7 +52,7 @@ def correct(quantized, pixels, means, sweeps=6, progress=None):
         maps = {name: value for name, value in maps.items() if name in needed}
         if progress:
             progress((index + 1) / len(net.layers))
-    return replace(net, layers=tuple(layers))
+    return replace(quantized, network=replace(net, layers=tuple(layers)))
 
 
 def _sources(layer):
@@ -78,7 +90,7 @@ def _corrected(net, layer, maps, quantized, mean, sweeps):
 
 def _mean(counts):
     """Return the mean per channel, float64 [C], of [T, N, C, H, W]."""
-    return counts.float().mean((0, 1, 3, 4), dtype=float).numpy()
+    return (counts.float().sum((3, 4)).double().mean((0, 1)) / counts.shape[3:].numel()).numpy()
 
 
 def _settled(layer, currents, bias, steps):
