@@ -1,11 +1,11 @@
 """Weight calibration: the integer weights of each layer chosen on images, without training.
 
-The current of a layer should be that of the float network, although what it reads are the counts of the integer network
-and its weights have few bits. Layer by layer, upstream layers already final, both are one problem of least squares
-(`gen.method.least_squares`): the samples are the mean counts over the timesteps at the taps of some thousand neurons, the
-target is the float network's current at the same places of the same images. Its solution in real numbers makes up for
-what upstream layers do wrong; rounded to integers with feedback at several scales, the best one per channel, it makes up
-for the rounding.
+The current of a layer should be that of the float network, although what it reads are the counts of the integer
+network and its weights have few bits. Layer by layer, upstream layers already final, both are one problem of least
+squares (`gen.method.least_squares`): the samples are the mean counts over the timesteps at the taps of some thousand
+neurons, the target is the float network's current at the same places of the same images. Its solution in real numbers
+makes up for what upstream layers do wrong; rounded to integers with feedback at several scales, the best one per
+channel, it makes up for the rounding.
 
 Where the float network is silent, any negative current will do. So the regression is repeated with the target there
 being the current it has found, if that is negative.
