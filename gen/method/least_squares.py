@@ -13,7 +13,7 @@ import numpy as np
 
 __all__ = ["LeastSquares"]
 
-DAMPING = 0.01  # of the mean square of an input
+DAMPING = 0.2  # of the mean square of an input
 FAINT = 0.01  # a group that sees next to nothing is damped as if it saw this share of what the others see
 
 
