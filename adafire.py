@@ -18,6 +18,7 @@ _HOMES = {
     "Result": "gen.result",
     "save_network": "gen.netfile",
     "load_network": "gen.netfile",
+    "open_dataset": "gen.data.datasets",
     "Golden": "sim.golden",
     "generate": "hw.emit",
     "open_device": "host.device",

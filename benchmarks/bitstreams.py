@@ -30,7 +30,7 @@ from gen.errors import AdafireError, DoesNotFit
 from gen.inputs import input_stream
 from gen.netfile import load_network, save_network
 from gen.layout.target import TARGETS
-from gen.data.train import load_npz
+from gen.data.datasets import open_dataset
 from hw.board.boards import BOARDS
 from hw.board.build import build
 from hw.emit import LANE_CHOICES, MANIFEST, generate
@@ -56,7 +56,7 @@ def load_network_and_images(name, options):
     else:
         task = TASKS[name]
         network = reference_network(task, options.models, options.data)
-        x, _ = load_npz(options.data / task.data, "x_test", "y_test")
+        x, _ = open_dataset(options.data / task.data).load(options.images)
     return network, x[: options.images]
 
 

@@ -30,7 +30,7 @@ from gen.method.convert import convert
 from gen.data.digits import load_digits, train
 from gen.errors import AdafireError
 from gen.netfile import load_network, save_network
-from gen.data.train import load_npz
+from gen.data.datasets import open_dataset
 from hw.emit import generate
 
 PARTS = ("images", "fuzz", "faults", "second")
@@ -49,7 +49,7 @@ def measure(options, parts, work):
     """Return the figures of the parts, name to dict; generated designs go to the folder ``work``."""
     (small, x), figures = digits(options.models), {}
     large = reference_network(TASKS["fashion"], options.models, options.data)
-    x_large, _ = load_npz(options.data / TASKS["fashion"].data, "x_test", "y_test")
+    x_large, _ = open_dataset(options.data / TASKS["fashion"].data).load()
     generate(small, lanes=options.lanes, out=work / "digits")
     generate(large, lanes=options.lanes, also=[small], out=work / "fashion")
     if "images" in parts:

@@ -23,7 +23,8 @@ from gen.method.convert import convert
 from gen.errors import InputError
 from gen.exit_rule import ExitRule
 from gen.netfile import load_network, save_network
-from gen.data.train import accuracy, load_npz
+from gen.data.datasets import open_dataset
+from gen.data.train import accuracy
 from hw.board.build import build
 from hw.emit import generate
 from sim.golden import Golden
@@ -58,9 +59,9 @@ def reference_network(task, models, data):
     """Return the converted network of a task, from the model's folder if it is already there."""
     file = models / f"{Path(task.model).stem}.safetensors"
     if not file.exists():
-        x, y = load_npz(data / task.data, "x_train", "y_train")
+        x, y = open_dataset(data / task.data, "train", need_labels=True).load(CALIBRATION)
         save_network(convert(
-            models / task.model, x[:CALIBRATION], labels=y[:CALIBRATION], timesteps=task.timesteps,
+            models / task.model, x, labels=y, timesteps=task.timesteps,
             max_burst=task.max_burst,
         ), file)
     return load_network(file)
@@ -72,7 +73,7 @@ def measure(task, options):
     if not (models / task.model).exists():
         raise InputError(f"{models / task.model} is missing: train it with examples/train.py.")
     network = reference_network(task, models, data)
-    x, y = load_npz(data / task.data, "x_test", "y_test")
+    x, y = open_dataset(data / task.data, need_labels=True).load()
     module = torch.export.load(str(models / task.model)).module()
     every_step = replace(network, exit_rule=ExitRule())
     figures = {

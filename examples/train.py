@@ -1,8 +1,8 @@
 """Train one of the reference networks and save it for `adafire convert`.
 
-    python examples/train.py fashion fashion_mnist.npz --out fashion.pt2
+    python examples/train.py fashion fashion_mnist --out fashion.pt2
 
-The data file holds x_train uint8 [60000, 28, 28], y_train, x_test, y_test. Networks:
+The data are named as for `adafire evaluate --data`: mnist, fashion_mnist, or an .npz file. Networks:
 
     fashion    28,944 weights, three convolutions, for Fashion-MNIST
     mnist_cnn   9,064 weights, two convolutions, for MNIST
@@ -19,8 +19,9 @@ import torch
 from architectures import mobilenet, resnet, vgg  # beside this script
 from torch import nn
 
-from gen.errors import InputError
-from gen.data.train import accuracy, fit, load_npz, save
+from gen.errors import AdafireError
+from gen.data.datasets import open_dataset
+from gen.data.train import accuracy, fit, save
 
 TEST_IMAGES = 5000
 
@@ -66,7 +67,7 @@ RECIPES = {
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("network", choices=RECIPES)
-    parser.add_argument("data", help="the .npz file")
+    parser.add_argument("data", help="mnist, fashion_mnist, or an .npz file")
     parser.add_argument("--out", help="default: the network's name with .pt2")
     parser.add_argument("--epochs", type=int, help="default: the recipe's")
     parser.add_argument("--seed", type=int, default=0)
@@ -76,10 +77,11 @@ def main():
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     try:
-        x, y, x_test, y_test = load_npz(options.data, "x_train", "y_train", "x_test", "y_test")
-    except InputError as error:
+        x, y = open_dataset(options.data, "train", need_labels=True).load()
+        x_test, y_test = open_dataset(options.data, "test", need_labels=True).load(TEST_IMAGES)
+    except AdafireError as error:
         sys.exit(f"error: {error}")
-    x, x_test, y_test = x[:, None], x_test[:TEST_IMAGES, None], y_test[:TEST_IMAGES]
+    x, x_test = x[:, None], x_test[:, None]
     module = recipe.module().to(memory_format=torch.channels_last)
     fit(module, x, y, epochs=options.epochs or recipe.epochs, rate=recipe.rate, shift=1, seed=options.seed,
         progress=lambda text, done: print(text, flush=True), **recipe.fit)

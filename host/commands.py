@@ -42,7 +42,7 @@ def evaluate(network, data, split, device, folder, limit, batch, progress):
     from host.device import opened
 
     network = load_network(network)
-    images = open_dataset(data, split, network.classes, progress)
+    images = open_dataset(data, split, network.classes, progress=progress)
     input_values(network, images.first(batch, limit))  # others are refused before anything is compiled or opened
     with opened(device, network, folder=folder, progress=progress) as what:
         measured = _measured(what, network, images, limit=limit, batch=batch, progress=progress)
@@ -56,7 +56,7 @@ def run(folder, port, data, split, limit, network, baud, progress):
     from host.device import open_board
 
     content = read_content(folder, network)
-    images = open_dataset(data, split, content.classes, progress)
+    images = open_dataset(data, split, content.classes, progress=progress)
     content.encode(images.first(limit=limit))  # images of another shape or range are refused before anything is opened
     with open_board(port, folder, content, baud=baud, progress=progress) as board:
         measured = _measured(board, content.network, images, limit=limit, progress=progress)

@@ -10,7 +10,7 @@ from gen.errors import InputError
 __all__ = ["datasets", "open_dataset"]
 
 
-def open_dataset(spec, split="test", classes=None, progress=None):
+def open_dataset(spec, split="test", classes=None, need_labels=False, progress=None):
     """Open images, and labels if there are any, for reading batch by batch.
 
     Parameters
@@ -22,6 +22,7 @@ def open_dataset(spec, split="test", classes=None, progress=None):
         (`gen.data.folder.open_folder`).
     split : ``train`` or ``test``, or another one that the file has; images without splits serve for every one
     classes : number of classes, where it is known; a label of ``classes`` or more is an error then
+    need_labels : whether images without labels are an error
     progress : called with (text, fraction) while downloading
 
     Returns
@@ -41,6 +42,8 @@ def open_dataset(spec, split="test", classes=None, progress=None):
             f"Data sets known by name: {named.names()}."
         )
     images = open_folder(path, split, classes) if path.is_dir() else NpzSet(path, split, classes)
+    if need_labels and images.labels is None:
+        raise InputError(f"{path} holds no labels: save them as y, {len(images)} integers, beside x.")
     if name:
         images.name = name
     return images

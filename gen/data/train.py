@@ -8,25 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from gen.errors import InputError
-
-__all__ = ["accuracy", "augment", "fit", "load_npz", "save"]
-
-
-def load_npz(path, *names):
-    """Return the arrays ``names`` of the ``.npz`` file at ``path``; InputError says what is missing."""
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(
-            f"There is no data file {path}. Give the path of an .npz file that holds {', '.join(names)}: "
-            f"images uint8 [N, H, W], labels integers [N]."
-        )
-    with np.load(path) as data:
-        missing = [name for name in names if name not in data]
-        if missing:
-            held = ", ".join(data.files) or "nothing"
-            raise InputError(f"The data file {path} lacks {', '.join(missing)}; it holds {held}.")
-        return tuple(data[name] for name in names)
+__all__ = ["accuracy", "augment", "fit", "save"]
 
 
 def augment(x, shift, flip, generator):

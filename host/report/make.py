@@ -91,7 +91,7 @@ def _images(network, data, split, limit, image, progress):
         if limit is not None or image is not None:
             raise InputError("--limit and --image choose among images: give them with --data D.")
         return None, None, None
-    images = open_dataset(data, split, network.classes, progress)
+    images = open_dataset(data, split, network.classes, progress=progress)
     input_values(network, images.first(1))
     if image is not None and not 0 <= image < images.count(limit):
         raise InputError(f"--image {image}: there are images 0 to {images.count(limit) - 1}.")

@@ -183,6 +183,12 @@ def test_what_is_no_name_is_a_path(place):
     assert len(open_dataset("shards")) == 2
 
 
+def test_labels_that_are_needed(place):
+    np.savez("mine.npz", x=np.zeros((3, 4, 4), np.uint8))
+    with pytest.raises(InputError, match="mine.npz holds no labels: save them as y, 3 integers, beside x"):
+        open_dataset("mine.npz", need_labels=True)
+
+
 def test_where_they_are(place, monkeypatch):
     def listed():
         return {entry["name"]: (entry["where"], entry["path"]) for entry in datasets()["datasets"]}
