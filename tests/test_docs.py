@@ -1,7 +1,8 @@
 """The documentation is run: its doctests, its programs, its commands; and every command line is one we have.
 
 A fence ``python file=NAME`` is written to NAME. A fence ``sh`` is run, in the page's order and one folder;
-``sh slow`` takes minutes; ``sh board`` needs a board, in whose place a simulated one and stand-ins are used.
+``sh slow`` takes minutes; ``sh board`` needs a board, in whose place a simulated one and stand-ins are used;
+``sh network`` downloads, and is not run.
 """
 
 import doctest
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
+from gen.data.named import NAMED
 from host.cli import app
 from hw.board.boards import BOARDS
 
@@ -91,13 +93,36 @@ def board_tables():
     }
 
 
+def dataset_tables():
+    """Return name to what stands between its marks in docs/datasets.md."""
+    def code(words):
+        return ", ".join(f"`{word}`" for word in words)
+
+    names = [
+        f"| `{name}` | {code(known.aliases)} | {known.title}, {' x '.join(map(str, known.shape))} | "
+        f"{known.images['train']:,} | {known.images['test']:,} | {len(known.class_names)} |"
+        for name, known in NAMED.items()
+    ]
+    published = [f"| `{name}` | {code(known.files)} | {', '.join(known.urls)} |" for name, known in NAMED.items()]
+    return {
+        "names": "\n".join(["| name | also | images | train | test | classes |", "|---" * 6 + "|", *names]),
+        "published": "\n".join(["| name | files | from |", "|---" * 3 + "|", *published]),
+    }
+
+
+@pytest.mark.parametrize("name", dataset_tables())
+def test_the_tables_of_data_sets_are_those_of_the_data(name):
+    page = (ROOT / "docs/datasets.md").read_text()
+    assert f"<!-- {name} -->\n{dataset_tables()[name]}\n<!-- end of {name} -->\n" in page
+
+
 @pytest.mark.parametrize("name", board_tables())
 def test_the_board_tables_are_those_of_the_data(name):
     page = (ROOT / "docs/boards.md").read_text()
     assert f"<!-- {name} -->\n{board_tables()[name]}\n<!-- end of {name} -->\n" in page
 
 
-@pytest.mark.parametrize("name", ["integer-network.md", "file-format.md", "protocol.md"])
+@pytest.mark.parametrize("name", ["integer-network.md", "file-format.md", "protocol.md", "datasets.md"])
 def test_examples(name):
     result = doctest.testfile(str(ROOT / "docs" / name), module_relative=False, optionflags=doctest.ELLIPSIS)
     assert result.attempted > 3 and result.failed == 0
