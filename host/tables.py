@@ -258,19 +258,23 @@ def report(payload):
 
 
 def datasets(payload):
-    """Yield the data sets known by name, then how to use others."""
+    """Yield the data sets known by name, where they are, then how to use others."""
     yield _columns(
-        None, ("name", "what", "where"), ("train", "test", "image", "classes", "MB"),
+        None, ("name", "also", "what", "where"), ("train", "test", "image", "classes", "MB"),
         [
             (
-                ", ".join([known["name"], *known["aliases"]]), known["title"],
-                known["path"] or "nowhere: downloaded when used", *(f"{n:,}" for n in known["images"].values()),
-                _times(known["shape"]), known["classes"], _number(known["bytes"] and known["bytes"] / 1e6, 1) or "",
+                known["name"], ", ".join(known["aliases"]), known["title"], known["where"],
+                *(f"{count:,}" for count in known["images"].values()), _times(known["shape"]), known["classes"],
+                _number(known["bytes"] and known["bytes"] / 1e6, 1) or "",
             )
             for known in payload["datasets"]
         ],
     )
+    for known in payload["datasets"]:
+        if known["path"]:
+            yield escape(f"{known['name']}: {known['path']}")
     yield (
+        "What is neither local nor in the cache is downloaded when it is used. "
         "--data also takes an .npz file (x, y; or x_train, y_train, x_test, y_test) and a folder (pictures in one "
         "subfolder for each class, or .npz files)."
     )

@@ -107,7 +107,10 @@ def test_datasets_are_listed(adafire, work):
     assert (payload[0]["where"], payload[0]["path"], payload[2]["where"]) == ("local", "mnist.npz", "download")
     outcome = adafire("datasets")
     assert outcome.code == 0 and outcome.err == ""
-    for text in (" mnist.npz ", " fashion_mnist, ", "handwritten digits", "60,000", "3 x 32 x 32", "--data also takes"):
+    for text in (
+        "mnist: mnist.npz\n", " fashion_mnist ", " download ", "handwritten digits", "60,000", "3 x 32 x 32",
+        "--data also takes",
+    ):
         assert text in outcome.out
 
 

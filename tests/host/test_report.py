@@ -1,5 +1,6 @@
 """`adafire report` as a user meets it: numbers that are right, files that are whole, refusals that say why."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -46,6 +47,7 @@ def images(network, tmp_path_factory):
     y[:3] = (y[:3] + 1) % network.classes
     np.savez(folder / "data.npz", x=x, y=y)
     np.savez(folder / "unlabelled.npz", x=x)
+    np.savez(folder / "parts.npz", x_train=x[:4], y_train=y[:4], x_test=x[:0])
     np.savez(folder / "wrong_shape.npz", x=x[..., :-1], y=y)
     return folder
 
@@ -162,6 +164,25 @@ def test_another_image_can_be_asked_for(adafire, folder, images):
     assert report["image"]["image"] == 4 and report["accuracy"]["images"] == 5
     assert report["provenance"]["data"]["of"] == IMAGES
     assert report["command"].endswith("--limit 5 --image 4")
+
+
+def test_another_part_of_the_data_can_be_asked_for(adafire, folder, images):
+    assert adafire("report", folder, "--data", images / "parts.npz", "--split", "train").code == 0
+    report = report_of(folder)
+    assert report["accuracy"]["early_exit"] == 0.25 and report["provenance"]["data"]["file"] == "parts.npz"
+    for told in (report["command"], *(figure["command"] for figure in report["figures"]["accuracy"])):
+        assert "parts.npz --split train" in told
+
+
+def test_a_folder_of_images(adafire, folder, images, tmp_path):
+    (tmp_path / "shards").mkdir()
+    shutil.copy(images / "data.npz", tmp_path / "shards")
+    assert adafire("report", folder, "--data", tmp_path / "shards", "--limit", "4").code == 0
+    with np.load(images / "data.npz") as data:
+        digest = hashlib.sha256(data["x"][:4].tobytes()).hexdigest()
+    assert report_of(folder)["provenance"]["data"] == {
+        "file": str(tmp_path / "shards"), "images": 4, "of": IMAGES, "sha256": digest,
+    }
 
 
 def test_memories_and_resources(report):
