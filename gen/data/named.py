@@ -13,7 +13,7 @@ import numpy as np
 from gen.cache import cache_folder
 from gen.data import parse
 from gen.data.folder import holds_images
-from gen.errors import AdafireError
+from gen.errors import AdafireError, ToolMissing
 
 __all__ = ["NAMED", "Named", "cached", "canonical", "fetch", "found", "names"]
 
@@ -162,8 +162,7 @@ def _copied(name, work):
 
 def _download(name, file, work, progress):
     """Get one published file into ``work`` from the first place that has it as it should be."""
-    import pooch
-
+    pooch = _pooch(name)
     pooch.get_logger().setLevel("WARNING")
     named, tried = NAMED[name], []
     for url in named.urls:
@@ -176,13 +175,29 @@ def _download(name, file, work, progress):
             return
         except (OSError, ValueError) as error:  # requests' errors are OSErrors, a wrong checksum is a ValueError
             tried.append(f"{url}{file} ({_reason(error)})")
-    places = "the working directory, ./data or the folder that the variable ADAFIRE_DATA names"
     raise AdafireError(
         f"The data set {name} is not on this machine and could not be downloaded; tried: {', '.join(tried)}. Without "
-        f"a network, put {name}.npz (x_train and x_test uint8, y_train and y_test integers), or a folder {name} with "
-        f"the published files ({', '.join(named.files)}), into {places}, or name an .npz file or a folder of your own "
-        f"instead. Names that adafire knows: {names()}."
+        f"a network, {_by_hand(name)}, or name an .npz file or a folder of your own instead. Names that adafire knows: "
+        f"{names()}."
     )
+
+
+def _by_hand(name):
+    return (
+        f"put {name}.npz (x_train and x_test uint8, y_train and y_test integers), or a folder {name} with the "
+        f"published files ({', '.join(NAMED[name].files)}), into the working directory, ./data or the folder that "
+        f"the variable {VARIABLE} names"
+    )
+
+
+def _pooch(name):
+    try:
+        import pooch
+    except ModuleNotFoundError as error:
+        raise ToolMissing(
+            f"Downloading the data set {name} needs the library pooch: pip install pooch; or {_by_hand(name)}."
+        ) from error
+    return pooch
 
 
 def _reason(error):
@@ -194,6 +209,8 @@ def _reason(error):
         return f"no answer within {TIMEOUT_S} s"
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return "the download broke off"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "no secure connection"
     if isinstance(error, requests.ConnectionError):
         return "no connection"
     return "not the published file, the checksum is wrong" if isinstance(error, ValueError) else str(error)

@@ -12,7 +12,7 @@ import pytest
 
 from gen.data.datasets import datasets, open_dataset
 from gen.data.named import NAMED, canonical
-from gen.errors import AdafireError, InputError
+from gen.errors import AdafireError, InputError, ToolMissing
 from tests.gen.data.published import publish, serving, tiny
 
 
@@ -91,7 +91,9 @@ def test_no_place_has_it(place, server, monkeypatch):
     first, *_ = files
     server.files, server.cut = {f"wrong/{first}": b"?", f"cut/{first}": files[first]}, {f"cut/{first}"}
     nobody = f"http://127.0.0.1:{free_port()}/"
-    publish(monkeypatch, "mnist", files, *(f"{server.url}{place}/" for place in ("none", "wrong", "cut")), nobody)
+    plain = server.url.replace("http:", "https:")
+    urls = [f"{server.url}{place}/" for place in ("none", "wrong", "cut")]
+    publish(monkeypatch, "mnist", files, *urls, nobody, plain)
     with pytest.raises(AdafireError) as caught:
         open_dataset("mnist")
     text = str(caught.value)
@@ -99,11 +101,18 @@ def test_no_place_has_it(place, server, monkeypatch):
     for part in (
         "The data set mnist is not on this machine and could not be downloaded", f"none/{first} (404 Not Found)",
         f"wrong/{first} (not the published file, the checksum is wrong)", f"cut/{first} (the download broke off)",
-        f"{nobody}{first} (no connection)", "put mnist.npz (x_train and x_test uint8", "a folder mnist with the publ",
+        f"{nobody}{first} (no connection)", f"{plain}{first} (no secure connection)",
+        "put mnist.npz (x_train and x_test uint8", "a folder mnist with the published files (train-images",
         "./data or the folder that the variable ADAFIRE_DATA names", "fashion_mnist (or fashion, fashion-mnist), cif",
     ):
         assert part in text
     assert cache(place) == ["datasets"]
+
+
+def test_without_pooch(place, server, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    with pytest.raises(ToolMissing, match="set mnist needs the library pooch: pip install pooch; or put mnist.npz"):
+        open_dataset("mnist")
 
 
 def test_an_interrupt_leaves_nothing(place, server, monkeypatch):
