@@ -1,5 +1,6 @@
-"""Folders that appear whole or not at all."""
+"""Folders and files that appear whole or not at all."""
 
+import os
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from gen.errors import InputError
 
-__all__ = ["whole_folder"]
+__all__ = ["whole_files", "whole_folder"]
 
 
 @contextmanager
@@ -34,3 +35,16 @@ def whole_folder(out):
         work.rename(out)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def whole_files(files):
+    """Write ``files``, a dict of `Path` to text: all of them or none, each of them whole."""
+    temporary = {path: path.with_name(f".{path.name}.{os.getpid()}") for path in files}
+    try:
+        for path, text in files.items():
+            temporary[path].write_text(text, encoding="utf-8")
+        for path, partial in temporary.items():
+            os.replace(partial, path)
+    finally:
+        for partial in temporary.values():
+            partial.unlink(missing_ok=True)

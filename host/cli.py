@@ -133,9 +133,12 @@ def evaluate(
     split: Split = "test",
     limit: Limit = None,
     batch: Annotated[int, typer.Option(min=1, metavar="N", help="Images in memory at a time.")] = 256,
+    page: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Write a page of the exits, with images of each.")
+    ] = None,
 ):
     """Measure accuracy, timesteps, events, synaptic operations."""
-    return commands.evaluate(network, data, split, device, folder, limit, batch, progress)
+    return commands.evaluate(network, data, split, device, folder, limit, batch, page, progress)
 
 
 @verb(tables.run)

@@ -34,19 +34,26 @@ def info(network):
     return {"network": str(network), **_described(load_network(network))}
 
 
-def evaluate(network, data, split, device, folder, limit, batch, progress):
-    """Run the images of ``data`` on ``device``; return accuracy (None without labels) and costs."""
+def evaluate(network, data, split, device, folder, limit, batch, page, progress):
+    """Run the images of ``data`` on ``device``, write ``page``; return accuracy (None without labels) and costs."""
     from gen.data.datasets import open_dataset
     from gen.inputs import input_values
     from gen.netfile import load_network
     from host.device import opened
 
-    network = load_network(network)
+    if page:
+        from host.report.exits import Examples, check_page, write_page
+
+        check_page(page)
+    file, network = network, load_network(network)
     images = open_dataset(data, split, network.classes, progress=progress)
     input_values(network, images.first(batch, limit))  # others are refused before anything is compiled or opened
+    watch = [Examples(network)] if page else []
     with opened(device, network, folder=folder, progress=progress) as what:
-        measured = _measured(what, network, images, limit=limit, batch=batch, progress=progress)
-    return {"device": str(device), **measured}
+        measured = _measured(what, network, images, watch, limit=limit, batch=batch, progress=progress)
+    if page:
+        write_page(page, network, Path(file).name, images.name, str(device), measured, *watch)
+    return {"device": str(device), **measured, **({"page": str(page)} if page else {})}
 
 
 def run(folder, port, data, split, limit, network, baud, progress):
@@ -66,13 +73,13 @@ def run(folder, port, data, split, limit, network, baud, progress):
         }
 
 
-def _measured(device, network, images, **options):
+def _measured(device, network, images, watch=(), **options):
     """Return the figures of ``device`` on ``images``, with what they cost in energy."""
     from sim.energy import EnergyMeter
     from sim.metrics import evaluate as evaluate_device
 
     meter = EnergyMeter(device, network)
-    return {**evaluate_device(device, images, watch=[meter], **options), "energy": meter.as_dict()}
+    return {**evaluate_device(device, images, watch=[meter, *watch], **options), "energy": meter.as_dict()}
 
 
 def generate(network, board, lanes, out, force, also, baud, progress):

@@ -164,16 +164,17 @@ def _memory_words(payload):
 def _exits(payload):
     """Return how many images stop after each timestep, as bars, and how many of these are right."""
     counts = payload["exit_histogram"]
-    right = payload["exit_accuracy"] or [None] * len(counts)
+    right = payload["exit_accuracy"]
     table = Table(title="Where images stop", title_justify="left", min_width=50)
     for name in ("timestep", "images", "share"):
         table.add_column(name, justify="right")
     table.add_column("", min_width=BAR, max_width=BAR)
-    if payload["exit_accuracy"]:
+    if right:
         table.add_column("right", justify="right")
-    for step, (count, accuracy) in enumerate(zip(counts, right, strict=True), 1):
+    for t, count in enumerate(counts):
         share = count / payload["images"]
-        table.add_row(str(step), f"{count:,}", _percent(share), Bar(1, 0, share, width=BAR), _percent(accuracy) or "")
+        cells = str(t + 1), f"{count:,}", _percent(share), Bar(1, 0, share, width=BAR)
+        table.add_row(*cells, *([_percent(right[t]) or ""] if right else []))
     return table
 
 

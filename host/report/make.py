@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gen.data.datasets import open_dataset
 from gen.errors import InputError
+from gen.folders import whole_files
 from gen.inputs import input_values
 from host.report.costs import energy
 from host.report.facts import facts
@@ -58,7 +59,7 @@ def make_report(folder, data=None, split="test", limit=None, image=None, out=Non
     report |= {"speed": _speed(report), **sources(report, folder, data, split, limit, image)}
     report = {"report": MARKER, "schema": SCHEMA, **report}
     json_file = out.with_suffix(".json")
-    _write({out: render(report, json_file.name), json_file: json.dumps(report, indent=1) + "\n"})
+    whole_files({out: render(report, json_file.name), json_file: json.dumps(report, indent=1) + "\n"})
     accuracy, cycles = report["accuracy"] or {}, report["cycles"] or {}
     labelled = accuracy.get("measured_against") == "labels"
     return {
@@ -107,16 +108,3 @@ def _speed(report):
     clock = report["timing"]["clock_mhz"]
     seconds = report["cycles"]["per_image"] / (1e6 * clock)
     return {"milliseconds": 1e3 * seconds, "images_per_second": 1 / seconds, "clock_mhz": clock}
-
-
-def _write(files):
-    """Write all files or none, each of them whole."""
-    temporary = {path: path.with_name(f".{path.name}.{os.getpid()}") for path in files}
-    try:
-        for path, text in files.items():
-            temporary[path].write_text(text, encoding="utf-8")
-        for path, partial in temporary.items():
-            os.replace(partial, path)
-    finally:
-        for partial in temporary.values():
-            partial.unlink(missing_ok=True)
