@@ -10,7 +10,7 @@ from gen.exit_rule import DISTANCE_MAX, EXP, LOG, SCALE_FRACTION, X_MAX, ExitRul
 from gen.inputs import input_values
 from gen.intnet import INPUT, Pool, Spiking
 from gen.result import Result
-from sim.golden_layers import Current, Pooling, exact_dtype, fanout, magnitude
+from sim.golden_layers import Current, Pooling, count_operations, exact_dtype, fanout, magnitude
 from sim.golden_plain import Trace
 from sim.golden_separated import Separated, SeparatedBatch
 
@@ -82,11 +82,14 @@ class Golden:
         gen.result.Result, without cycles.
         """
         values = input_values(self.network, x)
-        exit_steps, events, ops = np.zeros((3, len(values)), np.int64)
+        exit_steps, *counted = np.zeros((4, len(values)), np.int64)
         logits = np.zeros((len(values), self.network.classes), np.int64)
         for rows, t, batch in self._timesteps(values, self.network.exit_rule, progress):
-            exit_steps[rows], logits[rows], events[rows], ops[rows] = t, batch.z, batch.events, batch.ops
-        return Result(logits.argmax(axis=1), exit_steps, logits, events, ops)
+            exit_steps[rows], logits[rows] = t, batch.z
+            for total, of_batch in zip(counted, (batch.events, batch.ops, batch.spike_ops)):
+                total[rows] = of_batch
+        events, ops, spike_ops = counted
+        return Result(logits.argmax(axis=1), exit_steps, logits, events, ops, spike_ops=spike_ops)
 
     def trace(self, image):
         """Run one image, uint8 [C, H, W] ([T, C, H, W] for frames), and return its `Trace`."""
@@ -158,7 +161,7 @@ class _Batch:
     rows : int [n], positions in the batch
     maps : name of every map to its values, float [n, H, W, C], after the latest timestep
     states : name of every layer of neurons to its membranes [n, H, W, C]
-    events, ops : int64 [n], counted so far
+    events, ops, spike_ops : int64 [n], counted so far
     """
 
     def __init__(self, golden, values):
@@ -166,7 +169,7 @@ class _Batch:
         self._values = np.moveaxis(values, -3, -1).astype(np.float32)
         self._direct = self._network.source.kind == "direct"
         self.rows = np.arange(len(values))
-        self.events, self.ops = np.zeros((2, len(values)), np.int64)
+        self.events, self.ops, self.spike_ops = np.zeros((3, len(values)), np.int64)
         neurons = [layer for layer in golden.layers if isinstance(layer, _Neurons)]
         self.states = {layer.name: layer.initial(len(values)) for layer in neurons}
         self.constants = {layer.name: layer.constant(self._values) for layer in neurons if layer.direct}
@@ -187,16 +190,18 @@ class _Batch:
         for name, met in self._golden.fanout.items():
             if name == INPUT and self._direct and t > 1:
                 continue
-            active = np.count_nonzero(self.maps[name], axis=3).reshape(len(self.rows), -1)
-            self.ops += active @ met
+            events, ops, spike_ops = count_operations(self.maps[name], met, name == INPUT and self._direct)
+            self.ops += ops
+            self.spike_ops += spike_ops
             if name != INPUT:
-                self.events += active.sum(axis=1)
+                self.events += events
 
     def keep(self, stay):
         """Drop the images where ``stay``, bool [n], is false."""
         if stay.all():
             return
-        self.rows, self.events, self.ops = self.rows[stay], self.events[stay], self.ops[stay]
+        self.rows, self.events = self.rows[stay], self.events[stay]
+        self.ops, self.spike_ops = self.ops[stay], self.spike_ops[stay]
         self._values = self._values[stay]
         for arrays in (self.states, self.constants):
             arrays.update({name: array[stay] for name, array in arrays.items()})

@@ -16,7 +16,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from gen.errors import AdafireError
 
-__all__ = ["Current", "Pooling", "exact_dtype", "fanout", "magnitude"]
+__all__ = ["Current", "Pooling", "count_operations", "exact_dtype", "fanout", "magnitude"]
 
 
 class Current:
@@ -83,6 +83,19 @@ def fanout(network):
             met = np.outer(rows, columns).ravel() * (len(synapse.weight) // synapse.groups)
             weights[synapse.source] = weights.get(synapse.source, 0) + met
     return weights
+
+
+def count_operations(values, fanout, direct=False):
+    """Return int64 [3, n] of the map [n, H, W, C]: its events, the weights they meet, the weights their spikes meet.
+
+    ``fanout`` is that of the map. A value of a ``direct`` input counts once, one of a frame as often as it is large.
+    """
+    active = np.count_nonzero(values, axis=3).reshape(len(values), -1)
+    events, met = active.sum(axis=1), active @ fanout
+    if direct:
+        return np.stack([events, met, met])
+    spikes = np.abs(values).sum(axis=3, dtype=np.float64).reshape(len(values), -1)
+    return np.stack([events, met, (spikes @ fanout).astype(np.int64)])
 
 
 def _reads(synapse, axis, position, outputs):

@@ -7,7 +7,7 @@ membrane holds before it saturates.
 import numpy as np
 
 from gen.intnet import INPUT, Pool, Spiking
-from sim.golden_layers import Current, Pooling, exact_dtype, fanout, magnitude
+from sim.golden_layers import Current, Pooling, count_operations, exact_dtype, fanout, magnitude
 
 __all__ = ["Separated", "SeparatedBatch"]
 
@@ -28,14 +28,14 @@ class SeparatedBatch:
     maps : name of every map to its values at t = 1..T, each float [n, H, W, C], or None for a silent input
     states : name of every spiking layer to its states in the order of `sim.golden_plain.Trace`, each [n, H, W, C]
     logits : int64 [updates, n, classes]
-    events, ops : int64 [n]
+    events, ops, spike_ops : int64 [n]
     """
 
     def __init__(self, separated, values, record=False):
         network = separated.network
         self.maps = {INPUT: [None] * (network.timesteps - 1) + [np.moveaxis(values, -3, -1).astype(np.float32)]}
         self.states, self.rows = {}, np.arange(len(values))
-        self.events, self.ops = np.zeros((2, len(values)), np.int64)
+        self.events, self.ops, self.spike_ops = np.zeros((3, len(values)), np.int64)
         self._count(separated, INPUT)
         for layer in separated.layers:
             name = layer.name
@@ -62,10 +62,11 @@ class SeparatedBatch:
         """Count the events of a map, and the weights that they meet."""
         for values in self.maps[name]:
             if name in separated.fanout and values is not None:
-                active = np.count_nonzero(values, axis=3).reshape(len(values), -1)
-                self.ops += active @ separated.fanout[name]
+                events, ops, spike_ops = count_operations(values, separated.fanout[name], name == INPUT)
+                self.ops += ops
+                self.spike_ops += spike_ops
                 if name != INPUT:
-                    self.events += active.sum(axis=1)
+                    self.events += events
 
 
 class _Neurons:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from gen.exit_rule import ExitRule
-from gen.intnet import INPUT, IntegerNetwork, Pool, Readout, Source, Spiking, Synapse
+from gen.inputs import input_values
+from gen.intnet import INPUT, NEURONS, IntegerNetwork, Pool, Readout, Source, Spiking, Synapse
 from gen.layout.schedule import build_schedule
 from sim.energy import EnergyMeter, ann_uJ, convention, estimated, is_identity, macs, operations
 from sim.golden import Golden
@@ -32,7 +33,8 @@ def network():
 
 def test_the_convention_by_hand(network):
     x = IMAGE[None]
-    result = replace(Golden(network).run(x), spike_ops=np.array([11 + 2 * 2 + 4 * 2]))
+    result = Golden(network).run(x)
+    assert result.spike_ops.tolist() == [11 + 2 * 2 + 4 * 2]
     found = convention(network, result, x)
     assert found["first_layer_macs"].tolist() == [4 * 4], "four positions, four taps, zero pixels too, once"
     assert found["acs"].tolist() == [2 * 2], "two events meet two weights each"
@@ -49,22 +51,35 @@ def test_a_device_that_does_not_count_spikes(network):
     assert found["spike_acs"] is None and found["convention_spikes_uJ"] is None
 
 
+def of_counts(network, trace, weigh):
+    """Return the operations on all maps but the input, of a trace."""
+    return sum(
+        operations(s, weigh(trace.counts[s.source]), network.shapes[layer.name][1:]).sum()
+        for layer in network.layers for s in getattr(layer, "synapses", ()) if s.source != INPUT
+    )
+
+
+@pytest.mark.parametrize("neuron", NEURONS)
 @pytest.mark.parametrize("seed", range(6))
-def test_the_first_layer_is_what_remains_of_all_operations(seed):
-    """ACs are the operations on the events of every map but the input, counted on the traces."""
-    network = random_network(seed)
+def test_the_first_layer_is_what_remains_of_all_operations(seed, neuron):
+    """ACs are the operations on the events, or the spikes, of every map but the input, counted on the traces."""
+    network = random_network(seed, neuron=neuron)
     x = random_images(network, seed, 5)
-    found = convention(network, Golden(network).run(x), x)
+    result = Golden(network).run(x)
+    found = convention(network, result, x)
     for n, image in enumerate(x):
         trace = Golden(network).trace(image)
-        on_counts = sum(
-            operations(s, trace.counts[s.source] != 0, network.shapes[layer.name][1:]).sum()
-            for layer in network.layers for s in getattr(layer, "synapses", ()) if s.source != INPUT
-        )
-        if network.source.kind == "direct":
-            assert found["acs"][n] == on_counts, (seed, n)
+        events, spikes = of_counts(network, trace, lambda counts: counts != 0), of_counts(network, trace, abs)
+        if network.source.kind == "frames":
+            assert not found["first_layer_macs"].any() and found["acs"][n] == result.synaptic_ops[n], (seed, n)
+            values = input_values(network, image[None])[0, : trace.exit_step]
+            spikes += sum(
+                operations(s, abs(values), network.shapes[layer.name][1:]).sum()
+                for layer in network.layers for s in getattr(layer, "synapses", ()) if s.source == INPUT
+            )
         else:
-            assert found["acs"][n] == trace.synaptic_ops and not found["first_layer_macs"].any(), (seed, n)
+            assert found["acs"][n] == events, (seed, n)
+        assert found["spike_acs"][n] == spikes, (seed, n)
 
 
 @pytest.mark.parametrize("seed", range(8))
