@@ -13,7 +13,7 @@ from gen.layout.estimate import estimate_cycles, estimate_memories
 from gen.layout.schedule import build_schedule
 from gen.layout.target import find_target
 from host.describe import describe
-from host.report.costs import is_identity
+from sim.energy import is_identity
 
 __all__ = ["BUILD", "describe_memories", "facts"]
 

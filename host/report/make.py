@@ -19,7 +19,7 @@ from sim.bench.folder import read_folder
 
 __all__ = ["SCHEMA", "make_report"]
 
-SCHEMA = 1
+SCHEMA = 2
 OF_IMAGES = ("accuracy", "exits", "counted_images", "passes", "cycles", "traffic", "image")
 HEAD = 4096  # a report says within so many bytes that it is one
 
@@ -51,7 +51,7 @@ def make_report(folder, data=None, split="test", limit=None, image=None, out=Non
     _check_output(out, force)
     report = facts(folder, schedule)
     x, y, known = _images(schedule.network, data, split, limit, image, progress)
-    report |= dict.fromkeys(OF_IMAGES) | {"energy": energy(schedule.network)}
+    report |= dict.fromkeys(OF_IMAGES) | {"energy": energy(schedule)}
     report["provenance"]["data"] = known
     if x is not None:
         progress.stage(f"Golden model: {len(x)} images")

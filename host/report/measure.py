@@ -1,6 +1,6 @@
 """What images tell: the golden model's decisions, events and operations per pass, the simulated core's cycles."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -8,8 +8,9 @@ from gen.errors import AdafireError, ToolMissing
 from gen.layout.estimate import estimate_cycles
 from gen.inputs import input_values
 from gen.intnet import INPUT, Pool, Readout
-from host.report.costs import energy, operations, traffic
+from host.report.costs import energy, traffic
 from host.report.pictures import counts_picture, image_picture
+from sim.energy import operations
 from sim.golden import Golden, exits
 
 __all__ = ["Decisions", "decide", "measure"]
@@ -66,36 +67,30 @@ def measure(schedule, folder, x, y, decisions, image, progress):
     progress.stage(f"Counting events and operations of {count} images")
     counted = _Counted(schedule, x[:count], progress)
     profile = _profile(folder, counted, decisions, x[:count], progress)
+    result = Golden(network).run(x[:count])
+    if profile:
+        result = replace(result, cycles=profile.result.cycles, busy_cycles=profile.result.busy_cycles)
     chosen = int(np.argmax(decisions.steps)) if image is None else image
-    reached = [float((decisions.steps[:count] >= t).mean()) for t in range(1, network.timesteps + 1)]
     return {
         "accuracy": _accuracy(network, decisions, y),
         "exits": _exits(network, x, y, decisions),
         "counted_images": count,
         "passes": [_pass(schedule, i, counted, profile) for i in range(len(schedule.passes))],
         "cycles": _cycles(schedule, profile),
-        "traffic": traffic(
-            schedule, reached, counted.events.sum() / count, counted.inputs / count,
-            None if profile is None else float(profile.result.busy_cycles.mean()),
-        ),
-        "energy": energy(network, {
-            "input": counted.input_operations / count,
-            "events": (counted.operations.sum() - counted.input_operations) / count,
-            "spikes": counted.spike_operations / count,
-        }),
+        "traffic": traffic(schedule, result, x[:count]),
+        "energy": energy(schedule, result, x[:count]),
         "image": _image(network, x[chosen], chosen, y, decisions),
     }
 
 
 class _Counted:
-    """Counts of the golden model: events and operations [N, T, P], ran [N, T], and sums over all images."""
+    """Counts of the golden model: events and operations [N, T, P], ran [N, T]."""
 
     def __init__(self, schedule, x, progress):
         network, golden = schedule.network, Golden(schedule.network)
         shape = (len(x), network.timesteps)
         self.ran = np.zeros(shape, bool)
         self.events, self.operations = np.zeros((2, *shape, len(schedule.passes)), np.int64)
-        self.inputs = self.input_operations = self.spike_operations = 0
         values = input_values(network, x)
         for n, image in enumerate(x):
             trace = golden.trace(image)
@@ -104,7 +99,6 @@ class _Counted:
                 maps = {name: counts[t] for name, counts in trace.counts.items()}
                 if network.source.kind == "frames" or t == 0:
                     maps[INPUT] = values[n] if network.source.kind == "direct" else values[n, t]
-                    self.inputs += np.count_nonzero(maps[INPUT])
                 for i, p in enumerate(schedule.passes):
                     self.events[n, t, i] = np.count_nonzero(maps[p.stored]) if p.stored else 0
                     if not isinstance(p.layer, Pool):
@@ -112,17 +106,10 @@ class _Counted:
             progress(n + 1, len(x))
 
     def _operations(self, network, layer, maps):
-        total, size = 0, network.shapes[layer.name][1:]
-        for synapse in layer.synapses:
-            if synapse.source not in maps:  # a direct input after the first timestep: its current is kept
-                continue
-            found = operations(synapse, maps[synapse.source] != 0, size)
-            total += found
-            if synapse.source == INPUT:
-                self.input_operations += found
-            else:
-                self.spike_operations += operations(synapse, maps[synapse.source], size)
-        return total
+        return sum(  # a direct input is no map after the first timestep: its current is kept
+            operations(synapse, maps[synapse.source] != 0, network.shapes[layer.name][1:])
+            for synapse in layer.synapses if synapse.source in maps
+        )
 
 
 def _profile(folder, counted, decisions, x, progress):

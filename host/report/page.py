@@ -19,7 +19,7 @@ MOST_STEPS = 16  # timesteps of the raster on the page; the JSON has all
 SHORT_WORD = 24
 SECTIONS = {
     "network": "Network", "accuracy": "Accuracy and exits", "cycles": "Events and cycles", "image": "One image",
-    "memory": "Memory", "resources": "Resources and clock", "energy": "Energy by the field's convention",
+    "memory": "Memory", "resources": "Resources and clock", "energy": "Energy, by convention and by estimate",
     "provenance": "Provenance",
 }
 

@@ -206,20 +206,26 @@ def memories(report):
 
 
 def energy(e):
-    """Return the rows of the energy table: name, operations, pJ each, µJ, kind of bar."""
-    found = [("no spikes: weights", e["dense_macs"], e["mac_pj"], "plain")]
-    if e["dense_adds"]:
-        found.append(("no spikes: residuals", e["dense_adds"], e["ac_pj"], "plain"))
-    if "spiking_uj" in e:
+    """Return the rows of the energy table: name, what is counted, how many, µJ, kind of bar, kind of figure."""
+    found = [("no spikes", "MACs", e["ann_macs"], e["convention_ann_uJ"], "plain", "convention")]
+    if e["ann_adds"]:
+        found[0] = ("no spikes, residuals added", *found[0][1:])
+    if "convention_uJ" in e:
+        first = e["first_layer_macs"]
         found += [
-            ("spiking: input values", e["input_operations"], e["input_pj"], "accent"),
-            ("spiking: events, a burst one AC", e["event_operations"], e["ac_pj"], "accent"),
-            ("or: every spike one AC", e["spike_operations"], e["ac_pj"], "accent"),
+            (name, f"{number(first)} MACs, ACs" if first else "ACs", e[acs], e[uj], "accent", "convention")
+            for name, acs, uj in (
+                ("spiking, a burst one AC", "acs", "convention_uJ"),
+                ("spiking, every spike one AC", "spike_acs", "convention_spikes_uJ"),
+            )
         ]
-    return [
-        {"name": name, "operations": count, "each": each, "uj": count * each / 1e6, "kind": kind}
-        for name, count, each, kind in found
-    ]
+    if "hardware_estimated_uJ" in e:
+        found += [
+            ("this core: memories", "words, by width", None, e["memory_estimated_uJ"], "accent", "estimated"),
+            ("this core: arithmetic", "multiplications and additions", e["multiplications"] + e["additions"],
+             e["arithmetic_estimated_uJ"], "accent", "estimated"),
+        ]
+    return [dict(zip(("name", "what", "count", "uj", "bar", "kind"), row)) for row in found]
 
 
 def provenance(report):

@@ -38,6 +38,7 @@ def sources(report, folder, data=None, split="test", limit=None, image=None):
             f"words used by a mean of {count} images; block RAM that is clocked reads in other cycles too.", this,
         ))
     if cycles:
+        figures["energy"].append(_figure("estimated", "from the words that the memories of the core moved.", this))
         figures["cycles"].append(_figure(
             "simulated", f"cycles of the first {count} images, no pauses at the core's ports. Signals inside the "
             "compiled core say of every cycle what it was spent on; the sum is the core's own counter.",

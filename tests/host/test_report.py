@@ -198,7 +198,7 @@ def test_without_data_it_says_how_to_get_the_rest(adafire, folder):
     assert outcome.code == 0 and outcome.json["images"] is None and outcome.json["accuracy"] is None
     report, page = report_of(folder), (folder / "report.html").read_text()
     assert all(report[name] is None for name in ("accuracy", "exits", "passes", "cycles", "traffic", "image"))
-    assert report["energy"]["dense_macs"] > 0 and "spiking_uj" not in report["energy"]
+    assert report["energy"]["ann_macs"] > 0 and "convention_uJ" not in report["energy"]
     words = re.sub("<[^>]*>", "", page)
     assert words.count(f"need images: adafire report {folder} --data D") == 4
     assert "none: --data D adds" in adafire("report", folder).out
@@ -223,7 +223,9 @@ def test_without_verilator_cycles_are_estimated(adafire, folder, images, monkeyp
     assert adafire("report", folder, "--data", images / "data.npz").code == 0
     report, page = report_of(folder), (folder / "report.html").read_text()
     assert report["cycles"] is None and all(p["cycles"] is None for p in report["passes"])
-    assert report["traffic"]["weights"] == [None, 0] and "Verilator is not installed here" in page
+    assert report["traffic"]["weights"] == [None, 0] and "hardware_estimated_uJ" not in report["energy"]
+    assert report["energy"]["convention_spikes_uJ"] >= report["energy"]["convention_uJ"] > 0
+    assert "Verilator is not installed here" in page
     assert {source["kind"] for source in report["figures"]["cycles"]} == {"golden", "estimated"}
 
 
@@ -240,7 +242,8 @@ def test_a_network_of_frames(adafire, tmp_path, monkeypatch):
     assert report["network"]["input"]["kind"] == "frames"
     golden = evaluate(Golden(network), x)
     assert sum(p["operations"] for p in report["passes"]) == pytest.approx(golden["synaptic_ops_per_image"])
-    assert report["energy"]["input_pj"] == report["energy"]["ac_pj"]
+    assert report["energy"]["first_layer_macs"] == 0, "frames are events"
+    assert report["energy"]["acs"] == pytest.approx(golden["synaptic_ops_per_image"])
 
 
 def test_a_core_that_computes_something_else_is_not_reported(adafire, folder, images, monkeypatch):

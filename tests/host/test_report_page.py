@@ -16,17 +16,19 @@ import pytest
 
 from gen.errors import ToolMissing
 from gen.layout.estimate import estimate_resources, place_weights, queue_blocks
-from gen.intnet import Source, Synapse
+from gen.intnet import Source
 from gen.layout.schedule import build_schedule
 from gen.layout.target import TARGETS, find_target
 from host.report.charts import accuracy_chart, block_map, ticks
-from host.report.costs import dense_operations, energy, is_identity, operations
+from host.report.costs import energy
 from host.report.drawing import network_drawing
 from host.report.facts import describe_memories
+from host.report import rows
 from host.report.page import render
 from host.report.pictures import counts_picture, image_picture, mosaic
 from host.report.svg import bar, element, stack
 from hw.emit import generate
+from sim.energy import ann_uJ, convention, estimated
 from sim.golden import Golden
 from sim.profile import ProfiledCore
 from sim.random_networks import random_images, random_network
@@ -310,25 +312,6 @@ def test_pictures_of_bursts_hold_every_count():
     assert (vectors.ravel()[:64] == 1).all() and (vectors.ravel()[64:] == -1).all(), "vectors have no gaps"
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_operations_counted_one_by_one(seed):
-    """Every pair of weight and value looked at, on random synapses: strides, padding, dilation, groups."""
-    rng = np.random.default_rng(seed)
-    groups, kernel = int(rng.choice([1, 2])), tuple(rng.integers(1, 4, 2))
-    stride, padding, dilation = (tuple(rng.integers(low, low + 2, 2)) for low in (1, 0, 1))
-    weight = rng.integers(-5, 6, (4, 6 // groups, *kernel))
-    synapse = Synapse("a", weight, stride, padding, dilation, groups)
-    values = rng.integers(0, 4, (6, 7, 8))
-    _, height, width = synapse.output_shape(values.shape)
-    expected = 0
-    for c, i, dy, dx, y, x in np.ndindex(*synapse.weight.shape, height, width):
-        row = y * synapse.stride[0] + dy * synapse.dilation[0] - synapse.padding[0]
-        column = x * synapse.stride[1] + dx * synapse.dilation[1] - synapse.padding[1]
-        if 0 <= row < 7 and 0 <= column < 8:
-            expected += values[c // (4 // groups) * (6 // groups) + i, row, column]
-    assert operations(synapse, values, (height, width)) == expected, seed
-
-
 @pytest.mark.parametrize("board", TARGETS)
 @pytest.mark.parametrize("lanes", [2, 16])
 def test_memories_are_made_of_what_the_estimate_says(board, lanes):
@@ -341,25 +324,19 @@ def test_memories_are_made_of_what_the_estimate_says(board, lanes):
     assert sum(memory["of"] == "SPRAM" for memory in memories) == params.spram
 
 
-def test_energy_by_hand():
+def test_energy_rows_are_named_for_what_they_are():
     network = random_network(SEED)
-    macs, adds = dense_operations(network)
-    by_hand = [0, 0]
-    for layer in network.layers:
-        for synapse in getattr(layer, "synapses", ()):
-            _, height, width = network.shapes[layer.name]
-            by_hand[is_identity(synapse)] += height * width * synapse.weight.size
-    assert [macs, adds] == by_hand
-    e = energy(network, {"input": 1000, "events": 2000, "spikes": 5000})
-    assert e["dense_uj"] == pytest.approx((4.6 * macs + 0.9 * adds) / 1e6)
-    assert e["spiking_uj"] == pytest.approx(0.0046 + 0.0018)
-    assert e["every_spike_uj"] == pytest.approx(0.0046 + 0.0045)
-
-
-def test_what_is_an_identity():
-    eye = Synapse("a", np.ones((4, 1, 1, 1), int), groups=4)
-    assert is_identity(eye) and not is_identity(Synapse("a", np.ones((4, 4, 1, 1), int)))
-    assert not is_identity(Synapse("input", np.ones((1, 1, 1, 1), int)))
+    schedule, x = build_schedule(network, 4), random_images(network, SEED, 5)
+    result = Golden(network).run(x)
+    [nothing] = rows.energy(energy(schedule))
+    assert nothing["uj"] == pytest.approx(ann_uJ(network)) and nothing["kind"] == "convention"
+    _, burst, spikes = rows.energy(energy(schedule, result, x))
+    assert spikes["count"] == pytest.approx(convention(network, result, x)["spike_acs"].mean()) and burst["count"] > 0
+    counted = replace(result, cycles=result.events, busy_cycles=result.events)
+    *_, memories, arithmetic = rows.energy(energy(schedule, counted, x))
+    assert memories["kind"] == arithmetic["kind"] == "estimated"
+    expected = estimated(schedule, counted, x)["hardware_estimated_uJ"].mean()
+    assert memories["uj"] + arithmetic["uj"] == pytest.approx(expected)
 
 
 def test_the_template_is_in_the_package():

@@ -75,5 +75,5 @@ def test_events_of_every_pass_are_those_of_the_golden_model(profiled):
 
 
 def test_a_core_of_another_version_is_refused(tmp_path):
-    with pytest.raises(AdafireError, match="The Verilog of the core has no signal gather.full, which .* generate it again."):
+    with pytest.raises(AdafireError, match="The Verilog of the core has no signal gather.full, .* generate it again."):
         opened("\nmodule \\adafire_core.gather$7 (a);\n  wire fuller ;\nendmodule\n", SIGNALS)
