@@ -122,7 +122,7 @@ def test_the_board_tables_are_those_of_the_data(name):
     assert f"<!-- {name} -->\n{board_tables()[name]}\n<!-- end of {name} -->\n" in page
 
 
-@pytest.mark.parametrize("name", ["integer-network.md", "file-format.md", "protocol.md", "datasets.md"])
+@pytest.mark.parametrize("name", ["energy.md", "integer-network.md", "file-format.md", "protocol.md", "datasets.md"])
 def test_examples(name):
     result = doctest.testfile(str(ROOT / "docs" / name), module_relative=False, optionflags=doctest.ELLIPSIS)
     assert result.attempted > 3 and result.failed == 0

@@ -329,7 +329,7 @@ def test_a_file_that_is_no_report_is_kept(adafire, folder, tmp_path, name):
         f"{tmp_path / name} is no earlier report: give --force to overwrite it, or another name with --out.\n"
     )
     assert (tmp_path / name).read_text() == "years of work"
-    assert adafire(*words, "--force").code == 0 and report_of(tmp_path, "page.json")["schema"] == 1
+    assert adafire(*words, "--force").code == 0 and report_of(tmp_path, "page.json")["schema"] == 2
     assert "page.json" in (tmp_path / "page.html").read_text()
 
 
