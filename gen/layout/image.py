@@ -9,22 +9,21 @@ import numpy as np
 from gen.intnet import INPUT, Pool, Readout, Spiking
 from gen.layout.program import (EXIT_CODES, MEMORIES, WORD_BITS, header_fields, layer_fields, memory_shapes, pack,
                          synapse_fields)
-from gen.layout.schedule import is_row_segment, segment_words, window_channels
+from gen.layout.passes import is_row_segment, segment_words, thresholds, window_channels
 
 __all__ = ["load_stream", "memory_image", "read_image", "synapse_block", "write_image"]
 
 
 def memory_image(schedule):
     """Return {memory: list of words} for `Schedule.params`, words as non-negative integers."""
-    params = schedule.params
     parameters = {"theta": [], "bias": [], "v_init": []}
-    for p in schedule.passes:
-        for name, rows in _parameters(p, params).items():
+    for p in schedule.layers:
+        for name, rows in _parameters(p, schedule).items():
             parameters[name] += rows
     limits = schedule.network.exit_rule.limits or (0,) * schedule.network.timesteps
     return {
         "program": _program(schedule),
-        "weights": [word for p in schedule.passes for word in _weights(p, schedule)],
+        "weights": [word for p in schedule.layers for word in _weights(p, schedule)],
         **parameters,
         "limits": list(limits),
     }
@@ -58,8 +57,9 @@ def _lanes(rows, bits):
     return [sum((int(v) & mask) << (bits * lane) for lane, v in enumerate(row)) for row in rows]
 
 
-def _parameters(p, params):
+def _parameters(p, schedule):
     """Thresholds, biases and initial states of a pass, one word per beat of a tile; idle lanes never fire."""
+    params = schedule.params
     rows = {name: np.zeros((p.tiles, params.lanes), np.int64) for name in ("theta", "bias", "v_init")}
     rows["theta"][:] = 2**params.theta_bits - 1
     for tile in range(p.tiles):
@@ -68,7 +68,7 @@ def _parameters(p, params):
         if not isinstance(p.layer, Pool):
             rows["bias"][tile, : high - low] = p.layer.bias[low:high]
         if isinstance(p.layer, Spiking):
-            rows["theta"][tile, : high - low] = p.layer.theta[low:high]
+            rows["theta"][tile, : high - low] = thresholds(schedule.network, p.layer)[low:high]
             rows["v_init"][tile, : high - low] = p.layer.v_init[low:high]
     bits = {"theta": params.theta_bits, "bias": params.bias_bits, "v_init": params.state_bits}
     return {name: _lanes(values.reshape(-1, params.neurons), bits[name]) for name, values in rows.items()}
@@ -104,11 +104,12 @@ def _program(schedule):
     params, network = schedule.params, schedule.network
     rule = network.exit_rule
     channels, height, width = network.source.shape
-    words = pack(header_fields(params), {
+    source = schedule.regions[INPUT, 0]
+    words = pack(header_fields(params), _known(params, {"separated": network.separated}) | {
         "layers": len(schedule.passes) - 1, "timesteps": network.timesteps - 1,
         "frames": network.source.kind == "frames", "input_channels": channels - 1,
         "input_row": width * channels - 1, "input_rows": height - 1,
-        "event_base": schedule.regions[INPUT].events, "pointer_base": schedule.regions[INPUT].pointers,
+        "event_base": source.events, "pointer_base": source.pointers,
         "classes": network.classes - 1, "class_lanes": schedule.passes[-1].tile_channels - 1,
         "exit_kind": EXIT_CODES[rule.kind], "exit_shift": rule.shift,
         "exit_scale": rule.scale,
@@ -121,18 +122,24 @@ def _program(schedule):
     return words
 
 
+def _known(params, fields):
+    """Return the fields that only a core for separated networks has."""
+    return fields if params.separated else {}
+
+
 def _layer_block(p, schedule):
     network, beats = schedule.network, schedule.params.beats
-    region = schedule.regions.get(p.stored)
+    region = schedule.regions.get(p.writes)
     readers = network.readers.get(p.stored, ())
     is_pool = isinstance(p.layer, Pool)
-    return {
+    phase = {"resumes": p.resumes, "silent": p.silent, "unbiased": not p.biased}
+    return _known(schedule.params, phase) | {
         "readout": isinstance(p.layer, Readout), "pool_pass": is_pool, "maximum": is_pool and p.layer.kind == "max",
         "fused_maximum": p.pool is not None and p.pool.kind == "max", "keep": p.keep,
         "counted": any(not isinstance(reader, Pool) for reader in readers),
         "rows": p.rows - 1, "columns": p.columns - 1, "tiles": p.tiles - 1,
-        "pool_rows": p.window[0] - 1, "pool_columns": p.window[1] - 1, "synapses": len(p.synapses) - 1,
-        "burst": p.layer.burst if isinstance(p.layer, Spiking) else 0,
+        "pool_rows": p.window[0] - 1, "pool_columns": p.window[1] - 1, "synapses": max(0, len(p.synapses) - 1),
+        "burst": p.layer.burst if isinstance(p.layer, Spiking) and not p.silent else 0,
         "state_limit": 2 ** (p.layer.state_bits - 1) - 1 if isinstance(p.layer, Spiking) else 0,
         "state_base": p.state_base * beats, "current_base": p.current_base * beats,
         "parameter_base": p.parameter_base * beats,
@@ -143,7 +150,7 @@ def _layer_block(p, schedule):
 
 def synapse_block(p, index, schedule):
     """Return the fields of the synapse block of a pass's synapse ``index`` (`gen.layout.program.synapse_fields`)."""
-    synapse, source = p.synapses[index], schedule.regions[p.synapses[index].source]
+    synapse, source = p.synapses[index], schedule.regions[p.reads[index]]
     channels, height, width = schedule.network.shapes[synapse.source]
     window, period, active = window_channels(synapse, p.tile_channels)
     words, segments = segment_words(synapse, p.tile_channels)

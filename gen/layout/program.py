@@ -19,7 +19,10 @@ __all__ = [
 WORD_BITS = 32
 MAX_LANES = 64
 EXIT_CODES = {"off": 0, "entropy": 1, "confidence": 2, "margin": 3}
-SWITCHES = ("maximum", "softmax", "spram")
+SWITCHES = {  # parameters that may be 0, and what a core without them has none of
+    "maximum": "maximum pools", "softmax": "the exit rules entropy and confidence",
+    "separated": "inverse-leaky neurons", "spram": "single-port RAM",
+}
 BESIDE = ("lanes", "neurons", "program", "spram")  # sizes that no network falls short of
 SPRAM_BITS, SPRAM_WORDS = 16, 16384  # one block of single-port RAM
 MEMORIES = ("program", "weights", "theta", "bias", "v_init", "limits")
@@ -50,7 +53,7 @@ class CoreParams:
     parameters: int
     states: int
     currents: int
-    layers: int
+    layers: int              # passes of the program
     synapses: int
     burst: int               # the largest count
     classes: int
@@ -58,6 +61,7 @@ class CoreParams:
     maximum: int             # 1: the core can pool by the maximum, 0: by sums only
     softmax: int             # 1: the core has the exit rules `entropy` and `confidence`
     program: int             # 32-bit words
+    separated: int = 0       # 1: the core runs networks of inverse-leaky neurons too
     spram: int = 0           # in single-port RAM (`hw.machine.spram`): 1 weights, 2 states as well
 
     def __post_init__(self):
@@ -73,10 +77,11 @@ class CoreParams:
 
     def shortages(self, needed):
         """Return one sentence per parameter in which ``needed`` is larger than this core."""
+        names = [f.name for f in fields(self) if f.name not in BESIDE]
+        short = [name for name in names if getattr(needed, name) > getattr(self, name)]
         return [
-            f"{f.name}: the network needs {getattr(needed, f.name)}, the core has {getattr(self, f.name)}"
-            for f in fields(self)
-            if f.name not in BESIDE and getattr(needed, f.name) > getattr(self, f.name)
+            f"the network needs {SWITCHES[name]}, the core has none" if name in SWITCHES else
+            f"{name}: the network needs {getattr(needed, name)}, the core has {getattr(self, name)}" for name in short
         ]
 
     def covering(self, other):
@@ -125,7 +130,8 @@ def _unsigned(limit):
 
 def header_fields(p):
     """Fields of the program header: name to (bits, signed)."""
-    return {
+    separated = {"separated": (1, False)} if p.separated else {}
+    return separated | {
         "layers": _unsigned(p.layers - 1), "timesteps": _unsigned(MAX_TIMESTEPS - 1), "frames": (1, False),
         "input_channels": (p.index_bits, False), "input_row": (p.index_bits, False),
         "input_rows": (p.offset_bits, False),
@@ -139,7 +145,8 @@ def header_fields(p):
 def layer_fields(p):
     """Fields of a layer block. Loop fields hold the count less one."""
     offset, flag = (p.offset_bits, True), (1, False)
-    return {
+    separated = dict.fromkeys(("resumes", "silent", "unbiased"), flag) if p.separated else {}
+    return separated | {
         "readout": flag, "pool_pass": flag, "maximum": flag, "fused_maximum": flag, "keep": flag, "counted": flag,
         **dict.fromkeys(("rows", "columns", "tiles", "pool_rows", "pool_columns"), (p.loop_bits, False)),
         "synapses": _unsigned(p.synapses - 1), "burst": _unsigned(p.burst), "state_limit": (p.state_bits - 1, False),

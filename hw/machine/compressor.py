@@ -97,7 +97,7 @@ class Compressor(wiring.Component):
             m.d.sync += [
                 mask.eq(head.nonzero), left.eq(head.events), alone.eq(head.events <= 1),
                 values.eq(head.counts), index.eq(head.index),
-                fresh.eq(~layer.readout), ends.eq(head.layer_last),
+                fresh.eq(payloads.stores(p, layer)), ends.eq(head.layer_last),
             ]
         with m.If(fresh & ~self.begin):
             m.d.sync += pointer.eq(pointer + 1)
@@ -131,7 +131,7 @@ class Compressor(wiring.Component):
         m.d.comb += [
             self.write.event_enable.eq(valid), self.write.event_address.eq(address),
             self.write.event.index.eq(base + lane), self.write.event.value.eq(value),
-            self.write.pointer_enable.eq((fresh | draining[1]) & ~layer.readout),
+            self.write.pointer_enable.eq((fresh | draining[1]) & payloads.stores(p, layer)),
             self.write.pointer_address.eq(pointer), self.write.pointer.eq(event),
             self.done.eq(draining[2]), self.counted.eq(valid & layer.counted),
         ]

@@ -199,6 +199,7 @@ class Core(wiring.Component):
                 neuron.state_limit.eq(layer.state_limit),
                 neuron.pass_through.eq(layer.pool_pass),
                 neuron.unlimited.eq(layer.readout),
+                *([neuron.double.eq(layer.resumes)] if self._params.separated else []),
                 states.current[lane].eq(neuron.current),
                 states.state[lane].eq(neuron.state),
                 compressor.i.payload.counts[lane].eq(neuron.count),

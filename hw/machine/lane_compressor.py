@@ -49,16 +49,17 @@ class LaneCompressor(wiring.Component):
         with m.If(self.i.valid):  # the window's counts go round, a turn for every tile
             m.d.sync += [window.eq(Cat(window.as_value()[p.value_bits:], joined)), lane.eq(Mux(ends, 0, lane + 1))]
 
+        stores = payloads.stores(p, layer)
         passed, opens, closes, final = (Signal(name=name) for name in ("passed", "opens", "closes", "final"))
         event, pointer = Signal(write.event_address.shape()), Signal(write.pointer_address.shape())
         m.d.sync += [
-            passed.eq(self.i.valid & (tile.window_last | tile.layer_last) & ~layer.readout), opens.eq(lane == 0),
+            passed.eq(self.i.valid & (tile.window_last | tile.layer_last) & stores), opens.eq(lane == 0),
             closes.eq(self.i.valid & ends & tile.layer_last), final.eq(closes), self.done.eq(final),
             write.event.value.eq(joined), write.event.index.eq(tile.index + lane),
         ]
         m.d.comb += [
             write.event_enable.eq(passed & (write.event.value != 0)), write.event_address.eq(event),
-            write.pointer_enable.eq((passed & opens) | (final & ~layer.readout)), write.pointer_address.eq(pointer),
+            write.pointer_enable.eq((passed & opens) | (final & stores)), write.pointer_address.eq(pointer),
             write.pointer.eq(event), self.counted.eq(write.event_enable & layer.counted),
         ]
         with m.If(self.begin):

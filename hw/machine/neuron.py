@@ -33,6 +33,8 @@ class Neuron(wiring.Component):
         Cap and largest state of the layer, one less than a power of two.
     pass_through, unlimited : In(1)
         The count is u itself (a pool); the state is not saturated (the readout).
+    double : In(1)
+        The state counts twice (an inverse-leaky neuron). Only where ``params.separated``.
     current : Out
         total + bias, one cycle later.
     count, state : Out
@@ -45,7 +47,7 @@ class Neuron(wiring.Component):
         super().__init__({
             "total": In(word), "bias": In(signed(p.bias_bits)), "kept": In(word), "use_kept": In(1), "v": In(word),
             "theta": In(p.theta_bits), "burst": In(p.burst.bit_length()), "state_limit": In(p.state_bits - 1),
-            "pass_through": In(1), "unlimited": In(1),
+            "pass_through": In(1), "unlimited": In(1), **({"double": In(1)} if p.separated else {}),
             "current": Out(word), "count": Out(signed(p.value_bits)), "state": Out(word),
         })
 
@@ -55,7 +57,8 @@ class Neuron(wiring.Component):
         word, stages = signed(p.acc_bits), len(self.burst)
         v, theta = Signal(word, name="v_0", reset_less=True), Signal(p.theta_bits, name="theta_0", reset_less=True)
         m.d.sync += [
-            self.current.eq(Mux(self.use_kept, self.kept, self.total + self.bias)), v.eq(self.v), theta.eq(self.theta),
+            self.current.eq(Mux(self.use_kept, self.kept, self.total + self.bias)),
+            v.eq(Mux(self.double, self.v << 1, self.v) if p.separated else self.v), theta.eq(self.theta),
         ]
         u, count = Signal(word, name="u_0", reset_less=True), Signal(stages, name="count_0")
         threshold, tight = Signal(p.theta_bits, name="theta_1", reset_less=True), Signal(init=1, name="tight_0")

@@ -7,7 +7,7 @@ from gen.layout.program import WORD_BITS, header_fields, layer_fields, memory_sh
 
 __all__ = [
     "beat", "counts", "event", "header", "input_word", "layer_block", "load_port", "output_word",
-    "parameter_address", "pooled", "segment", "synapse_blocks", "tile",
+    "parameter_address", "pooled", "segment", "stores", "synapse_blocks", "tile",
 ]
 
 
@@ -25,6 +25,11 @@ def header(p):
 def layer_block(p):
     """Layer block of the running pass."""
     return _struct(layer_fields(p))
+
+
+def stores(p, layer):
+    """Return whether a pass, of which this is the layer block, stores a map: no readout, no accumulation."""
+    return ~(layer.readout | layer.silent) if p.separated else ~layer.readout
 
 
 def synapse_blocks(p):

@@ -1,6 +1,6 @@
 """Steps the machine through an image: input, passes, timesteps, exit, result."""
 
-from amaranth.hdl import Array, Module, Signal
+from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,6 +15,8 @@ COUNTERS = ("cycles", "busy_cycles", "events", "synaptic_ops")
 
 class Sequencer(wiring.Component):
     """Start every other component in its turn, image by image.
+
+    The program of a separated network holds all its timesteps: it is run through once, as the last of them.
 
     A result is the words class, timesteps executed, `COUNTERS`, then the logits (`EarlyExit`).
 
@@ -42,7 +44,7 @@ class Sequencer(wiring.Component):
     """
 
     def __init__(self, params):
-        p = params
+        self._params = p = params
         super().__init__({
             "wanted": In(1), "restart": In(1), "abort": In(1), "idle": Out(1),
             "header": In(payloads.header(p)), "keep": In(1), "read": Out(1), "ready": In(1), "advance": Out(1),
@@ -58,7 +60,10 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         word = Signal(range(2 + len(COUNTERS)))
-        outputs = Array([self.class_, self.step + 1, *(self.counters[i] for i in range(len(COUNTERS)))])
+        exit_step = self.step
+        if self._params.separated:
+            exit_step = Mux(self.header.separated, self.header.timesteps, self.step)
+        outputs = Array([self.class_, exit_step + 1, *(self.counters[i] for i in range(len(COUNTERS)))])
         m.d.comb += self.o.payload.data.eq(outputs[word])
         m.d.sync += [self.first_step.eq(self.step == 0), self.gather.eq(~self.keep | (self.step == 0))]
         with m.If(self.abort & ~self.idle & ~self.answering):
@@ -104,7 +109,7 @@ class Sequencer(wiring.Component):
                 with m.If(self.decided):
                     m.d.sync += self.step.eq(self.step + 1)
                     m.next = "TIMESTEP"
-                    with m.If(self.exits | (self.step == self.header.timesteps)):
+                    with m.If(self.exits | (exit_step == self.header.timesteps)):
                         m.d.sync += [self.step.eq(self.step), word.eq(0)]
                         m.next = "RESULT"
                     with m.If(self.stop):

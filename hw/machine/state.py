@@ -41,7 +41,8 @@ class StateStore(wiring.Component):
     begin : In(1)
         A pass begins: start from its base addresses.
     first_step : In(1)
-        Timestep 1: states are initial states, logits zero, kept currents written.
+        Timestep 1: states are initial states, logits zero, kept currents written. States and logits of a pass that
+        resumes are those of an earlier pass all the same.
     ending, parameters : In
         A tile is three cycles from complete; where its parameters are.
     summed : Out(1)
@@ -79,6 +80,7 @@ class StateStore(wiring.Component):
         m.d.comb += self.parameters.ready.eq(self.ending)
         reading, address = self._reading(m)
         spikes, first = ~layer.readout & ~layer.pool_pass, self.first_step
+        initial = first & ~layer.resumes if p.separated else first
         stages = [reading]  # one more for every cycle since the address
         for stage in range(1 + p.shared, READ + latency(p) + 1):
             stages.append(Signal(name=f"read_{stage}"))
@@ -119,7 +121,9 @@ class StateStore(wiring.Component):
             m.d.sync += late.eq(endings)
             endings = late
         m.d.comb += self.summed.eq(endings)
-        self._choose(m, reads, {"v_init": spikes & first, "states": spikes & ~first, "logits": layer.readout & ~first})
+        self._choose(m, reads, {
+            "v_init": spikes & initial, "states": spikes & ~initial, "logits": layer.readout & ~initial,
+        })
         return m
 
     def _reading(self, m):
@@ -158,6 +162,9 @@ class StateStore(wiring.Component):
             m.d.sync += chosen[name].eq(strobe)
         for port, name in ((self.theta, "theta"), (self.bias, "bias"), (self.kept, "currents")):
             m.d.sync += port.as_value().eq(held[name].as_value())
+        if p.separated:
+            with m.If(self.layer.unbiased):
+                m.d.sync += self.bias.as_value().eq(0)
         for lane in range(p.neurons):
             v = 0
             for name, choose in chosen.items():

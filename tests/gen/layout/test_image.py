@@ -108,8 +108,8 @@ def test_the_program_says_what_the_network_is(seed):
         "frames": network.source.kind == "frames", "input_channels": channels - 1,
         "input_row": width * channels - 1, "input_rows": height - 1,
         "classes": network.classes - 1, "exit_kind": EXIT_CODES[rule.kind], "exit_shift": rule.shift,
-        "exit_scale": rule.scale, "event_base": s.regions[INPUT].events,
-        "pointer_base": s.regions[INPUT].pointers,
+        "exit_scale": rule.scale, "event_base": s.regions[INPUT, 0].events,
+        "pointer_base": s.regions[INPUT, 0].pointers,
     } == header
     for one, (layer, synapses) in zip(s.passes, passes):
         assert layer["readout"] == isinstance(one.layer, Readout) == (one is s.passes[-1])

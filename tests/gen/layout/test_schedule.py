@@ -9,8 +9,8 @@ from gen.errors import DoesNotFit
 from gen.layout.image import memory_image
 from gen.intnet import INPUT, IntegerNetwork, Pool, Readout, Source, Spiking, Synapse
 from gen.layout.program import memory_shapes
-from gen.layout.schedule import (build_schedule, is_row_segment, schedule_on, segment_words, synapse_words,
-                          window_channels)
+from gen.layout.passes import is_row_segment, segment_words, synapse_words, window_channels
+from gen.layout.schedule import build_schedule, schedule_on
 from sim.random_networks import random_network
 
 LANES = (1, 2, 3, 5, 8, 16, 33, 64)
@@ -53,11 +53,11 @@ def test_a_fused_pool_has_no_other_reader_and_whole_windows(seed):
 def lifetimes(s):
     """Return {map: (pass that writes it, last pass that needs it)}; the input is written before pass 0."""
     direct = s.network.source.kind == "direct"
-    lives = {INPUT: [-1, -1]} | {p.stored: [n, n] for n, p in enumerate(s.passes) if p.stored}
+    lives = {(INPUT, 0): [-1, -1]} | {p.writes: [n, n] for n, p in enumerate(s.passes) if p.stored}
     for n, p in enumerate(s.passes):
-        for synapse in p.synapses:
-            forever = synapse.source == INPUT and direct and not p.keep
-            lives[synapse.source][1] = max(lives[synapse.source][1], len(s.passes) if forever else n)
+        for read in p.reads:
+            forever = read == (INPUT, 0) and direct and not p.keep and not s.network.separated
+            lives[read][1] = max(lives[read][1], len(s.passes) if forever else n)
     return lives
 
 
@@ -67,12 +67,13 @@ def test_maps_that_live_together_do_not_share_memory(seed):
     lives = lifetimes(s)
     assert set(lives) == set(s.regions)
     extents = {}
-    for name, region in s.regions.items():
+    for (name, timestep), region in s.regions.items():
         channels, height, width = s.network.shapes[name]
         assert region.tiles == -(-channels // region.tile_channels)
-        extents[name] = ((region.events, region.events + channels * height * width),
-                         (region.pointers, region.pointers + height * width * region.tiles + 1))
-        assert extents[name][0][1] <= s.params.events and extents[name][1][1] <= s.params.pointers
+        extents[name, timestep] = ((region.events, region.events + channels * height * width),
+                                   (region.pointers, region.pointers + height * width * region.tiles + 1))
+        events, pointers = extents[name, timestep]
+        assert events[1] <= s.params.events and pointers[1] <= s.params.pointers
     for one, other in combinations(s.regions, 2):
         if lives[one][0] <= lives[other][1] and lives[other][0] <= lives[one][1]:
             for (a, b), (c, d) in zip(extents[one], extents[other]):

@@ -36,7 +36,7 @@ def store(schedule, maps):
     """Return (events, pointers) of the maps [C, H, W] as the event store holds them."""
     events, pointers = [(0, 0)] * (schedule.params.events + 1), [0] * (schedule.params.pointers + 1)
     for name, values in maps.items():
-        region = schedule.regions[name]
+        region = schedule.regions[name, 0]
         channels, height, width = values.shape
         at, pointer = region.events, region.pointers
         for y, x, first in product(range(height), range(width), range(0, channels, region.tile_channels)):
