@@ -1,9 +1,10 @@
 """What the core's probe must show for an image, and the first value in which it does not.
 
 The probe shows every tile as it leaves the neurons: the pass it belongs to, one count and one state (the readout:
-one logit) per lane. Tiles come timestep by timestep, pass by pass, in the order of `gen.layout.schedule.Pass.order`. A
-spiking layer shows its own map, also where a pool is fused behind it; a pass of a pool by itself shows the pool's.
-Lanes that hold no channel are not compared, nor are the counts of the readout and the states of a pool.
+one logit) per lane. Tiles come timestep by timestep, pass by pass, in the order of `gen.layout.passes.Pass.order`; the
+passes of a separated network come once and are its timesteps. A spiking layer shows its own map, also where a pool is
+fused behind it; a pass of a pool by itself shows the pool's. Lanes that hold no channel are not compared, nor are the
+counts of the readout and of a layer that only accumulates, and the states of a pool.
 """
 
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ class Difference:
     kind : ``count``, ``state``, ``logit``; ``pass`` where a tile is missing or of another layer; ``exit step``,
         ``class``, ``events``, ``synaptic ops`` of the answer, which have no layer, and no timestep
     neuron : (channel, row, column), or None
+    phase : `gen.layout.passes.Pass.phase` of a separated network: what it does with that timestep
     """
 
     kind: str
@@ -36,13 +38,14 @@ class Difference:
     layer: str | None = None
     timestep: int | None = None
     neuron: tuple[int, int, int] | None = None
+    phase: str | None = None
 
     def __str__(self):
         where = []
         if self.layer is not None:
             where.append(f"layer {self.layer!r}")
         if self.timestep is not None:
-            where.append(f"timestep {self.timestep}")
+            where.append(f"timestep {self.timestep}" + (f" {self.phase}" if self.phase else ""))
         if self.neuron is not None:
             where.append("neuron (channel {}, row {}, column {})".format(*self.neuron))
         return f"{', '.join([*where, self.kind])}: expected {self.expected}, got {self.got}"
@@ -80,7 +83,7 @@ class Answer:
 
 @dataclass(frozen=True, eq=False)
 class _Layout:
-    """One timestep's tiles: `ProbeTable`'s columns, and which neuron every lane holds."""
+    """The tiles of one run through the passes: `ProbeTable`'s columns, and which neuron every lane holds."""
 
     pass_index: np.ndarray
     row: np.ndarray
@@ -99,7 +102,7 @@ def _layout(schedule):
         used = (lane < p.tile_channels) & (channel < p.channels)
         parts.append((
             np.full(len(row), index), row, column, np.minimum(channel, p.channels - 1),
-            used & (not isinstance(p.layer, Readout)), used & isinstance(p.layer, (Spiking, Readout)),
+            used & (p.stored is not None), used & isinstance(p.layer, (Spiking, Readout)),
         ))
     return _Layout(*(np.concatenate(column) for column in zip(*parts)))
 
@@ -112,20 +115,24 @@ def expected_probe(schedule, trace):
     schedule : gen.layout.schedule.Schedule
     trace : sim.golden.Trace of the image in ``schedule.network``
     """
-    layout, steps = _layout(schedule), trace.exit_step
+    separated, layout, lanes = schedule.network.separated, _layout(schedule), schedule.params.lanes
+    steps = 1 if separated else trace.exit_step
     counts, states = np.zeros((2, steps, *layout.channel.shape), np.int64)
     for index, p in enumerate(schedule.passes):
         rows = layout.pass_index == index
-        at = (slice(None), layout.channel[rows], layout.row[rows, None], layout.column[rows, None])
+        at = (layout.channel[rows], layout.row[rows, None], layout.column[rows, None])
+        fired, update = ([p.stores_at - 1], [p.update - 1]) if separated else (slice(None), slice(None))
         if isinstance(p.layer, Readout):
-            states[:, rows] = trace.logits[at[:2]]
-        else:
-            counts[:, rows] = trace.counts[p.layer.name][at]
+            states[:, rows] = trace.logits[update][:, at[0]]
+        if p.stored:
+            counts[:, rows] = trace.counts[p.layer.name][fired][:, *at]
         if isinstance(p.layer, Spiking):
-            states[:, rows] = trace.states[p.layer.name][at]
-    lanes = schedule.params.lanes
+            states[:, rows] = trace.states[p.layer.name][update][:, *at]
+    timestep = np.array([p.timestep for p in schedule.passes])[layout.pass_index]
+    if not separated:
+        timestep = np.repeat(np.arange(1, steps + 1), len(layout.pass_index))
     return ProbeTable(
-        np.tile(layout.pass_index, steps), np.repeat(np.arange(1, steps + 1), len(layout.pass_index)),
+        np.tile(layout.pass_index, steps), timestep,
         (counts * layout.count_mask).reshape(-1, lanes), (states * layout.state_mask).reshape(-1, lanes),
         np.tile(layout.count_mask, (steps, 1)), np.tile(layout.state_mask, (steps, 1)),
     )
@@ -133,7 +140,8 @@ def expected_probe(schedule, trace):
 
 def compared_values(schedule, expected):
     """Return how many values a comparison with ``expected`` looks at, by kind, the answer's included."""
-    states, readout = expected.state_mask.sum(axis=1), expected.pass_index == len(schedule.passes) - 1
+    is_readout = np.array([isinstance(p.layer, Readout) for p in schedule.passes])
+    states, readout = expected.state_mask.sum(axis=1), is_readout[expected.pass_index]
     return {
         "counts": int(expected.count_mask.sum()), "states": int(states[~readout].sum()),
         "logits": int(states[readout].sum()) + schedule.network.classes,
@@ -166,10 +174,10 @@ def first_difference(schedule, expected, pass_index, counts, states, *, complete
     lane = int(np.argmax(wrong_count[tile] | wrong_state[tile]))
     values, kind = (counts, "count") if wrong_count[tile, lane] else (states, "state")
     right = expected.counts if kind == "count" else expected.states
-    layer, timestep, neuron = _neuron(schedule, expected, tile, lane)
-    if kind == "state" and layer == schedule.network.readout.name:
+    where = _neuron(schedule, expected, tile, lane)
+    if kind == "state" and where[0] == schedule.network.readout.name:
         kind = "logit"
-    return Difference(kind, int(right[tile, lane]), int(values[tile, lane]), layer, timestep, neuron)
+    return Difference(kind, int(right[tile, lane]), int(values[tile, lane]), *where)
 
 
 def answer_difference(schedule, trace, answer):
@@ -207,11 +215,12 @@ def compare_image(schedule, trace, probe, answer):
 
 
 def _neuron(schedule, expected, tile, lane):
-    """Return (layer, timestep, (channel, row, column)) of a lane of a tile."""
+    """Return (layer, timestep, (channel, row, column), phase) of a lane of a tile."""
     layout = _layout(schedule)
     place = tile % len(layout.pass_index)
     neuron = (int(layout.channel[place, lane]), int(layout.row[place]), int(layout.column[place]))
-    return schedule.passes[layout.pass_index[place]].layer.name, int(expected.timestep[tile]), neuron
+    p = schedule.passes[layout.pass_index[place]]
+    return p.layer.name, int(expected.timestep[tile]), neuron, p.phase if p.timestep else None
 
 
 def _wrong_tile(schedule, expected, tile, pass_index):
@@ -220,7 +229,7 @@ def _wrong_tile(schedule, expected, tile, pass_index):
         if tile >= len(column):
             return NOTHING
         index = int(column[tile])
-        return repr(schedule.passes[index].layer.name) if index < len(schedule.passes) else f"number {index}"
+        return repr(schedule.passes[index].title) if index < len(schedule.passes) else f"number {index}"
 
     where = _neuron(schedule, expected, tile, 0) if tile < len(expected) else ()
     return Difference("pass", layer(expected.pass_index), layer(pass_index), *where)

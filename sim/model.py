@@ -141,7 +141,7 @@ class CompiledCore:
         taps = sum(
             p.runs * (2 + sum(s.weight[0].size * s.groups for s in p.synapses)) for p in self.schedule.passes
         )
-        busy = 4 * taps * self.network.timesteps + 4 * np.prod(self.network.source.shape)
+        busy = 4 * taps * self.schedule.rounds + 4 * np.prod(self.network.source.shape)
         return int((10000 + busy) / (1 - self.stalls))
 
     def __del__(self):

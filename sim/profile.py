@@ -48,10 +48,10 @@ SIGNALS = {
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """What N images cost in a network of P passes and T timesteps.
+    """What N images cost in a network of P passes that are run T times: its timesteps, but once if it is separated.
 
     result : gen.result.Result
-    cycles : name of every kind to int64 [N, T, P + 1]; row P is the machine's, timesteps not run are 0
+    cycles : name of every kind to int64 [N, T, P + 1]; row P is the machine's, what was not run is 0
     lane_cycles : int64 [N, T, P], lanes at work summed over the cycles: the pass's synaptic operations
     events : int64 [N, T, P], nonzero counts stored
     """
@@ -81,7 +81,7 @@ class ProfiledCore(CompiledCore):
     def profile(self, x, progress=None):
         """Run images uint8 [N, C, H, W] or [N, H, W]; return their `Profile`."""
         words, passes = input_stream(self.network, x), len(self.schedule.passes)
-        table = np.zeros((len(words), self.network.timesteps, passes + 1, len(KINDS + WORK)), np.int64)
+        table = np.zeros((len(words), self.schedule.rounds, passes + 1, len(KINDS + WORK)), np.int64)
         rows = np.zeros((len(words), RESULT_HEADER + self.network.classes), np.int32)
         for n, row in enumerate(rows):
             received = self._library.core_profile(

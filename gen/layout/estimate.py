@@ -16,7 +16,7 @@ PASS_OVERHEAD, CLASS_CYCLES = 40, 2
 
 
 def estimate_cycles(schedule, timesteps=None):
-    """Return the cycles of one image that runs ``timesteps`` (default: all of them).
+    """Return the cycles of one image that runs ``timesteps`` (default: all of them; a separated network always does).
 
     Assumes that half of the input values and a third of the counts are not zero.
     """
@@ -27,7 +27,7 @@ def estimate_cycles(schedule, timesteps=None):
         emitted = positions * p.tile_channels * COUNT_DENSITY if p.stored else 0
         first += max(gather, emitted, p.runs) + PASS_OVERHEAD
         later += max(0 if p.keep else gather, emitted, p.runs) + PASS_OVERHEAD
-    steps = timesteps or network.timesteps
+    steps = min(timesteps or schedule.rounds, schedule.rounds)
     decide = 3 * CLASS_CYCLES * network.classes + PASS_OVERHEAD
     return int(first + (steps - 1) * later + steps * decide)
 

@@ -59,6 +59,21 @@ class Pass:
         return isinstance(self.layer, Spiking) and self.stored is None
 
     @property
+    def phase(self):
+        """What a separated network does with a timestep in this pass: ``taken``, ``fired`` or ``pooled``."""
+        return "taken" if self.stored is None else "pooled" if isinstance(self.layer, Pool) else "fired"
+
+    @property
+    def timestep(self):
+        """That timestep; 0 where the pass is run at every one."""
+        return self.stores_at or self.reads_at
+
+    @property
+    def title(self):
+        """The layer's name, and in a separated network the timestep and what is done with it."""
+        return f"{self.layer.name}, timestep {self.timestep} {self.phase}" if self.timestep else self.layer.name
+
+    @property
     def resumes(self):
         """Whether an earlier pass of the layer has left its states."""
         return self.update > 1

@@ -55,7 +55,7 @@ def _cycle_limit(schedule, words):
     taps = sum(
         p.runs * (2 + p.tile_channels + sum(s.weight[0].size * s.groups for s in p.synapses)) for p in schedule.passes
     )
-    work = 4 * taps * schedule.network.timesteps + 4 * words + 8 * schedule.network.classes
+    work = 4 * taps * schedule.rounds + 4 * words + 8 * schedule.network.classes
     return int((10_000 + work) / (1 - STALL))
 
 

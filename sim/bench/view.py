@@ -141,7 +141,7 @@ class View:
         """Where the machine is: the tile is the one that leaves the neurons next, or does now."""
         ends = np.cumsum([0, *map(len, self._orders)])
         place = f"places[({_choice('probe_layer', dict(enumerate(ends[:-1])))}) + fired]"
-        layers = _text("probe_layer", {index: p.layer.name for index, p in enumerate(self._schedule.passes)})
+        layers = _text("probe_layer", {index: p.title for index, p in enumerate(self._schedule.passes)})
         coordinates = [
             Seen("now", name, COORDINATE_BITS, f"{place} >> {COORDINATE_BITS * (2 - i)}")
             for i, name in enumerate(("row", "column", "channel"))
