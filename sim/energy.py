@@ -140,7 +140,7 @@ def estimated(schedule, result, x):
     """
     params, moved = schedule.params, memory_traffic(schedule, result, x)
     bits = sum((read + written) * width for read, written, width in moved.values())
-    additions = result.synaptic_ops + _neuron_additions(schedule, result.exit_steps)
+    additions = result.synaptic_ops + _neuron_additions(schedule, schedule.rounds_run(result.exit_steps))
     memory = bits * SRAM_PJ_PER_BIT / 1e6
     product = params.weight_bits * params.value_bits * MULTIPLY_PJ_PER_BIT2
     arithmetic = (result.synaptic_ops * product + additions * params.acc_bits * ADD_PJ_PER_BIT) / 1e6

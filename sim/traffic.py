@@ -33,27 +33,28 @@ def memory_traffic(schedule, result, x):
     -------
     dict, memories named as in `gen.layout.estimate.estimate_memories`; words as int64 [N]
     """
-    network, params, steps = schedule.network, schedule.params, result.exit_steps
+    network, params, steps = schedule.network, schedule.params, schedule.rounds_run(result.exit_steps)
     later, busy = steps - 1, result.busy_cycles
     words = {name: np.zeros((2, len(steps)), np.int64) for name in estimate_memories(params)}
     for p in schedule.passes:
         tiles, gathering = p.runs * params.beats, np.ones_like(steps) if p.keep else steps
+        resumed = steps if p.resumes else later
         looked_up = sum(_on_map(p, synapse_block(p, i, schedule)) for i in range(len(p.synapses)))
-        stored = (_pointers(schedule, p.stored) if p.stored else 0) * steps
+        stored = (_pointers(schedule, p.writes) if p.stored else 0) * steps
         for name in ("first_pointers", "end_pointers"):
             words[name] += [looked_up * gathering, stored]
-        words["bias"][0] += tiles * gathering
+        words["bias"][0] += tiles * gathering * p.biased
         if p.keep:
             words["currents"] += [tiles * later, np.full_like(steps, tiles)]
         if isinstance(p.layer, Spiking):
             words["theta"][0] += tiles * steps
-            words["v_init"][0] += tiles
-            words["states"] += [tiles * later, tiles * steps]
+            words["v_init"][0] += tiles * (steps - resumed)
+            words["states"] += [tiles * resumed, tiles * steps]
         if isinstance(p.layer, Readout):
-            words["logits"] += [tiles * later, tiles * steps]
+            words["logits"] += [tiles * resumed, tiles * steps]
     maps = np.ones_like(steps) if network.source.kind == "direct" else steps
     for name in ("first_pointers", "end_pointers"):
-        words[name][1] += _pointers(schedule, INPUT) * maps
+        words[name][1] += _pointers(schedule, (INPUT, 0)) * maps
     words["events"][1] = _inputs(network, x, maps) + result.events + _uncounted(schedule, x)
     rule, scan = network.exit_rule.kind, network.classes if params.shared else schedule.passes[-1].tiles
     words["logits"][0] += scan * (steps * (1 + (rule in ("entropy", "confidence"))) + 1)
@@ -87,10 +88,10 @@ def _places(start, loops, block):
     return places.ravel()
 
 
-def _pointers(schedule, name):
+def _pointers(schedule, key):
     """Return the pointers that storing a map writes: one per position and tile, and the end."""
-    _, height, width = schedule.network.shapes[name]
-    return height * width * schedule.regions[name].tiles + 1
+    _, height, width = schedule.network.shapes[key[0]]
+    return height * width * schedule.regions[key].tiles + 1
 
 
 def _inputs(network, x, maps):
@@ -105,7 +106,7 @@ def _uncounted(schedule, x):
     """Return int64 [N], the events stored of maps that no synapse reads: no counter has them, the golden model does."""
     network = schedule.network
     names = [
-        p.stored for p in schedule.passes if p.stored and all(isinstance(r, Pool) for r in network.readers[p.stored])
+        p.stored for p in schedule.layers if p.stored and all(isinstance(r, Pool) for r in network.readers[p.stored])
     ]
     if not names:
         return 0

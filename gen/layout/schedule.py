@@ -48,6 +48,10 @@ class Schedule:
         """How often the passes are run for an image, at most."""
         return 1 if self.network.separated else self.network.timesteps
 
+    def rounds_run(self, exit_steps):
+        """Return how often they are run for images of these exit steps, int64 [N]."""
+        return np.minimum(exit_steps, self.rounds)
+
 
 def build_schedule(network, lanes, neurons=None):
     """Lay ``network`` out for ``lanes`` lanes on the smallest core that runs it.

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gen.errors import DoesNotFit
+from gen.intnet import INVERSE_LEAKY
 from gen.layout.program import CoreParams
 from gen.layout.schedule import build_schedule, schedule_on
 from sim.compare import Answer, compare_image
@@ -15,6 +16,7 @@ from sim.random_networks import random_images, random_network
 
 IMAGES = 3
 QUICK = [(2, range(0, 70)), (5, range(70, 140)), (16, range(140, 220))]
+SEPARATED = [(3, 4), (8, 220)]  # lanes, first seed
 LONG = [(lanes, range(1000 * lanes, 1000 * lanes + 240)) for lanes in (1, 3, 4, 7, 8, 13, 16, 32, 64)]
 
 
@@ -40,11 +42,16 @@ def differences(core, network, seed):
     return [str(difference) for difference in found if difference]
 
 
-def check(lanes, seeds):
-    networks = {seed: random_network(seed) for seed in seeds}
-    params = shared_core(networks.values(), lanes)
+def check(lanes, seeds, separated=()):
+    """Run random networks on one core, after those of ``seeds`` the separated ones of the other seeds."""
+    networks = [("random_network({})", seed, random_network(seed)) for seed in seeds]
+    networks += [
+        ("random_network({}, neuron=INVERSE_LEAKY)", seed, random_network(seed, neuron=INVERSE_LEAKY))
+        for seed in separated
+    ]
+    params = shared_core([network for *_, network in networks], lanes)
     core, wrong = None, {}
-    for seed, network in networks.items():
+    for name, seed, network in networks:
         schedule = schedule_on(network, params)
         if core is None:
             core = CompiledCore.for_schedule(schedule, stalls=0.3, seed=lanes)
@@ -52,13 +59,24 @@ def check(lanes, seeds):
             core.load(schedule)
         found = differences(core, network, seed)
         if found:
-            wrong[f"random_network({seed}), {lanes} lanes"] = found
+            wrong[f"{name.format(seed)}, {lanes} lanes"] = found
     assert not wrong
 
 
 @pytest.mark.parametrize("lanes, seeds", QUICK, ids=[f"{lanes}-lanes" for lanes, _ in QUICK])
 def test_random_networks_equal_the_golden_model(lanes, seeds):
     check(lanes, seeds)
+
+
+@pytest.mark.parametrize("lanes, first", SEPARATED, ids=[f"{lanes}-lanes" for lanes, _ in SEPARATED])
+def test_a_core_runs_separated_networks_and_others(lanes, first):
+    check(lanes, range(first, first + 6), range(first, first + 50))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lanes", [1, 2, 4, 5, 16, 64])
+def test_many_separated_networks_equal_the_golden_model(lanes):
+    check(lanes, range(lanes, lanes + 5), range(1000 * lanes, 1000 * lanes + 240))
 
 
 @pytest.mark.slow

@@ -129,6 +129,14 @@ def test_the_readout_stores_nothing(sizes):
     assert run.stored() == ([], [])
 
 
+@pytest.mark.parametrize("window", [1, 2])
+def test_a_layer_that_accumulates_stores_nothing(sizes, window):
+    tiles = np.full((6, 3), 2)
+    run = Run(sizes(separated=1), [(0 * tiles, {"silent": 1}, window), (tiles, {}, window)])
+    assert run.stored(0) == ([], [])
+    assert run.stored(1) == expected(tiles, window, 0, 3)
+
+
 def test_a_pool_pass_stores_without_counting(sizes):
     tiles = np.full((6, 3), 2)
     run = Run(sizes(), [(tiles, {"counted": 0}, 1)])

@@ -6,7 +6,7 @@ import pytest
 from gen.exit_rule import ExitRule
 from gen.layout.image import load_stream, memory_image
 from gen.inputs import input_values
-from gen.intnet import INPUT, IntegerNetwork, Readout, Source, Spiking, Synapse
+from gen.intnet import INPUT, INVERSE_LEAKY, IntegerNetwork, Readout, Source, Spiking, Synapse
 from gen.layout.schedule import build_schedule, schedule_on
 from hw.machine.core import Core
 from hw.machine.sequencer import COUNTERS
@@ -91,6 +91,18 @@ class Run:
 ])
 def test_random_networks_give_golden_results(seed, lanes, stall):
     net = network(seed)
+    run = Run(build_schedule(net, lanes), seed=seed, stall=stall)
+
+    async def drive(ctx):
+        for image in random_images(net, seed, 3):
+            await run.infer(ctx, net, image)
+
+    run.run(drive)
+
+
+@pytest.mark.parametrize("seed, lanes, stall", [(1, 3, 0.4), (3, 5, 0)])
+def test_separated_networks_give_golden_results(seed, lanes, stall):
+    net = network(seed, neuron=INVERSE_LEAKY)
     run = Run(build_schedule(net, lanes), seed=seed, stall=stall)
 
     async def drive(ctx):
@@ -189,9 +201,9 @@ def test_words_that_begin_no_image_are_dropped():
     run.run(drive)
 
 
-@pytest.mark.parametrize("seeds, lanes", [((30, 32), 2), ((33, 34, 35), 3)])
-def test_another_network_is_loaded_into_the_same_core(seeds, lanes):
-    nets = [network(seed) for seed in seeds]
+@pytest.mark.parametrize("seeds, lanes, separated", [((30, 32), 2, ()), ((33, 34, 35), 3, ()), ((30,), 5, (2, 6))])
+def test_another_network_is_loaded_into_the_same_core(seeds, lanes, separated):
+    nets = [network(seed) for seed in seeds] + [network(seed, neuron=INVERSE_LEAKY) for seed in separated]
     params = build_schedule(nets[0], lanes).params
     for net in nets[1:]:
         params = params.covering(build_schedule(net, lanes).params)

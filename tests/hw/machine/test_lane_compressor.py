@@ -81,3 +81,9 @@ def test_the_readout_stores_nothing_and_a_pool_pass_counts_nothing(sizes):
     run = Run(sizes(neurons=1), [(0 * tiles, {"readout": 1}, 1), (tiles, {"counted": 0}, 1)])
     assert run.results == [([], []), expected(tiles, 1, 0, 3)]
     assert not run.counted
+
+
+def test_a_layer_that_accumulates_stores_nothing(sizes):
+    tiles = np.full((6, 3), 2)
+    run = Run(sizes(neurons=1, separated=1), [(0 * tiles, {"silent": 1}, 2), (tiles, {}, 2)])
+    assert run.results == [([], []), expected(tiles, 2, 0, 3)]

@@ -1,5 +1,7 @@
 """`hw.machine.neuron` against the contract's equation, in the simulator and by proof."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from amaranth.hdl import Assert, Assume, Mux, Signal
@@ -75,10 +77,22 @@ def test_the_readout_neither_fires_nor_saturates(sizes):
     assert [(count, state) for _, count, state in seen] == [(0, total + 105) for total in sums]
 
 
-def equation(neuron, *, planted=0):
+def test_a_doubled_state_counts_twice(sizes):
+    """Also beyond the range of the state; a neuron of burst 0 keeps its whole membrane."""
+    params, rows, expected = sizes(separated=1), [], []
+    for total, v, double in product((-60, 0, 39, 41), (-100, -1, 0, 3, 100), (0, 1)):
+        rows.append({"total": total, "bias": 1, "v": v, "theta": 40, "double": double})
+        expected.append(total + 1 + v * (1 + double))
+    for burst in (0, 1):
+        seen = run(params, rows, {"burst": burst, "state_limit": 127})
+        assert [(count, state) for _, count, state in seen] == [fires(u, 40, burst, 127) for u in expected]
+
+
+def equation(neuron, *, planted=0, doubled=False):
     """Return the claims that count and state are the equation's; ``planted`` makes them wrong."""
     def claims(m):
-        value = neuron.total + neuron.bias + neuron.v
+        v = Mux(neuron.double, 2 * neuron.v, neuron.v) if doubled else neuron.v
+        value = neuron.total + neuron.bias + v
         half = 1 << (len(neuron.state) - 1)
         m.d.comb += Assume((neuron.theta != 0) & (value >= -half) & (value < half))
         partial = neuron.total + neuron.bias
@@ -108,13 +122,18 @@ def equation(neuron, *, planted=0):
     return claims
 
 
-def tiny(sizes):
-    return Neuron(sizes(acc_bits=7, bias_bits=4, theta_bits=3, state_bits=4, value_bits=5))
+def tiny(sizes, **changes):
+    return Neuron(sizes(acc_bits=7, bias_bits=4, theta_bits=3, state_bits=4, value_bits=5, **changes))
 
 
 def test_the_equation_is_proved(sizes):
     neuron = tiny(sizes)
     prove(neuron, equation(neuron), steps=LATENCY + 2)
+
+
+def test_the_equation_of_a_doubled_state_is_proved(sizes):
+    neuron = tiny(sizes, separated=1)
+    prove(neuron, equation(neuron, doubled=True), steps=LATENCY + 2)
 
 
 def test_a_wrong_equation_is_disproved(sizes):

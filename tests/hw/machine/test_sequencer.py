@@ -10,13 +10,16 @@ from sim.streams import Bench
 COUNTED = [1000 + n for n in range(len(COUNTERS))]
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_the_program_runs_in_order(sizes, seed):
-    """Ingest, every pass, the decision; again each timestep, until the exit or the last; the result."""
+@pytest.mark.parametrize("seed, separated", [*((seed, 0) for seed in range(8)), *((seed, 1) for seed in range(4))])
+def test_the_program_runs_in_order(sizes, seed, separated):
+    """Ingest, every pass, the decision; again each timestep, until the exit or the last; the result.
+
+    The program of a separated network runs once, and the exit step is the last all the same.
+    """
     rng = np.random.default_rng(seed)
     timesteps, layers, exit_step = (int(n) for n in rng.integers(1, (6, 4, 9)))
     frames, keeps, class_ = bool(seed % 2), rng.integers(0, 2, layers).tolist(), int(rng.integers(0, 5))
-    dut = Sequencer(sizes())
+    dut = Sequencer(sizes(separated=separated))
     bench, log = Bench(dut, seed=seed, limit=5000), []
     taken = bench.sink(dut.o, 2 + len(COUNTERS))
 
@@ -30,7 +33,7 @@ def test_the_program_runs_in_order(sizes, seed):
     async def others(ctx):
         ctx.set(dut.counters, COUNTED)
         ctx.set(dut.class_, class_)
-        ctx.set(dut.header, {"timesteps": timesteps - 1, "frames": frames})
+        ctx.set(dut.header, {"timesteps": timesteps - 1, "frames": frames} | ({"separated": 1} if separated else {}))
         await ctx.tick().repeat(3)
         assert ctx.get(dut.idle)
         ctx.set(dut.wanted, 1)
@@ -64,14 +67,14 @@ def test_the_program_runs_in_order(sizes, seed):
     bench.add(others)
     bench.run()
     steps, expected = min(exit_step, timesteps), ["read"]
-    for step in range(steps):
+    for step in range(1 if separated else steps):
         first = int(step == 0)
         if first or frames:
             expected.append(("ingest", step))
         expected += [("pass", step, n, first, int(first or not keep)) for n, keep in enumerate(keeps)]
         expected.append(("decide", step))
     assert log == expected
-    result = [class_, steps, *COUNTED]
+    result = [class_, timesteps if separated else steps, *COUNTED]
     assert [word.payload for word in taken] == [{"data": value, "last": 0} for value in result]
 
 

@@ -64,7 +64,7 @@ class Script:
         at = int(rng.integers(0, len(self.parameters["theta"])))
         self.put(cycle, ending=1, **{"parameters": at * p.beats})
         self.inputs.setdefault(cycle + 1, {}).setdefault("ending", 0)
-        v, kept = [0] * LANES, None
+        v, kept, first_step = [0] * LANES, None, first_step and not layer.get("resumes")
         place, current_place = layer["state_base"] + n, layer["current_base"] + n
         if layer.get("readout"):
             v = v if first_step else self.logits[n]
@@ -79,7 +79,8 @@ class Script:
             self.states[place] = state
         if layer.get("keep") and first_step:
             self.currents[current_place] = current
-        wanted = {"theta": self.parameters["theta"][at], "bias": self.parameters["bias"][at], "v": v}
+        bias = [0] * LANES if layer.get("unbiased") else self.parameters["bias"][at]
+        wanted = {"theta": self.parameters["theta"][at], "bias": bias, "v": v}
         wanted |= {"kept": kept} if kept else {}
         self.expected.append((cycle + READ, "summed", 1))
         for beat in range(p.beats):
@@ -124,6 +125,25 @@ def test_what_a_tile_remembers(sizes, neurons, seed, gap):
         for step in range(3):
             for layer, tiles in PASSES:
                 script.run_pass(layer, tiles, int(step == 0), gap)
+    script.check(StateStore(params, script.image()), f"seed {seed}")
+
+
+SEPARATED = [
+    ({"silent": 1, "unbiased": 1}, 6), ({"silent": 1, "unbiased": 1, "resumes": 1}, 6),
+    ({"resumes": 1}, 6), ({"state_base": 6, "unbiased": 1}, 7), ({"unbiased": 1, "resumes": 1}, 6),
+    ({"pool_pass": 1}, 5), ({"state_base": 6, "resumes": 1}, 7), ({"state_base": 6, "unbiased": 1, "resumes": 1}, 7),
+    ({"readout": 1, "unbiased": 1}, 2), ({"readout": 1, "resumes": 1}, 2),
+]
+
+
+@pytest.mark.parametrize("gap", [0, 0.6])
+@pytest.mark.parametrize("neurons, seed", [(LANES, 0), (1, 1)])
+def test_the_passes_of_a_separated_network_resume_and_leave_out_the_bias(sizes, neurons, seed, gap):
+    params = sizes(lanes=LANES, neurons=neurons, separated=1)
+    script = Script(params, np.random.default_rng([seed, bool(gap), 5]))
+    for _ in range(2):
+        for layer, tiles in SEPARATED:
+            script.run_pass(layer, tiles, 1, gap)
     script.check(StateStore(params, script.image()), f"seed {seed}")
 
 
