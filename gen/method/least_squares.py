@@ -14,6 +14,7 @@ import numpy as np
 __all__ = ["LeastSquares"]
 
 DAMPING = 0.2  # of the mean square of an input
+TOGETHER = 32
 FAINT = 0.01  # a group that sees next to nothing is damped as if it saw this share of what the others see
 
 
@@ -29,6 +30,7 @@ class LeastSquares:
         for i, square in enumerate(squares):
             every = np.arange(self.x[i].shape[2])
             self.h[i][i][:, every, every] += DAMPING * np.maximum(square, FAINT * level)
+        self.inverse = [np.linalg.inv(h[i]) for i, h in enumerate(self.h)]
 
     def predict(self, w):
         """Return what ``w`` makes of the samples, float [rows, out]."""
@@ -45,7 +47,7 @@ class LeastSquares:
         moved = [np.zeros_like(v) for v in self.start]
         for _ in range(8 if len(moved) > 1 else 1):
             for i, pull in enumerate(pulls):
-                moved[i] = moved[i] + self._solve(pull - self._slope(moved, i), i)
+                moved[i] = moved[i] + _times(pull - self._slope(moved, i), self.inverse[i])
         return [v + m for v, m in zip(self.start, moved)]
 
     def loss(self, w, goal):
@@ -62,9 +64,10 @@ class LeastSquares:
         limit = np.broadcast_to(np.asarray(limit)[:, None, None], goal[0].shape[:2] + (1,))
         off, found = [np.zeros_like(v) for v in goal], []
         for i, want in enumerate(goal):
-            moved = want - self._solve(self._slope(off, i), i)
+            moved = want - _times(self._slope(off, i), self.inverse[i])
             groups = len(self.x[i])
-            found.append(_feedback(_grouped(moved, groups), self.h[i][i], _grouped(limit, groups)).reshape(want.shape))
+            integers = _feedback(_grouped(moved, groups), self.inverse[i], _grouped(limit, groups))
+            found.append(integers.reshape(want.shape))
             off[i] = found[i] - want
         return found
 
@@ -89,11 +92,6 @@ class LeastSquares:
         """Return half the slope of the loss over block ``i``, where the weights are ``off`` the goal."""
         return sum(_times(e, self.h[k][i]) for k, e in enumerate(off))
 
-    def _solve(self, rows, i):
-        """Return ``rows`` of block ``i`` times the inverse of its H."""
-        grouped = _grouped(rows, len(self.x[i])).transpose(0, 2, 1)
-        return np.linalg.solve(self.h[i][i], grouped).transpose(0, 2, 1).reshape(rows.shape)
-
 
 def _grouped(rows, groups):
     """Return ``rows`` [out, candidates, n] as [groups, rows of a group, n], a view."""
@@ -106,23 +104,36 @@ def _times(rows, matrices):
 
 
 def _moment(a, b):
-    """Return mean(x_a x_b') for every group of the finer division: [groups, n_a, n_b]."""
+    """Return mean(x_a x_b') for every group of the finer division, [groups, n_a, n_b]."""
     groups = int(np.lcm(len(a), len(b)))
-    pairs = ((a[g * len(a) // groups], b[g * len(b) // groups]) for g in range(groups))
-    return np.stack([x.T @ y / len(x) for x, y in pairs])
+    if groups > max(len(a), len(b)):
+        a, b = (np.repeat(x, groups // len(x), axis=0) for x in (a, b))
+    if len(a) > len(b):
+        return _moment(b, a).transpose(0, 2, 1)
+    rows, n = b.shape[1:]
+    fine = b.reshape(len(a), -1, rows, n).transpose(0, 2, 1, 3).reshape(len(a), rows, -1)
+    products = a.transpose(0, 2, 1) @ fine / rows
+    return products.reshape(len(a), a.shape[2], -1, n).transpose(0, 2, 1, 3).reshape(groups, a.shape[2], n)
 
 
-def _feedback(w, h, limit):
-    """Return integers of at most ``limit`` [groups, rows, 1] for ``w`` [groups, rows, n], strong columns first."""
-    order = np.argsort(-h.diagonal(axis1=1, axis2=2), axis=1, kind="stable")
-    h = np.take_along_axis(np.take_along_axis(h, order[:, :, None], 1), order[:, None, :], 2)
-    upper = np.linalg.cholesky(np.linalg.inv(h)).transpose(0, 2, 1)
+def _feedback(w, inverse, limit):
+    """Return integers of at most ``limit`` [groups, rows, 1] for ``w`` [groups, rows, n], the surest columns first.
+
+    ``inverse`` is that of H. The error of a column reaches the next `TOGETHER` columns at once, those beyond together.
+    """
+    order = np.argsort(inverse.diagonal(axis1=1, axis2=2), axis=1, kind="stable")
+    inverse = np.take_along_axis(np.take_along_axis(inverse, order[:, :, None], 1), order[:, None, :], 2)
+    upper = np.linalg.cholesky(inverse).transpose(0, 2, 1)
     w = np.take_along_axis(w, order[:, None, :], 2)
-    for j in range(w.shape[2]):
-        rounded = np.rint(w[..., j]).clip(-limit[..., 0], limit[..., 0])
-        error = (w[..., j] - rounded) / upper[:, j, j, None]
-        w[..., j] = rounded
-        w[..., j + 1:] -= error[..., None] * upper[:, None, j, j + 1:]
+    for first in range(0, w.shape[2], TOGETHER):
+        last = min(first + TOGETHER, w.shape[2])
+        error = np.empty((*w.shape[:2], last - first))
+        for j in range(first, last):
+            rounded = np.rint(w[..., j]).clip(-limit[..., 0], limit[..., 0])
+            error[..., j - first] = (w[..., j] - rounded) / upper[:, j, j, None]
+            w[..., j] = rounded
+            w[..., j + 1 : last] -= error[..., j - first, None] * upper[:, None, j, j + 1 : last]
+        w[..., last:] -= error @ upper[:, first:last, last:]
     result = np.empty_like(w)
     np.put_along_axis(result, np.broadcast_to(order[:, None, :], w.shape), w, 2)
     return result
