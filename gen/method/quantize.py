@@ -130,7 +130,7 @@ def settle(bias, theta, timesteps, neuron=ADAFIRE):
 def _scales(weights, bits, common):
     """Return the real scale per channel, float [out], with which ``bits`` hold ``weights`` best.
 
-    Best is the least squared error. The candidates run from the scale that fits the largest weight to twice
+    Best is the least squared error. The candidates run from the scale that fits the largest weight to four times
     that, where it is clipped; this pays for few bits. ``common``: one scale for all channels.
     """
     channels, limit = len(weights[0]), 2 ** (bits - 1) - 1
@@ -139,7 +139,7 @@ def _scales(weights, bits, common):
     worst = np.abs(flat).max(axis=1)
     fitting = np.divide(limit, worst, out=np.full(len(flat), EMPTY_SCALE), where=worst > 0)
     best, least = fitting, np.full(len(flat), np.inf)
-    for stretch in np.linspace(1, 2, 41):
+    for stretch in np.linspace(1, 4, 121):
         scale = (fitting * stretch)[:, None]
         error = ((np.rint(flat * scale).clip(-limit, limit) / scale - flat) ** 2).sum(axis=1)
         best, least = np.where(error < least, scale[:, 0], best), np.minimum(error, least)

@@ -24,7 +24,7 @@ __all__ = ["Rounding", "calibrate_weights", "columns"]
 
 SAMPLES = 8192
 SILENT_ROUNDS = 5
-STRETCHES = np.linspace(0.9, 2, 12)
+STRETCHES = np.geomspace(0.9, 3.6, 15)
 
 
 def calibrate_weights(quantized, network, maps, pixels, means, sweeps=6, progress=None):
@@ -135,7 +135,7 @@ def columns(synapse, x, places):
 
 
 def _candidates(goal, limit, common):
-    """Return the scales to try, [out, candidates], from one that clips nothing to one that clips half."""
+    """Return the scales to try, [out, candidates], from one that clips nothing to one that clips most."""
     worst = np.max([np.abs(v).max((1, 2)) for v in goal], axis=0)
     worst = np.full(len(worst), worst.max()) if common else worst
     fitting = np.divide(limit, worst, out=np.full(len(worst), EMPTY_SCALE), where=worst > 0)

@@ -53,6 +53,16 @@ def test_integer_weights_stand_for_the_float_weights(bits, error):
             assert off < error * np.sqrt(sum((s.weight**2).sum() for _, s in pairs))
 
 
+@pytest.mark.parametrize("bits, least", [(2, 0.190), (3, 0.0467), (4, 0.0130)])
+def test_scales_are_near_the_best_for_gaussian_weights(bits, least):
+    """``least`` is the mean squared error of the best uniform quantizer with as many levels (Max, 1960)."""
+    weight = np.random.default_rng(0).normal(size=(4, 64, 3, 3))
+    network = FloatNetwork((64, 3, 3), (Layer("z", (FloatSynapse(INPUT, weight),), np.zeros(4), fires=False),))
+    quantized = quantize_with_scales(network, {}, weight_bits=bits)
+    found = float_weights(quantized.network.layers[0], quantized, "z")[0]
+    assert 0.97 * least < ((found - weight) ** 2).mean() / weight.var() < 1.06 * least
+
+
 def test_pools_and_geometry_pass_through():
     net = quantize(*small_network())
     assert [type(layer) is Pool for layer in net.layers] == [False, True, False, True, False]
