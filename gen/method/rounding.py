@@ -23,8 +23,8 @@ from gen.method.quantize import EMPTY_SCALE, THETA_MAX
 __all__ = ["Rounding", "calibrate_weights", "columns"]
 
 SAMPLES = 8192
-SILENT_ROUNDS = 5
-STRETCHES = np.geomspace(0.9, 3.6, 15)
+SILENT_ROUNDS = 3
+STRETCHES = np.geomspace(0.9, 3.6, 13)
 
 
 def calibrate_weights(quantized, network, maps, pixels, means, sweeps=6, progress=None):
@@ -62,7 +62,8 @@ class Rounding:
         start = [np.concatenate([weights[i].reshape(len(unit), 1, -1) for i in b], axis=2) for b in blocks]
         problem = LeastSquares([np.concatenate([seen[i] for i in b], axis=2) for b in blocks], start)
         limit = 2 ** (layer.weight_bits - 1) - 1
-        found, scale = choose(problem, y / threshold, limit, common=not fires, rounds=SILENT_ROUNDS if fires else 0)
+        found, scale = choose(problem, y / threshold, limit, threshold / np.where(live, unit, 1.0), common=not fires,
+                              rounds=SILENT_ROUNDS if fires else 0)
 
         synapses = _split(found, blocks, real.synapses, live)
         reached = sum(_mean_current(s, x) for s, x in zip(synapses, seen))
@@ -93,18 +94,19 @@ class Rounding:
         return seen, current
 
 
-def choose(problem, y, limit, common=False, rounds=0):
+def choose(problem, y, limit, given, common=False, rounds=0):
     """Return integer weights, per block [out, 1, n], and their real scale [out], for the targets ``y`` [rows, out].
 
-    ``limit`` [out] is the largest weight; ``common``: one scale for all outputs; ``rounds``: how often the target of
-    silent samples is adjusted. On these samples no output does worse than with plain rounding at any of the scales.
+    ``limit`` [out] is the largest weight, ``given`` [out] a scale to try beside others; ``common``: one scale for all
+    outputs; ``rounds``: how often the target of silent samples is adjusted. By the loss of ``problem`` around the
+    regression, no output (with a common scale: not their sum) does worse than plainly rounded at the given scale.
     """
     target, goal = y, problem.regress(y)
     for _ in range(rounds):
         current = problem.predict(goal)
         target = np.where(y > 0, y, np.minimum(current - current.mean(0) + target.mean(0), 0))
         goal = problem.regress(target)
-    scales = _candidates(goal, limit, common)
+    scales = np.concatenate([_candidates(goal, limit, common), given[:, None]], axis=1)
     scaled = [v * scales[..., None] for v in goal]
     most = limit[:, None, None]
     plain = [np.rint(v * scales[..., None]).clip(-most, most) for v in problem.start]

@@ -103,15 +103,18 @@ def test_every_output_does_at_least_as_well_as_with_plain_rounding():
         problem = LeastSquares([x], [rng.normal(size=(4, 1, n))])
         y = problem.predict(problem.start)
         limit = np.full(4, 7)
-        w, scale = choose(problem, y, limit, common)
-        for stretch in (1.0, 1.2, 1.5):
-            fitting = limit / np.abs(problem.start[0]).max((1, 2))
-            own = np.full(4, fitting.min()) if common else fitting
-            own = (own * stretch)[:, None, None]
-            plain = np.rint(problem.start[0] * own).clip(-7, 7) / own
+        for stretch in (1.0, 1.3):
+            given = stretch * limit / np.abs(problem.start[0]).max((1, 2))
+            given = np.full(4, given.min()) if common else given
+            w, scale = choose(problem, y, limit, given, common)
+            plain = np.rint(problem.start[0] * given[:, None, None]).clip(-7, 7) / given[:, None, None]
             mine = problem.loss([w[0] / scale[:, None, None]], problem.start)
             theirs = problem.loss([plain], problem.start)
-            assert (mine.sum() <= theirs.sum()) if common else (mine <= theirs + 1e-12).all(), (groups, n, stretch)
+            if common:
+                assert mine.sum() <= theirs.sum() and np.ptp(scale) == 0
+            else:
+                assert (mine <= theirs + 1e-12).all(), (groups, n, stretch)
+            assert np.abs(w[0]).max() <= 7
 
 
 @pytest.mark.parametrize("groups, stride, padding, dilation", [
