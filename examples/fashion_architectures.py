@@ -18,6 +18,7 @@ from rich.table import Table
 import adafire
 from gen.data.datasets import open_dataset
 from gen.data.train import accuracy
+from gen.layout.target import find_target
 from sim.energy import EnergyMeter, estimated
 from sim.metrics import evaluate
 
@@ -88,6 +89,7 @@ def run(options):
             f"There is no {', no '.join(missing)}: train with `python examples/train.py {' or '.join(models)} DATA "
             "--out FILE`, or choose among the others with --networks."
         )
+    find_target(options.board)
     calibration = open_dataset(options.data, "train", need_labels=True).load(options.calibration_images)
     test = open_dataset(options.data, "test", need_labels=True)
     return {name: column(name, path, calibration, test, options) for name, path in models.items()}
