@@ -2,8 +2,9 @@
 
     python -m benchmarks.weight_bits --data DIR --models DIR [--model resnet] [--bits 8,4] [--timesteps 4]
 
-DIR holds fashion_mnist.npz (x_train, y_train, x_test, y_test); the models are those that examples/train.py saves. The
-calibration images are the first of the training set, the accuracy is that of all timesteps on the first test images.
+DIR holds fashion_mnist.npz (x_train, y_train, x_test, y_test); the models are those that examples/train.py saves.
+The calibration images are the first of the training set, the accuracy is that of all timesteps on the first test
+images.
 """
 
 import argparse

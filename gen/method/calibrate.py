@@ -30,8 +30,8 @@ def correct(quantized, pixels, means, sweeps=6, progress=None):
 def sweep(quantized, pixels, means, sweeps=6, progress=None, rounding=None):
     """Return ``quantized`` corrected as by `correct`, each layer after ``rounding`` has chosen its weights.
 
-    ``rounding(quantized, layer, maps)`` returns a `Quantized` with another ``layer``; ``maps`` holds the counts of what
-    it reads, [T, N, C, H, W] (the input [1, N, C, H, W]).
+    ``rounding(quantized, layer, maps)`` returns a `Quantized` with another ``layer``; ``maps`` holds the counts of
+    what it reads, [T, N, C, H, W] (the input [1, N, C, H, W]).
     """
     net, layers = quantized.network, []
     maps = {INPUT: integer_input(net, pixels)}

@@ -4,9 +4,9 @@ Each output channel o has its own unknowns w and its own target y, over samples 
 
     least over w of  mean((w x - y)^2) + damping |w - start|^2  =  (w - w*)' H (w - w*) + constant
 
-where H = mean(x x') + damping. The unknowns come in blocks. In a block of g groups, the outputs of a group share their
-x, so their H; a linear layer or an ordinary convolution is one block of one group, a residual identity beside it one of
-as many groups as channels. Weights are lists over the blocks of float [out, candidates, n].
+where H = mean(x x') + damping. The unknowns come in blocks. In a block of g groups, the outputs of a group share
+their x, so their H; a linear layer or an ordinary convolution is one block of one group, a residual identity
+beside it one of as many groups as channels. Weights are lists over the blocks of float [out, candidates, n].
 """
 
 import numpy as np
@@ -117,9 +117,10 @@ def _moment(a, b):
 
 
 def _feedback(w, inverse, limit):
-    """Return integers of at most ``limit`` [groups, rows, 1] for ``w`` [groups, rows, n], the surest columns first.
+    """Return integers of at most ``limit`` [groups, rows, 1] for ``w`` [groups, rows, n], surest columns first.
 
-    ``inverse`` is that of H. The error of a column reaches the next `TOGETHER` columns at once, those beyond together.
+    ``inverse`` is that of H. The error of a column reaches the rest of its `TOGETHER` columns at once, those beyond
+    when these are done.
     """
     order = np.argsort(inverse.diagonal(axis1=1, axis2=2), axis=1, kind="stable")
     inverse = np.take_along_axis(np.take_along_axis(inverse, order[:, :, None], 1), order[:, None, :], 2)

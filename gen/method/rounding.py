@@ -2,13 +2,13 @@
 
 The current of a layer should be that of the float network, although what it reads are the counts of the integer
 network and its weights have few bits. Layer by layer, upstream layers already final, both are one problem of least
-squares (`gen.method.least_squares`): the samples are the mean counts over the timesteps at the taps of some thousand
-neurons, the target is the float network's current at the same places of the same images. Its solution in real numbers
-makes up for what upstream layers do wrong; rounded to integers with feedback at several scales, the best one per
-channel, it makes up for the rounding.
+squares (`gen.method.least_squares`): the samples are the mean counts over the timesteps at the taps of some
+thousand neurons, the target is the float network's current at the same places of the same images. Its solution in
+real numbers makes up for what upstream layers do wrong; rounded to integers with feedback at several scales, the
+best one per channel, it makes up for the rounding.
 
-Where the float network is silent, any negative current will do. So the regression is repeated with the target there
-being the current it has found, if that is negative.
+Where the float network is silent, any negative current will do. So the regression is repeated with the target
+there being the current it has found, if that is negative.
 """
 
 from dataclasses import dataclass, replace
@@ -62,8 +62,8 @@ class Rounding:
         start = [np.concatenate([weights[i].reshape(len(unit), 1, -1) for i in b], axis=2) for b in blocks]
         problem = LeastSquares([np.concatenate([seen[i] for i in b], axis=2) for b in blocks], start)
         limit = 2 ** (layer.weight_bits - 1) - 1
-        found, scale = choose(problem, y / threshold, limit, threshold / np.where(live, unit, 1.0), common=not fires,
-                              rounds=SILENT_ROUNDS if fires else 0)
+        given = threshold / np.where(live, unit, 1.0)
+        found, scale = choose(problem, y / threshold, limit, given, not fires, SILENT_ROUNDS if fires else 0)
 
         synapses = _split(found, blocks, real.synapses, live)
         reached = sum(_mean_current(s, x) for s, x in zip(synapses, seen))
@@ -80,7 +80,7 @@ class Rounding:
                        biases=biases, logit=logit)
 
     def _samples(self, net, real, counts):
-        """Return per synapse what it sees of the mean counts, [groups, rows, n], and the float current [rows, out]."""
+        """Return what each synapse sees of the mean counts, [groups, rows, n], and the float current [rows, out]."""
         shape = (len(self.maps[real.name]), *net.shapes[real.name][1:])
         total = int(np.prod(shape))
         rows = np.sort(np.random.default_rng(0).permutation(total)[:SAMPLES])
@@ -95,11 +95,12 @@ class Rounding:
 
 
 def choose(problem, y, limit, given, common=False, rounds=0):
-    """Return integer weights, per block [out, 1, n], and their real scale [out], for the targets ``y`` [rows, out].
+    """Return integer weights, per block [out, 1, n], and their real scale [out], for targets ``y`` [rows, out].
 
-    ``limit`` [out] is the largest weight, ``given`` [out] a scale to try beside others; ``common``: one scale for all
-    outputs; ``rounds``: how often the target of silent samples is adjusted. By the loss of ``problem`` around the
-    regression, no output (with a common scale: not their sum) does worse than plainly rounded at the given scale.
+    ``limit`` [out] is the largest weight, ``given`` [out] a scale to try beside others; ``common``: one scale for
+    all outputs; ``rounds``: how often the target of silent samples is adjusted. By the loss of ``problem`` around
+    the regression, no output (with a common scale: not their sum) does worse than plainly rounded at the given
+    scale.
     """
     target, goal = y, problem.regress(y)
     for _ in range(rounds):
@@ -124,11 +125,12 @@ def choose(problem, y, limit, given, common=False, rounds=0):
 def columns(synapse, x, places):
     """Return what the taps of ``synapse`` see of the map ``x`` [N, C, H, W], float64 [groups, rows, n].
 
-    ``places``: image, row and column, [rows] each, of the neurons. n runs over inputs, then the kernel, like a weight.
+    ``places``: image, row and column, [rows] each, of the neurons. n runs over inputs, then the kernel.
     """
     image, row, column = (p[:, None, None] for p in places)
     height, width = x.shape[2:]
-    down, right = (np.arange(k) * d - p for k, d, p in zip(synapse.weight.shape[2:], synapse.dilation, synapse.padding))
+    kernel = synapse.weight.shape[2:]
+    down, right = (np.arange(k) * d - p for k, d, p in zip(kernel, synapse.dilation, synapse.padding))
     y, z = row * synapse.stride[0] + down[:, None], column * synapse.stride[1] + right
     inside = (y >= 0) & (y < height) & (z >= 0) & (z < width)
     seen = x[image, :, y.clip(0, height - 1), z.clip(0, width - 1)] * inside[..., None]

@@ -66,7 +66,8 @@ def test_rounding_with_feedback_beats_rounding_and_descent_never_loses(blocks, s
     losses = [problem.loss(w, goal) for w in (plain, rounded, best)]
     assert (losses[2] <= losses[1] * (1 + 1e-9)).all(), f"seed {seed}"
     assert losses[2].sum() <= losses[0].sum() * (1 + 1e-9), f"seed {seed}"
-    assert (problem.loss(problem.descend(plain, goal, limit), goal) <= losses[0] * (1 + 1e-9)).all(), f"seed {seed}"
+    moved = problem.descend(plain, goal, limit)
+    assert (problem.loss(moved, goal) <= losses[0] * (1 + 1e-9)).all(), f"seed {seed}"
 
 
 def test_close_to_the_best_of_all_integers():
@@ -98,7 +99,8 @@ def test_inputs_that_are_never_active_leave_their_weights_alone():
     rng = np.random.default_rng(4)
     x = rng.random((1, ROWS, 5))
     x[..., 2] = 0.0
-    problem = LeastSquares([x, np.zeros((6, ROWS, 1))], [rng.normal(size=(OUT, 1, 5)), rng.normal(size=(OUT, 1, 1))])
+    start = [rng.normal(size=(OUT, 1, 5)), rng.normal(size=(OUT, 1, 1))]
+    problem = LeastSquares([x, np.zeros((6, ROWS, 1))], start)
     goal = problem.regress(rng.normal(size=(ROWS, OUT)))
     assert np.array_equal(goal[0][..., 2], problem.start[0][..., 2])
     assert np.array_equal(goal[1], problem.start[1])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gen.intnet import INPUT, Pool
+from gen.intnet import ADAFIRE, INPUT, INVERSE_LEAKY, Pool
 from gen.method.calibrate import correct
 from gen.method.convert import thresholds
 from gen.method.least_squares import LeastSquares
@@ -38,14 +38,15 @@ def network(seed):
 
 
 class Case:
-    """A float network, images, and what conversion knows before weights are calibrated."""
+    """A float network, images, and what conversion knows before weights are calibrated; codes are of five bits."""
 
-    def __init__(self, seed, bits):
-        self.float = network(seed)
+    def __init__(self, seed, bits, neuron=ADAFIRE):
+        self.float, self.steps = network(seed), 4 if neuron == ADAFIRE else 1
         self.x = np.random.default_rng(seed).integers(0, 256, (200, 2, 9, 9), dtype=np.uint8)
         self.maps = activations(self.float, torch.as_tensor(self.x).float() / 255)
-        chosen = thresholds(self.float, self.maps, 4, 7)
-        self.plain = quantize_with_scales(self.float, chosen, weight_bits=bits)
+        chosen = thresholds(self.float, self.maps, self.steps, 28 // self.steps)
+        self.plain = quantize_with_scales(self.float, chosen, weight_bits=bits, neuron=neuron,
+                                          timesteps=4 if neuron == ADAFIRE else 5)
         shapes = self.plain.network.shapes
         self.means = {
             layer.name: self.maps[layer.name][..., : shapes[layer.name][1], : shapes[layer.name][2]]
@@ -59,13 +60,13 @@ class Case:
     def error(self, net, logit):
         """Mean square of what the logits are off, over that of the logits."""
         wanted = self.maps["z"].flatten(1).double().numpy()
-        found = readout_sums(net, self.x)[:, -1] / (net.timesteps * logit)
+        found = readout_sums(net, self.x)[:, -1] / (self.steps * logit)
         return ((found - wanted) ** 2).mean() / wanted.var(0).mean()
 
 
-@pytest.mark.parametrize("seed, bits", [(0, 4), (1, 3), (2, 4)])
-def test_the_logits_come_closer_to_those_of_the_float_network(seed, bits):
-    case = Case(seed, bits)
+@pytest.mark.parametrize("seed, bits, neuron", [(0, 4, ADAFIRE), (1, 3, ADAFIRE), (2, 4, INVERSE_LEAKY)])
+def test_the_logits_come_closer_to_those_of_the_float_network(seed, bits, neuron):
+    case = Case(seed, bits, neuron)
     found = case.calibrated()
     corrected = case.error(correct(case.plain, case.x, case.means), case.plain.logit)
     assert case.error(found.network, found.logit) < 0.7 * corrected, f"seed {seed}"
@@ -125,8 +126,8 @@ def test_columns_are_what_the_convolution_sees(groups, stride, padding, dilation
     x = rng.normal(size=(5, 4, 8, 7))
     weight = rng.normal(size=(4, 4 // groups, 3, 2))
     synapse = FloatSynapse("x", weight, stride, padding, dilation, groups)
-    wanted = torch.nn.functional.conv2d(torch.as_tensor(x), torch.as_tensor(weight), None, stride, padding, dilation,
-                                        groups).numpy()
+    geometry = (None, stride, padding, dilation, groups)
+    wanted = torch.nn.functional.conv2d(torch.as_tensor(x), torch.as_tensor(weight), *geometry).numpy()
     places = np.unravel_index(np.arange(wanted[:, 0].size), wanted[:, 0].shape)
     seen = columns(synapse, x, places)
     found = (seen @ weight.reshape(groups, -1, seen.shape[2]).transpose(0, 2, 1)).transpose(1, 0, 2)
