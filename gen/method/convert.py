@@ -1,56 +1,63 @@
-"""A trained model becomes an integer network in five steps: load, thresholds, integers, biases, exit rule."""
+"""A trained model becomes an integer network: load, choose for every layer, make integers, fit the exits.
 
-from dataclasses import replace
+::
+
+    model --load--> float network --thresholds--> plan --search_burst, weight_memory--> plan
+        --integers, biases--> integer network --compress--> sparser one --exit rule--> the network
+"""
+
+from dataclasses import asdict, replace
 from importlib import metadata
 
 import numpy as np
 import torch
 
-from gen.method.calibrate import correct
 from gen.errors import InputError
-from gen.exit_rule import KINDS
-from gen.method.exit_fit import FITS, exit_images, exit_steps, fit_exit, paper_limits
-from gen.model.load import load
-from gen.model.network import FloatNetwork, FloatPool
-from gen.method.quantize import check_settings, layer_bits, normalisation, quantize_with_scales
+from gen.method.builder import Builder, normalised
+from gen.method.dynamics import Dynamics, Neurons
+from gen.method.exit_fit import exit_images, exit_steps, fit_exit, paper_limits
+from gen.method.quantize import layer_bits, normalisation
+from gen.method.search import Sensitivity, cheapest, search_bursts, search_ratios, search_weight_bits
+from gen.method.settings import Settings, check_images, check_labels
 from gen.method.simulate import activations, readout_sums
+from gen.model.load import load
 
-__all__ = ["convert", "mmse_threshold", "thresholds"]
+__all__ = ["convert"]
 
-CANDIDATES = 95
-SAMPLES = 2**15
-ACTIVATION_BUDGET = 2**25
+KEPT_OUT = 4  # every fourth image measures candidates, if there is a search
+MOST_KEPT_OUT = 128
+JUDGING_IMAGES = 2000
 
 
-def convert(module, calibration, *, timesteps=4, max_burst=7, weight_bits=8, exit="entropy", exit_loss=0.2,
-            exit_fit="loss", mean=0.0, std=1.0, labels=None, progress=None):
+def convert(module, calibration, *, labels=None, progress=None, **options):
     """Return the `IntegerNetwork` of a trained model; nothing is trained.
 
     Parameters
     ----------
     module : torch.nn.Module, torch.export.ExportedProgram or path of a .pt2 file
     calibration : uint8 [N, C, H, W] or [N, H, W]; the model sees (x/255 - mean)/std
-    timesteps, max_burst : 1..64 and 1..15
-    weight_bits : 2..8, or a dict of layer name to that
-    exit : entropy, confidence, margin or off; exit_loss : accuracy points that early exits may lose
-    exit_fit : loss, limits for ``exit_loss``, or paper, `gen.method.exit_fit.paper_limits`
-    mean, std : one number or one per channel, of images scaled to 0..1
-    labels : integers [N], the classes of ``calibration``; without them the full run's decision stands in
+    labels : integers [N], the classes of ``calibration``; without them the float network's or the full run's
+        decision stands in
     progress : callable(step text, fraction done) or None
+    timesteps, max_burst : 1..64, by default 4, and 1..15, by default 7
+    weight_bits : 2..8, by default 8, or a dict of layer name to that
+    neuron : adafire, or inverse_leaky: layers separated in time, ``timesteps`` bits of an activation
+    exit : entropy (default), confidence, margin or off
+    exit_loss : accuracy points that early exits may lose, by default 0.2
+    exit_fit : loss, limits for ``exit_loss``, or paper, `gen.method.exit_fit.paper_limits`
+    search_burst : choose every layer's burst cap; the cost allowed, a fraction of that with ``max_burst`` for all
+    compress : raise every layer's thresholds as far as this many accuracy points allow
+    weight_memory : choose every layer's weight bits; the bits of weight memory allowed
+    search_lanes : measure costs in cycles of so many lanes, instead of synaptic operations
+    weight_calibration : fit the integer weights layer by layer
+    mean, std : one number or one per channel, of images scaled to 0..1
 
     Raises
     ------
     InputError for bad input, UnsupportedModel with every operation outside the contract.
     """
     tell = progress or (lambda step, fraction: None)
-    x = check_images(calibration)
-    check_settings(timesteps, max_burst)
-    if exit not in KINDS:
-        raise InputError(f"exit must be one of {', '.join(KINDS)}, not {exit!r}.")
-    if not isinstance(exit_loss, int | float) or not 0 <= exit_loss <= 100:
-        raise InputError(f"exit_loss is in accuracy points, 0 to 100, not {exit_loss!r}.")
-    if exit_fit not in FITS:
-        raise InputError(f"exit_fit must be one of {', '.join(FITS)}, not {exit_fit!r}.")
+    settings, x = Settings(**options), check_images(calibration)
     tell("load", 0.0)
     network = load(module, x.shape[1:])
     if network.shape != x.shape[1:]:
@@ -59,138 +66,141 @@ def convert(module, calibration, *, timesteps=4, max_burst=7, weight_bits=8, exi
             f"{_shape(x.shape[1:])} (channels x height x width)."
         )
     labels = check_labels(labels, len(x), len(network.layers[-1].bias))
-    layer_bits(network, weight_bits)
-    means_stds = normalisation(mean, std, x.shape[1])
-
-    tell("thresholds", 0.05)
+    bits = layer_bits(network, settings.weight_bits)
+    scale = normalisation(settings.mean, settings.std, x.shape[1])
     with torch.no_grad():
-        maps = activations(network, normalised(x[:_sample_size(network, x)], *means_stds))
-        chosen = thresholds(network, maps, timesteps, max_burst)
-        tell("integers", 0.25)
-        quantized = quantize_with_scales(network, chosen, timesteps=timesteps, max_burst=max_burst,
-                                         weight_bits=weight_bits, mean=mean, std=std)
-        shapes = quantized.network.shapes
-        targets = {
-            layer.name: maps[layer.name][..., : shapes[layer.name][1], : shapes[layer.name][2]]
-            .mean((0, 2, 3), dtype=float).numpy()
-            for layer in network.layers if not isinstance(layer, FloatPool)
+        return _Conversion(network, x, labels, settings, scale, tell).run(bits)
+
+
+class _Conversion:
+    """The steps of one conversion and what they share."""
+
+    def __init__(self, network, x, labels, settings, scale, tell):
+        self.network, self.settings, self.scale, self.tell = network, settings, scale, tell
+        self.x, self.labels = x, labels
+        kept_out = np.zeros(len(x), bool)
+        if settings.searches and len(x) >= KEPT_OUT:
+            kept_out[np.arange(KEPT_OUT - 1, len(x), KEPT_OUT)[:MOST_KEPT_OUT]] = True
+        self.kept_out = x[kept_out] if kept_out.any() else x
+        tell("thresholds", 0.05)
+        self.builder = Builder(network, x[~kept_out], settings, scale)
+        self.used = int(np.flatnonzero(~kept_out)[self.builder.images - 1]) + 1
+        self.fronts = {}
+
+    def run(self, bits):
+        """Return the integer network, every step done."""
+        settings, tell = self.settings, self.tell
+        plan = self.builder.uniform(bits)
+        if settings.search_burst is not None:
+            plan = self._search_bursts(plan)
+        if settings.weight_memory is not None:
+            plan = self._search_weight_bits(plan)
+        tell("integers", 0.4)
+        quantized = self.builder.build(plan, lambda done: tell("biases", 0.4 + 0.2 * done))
+        if settings.compress is not None:
+            plan, quantized = self._compress(plan, quantized)
+        tell("exit rule", 0.8)
+        own = exit_images(len(self.x), self.used)
+        images, known = self.x[own], None if self.labels is None else self.labels[own]
+        z = readout_sums(quantized.network, images)
+        fit = {"loss": lambda *how: fit_exit(*how[:3], settings.exit_loss, how[3]), "paper": paper_limits}
+        rule = fit[settings.exit_fit](z, quantized.logit, settings.exit_rule, known)
+        provenance = self._provenance(plan, quantized, self._figures(images, known, z, rule))
+        tell("done", 1.0)
+        return replace(quantized.network, exit_rule=rule, provenance=provenance)
+
+    def _bench(self, plan):
+        """Return the `Sensitivity` of ``plan`` on the images kept out."""
+        settings = self.settings
+        levels = (1, 2**settings.timesteps - 1) if settings.separated else (settings.timesteps, None)
+        neurons = {name: Neurons(theta, levels[1] or plan.bursts[name]) for name, theta in plan.thresholds.items()}
+        dynamics = Dynamics(self.network, normalised(self.kept_out, *self.scale), levels[0], settings.search_lanes)
+        return Sensitivity(dynamics, neurons, settings.exit_rule, settings.exit_loss)
+
+    @property
+    def _unit(self):
+        lanes = self.settings.search_lanes
+        return f"cycles per image of {lanes} lanes" if lanes else "synaptic operations per image"
+
+    def _search_bursts(self, plan):
+        front = search_bursts(
+            self._bench(plan), self.builder.maps, self.settings.search_burst, self._unit,
+            lambda done: self.tell("burst caps", 0.1 + 0.2 * done),
+        )
+        self.fronts["search_burst"] = front
+        return self.builder.with_bursts(plan, front.choice())
+
+    def _search_weight_bits(self, plan):
+        front = search_weight_bits(
+            self._bench(plan), self.network, plan, stored_bits, self.settings.weight_memory,
+            lambda done: self.tell("weight bits", 0.3 + 0.1 * done),
+        )
+        self.fronts["weight_memory"] = front
+        return replace(plan, weight_bits=front.choice())
+
+    def _compress(self, plan, quantized):
+        """Return the plan and the network of the cheapest threshold ratios that lose no more than asked."""
+        tell = self.tell
+        front = search_ratios(self._bench(plan), self._unit, lambda done: tell("compression", 0.6 + 0.1 * done))
+        images = self.x[-JUDGING_IMAGES:]
+        truth = self._decisions(images) if self.labels is None else self.labels[-JUDGING_IMAGES:]
+        tried = {}
+
+        def lost(choice):
+            stretched = {name: ratio * plan.thresholds[name] for name, ratio in choice.items()}
+            candidate = replace(plan, thresholds=stretched)
+            tried[tuple(choice.values())] = candidate, self.builder.build(candidate)
+            tell("compression", min(0.79, 0.7 + 0.01 * len(tried)))
+            return reference - accuracy(tried[tuple(choice.values())][1])
+
+        def accuracy(made):
+            return 100 * float((readout_sums(made.network, images)[:, -1].argmax(1) == truth).mean())
+
+        reference = accuracy(quantized)
+        front = cheapest(front, lost, self.settings.compress)
+        self.fronts["compress"] = front
+        if tuple(front.choice().values()) not in tried:
+            lost(front.choice())
+        return tried[tuple(front.choice().values())]
+
+    def _decisions(self, images):
+        """Return the float network's classes, int64 [N]."""
+        last = self.network.layers[-1].name
+        parts = [normalised(part, *self.scale) for part in torch.as_tensor(images).split(250)]
+        return torch.cat([activations(self.network, part)[last].flatten(1).argmax(1) for part in parts]).numpy()
+
+    def _figures(self, images, labels, z, rule):
+        """Return what the conversion cost on calibration images; fractions are 0..1."""
+        ann, found = self._decisions(images), z.argmax(axis=2)
+        steps = exit_steps(z, rule)
+        truth = ann if labels is None else labels
+        return {
+            "exit_images": len(images),
+            "measured_against": "the float network" if labels is None else "labels",
+            "float_accuracy": float((ann == truth).mean()),
+            "integer_accuracy": float((found[:, -1] == truth).mean()),
+            "exit_accuracy": float((found[np.arange(len(z)), steps - 1] == truth).mean()),
+            "mean_timesteps": float(steps.mean()),
         }
-        sample = x[: len(maps[network.layers[-1].name])]
-        del maps
-        net = correct(quantized, sample, targets, progress=lambda done: tell("biases", 0.25 + 0.45 * done))
-        tell("exit rule", 0.7)
-        own = exit_images(len(x), len(sample))
-        images, known = x[own], None if labels is None else labels[own]
-        z = readout_sums(net, images)
-        rule = (fit_exit(z, quantized.logit, exit, exit_loss, known) if exit_fit == "loss"
-                else paper_limits(z, quantized.logit, exit, known))
-        figures = _figures(network, net, images, known, z, rule, means_stds)
-    silent = {name: int((theta == 0).sum()) for name, theta in chosen.items() if (theta == 0).any()}
-    tell("done", 1.0)
-    return replace(net, exit_rule=rule, provenance={
-        "tool": f"adafire {_version()}",
-        "source_sha256": network.digest,
-        "weights": network.weights,
-        "settings": {
-            "timesteps": int(timesteps), "max_burst": int(max_burst),
-            "exit": exit, "exit_loss": float(exit_loss), "exit_fit": exit_fit,
-            "weight_bits": layer_bits(network, weight_bits),
-            "mean": means_stds[0].tolist(), "std": means_stds[1].tolist(),
-        },
-        "calibration": {"images": len(x), "bias_images": len(sample), **figures},
-        "logit_scale": quantized.logit,
-        "thresholds": {name: [round(float(v), 6) for v in theta] for name, theta in chosen.items()},
-        "silent_channels": silent,
-    })
 
-
-def thresholds(network: FloatNetwork, maps, timesteps, max_burst):
-    """Return layer name to threshold, float [C], from the ``maps`` that `gen.method.simulate.activations` gives."""
-    return {layer.name: mmse_threshold(maps[layer.name], timesteps, max_burst)
-            for layer in network.layers[:-1] if not isinstance(layer, FloatPool)}
-
-
-def mmse_threshold(activation, timesteps, max_burst):
-    """Return the threshold per channel, float64 [C], that loses least of ``activation``, tensor [N, C, H, W].
-
-    A neuron that starts at half its threshold turns a constant activation a into the average over T steps
-    ``theta/T * clip(floor(T*a/theta + 1/2), 0, burst*T)``. Of 95 candidates, 1.00 to 0.06 of the largest
-    activation, the one of least squared error wins; a channel that is never active gets 0.
-    """
-    a = activation.transpose(0, 1).flatten(1)
-    a = a[:, :: max(1, a.shape[1] // SAMPLES)]
-    most = activation.amax((0, 2, 3))
-    best, least = torch.zeros_like(most), torch.full_like(most, float("inf"))
-    for i in range(CANDIDATES):
-        step = ((1 - 0.01 * i) * most / timesteps).clamp(min=1e-30)[:, None]
-        loss = ((a / step + 0.5).floor().clamp(0, max_burst * timesteps) * step - a).square().sum(1)
-        best, least = torch.where(loss < least, step[:, 0] * timesteps, best), torch.minimum(loss, least)
-    return torch.where(most > 0, best, 0).double().numpy()
-
-
-def normalised(x, mean, std):
-    """Return what the model sees of pixels uint8 [N, C, H, W]: float32 (x/255 - mean)/std."""
-    mean, std = (torch.as_tensor(v).float()[:, None, None] for v in (mean, std))
-    return (torch.as_tensor(x).float() / 255 - mean) / std
-
-
-def check_images(x):
-    """Return ``x`` as uint8 [N, C, H, W]; InputError for another type, shape or no image at all."""
-    x = np.asarray(x)
-    if x.dtype != np.uint8:
-        hint = "(255 * x).round().astype('uint8')" if x.dtype.kind == "f" else "x.astype('uint8')"
-        raise InputError(
-            f"The calibration images must be uint8 pixels, 0 to 255, not {x.dtype}. Convert them with {hint} "
-            "and give the normalisation as mean and std."
-        )
-    if x.ndim not in (3, 4):
-        shape = list(x.shape)
-        raise InputError(f"The calibration images must be [N, C, H, W] or [N, H, W], not of shape {shape}.")
-    if not x.size:
-        raise InputError(f"The calibration set is empty, of shape {list(x.shape)}. Give some hundred images.")
-    return x if x.ndim == 4 else x[:, None]
-
-
-def check_labels(labels, images, classes):
-    """Return ``labels`` as int64 [images] or None; InputError for a wrong type, length or class."""
-    if labels is None:
-        return None
-    labels = np.asarray(labels)
-    if labels.dtype.kind not in "iu":
-        raise InputError(f"The labels must be integers, the class of each image, not {labels.dtype}.")
-    if labels.shape != (images,):
-        raise InputError(f"There are {images} calibration images but labels of shape {list(labels.shape)}.")
-    if labels.min() < 0 or labels.max() >= classes:
-        raise InputError(
-            f"The labels must lie in 0..{classes - 1}, the classes of the model; they run from "
-            f"{labels.min()} to {labels.max()}."
-        )
-    return labels.astype(np.int64)
-
-
-def _sample_size(network, x):
-    """Return how many images to hold the activations of."""
-    values = sum(a.numel() for a in activations(network, torch.zeros(1, *x.shape[1:])).values())
-    return min(len(x), max(16, ACTIVATION_BUDGET // values))
-
-
-def _figures(network, net, images, labels, z, rule, means_stds):
-    """Return what the conversion cost on the calibration images; fractions are 0..1."""
-    last = network.layers[-1].name
-    parts = [normalised(part, *means_stds) for part in torch.as_tensor(images).split(250)]
-    ann = torch.cat([activations(network, part)[last].flatten(1).argmax(1) for part in parts]).numpy()
-    found = z.argmax(axis=2)
-    steps = exit_steps(z, rule)
-    exited = found[np.arange(len(z)), steps - 1]
-    truth = ann if labels is None else labels
-    return {
-        "exit_images": len(images),
-        "measured_against": "the float network" if labels is None else "labels",
-        "float_accuracy": float((ann == truth).mean()),
-        "integer_accuracy": float((found[:, -1] == truth).mean()),
-        "exit_accuracy": float((exited == truth).mean()),
-        "mean_timesteps": float(steps.mean()),
-    }
+    def _provenance(self, plan, quantized, figures):
+        settings, (mean, std) = self.settings, self.scale
+        return {
+            "tool": f"adafire {_version()}",
+            "source_sha256": self.network.digest,
+            "weights": self.network.weights,
+            "settings": {
+                **asdict(settings), "exit": settings.exit_rule, "weight_bits": plan.weight_bits,
+                "mean": mean.tolist(), "std": std.tolist(),
+            },
+            "calibration": {"images": len(self.x), "bias_images": self.builder.images, **figures},
+            "logit_scale": quantized.logit,
+            "thresholds": {name: [round(float(v), 6) for v in theta] for name, theta in plan.thresholds.items()},
+            "silent_channels": {
+                name: int((theta == 0).sum()) for name, theta in plan.thresholds.items() if (theta == 0).any()
+            },
+            **({"searches": {name: front.as_dict() for name, front in self.fronts.items()}} if self.fronts else {}),
+        }
 
 
 def _version():

@@ -25,7 +25,7 @@ from gen.intnet import (
 )
 from gen.model.network import FloatNetwork, FloatPool, Layer
 
-__all__ = ["Quantized", "proved_state_bits", "quantize", "quantize_with_scales", "settle"]
+__all__ = ["Quantized", "proved_state_bits", "quantize", "quantize_with_scales", "rounded_weights", "settle"]
 
 THETA_MAX = 2**17
 BIAS_MAX = 2**24
@@ -59,12 +59,15 @@ def quantize_with_scales(network, thresholds, *, timesteps=4, max_burst=7, weigh
                          neuron=ADAFIRE):
     """Quantize ``network`` with ``thresholds``: layer name to float [C], 0 for a channel that never fires.
 
-    ``weight_bits`` is 2..8, or a dict of layer name to that (8 where a layer is missing). ``mean`` and
-    ``std`` are numbers or one per channel, of images scaled to 0..1. With ``neuron`` inverse_leaky a threshold is
-    what the last of ``timesteps`` bits stands for, and ``max_burst`` has no meaning. Raises InputError for impossible
-    values, and for a max pool before inverse-leaky neurons.
+    ``max_burst`` is 1..15, or a dict of every firing layer's name to that; ``weight_bits`` is 2..8, or a dict of
+    layer name to that (8 where a layer is missing). ``mean`` and ``std`` are numbers or one per channel, of images
+    scaled to 0..1. With ``neuron`` inverse_leaky a threshold is what the last of ``timesteps`` bits stands for, and
+    ``max_burst`` has no meaning. Raises InputError for impossible values, and for a max pool before inverse-leaky
+    neurons.
     """
-    check_settings(timesteps, max_burst)
+    bursts = max_burst if isinstance(max_burst, dict) else dict.fromkeys(thresholds, max_burst)
+    for burst in {*bursts.values()} or {1}:
+        check_settings(timesteps, burst)
     check_neuron(network, neuron)
     bits = layer_bits(network, weight_bits)
     mean, std = normalisation(mean, std, network.shape[0])
@@ -93,7 +96,7 @@ def quantize_with_scales(network, thresholds, *, timesteps=4, max_burst=7, weigh
             theta = np.where(live, np.maximum(np.rint(scale), 1), 1).astype(np.int64)
             amplitudes[layer.name] = threshold * theta / scale
             rounded, start = settle(biases[layer.name], theta, timesteps, neuron)
-            burst = 1 if neuron == INVERSE_LEAKY else max_burst
+            burst = 1 if neuron == INVERSE_LEAKY else bursts[layer.name]
             layers.append(Spiking(layer.name, synapses, rounded, theta, start, burst, STATE_MAX, width, neuron))
         else:
             logit = float(scale[0])
@@ -111,6 +114,21 @@ def _integer(synapse, scaled, scale, bits):
     limit = 2 ** (bits - 1) - 1
     weight = np.rint(scaled * scale[:, None, None, None]).clip(-limit, limit).astype(np.int64)
     return Synapse(synapse.source, weight, synapse.stride, synapse.padding, synapse.dilation, synapse.groups)
+
+
+def rounded_weights(network, layer, thresholds, bits):
+    """Return the float weights of ``layer``, one array per synapse, as ``bits`` represent them."""
+    amplitudes = {INPUT: np.ones(network.shape[0])}
+    for other in network.layers:
+        if isinstance(other, FloatPool):
+            amplitudes[other.name] = amplitudes[other.source] / other.divisor
+        elif other.fires:
+            amplitudes[other.name] = np.asarray(thresholds[other.name], float)
+    scaled = [s.input_scaled(amplitudes[s.source]) for s in layer.synapses]
+    scale = _scales(scaled, bits, common=not layer.fires)
+    rounded = [_integer(s, w, scale, bits).weight / scale[:, None, None, None] for s, w in zip(layer.synapses, scaled)]
+    return tuple(s.weight * np.divide(r, w, out=np.zeros_like(w), where=w != 0)
+                 for s, r, w in zip(layer.synapses, rounded, scaled))
 
 
 def settle(bias, theta, timesteps, neuron=ADAFIRE):
@@ -211,6 +229,14 @@ def check_settings(timesteps, max_burst):
             raise InputError(f"{name} must be an integer from 1 to {most}, not {value!r}.")
 
 
+def check_weight_bits(weight_bits):
+    """Raise InputError unless ``weight_bits``, a number or a dict of layer name to one, lies in the contract."""
+    for name, bits in weight_bits.items() if isinstance(weight_bits, dict) else [("", weight_bits)]:
+        if not _whole(bits) or bits not in WEIGHT_BITS:
+            layer = f" (layer {name})" if name else ""
+            raise InputError(f"weight_bits must be an integer from 2 to 8, not {bits!r}{layer}.")
+
+
 def layer_bits(network, weight_bits):
     """Return layer name to weight bits, from an integer or a dict; InputError for a bad width or layer.
 
@@ -228,9 +254,7 @@ def layer_bits(network, weight_bits):
             f"weight_bits names layers that the network does not have: {', '.join(unknown)}. "
             f"Its layers with weights are {', '.join(known)}."
         )
-    for name, bits in chosen.items():
-        if not _whole(bits) or bits not in WEIGHT_BITS:
-            raise InputError(f"weight_bits must be an integer from 2 to 8, not {bits!r} (layer {name}).")
+    check_weight_bits(weight_bits)
     return {name: int(chosen.get(name, 8)) for name in names}
 
 

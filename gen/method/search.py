@@ -1,134 +1,160 @@
-"""Burst caps, spike compression and weight widths, layer by layer, from one Pareto front each.
+"""Burst caps, spike compression and weight widths, chosen layer by layer from Pareto fronts.
 
 Every candidate of a layer is tried with all other layers as they are, on images kept out of calibration: what it
 costs, and how far the network's answer moves from the float network's, in symmetric Kullback-Leibler divergence
 (Adaptive Calibration, AAAI 2025). Both count a timestep by the share of images that get that far, or stop there.
 """
 
-from dataclasses import asdict, dataclass
+import copy
+from dataclasses import replace
 
 import numpy as np
 
 from gen.errors import InputError
-from gen.method.calibrate import exit_steps, fit_exit, least_limits
+from gen.intnet import MAX_BURST
 from gen.method.dynamics import Neurons, symmetric_divergence
-from gen.method.pareto import pareto_front
+from gen.method.exit_fit import exit_steps, fit_exit
+from gen.method.front import front_of
+from gen.method.quantize import rounded_weights
 from gen.method.thresholds import mmse_threshold
 
-__all__ = ["RATIOS", "Front", "Sensitivity", "burst_options", "choose_cheapest", "choose_within", "ratio_options"]
+__all__ = ["Sensitivity", "cheapest", "search_bursts", "search_ratios", "search_weight_bits"]
 
+BURSTS = (1, 2, 3, 4, 5, 7, 10, MAX_BURST)
 RATIOS = (1.0, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0, 10.0)
+WIDTHS = (8, 7, 6, 5, 4, 3, 2)
 HOPELESS = 0.25  # nats: a candidate that moves the answer so far, and all beyond it, are not looked at
-LOGIT = 2.0**-10  # resolution of the preliminary exit rule
-LATEST = 0.005  # of the images: a timestep that fewer reach is not simulated
-
-
-@dataclass(frozen=True)
-class Front:
-    """A search: what was tried, the whole front, and the point taken.
-
-    layers : names of the layers
-    values : for each layer, the values tried (burst caps, ratios or bits)
-    unit : of the costs, per image or in all
-    reference : the cost before the search
-    points : `gen.method.pareto.Point`, by rising cost; loss is the rise of the divergence in nats
-    taken : index of the point in force
-    """
-
-    kind: str
-    layers: tuple
-    values: tuple
-    unit: str
-    reference: float
-    points: tuple
-    taken: int
-
-    @property
-    def choice(self):
-        """Layer name to the value taken."""
-        chosen = self.points[self.taken].choice
-        return {name: values[i] for name, values, i in zip(self.layers, self.values, chosen)}
-
-    def as_dict(self):
-        """Return what a JSON file holds; points are thinned to the 200 that say most."""
-        keep = np.unique(np.r_[np.linspace(0, len(self.points) - 1, 200).astype(int), self.taken])
-        points = [asdict(self.points[i]) for i in keep]
-        return {
-            "search": self.kind, "unit": self.unit, "reference_cost": self.reference, "layers": list(self.layers),
-            "values": [list(v) for v in self.values], "points": points, "taken": int(np.searchsorted(keep, self.taken)),
-        }
+LOGIT = 2.0**10  # units of one logit in the preliminary exit rule
+RARE = 0.01  # of the images: a timestep that fewer reach is not simulated
 
 
 class Sensitivity:
-    """The measuring bench: a `Dynamics` and the neurons of every layer as they are now.
+    """The measuring bench: every layer's `Neurons` as they are, and what a change of one of them does.
 
-    ``exit`` and ``exit_loss`` give the preliminary exit rule that says how many images see each timestep.
+    Parameters
+    ----------
+    dynamics : `gen.method.dynamics.Dynamics` of the images kept out
+    neurons : layer name to `Neurons`
+    exit, exit_loss : of the preliminary exit rule that says how many images see each timestep
     """
 
     def __init__(self, dynamics, neurons, exit="off", exit_loss=0.0):
-        self.dynamics, self.neurons = dynamics, dict(neurons)
-        self.maps = dynamics.run(neurons)
-        z = dynamics.logits(self.maps)
-        steps = self._stops((z / LOGIT).round().long().numpy(), exit, exit_loss)
-        self.stopping = np.bincount(steps - 1, minlength=dynamics.timesteps) / len(steps)
-        self.running = self.stopping[::-1].cumsum()[::-1]
-        self.loss = self._divergence(z)
+        self.timesteps, self.neurons = dynamics.timesteps, neurons
+        maps = dynamics.run(neurons)
+        z = np.rint(dynamics.logits(maps).numpy() * LOGIT).astype(np.int64)
+        steps = exit_steps(z, fit_exit(z, LOGIT, exit, exit_loss))
+        self._stopping = np.bincount(steps - 1, minlength=self.timesteps) / len(steps)
+        simulated = self.timesteps
+        if exit != "off":
+            simulated = max(1, int((self._stopping[::-1].cumsum()[::-1] > RARE).sum()))
+        self._stopping[simulated - 1] += self._stopping[simulated:].sum()
+        self._stopping = self._stopping[:simulated]
+        self._running = self._stopping[::-1].cumsum()[::-1]
+        self._dynamics = copy.copy(dynamics)
+        self._dynamics.timesteps = simulated
+        self._maps = {name: value[:simulated] for name, value in maps.items()}
+        self._loss = self._divergence(self._maps)
 
-    @staticmethod
-    def _stops(z, exit, exit_loss):
-        if exit == "off":
-            return np.full(len(z), z.shape[1])
-        rule = fit_exit(z, 1 / LOGIT, exit, exit_loss)
-        limits = np.asarray(rule.limits)
-        return exit_steps(least_limits(z, rule), -limits if exit == "margin" else limits)
+    def _divergence(self, maps):
+        logits = self._dynamics.logits(maps)
+        return float(symmetric_divergence(logits, self._dynamics.probabilities).mean(0).numpy() @ self._stopping)
 
-    def _divergence(self, z):
-        return float(symmetric_divergence(z, self.dynamics.probabilities).mean(0).numpy() @ self.stopping)
+    def cost(self, name, maps=None):
+        """Return what the events of a layer cost per image."""
+        return float(self._dynamics.cost(maps or self._maps, name) @ self._running)
 
-    def cost(self, name):
-        """Return what the events of a layer cost per image, as it is now."""
-        return float(self.dynamics.cost(self.maps, name) @ self.running)
-
-    def measure(self, name, candidates, progress=None):
-        """Return (costs, rises of the divergence) of `Neurons` for the layer ``name``, up to the first hopeless."""
+    def try_out(self, name, candidates, hopeless=HOPELESS):
+        """Return (costs, rises of the divergence) of `Neurons` for one layer, up to the first hopeless ones."""
         costs, losses = [], []
         for neurons in candidates:
-            maps = self.dynamics.replay(self.maps, {**self.neurons, name: neurons}, name)
-            costs.append(float(self.dynamics.cost(maps, name) @ self.running))
-            losses.append(self._divergence(self.dynamics.logits(maps)) - self.loss)
-            if losses[-1] > HOPELESS and len(losses) > 1:
+            maps = self._dynamics.replay(self._maps, {**self.neurons, name: neurons}, name)
+            costs.append(self.cost(name, maps))
+            losses.append(self._divergence(maps) - self._loss)
+            if losses[-1] > hopeless and len(losses) > 1:
                 break
         return costs, losses
 
 
-def burst_options(bench, maps, max_burst):
-    """Return layer name to (caps, costs, losses): caps from the largest down, thresholds anew for each.
+def search_bursts(bench, maps, fraction, unit, progress=None):
+    """Return the `Front` of burst caps, the best point of at most ``fraction`` of today's cost taken.
 
-    ``maps``: the float network's activations on calibration images.
+    Thresholds are chosen anew for every cap, from the float network's activations ``maps``.
     """
     options = {}
-    for name, now in bench.neurons.items():
-        caps = sorted({1, 2, 3, 4, 5, 7, 10, 15, max_burst}, reverse=True)
-        candidates = (
-            Neurons(mmse_threshold(maps[name], bench.dynamics.timesteps, cap), cap, now.weights) for cap in caps
+    for name, now in _followed(bench.neurons.items(), progress):
+        caps = sorted({*BURSTS, now.burst}, reverse=True)
+        candidates = (Neurons(mmse_threshold(maps[name], bench.timesteps, cap), cap) for cap in caps)
+        costs, losses = bench.try_out(name, candidates)
+        options[name] = caps[: len(costs)], costs, losses
+    uniform = sum(bench.cost(name) for name in bench.neurons)
+    front = front_of("burst caps", unit, options, uniform)
+    chosen = front.within(fraction * uniform)
+    if chosen is None:
+        raise InputError(
+            f"No choice of burst caps costs {fraction:g} of the uniform network's {uniform:,.0f} {unit}; the least "
+            f"is {front.points[0].cost / uniform:.2f}. Allow at least that with search_burst, or compress as well."
         )
-        costs, losses = bench.measure(name, candidates)
-        options[name] = (caps[: len(costs)], costs, losses)
-    return options
+    return chosen
 
 
-def ratio_options(bench):
-    """Return layer name to (ratios, costs, losses): the threshold times 1 to 10."""
+def search_ratios(bench, unit, progress=None):
+    """Return the `Front` of threshold ratios, Sensitivity Spike Compression, without a point taken."""
     options = {}
-    for name, now in bench.neurons.items():
-        candidates = (Neurons(ratio * now.threshold, now.burst, now.weights) for ratio in RATIOS)
-        costs, losses = bench.measure(name, candidates)
-        options[name] = (RATIOS[: len(costs)], costs, losses)
-    return options
+    for name, now in _followed(bench.neurons.items(), progress):
+        costs, losses = bench.try_out(name, (Neurons(ratio * now.threshold, now.burst) for ratio in RATIOS))
+        options[name] = RATIOS[: len(costs)], costs, losses
+    return front_of("compression", unit, options, sum(bench.cost(name) for name in bench.neurons))
 
 
-def front(kind, options, unit, reference):
-    """Return the `Front` of ``options`` without a point taken yet."""
-    values, costs, losses = zip(*options.values())
-    return Front(kind, tuple(options), tuple(map(tuple, values)), unit, reference,
-                 tuple(pareto_front(costs, losses)), -1)
+def search_weight_bits(bench, network, plan, stored_bits, budget, progress=None):
+    """Return the `Front` of weight widths, the best point of at most ``budget`` bits of weight memory taken.
+
+    ``stored_bits(bits, widest)`` is what the machine spends on a weight where the widest layer has ``widest``.
+    """
+    layers = [layer for layer in network.layers if hasattr(layer, "synapses")]
+    losses = {}
+    for layer in _followed(layers, progress):
+        now = bench.neurons.get(layer.name, Neurons(None, 0))
+        _, losses[layer.name] = bench.try_out(layer.name, (
+            Neurons(now.threshold, now.burst, rounded_weights(network, layer, plan.thresholds, bits))
+            for bits in WIDTHS
+        ), hopeless=np.inf)
+    fronts = [front_of("weight bits", "bits of weight memory", {
+        layer.name: (
+            [bits for bits in WIDTHS if bits <= widest],
+            [stored_bits(bits, widest) * sum(s.weight.size for s in layer.synapses) for bits in WIDTHS if bits <= widest],
+            losses[layer.name][WIDTHS.index(widest):],
+        ) for layer in layers
+    }, 8.0 * network.weights) for widest in WIDTHS]
+    fitting = [front for front in (front.within(budget) for front in fronts) if front]
+    if not fitting:
+        least = min(front.points[0].cost for front in fronts)
+        raise InputError(
+            f"The network's {network.weights:,} weights take at least {least:,.0f} bits, more than the {budget:,} of "
+            "weight_memory: allow more, or train a smaller network."
+        )
+    return min(fitting, key=lambda front: front.points[front.taken].loss)
+
+
+def cheapest(front, lost, points):
+    """Return ``front`` with the cheapest point taken that loses at most ``points`` of accuracy.
+
+    ``lost(choice)`` measures what a choice loses, in points. The front is bisected, since what costs less loses
+    more; its point of least divergence is the last resort.
+    """
+    low, high = 0, len(front.points) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if lost(front.choice(middle)) <= points:
+            high = middle
+        else:
+            low = middle + 1
+    return replace(front, taken=high)
+
+
+def _followed(items, progress):
+    items = list(items)
+    for i, item in enumerate(items):
+        yield item
+        if progress:
+            progress((i + 1) / len(items))
