@@ -14,6 +14,7 @@ from gen.model.network import FloatPool
 __all__ = ["Builder", "Plan", "normalised"]
 
 ACTIVATION_BUDGET = 2**25
+QUICK_IMAGES = 192
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,14 +61,15 @@ class Builder:
         chosen = thresholds(self.network, self.maps, self.settings.timesteps, bursts)
         return replace(plan, thresholds=chosen, bursts=bursts)
 
-    def build(self, plan, progress=None):
-        """Return the `gen.method.quantize.Quantized` of ``plan`` with corrected biases."""
+    def build(self, plan, progress=None, quick=False):
+        """Return the `gen.method.quantize.Quantized` of ``plan`` with corrected biases; ``quick``: nearly so."""
+        pixels, sweeps = (self._pixels[:QUICK_IMAGES], 2) if quick else (self._pixels, 6)
         settings, (mean, std) = self.settings, self._scale
         quantized = quantize_with_scales(
             self.network, plan.thresholds, timesteps=settings.timesteps, max_burst=plan.bursts,
             weight_bits=plan.weight_bits, mean=mean, std=std,
         )
-        net = correct(quantized, self._pixels, self._means(quantized.network.shapes), progress=progress)
+        net = correct(quantized, pixels, self._means(quantized.network.shapes), sweeps, progress)
         return replace(quantized, network=net)
 
     def _means(self, shapes):

@@ -140,28 +140,31 @@ class _Conversion:
 
     def _compress(self, plan, quantized):
         """Return the plan and the network of the cheapest threshold ratios that lose no more than asked."""
-        tell = self.tell
+        settings, tell = self.settings, self.tell
         front = search_ratios(self._bench(plan), self._unit, lambda done: tell("compression", 0.6 + 0.1 * done))
         images = self.x[-JUDGING_IMAGES:]
         truth = self._decisions(images) if self.labels is None else self.labels[-JUDGING_IMAGES:]
-        tried = {}
+        right = readout_sums(quantized.network, images)[:, -1].argmax(1) == truth
+        judged = []
 
-        def lost(choice):
-            stretched = {name: ratio * plan.thresholds[name] for name, ratio in choice.items()}
-            candidate = replace(plan, thresholds=stretched)
-            tried[tuple(choice.values())] = candidate, self.builder.build(candidate)
-            tell("compression", min(0.79, 0.7 + 0.01 * len(tried)))
-            return reference - accuracy(tried[tuple(choice.values())][1])
+        def stretched(choice):
+            return replace(plan, thresholds={name: ratio * plan.thresholds[name] for name, ratio in choice.items()})
 
-        def accuracy(made):
-            return 100 * float((readout_sums(made.network, images)[:, -1].argmax(1) == truth).mean())
+        def judge(choice):
+            made = self.builder.build(stretched(choice), quick=True)
+            z = readout_sums(made.network, images)
+            judged.append(choice)
+            tell("compression", min(0.78, 0.7 + 0.01 * len(judged)))
+            rule = fit_exit(z, made.logit, settings.exit_rule, settings.exit_loss, truth)
+            lost = 100 * float((right & (z[:, -1].argmax(1) != truth)).mean())
+            return lost, float(exit_steps(z, rule).mean())
 
-        reference = accuracy(quantized)
-        front = cheapest(front, lost, self.settings.compress)
+        front = cheapest(front, judge, settings.compress)
+        if front is None:
+            return plan, quantized
         self.fronts["compress"] = front
-        if tuple(front.choice().values()) not in tried:
-            lost(front.choice())
-        return tried[tuple(front.choice().values())]
+        plan = stretched(front.choice())
+        return plan, self.builder.build(plan)
 
     def _decisions(self, images):
         """Return the float network's classes, int64 [N]."""

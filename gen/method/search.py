@@ -25,6 +25,7 @@ RATIOS = (1.0, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0
 WIDTHS = (8, 7, 6, 5, 4, 3, 2)
 HOPELESS = 0.25  # nats: a candidate that moves the answer so far, and all beyond it, are not looked at
 LOGIT = 2.0**10  # units of one logit in the preliminary exit rule
+RISES = (0.002, 0.004, 0.008, 0.016, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0)  # nats: the points of a front that are built
 RARE = 0.01  # of the images: a timestep that fewer reach is not simulated
 
 
@@ -136,20 +137,27 @@ def search_weight_bits(bench, network, plan, stored_bits, budget, progress=None)
     return min(fitting, key=lambda front: front.points[front.taken].loss)
 
 
-def cheapest(front, lost, points):
-    """Return ``front`` with the cheapest point taken that loses at most ``points`` of accuracy.
+def cheapest(front, judge, points):
+    """Return ``front`` with the point taken that costs least when it is built, losing at most ``points``.
 
-    ``lost(choice)`` measures what a choice loses, in points. The front is bisected, since what costs less loses
-    more; its point of least divergence is the last resort.
+    ``judge(choice)`` builds a choice and returns (accuracy points lost, mean timesteps until the exit). Points
+    further and further along the front are judged until one loses too much or, twice, takes back in timesteps
+    what it saves in each: cost times timesteps counts. None where even the first loses too much.
     """
-    low, high = 0, len(front.points) - 1
-    while low < high:
-        middle = (low + high) // 2
-        if lost(front.choice(middle)) <= points:
-            high = middle
-        else:
-            low = middle + 1
-    return replace(front, taken=high)
+    best, least, worse, last = None, np.inf, 0, None
+    for rise in RISES:
+        index = min((i for i, p in enumerate(front.points) if p.loss <= rise), default=None)
+        if index is None or index == last:
+            continue
+        last = index
+        lost, timesteps = judge(front.choice(index))
+        if lost > points:
+            break
+        cost = front.points[index].cost * timesteps
+        best, least, worse = (index, cost, 0) if cost < least else (best, least, worse + 1)
+        if worse == 2 or not index:
+            break
+    return None if best is None else replace(front, taken=best)
 
 
 def _followed(items, progress):
