@@ -99,7 +99,25 @@ def convert(
     timesteps: Annotated[int, typer.Option(help="T, 1..64.")] = 4,
     max_burst: Annotated[int, typer.Option(help="phi, spikes a neuron may fire in one timestep, 1..15.")] = 7,
     weight_bits: Annotated[int, typer.Option(help="2..8.")] = 8,
-    exit: Annotated[str, typer.Option(metavar="entropy|confidence|margin|off", help="Rule to stop by.")] = "entropy",
+    neuron: Annotated[
+        str, typer.Option(metavar="adafire|inverse_leaky", help="Bursts, or layers separated in time: T-bit codes.")
+    ] = "adafire",
+    search_burst: Annotated[
+        float | None, typer.Option(metavar="FRACTION", help="A burst cap for each layer: cost allowed, of the uniform.")
+    ] = None,
+    compress: Annotated[
+        float | None, typer.Option(metavar="POINTS", help="Raise thresholds, layer by layer: accuracy points to spend.")
+    ] = None,
+    weight_memory: Annotated[
+        int | None, typer.Option(metavar="BITS", help="Weight bits for each layer: the memory allowed for weights.")
+    ] = None,
+    search_lanes: Annotated[
+        int | None, typer.Option(metavar="P", help="Searches count cycles of P lanes, not synaptic operations.")
+    ] = None,
+    calibrate_weights: Annotated[bool, typer.Option(help="Fit the integer weights layer by layer.")] = False,
+    exit: Annotated[
+        str | None, typer.Option(metavar="entropy|confidence|margin|off", help="Rule to stop by; entropy for adafire.")
+    ] = None,
     exit_loss: Annotated[float, typer.Option(help="Accuracy points an early exit may cost.")] = 0.2,
     exit_fit: Annotated[
         str, typer.Option(metavar="loss|paper", help="Limits for --exit-loss, or by the paper's formula.")
@@ -111,7 +129,9 @@ def convert(
     """Convert a trained model into an integer spiking network."""
     return commands.convert(
         model, calibration, calibration_images, out, mean, std, progress, timesteps=timesteps, max_burst=max_burst,
-        weight_bits=weight_bits, exit=exit, exit_loss=exit_loss, exit_fit=exit_fit,
+        weight_bits=weight_bits, neuron=neuron, search_burst=search_burst, compress=compress,
+        weight_memory=weight_memory, search_lanes=search_lanes, weight_calibration=calibrate_weights,
+        exit=exit, exit_loss=exit_loss, exit_fit=exit_fit,
     )
 
 

@@ -13,18 +13,24 @@ __all__ = ["boards", "build", "convert", "datasets", "evaluate", "generate", "in
 
 
 def convert(model, calibration, calibration_images, out, mean, std, progress, **settings):
-    """Convert ``model``, write the network to ``out``; return what `info` says, plus file and seconds."""
+    """Convert ``model``, write the network to ``out`` and the fronts of searches beside it.
+
+    Returns what `info` says, plus files and seconds.
+    """
     start = time.perf_counter()
     check_output_file(out)
     mean, std = _per_channel("--mean", mean), _per_channel("--std", std)
     from gen.data.datasets import open_dataset
     from gen.method.convert import convert as convert_model
+    from gen.method.front import save_front
     from gen.netfile import save_network
 
     x, labels = open_dataset(calibration, "train", progress=progress).load(calibration_images)
     network = convert_model(model, x, labels=labels, mean=mean, std=std, progress=progress, **settings)
     save_network(network, out)
-    return {"network": str(out), **_described(network), "seconds": time.perf_counter() - start}
+    fronts = [str(path) for name, front in network.provenance.get("searches", {}).items()
+              for path in save_front(front, out.with_suffix(f".{name}"))]
+    return {"network": str(out), "fronts": fronts, **_described(network), "seconds": time.perf_counter() - start}
 
 
 def info(network):

@@ -103,7 +103,7 @@ def quantized():
     """A converted random network at few bits, its images and the float network's mean activations."""
     import torch
 
-    from gen.method.convert import thresholds
+    from gen.method.thresholds import thresholds
     from gen.model.network import FloatNetwork, FloatPool, FloatSynapse, Layer
     from gen.method.quantize import quantize_with_scales
     from gen.method.simulate import activations

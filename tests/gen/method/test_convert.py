@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from gen.method.convert import convert, mmse_threshold
+from gen.method.convert import convert
+from gen.method.thresholds import mmse_threshold
 from gen.errors import InputError
 from gen.intnet import IntegerNetwork, Spiking
 from gen.method.exit_fit import fit_exit, paper_limits
@@ -101,8 +102,12 @@ def test_provenance_tells_where_the_network_comes_from(module):
     labels = np.arange(80) % 4
     net = convert(module, IMAGES, labels=labels, exit_loss=5, exit="margin", mean=0.25)
     told = json.loads(json.dumps(net.provenance))
-    assert told["settings"] == {"timesteps": 4, "max_burst": 7, "exit": "margin", "exit_loss": 5.0, "exit_fit": "loss",
-                                "mean": [0.25], "std": [1.0], "weight_bits": {"conv1": 8, "fc1": 8}}
+    assert told["settings"] == {
+        "timesteps": 4, "max_burst": 7, "neuron": "adafire", "exit": "margin", "exit_loss": 5, "exit_fit": "loss",
+        "search_burst": None, "compress": None, "weight_memory": None, "search_lanes": None,
+        "weight_calibration": False, "mean": [0.25], "std": [1.0], "weight_bits": {"conv1": 8, "fc1": 8},
+    }
+    assert "searches" not in told
     figures = told["calibration"]
     assert figures["images"] == 80 and figures["measured_against"] == "labels"
     z = readout_sums(net, IMAGES)

@@ -147,7 +147,7 @@ def test_bits_per_layer():
     ({"timesteps": 2.0}, r"timesteps must be an integer from 1 to 64, not 2\.0"),
     ({"max_burst": 16}, "max_burst must be an integer from 1 to 15, not 16"),
     ({"max_burst": True}, "max_burst must be an integer from 1 to 15, not True"),
-    ({"weight_bits": 9}, r"weight_bits must be an integer from 2 to 8, not 9 \(layer stem\)"),
+    ({"weight_bits": 9}, r"weight_bits must be an integer from 2 to 8, not 9\."),
     ({"weight_bits": {"body": 1}}, r"weight_bits must be an integer from 2 to 8, not 1 \(layer body\)"),
     ({"weight_bits": {"bodi": 4}}, "does not have: bodi. Its layers with weights are stem, body, head"),
     ({"mean": [0.1, 0.2, 0.3]}, "mean must be one number or 2, one per channel, not 3"),

@@ -1,0 +1,35 @@
+"""What a conversion may be asked for."""
+
+import pytest
+
+from gen.errors import InputError
+from gen.method.settings import Settings
+
+
+@pytest.mark.parametrize("options, text", [
+    ({"neuron": "leaky"}, "neuron must be one of adafire, inverse_leaky, not 'leaky'"),
+    ({"exit": "never"}, "exit must be one of off, entropy, confidence, margin, not 'never'"),
+    ({"exit_fit": "guess"}, "exit_fit must be one of loss, paper, not 'guess'"),
+    ({"exit_loss": -1}, "exit_loss is in accuracy points, 0 to 100, not -1"),
+    ({"compress": float("nan")}, "compress is in accuracy points, 0 to 100, not nan"),
+    ({"compress": True}, "compress is in accuracy points, 0 to 100, not True"),
+    ({"search_burst": 0}, "search_burst is in a fraction of the uniform network's cost, 0.01 to 10, not 0"),
+    ({"weight_memory": 0}, "weight_memory must be a positive integer, not 0"),
+    ({"search_lanes": 2.5}, r"search_lanes must be a positive integer, not 2\.5"),
+    ({"weight_memory": 99, "weight_bits": 4}, "weight_memory chooses .*: give either it or weight_bits"),
+    ({"weight_memory": 99, "weight_bits": {}}, "weight_memory chooses .*: give either it or weight_bits"),
+    ({"neuron": "inverse_leaky", "compress": 1.0}, "compress is about bursts, inverse-leaky neurons have none"),
+    ({"neuron": "inverse_leaky", "search_burst": 0.5}, "search_burst is about bursts.* or convert with neuron adafire"),
+    ({"neuron": "inverse_leaky", "exit": "margin"}, "has no early exit: set exit to off, .* not 'margin'"),
+    ({"neuron": "inverse_leaky", "timesteps": 9}, "Inverse-leaky neurons take 1 to 8 timesteps, .* not 9"),
+])
+def test_impossible_options(options, text):
+    with pytest.raises(InputError, match=text):
+        Settings(**options)
+
+
+def test_what_is_left_out_follows_from_the_rest():
+    assert Settings().exit_rule == "entropy" and not Settings().separated and not Settings().searches
+    separated = Settings(neuron="inverse_leaky")
+    assert separated.exit_rule == "off" and separated.separated
+    assert Settings(compress=0.0).searches and Settings(weight_memory=1).searches and Settings(search_burst=1).searches
