@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from gen.method.calibrate import correct
+from gen.method.calibrate import sweep
 from gen.method.quantize import quantize_with_scales
+from gen.method.rounding import calibrate_weights
 from gen.method.simulate import activations
 from gen.method.thresholds import thresholds
 from gen.model.network import FloatPool
@@ -14,7 +15,7 @@ from gen.model.network import FloatPool
 __all__ = ["Builder", "Plan", "normalised"]
 
 ACTIVATION_BUDGET = 2**25
-QUICK_IMAGES = 192
+QUICK_IMAGES, QUICK_SWEEPS = 192, 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,15 +63,21 @@ class Builder:
         return replace(plan, thresholds=chosen, bursts=bursts)
 
     def build(self, plan, progress=None, quick=False):
-        """Return the `gen.method.quantize.Quantized` of ``plan`` with corrected biases; ``quick``: nearly so."""
-        pixels, sweeps = (self._pixels[:QUICK_IMAGES], 2) if quick else (self._pixels, 6)
+        """Return the `gen.method.quantize.Quantized` of ``plan`` with corrected biases.
+
+        ``quick``: on few images, without weight calibration, to compare plans by.
+        """
         settings, (mean, std) = self.settings, self._scale
         quantized = quantize_with_scales(
             self.network, plan.thresholds, timesteps=settings.timesteps, max_burst=plan.bursts,
-            weight_bits=plan.weight_bits, mean=mean, std=std,
+            weight_bits=plan.weight_bits, mean=mean, std=std, neuron=settings.neuron,
         )
-        net = correct(quantized, pixels, self._means(quantized.network.shapes), sweeps, progress)
-        return replace(quantized, network=net)
+        means = self._means(quantized.network.shapes)
+        if quick:
+            return sweep(quantized, self._pixels[:QUICK_IMAGES], means, QUICK_SWEEPS, progress)
+        if settings.weight_calibration:
+            return calibrate_weights(quantized, self.network, self.maps, self._pixels, means, progress=progress)
+        return sweep(quantized, self._pixels, means, progress=progress)
 
     def _means(self, shapes):
         """Return layer name to the float network's mean activation, float [C], where the integer one has neurons."""

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from gen.errors import InputError
+from gen.layout.weights import stored_bits
 from gen.method.builder import Builder, normalised
 from gen.method.dynamics import Dynamics, Neurons
 from gen.method.exit_fit import exit_images, exit_steps, fit_exit, paper_limits
@@ -115,7 +116,7 @@ class _Conversion:
         levels = (1, 2**settings.timesteps - 1) if settings.separated else (settings.timesteps, None)
         neurons = {name: Neurons(theta, levels[1] or plan.bursts[name]) for name, theta in plan.thresholds.items()}
         dynamics = Dynamics(self.network, normalised(self.kept_out, *self.scale), levels[0], settings.search_lanes)
-        return Sensitivity(dynamics, neurons, settings.exit_rule, settings.exit_loss)
+        return Sensitivity(dynamics, neurons, settings.exit_rule != "off")
 
     @property
     def _unit(self):
@@ -124,7 +125,7 @@ class _Conversion:
 
     def _search_bursts(self, plan):
         front = search_bursts(
-            self._bench(plan), self.builder.maps, self.settings.search_burst, self._unit,
+            self._bench(plan), self.network, self.builder.maps, self.settings.search_burst, self._unit,
             lambda done: self.tell("burst caps", 0.1 + 0.2 * done),
         )
         self.fronts["search_burst"] = front
@@ -144,7 +145,7 @@ class _Conversion:
         front = search_ratios(self._bench(plan), self._unit, lambda done: tell("compression", 0.6 + 0.1 * done))
         images = self.x[-JUDGING_IMAGES:]
         truth = self._decisions(images) if self.labels is None else self.labels[-JUDGING_IMAGES:]
-        right = readout_sums(quantized.network, images)[:, -1].argmax(1) == truth
+        right = readout_sums(self.builder.build(plan, quick=True).network, images)[:, -1].argmax(1) == truth
         judged = []
 
         def stretched(choice):

@@ -17,7 +17,6 @@ from gen.model.network import FloatPool
 __all__ = ["Dynamics", "Neurons", "fanouts", "symmetric_divergence"]
 
 NEVER = 1e30
-CORRECTIONS = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,24 +100,23 @@ class Dynamics:
         return total
 
     def _fired(self, layer, maps, neurons):
-        """Return the amplitudes that the layer emits, its bias corrected as `gen.method.calibrate` will."""
+        """Return the amplitudes that the layer emits, its bias corrected once: `gen.method.calibrate` does more."""
         current = self._current(layer, maps, neurons.weights)
         theta = torch.as_tensor(np.where(neurons.threshold > 0, neurons.threshold, NEVER)).float()[:, None, None]
         wanted = self.means[layer.name][:, None, None]
         counts = self._counts(current, theta, neurons.burst)
-        for _ in range(CORRECTIONS):
-            missing = wanted - counts.mean((0, 1, 3, 4))[:, None, None] * theta
-            current = current + torch.where(theta < NEVER, missing, 0)
-            counts = self._counts(current, theta, neurons.burst)
-        return counts * torch.where(theta < NEVER, theta, 0)
+        missing = wanted - counts.mean((0, 1, 3, 4))[:, None, None] * theta
+        current += torch.where(theta < NEVER, missing, 0)
+        return self._counts(current, theta, neurons.burst).mul_(torch.where(theta < NEVER, theta, 0))
 
     def _counts(self, current, theta, burst):
-        v, counts = (theta / 2).expand(current.shape[1:]).clone(), []
-        for t in range(self.timesteps):
+        v = (theta / 2).expand(current.shape[1:]).clone()
+        counts = current.new_empty((self.timesteps, *v.shape))
+        for t, count in enumerate(counts):
             v += current[min(t, len(current) - 1)]
-            counts.append((v / theta).floor_().clamp_(0, burst))
-            v.addcmul_(counts[-1], theta, value=-1)
-        return torch.stack(counts)
+            torch.div(v, theta, out=count).floor_().clamp_(0, burst)
+            v.addcmul_(count, theta, value=-1)
+        return counts
 
 
 def symmetric_divergence(logits, probabilities):

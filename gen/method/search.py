@@ -13,10 +13,9 @@ import numpy as np
 from gen.errors import InputError
 from gen.intnet import MAX_BURST
 from gen.method.dynamics import Neurons, symmetric_divergence
-from gen.method.exit_fit import exit_steps, fit_exit
 from gen.method.front import front_of
 from gen.method.quantize import rounded_weights
-from gen.method.thresholds import mmse_threshold
+from gen.method.thresholds import layer_threshold
 
 __all__ = ["Sensitivity", "cheapest", "search_bursts", "search_ratios", "search_weight_bits"]
 
@@ -24,7 +23,6 @@ BURSTS = (1, 2, 3, 4, 5, 7, 10, MAX_BURST)
 RATIOS = (1.0, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0, 10.0)
 WIDTHS = (8, 7, 6, 5, 4, 3, 2)
 HOPELESS = 0.25  # nats: a candidate that moves the answer so far, and all beyond it, are not looked at
-LOGIT = 2.0**10  # units of one logit in the preliminary exit rule
 RISES = (0.002, 0.004, 0.008, 0.016, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0)  # nats: the points of a front that are built
 RARE = 0.01  # of the images: a timestep that fewer reach is not simulated
 
@@ -36,17 +34,19 @@ class Sensitivity:
     ----------
     dynamics : `gen.method.dynamics.Dynamics` of the images kept out
     neurons : layer name to `Neurons`
-    exit, exit_loss : of the preliminary exit rule that says how many images see each timestep
+    exits : whether images stop early: taken to be when their decision changes no more
     """
 
-    def __init__(self, dynamics, neurons, exit="off", exit_loss=0.0):
+    def __init__(self, dynamics, neurons, exits=False):
         self.timesteps, self.neurons = dynamics.timesteps, neurons
         maps = dynamics.run(neurons)
-        z = np.rint(dynamics.logits(maps).numpy() * LOGIT).astype(np.int64)
-        steps = exit_steps(z, fit_exit(z, LOGIT, exit, exit_loss))
-        self._stopping = np.bincount(steps - 1, minlength=self.timesteps) / len(steps)
         simulated = self.timesteps
-        if exit != "off":
+        self._stopping = np.eye(simulated)[-1]
+        if exits:
+            found = dynamics.logits(maps).argmax(2).numpy()
+            undecided = (found != found[:, -1:])[:, ::-1]
+            steps = np.where(undecided.any(1), simulated - undecided.argmax(1), 0)
+            self._stopping = np.bincount(steps, minlength=simulated) / len(steps)
             simulated = max(1, int((self._stopping[::-1].cumsum()[::-1] > RARE).sum()))
         self._stopping[simulated - 1] += self._stopping[simulated:].sum()
         self._stopping = self._stopping[:simulated]
@@ -76,17 +76,17 @@ class Sensitivity:
         return costs, losses
 
 
-def search_bursts(bench, maps, fraction, unit, progress=None):
+def search_bursts(bench, network, maps, fraction, unit, progress=None):
     """Return the `Front` of burst caps, the best point of at most ``fraction`` of today's cost taken.
 
     Thresholds are chosen anew for every cap, from the float network's activations ``maps``.
     """
     options = {}
-    for name, now in _followed(bench.neurons.items(), progress):
-        caps = sorted({*BURSTS, now.burst}, reverse=True)
-        candidates = (Neurons(mmse_threshold(maps[name], bench.timesteps, cap), cap) for cap in caps)
-        costs, losses = bench.try_out(name, candidates)
-        options[name] = caps[: len(costs)], costs, losses
+    for layer in _followed([layer for layer in network.layers if layer.name in bench.neurons], progress):
+        caps = sorted({*BURSTS, bench.neurons[layer.name].burst}, reverse=True)
+        candidates = (Neurons(layer_threshold(layer, maps, bench.timesteps, cap), cap) for cap in caps)
+        costs, losses = bench.try_out(layer.name, candidates)
+        options[layer.name] = caps[: len(costs)], costs, losses
     uniform = sum(bench.cost(name) for name in bench.neurons)
     front = front_of("burst caps", unit, options, uniform)
     chosen = front.within(fraction * uniform)

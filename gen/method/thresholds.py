@@ -4,7 +4,7 @@ import torch
 
 from gen.model.network import FloatPool
 
-__all__ = ["mmse_threshold", "thresholds"]
+__all__ = ["layer_threshold", "mmse_threshold", "thresholds"]
 
 CANDIDATES = 95
 SAMPLES = 2**12  # positive activations of a channel that are looked at
@@ -13,13 +13,18 @@ SAMPLES = 2**12  # positive activations of a channel that are looked at
 def thresholds(network, maps, timesteps, max_burst):
     """Return name of every firing layer to threshold, float [C]; ``maps`` as from `gen.method.simulate.activations`.
 
-    ``max_burst`` is one number, or a dict of layer name to that.
+    ``max_burst`` is one number, or a dict of layer name to that. A layer that already spikes keeps its threshold.
     """
     caps = max_burst if isinstance(max_burst, dict) else {}
     return {
-        layer.name: mmse_threshold(maps[layer.name], timesteps, caps.get(layer.name, max_burst))
+        layer.name: layer_threshold(layer, maps, timesteps, caps.get(layer.name, max_burst))
         for layer in network.layers[:-1] if not isinstance(layer, FloatPool)
     }
+
+
+def layer_threshold(layer, maps, timesteps, burst):
+    """Return the threshold per channel, float64 [C], of one layer, its own if it has one."""
+    return mmse_threshold(maps[layer.name], timesteps, burst) if layer.threshold is None else layer.threshold
 
 
 def mmse_threshold(activation, timesteps, max_burst):

@@ -82,9 +82,9 @@ def test_a_replay_is_a_run_with_the_change(network, integer):
 def test_a_threshold_of_zero_never_fires(network, integer):
     with torch.no_grad():
         dynamics, neurons = dynamics_of(network, integer)
-        silent = {**neurons, "stem": Neurons(np.where(np.arange(6) < 3, 0, neurons["stem"].threshold), 4)}
+        silent = {**neurons, "conv1": Neurons(np.where(np.arange(6) < 3, 0, neurons["conv1"].threshold), 4)}
         maps = dynamics.run(silent)
-    assert not maps["stem"][:, :, :3].any() and maps["stem"][:, :, 3:].any()
+    assert not maps["conv1"][:, :, :3].any() and maps["conv1"][:, :, 3:].any()
 
 
 def test_fanouts_are_those_of_the_golden_model(network, integer):
@@ -97,10 +97,10 @@ def test_fanouts_are_those_of_the_golden_model(network, integer):
 def test_cycles_count_an_event_once_for_a_tile(network, integer):
     one, eight, four = (fanouts(network, integer.shapes, lanes) for lanes in (1, 8, 4))
     operations = fanouts(network, integer.shapes)
-    np.testing.assert_array_equal(one["stem"], operations["stem"])
+    np.testing.assert_array_equal(one["conv1"], operations["conv1"])
     # the down layer's 8 channels are one tile of 8 lanes, two of 4
-    np.testing.assert_array_equal(four["depthwise"], 2 * eight["depthwise"])
-    np.testing.assert_array_equal(operations["depthwise"], 8 * eight["depthwise"])
+    np.testing.assert_array_equal(four["dw2"], 2 * eight["dw2"])
+    np.testing.assert_array_equal(operations["dw2"], 8 * eight["dw2"])
 
 
 def test_divergence_is_symmetric_and_nothing_for_equal_answers():

@@ -32,31 +32,31 @@ def tried():
         network = load(module(), (1, 8, 8))
         settings = Settings(timesteps=4, max_burst=5)
         builder = Builder(network, IMAGES, settings, SCALE)
-        plan = builder.uniform({"0": 8, "3": 8, "6": 8})
+        plan = builder.uniform({"conv1": 8, "conv2": 8, "fc1": 8})
         return network, plan, builder.maps, bench(network, plan)
 
 
-def bench(network, plan, exit="off"):
+def bench(network, plan, exits=False):
     neurons = {name: Neurons(theta, plan.bursts[name]) for name, theta in plan.thresholds.items()}
-    return Sensitivity(Dynamics(network, normalised(IMAGES, *SCALE), 4), neurons, exit, 5.0)
+    return Sensitivity(Dynamics(network, normalised(IMAGES, *SCALE), 4), neurons, exits)
 
 
 @pytest.mark.parametrize("fraction", [0.85, 0.9, 1.0, 2.0])
 def test_burst_caps_keep_the_budget(tried, fraction):
     network, _, maps, measuring = tried
     with torch.no_grad():
-        front = search_bursts(measuring, maps, fraction, "operations")
+        front = search_bursts(measuring, network, maps, fraction, "operations")
     uniform = sum(map(measuring.cost, measuring.neurons))
     taken = front.points[front.taken]
     assert front.reference == pytest.approx(uniform) and taken.cost <= fraction * uniform * (1 + 1e-9)
     assert all(point.loss >= taken.loss for point in front.points if point.cost <= fraction * uniform)
-    assert set(front.choice()) == {"0", "3"} and all(5 in values for values in front.values.values())
+    assert set(front.choice()) == {"conv1", "conv2"} and all(5 in values for values in front.values.values())
 
 
 def test_what_no_burst_cap_reaches_is_said(tried):
-    _, _, maps, measuring = tried
+    network, _, maps, measuring = tried
     with torch.no_grad(), pytest.raises(InputError, match=r"costs 0\.02 of the uniform network's .* least is 0\.\d\d"):
-        search_bursts(measuring, maps, 0.02, "operations")
+        search_bursts(measuring, network, maps, 0.02, "operations")
 
 
 def test_higher_ratios_cost_less_and_one_changes_nothing(tried):
@@ -77,7 +77,7 @@ def stored(bits, widest):
 
 def test_weights_are_squeezed_into_the_memory(tried):
     network, plan, _, measuring = tried
-    sizes = {"0": 54, "3": 432, "6": 128}
+    sizes = {"conv1": 54, "conv2": 432, "fc1": 128}
     with torch.no_grad():
         for budget in (8 * 614, 8 * 400, 4 * 614, 2 * 614):
             front = search_weight_bits(measuring, network, plan, stored, budget)
@@ -93,7 +93,7 @@ def test_weights_are_squeezed_into_the_memory(tried):
 def test_timesteps_that_hardly_an_image_reaches_are_not_counted(tried):
     network, plan, _, late = tried
     with torch.no_grad():
-        early = bench(network, plan, "confidence")
+        early = bench(network, plan, exits=True)
     assert all(early.cost(name) < late.cost(name) for name in plan.thresholds)
 
 
