@@ -27,7 +27,7 @@ __all__ = ["convert"]
 
 KEPT_OUT = 4  # every fourth image measures candidates, if there is a search
 MOST_KEPT_OUT = 128
-JUDGING_IMAGES = 2000
+JUDGING_IMAGES = 4000
 
 
 def convert(module, calibration, *, labels=None, progress=None, **options):
@@ -145,7 +145,7 @@ class _Conversion:
         front = search_ratios(self._bench(plan), self._unit, lambda done: tell("compression", 0.6 + 0.1 * done))
         images = self.x[-JUDGING_IMAGES:]
         truth = self._decisions(images) if self.labels is None else self.labels[-JUDGING_IMAGES:]
-        right = readout_sums(self.builder.build(plan, quick=True).network, images)[:, -1].argmax(1) == truth
+        before = readout_sums(self.builder.build(plan, quick=True).network, images)[:, -1].argmax(1) == truth
         judged = []
 
         def stretched(choice):
@@ -157,7 +157,7 @@ class _Conversion:
             judged.append(choice)
             tell("compression", min(0.78, 0.7 + 0.01 * len(judged)))
             rule = fit_exit(z, made.logit, settings.exit_rule, settings.exit_loss, truth)
-            lost = 100 * float((right & (z[:, -1].argmax(1) != truth)).mean())
+            lost = 100 * float(before.mean() - (z[:, -1].argmax(1) == truth).mean())
             return lost, float(exit_steps(z, rule).mean())
 
         front = cheapest(front, judge, settings.compress)

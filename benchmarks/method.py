@@ -1,0 +1,173 @@
+"""What each step of the method does to accuracy and cost, on the integer network, for three architectures.
+
+    python -m benchmarks.method --data fashion_mnist --models DIR [--networks vgg resnet mobilenet] [--rtl 200]
+
+DIR holds the models that examples/train.py saves. For every row of the table: convert with 6,000 training images and
+no training, run the first 5,000 test images on the golden model. Accuracy and counts are exact for these images;
+energy is the field's convention (docs/energy.md), an estimate. ``--rtl N`` runs the first N test images of the rows
+with the whole method, and of SpikeConverter, on the compiled core too, and counts what differs.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from gen.data.datasets import open_dataset
+from gen.data.train import accuracy
+from gen.errors import InputError
+from gen.intnet import Spiking
+from gen.layout.estimate import weight_memory
+from gen.method.convert import convert
+from gen.netfile import load_network, save_network
+from sim.energy import EnergyMeter
+from sim.golden import Golden
+from sim.metrics import evaluate
+from sim.model import CompiledCore
+
+NETWORKS = ("vgg", "resnet", "mobilenet")
+SEARCHES = {"search_burst": 1.0, "compress": 0.2}
+ROWS = {
+    "quantized ANN: T = 1, phi = 15": {"timesteps": 1, "max_burst": 15, "exit": "off"},
+    "AdaFire: T = 8, phi = 7": {"timesteps": 8, "exit": "off"},
+    "+ burst search": {"timesteps": 8, "exit": "off", "search_burst": 1.0},
+    "+ compression": {"timesteps": 8, "exit": "off", **SEARCHES},
+    "+ adaptive timesteps": {"timesteps": 8, **SEARCHES},
+    "accuracy first": {"timesteps": 8, "max_burst": 15, "search_burst": 1.5, "exit_loss": 0.1},
+    "fewest operations": {"timesteps": 4, "max_burst": 15, "search_burst": 1.0, "compress": 0.5, "exit_loss": 0.5},
+    "SpikeConverter: T = 5": {"timesteps": 5, "neuron": "inverse_leaky"},
+    "4-bit weights, calibrated": {"timesteps": 8, "weight_bits": 4, "weight_calibration": True, **SEARCHES},
+}
+ON_HARDWARE = ("+ adaptive timesteps", "fewest operations", "SpikeConverter: T = 5", "4-bit weights, calibrated")
+COMPARED = ("classes", "exit_steps", "logits", "events", "synaptic_ops")
+COLUMNS = {
+    "accuracy": ("accuracy", "{:.2%}"),
+    "timesteps": ("mean_timesteps", "{:.2f}"),
+    "events": ("events_per_image", "{:,.0f}"),
+    "synaptic operations": ("synaptic_ops_per_image", "{:,.0f}"),
+    "state bits": ("state_bits", "{:,}"),
+    "weight bits": ("weight_bits", "{:,}"),
+    "uJ by convention": ("convention_uJ", "{:.2f}"),
+    "converted in": ("convert_seconds", "{:.0f} s"),
+}
+
+
+def measure(network, test, limit):
+    """Return the figures of an `IntegerNetwork` on the golden model."""
+    golden = Golden(network)
+    meter = EnergyMeter(golden, network)
+    figures = evaluate(golden, test, limit=limit, watch=[meter])
+    states = (int(np.prod(network.shapes[layer.name])) * layer.state_bits
+              for layer in network.layers if isinstance(layer, Spiking))
+    return {**figures, **meter.as_dict(), "state_bits": sum(states), "weight_bits": weight_memory(network)}
+
+
+def converted(model, calibration, options, file):
+    """Return the network of ``options`` and the seconds it took, from ``file`` if a run before this left it there."""
+    if file.exists():
+        network = load_network(file)
+        return network, network.provenance["seconds"]
+    x, labels = calibration
+    start = time.perf_counter()
+    network = convert(model, x, labels=labels, **options)
+    network.provenance["seconds"] = time.perf_counter() - start
+    save_network(network, file)
+    return network, network.provenance["seconds"]
+
+
+def differences(network, x, lanes):
+    """Return what the compiled core of a network does otherwise than the golden model, and its cycles."""
+    core, golden = CompiledCore.for_network(network, lanes=lanes).run(x), Golden(network).run(x)
+    return {
+        "rtl_images": len(x),
+        "rtl_differences": int(sum((getattr(core, name) != getattr(golden, name)).sum() for name in COMPARED)),
+        "rtl_cycles_per_image": float(core.cycles.mean()),
+    }
+
+
+def rows(name, options):
+    """Yield (row, figures) for one architecture, the trained model first."""
+    model = options.models / f"{name}.pt2"
+    test = open_dataset(options.data, "test", need_labels=True)
+    x, labels = test.load(options.images)
+    calibration = open_dataset(options.data, "train", need_labels=True).load(options.calibration)
+    module = torch.export.load(model).module()
+    yield "ANN, float", {"accuracy": accuracy(module, x.reshape(len(x), 1, *x.shape[-2:]), labels)}
+    for row, settings in ROWS.items():
+        if options.rows and row not in options.rows:
+            continue
+        file = options.out / f"{name}-{list(ROWS).index(row)}.safetensors"
+        network, seconds = converted(model, calibration, settings, file)
+        figures = measure(network, test, options.images) | {"convert_seconds": seconds, "settings": settings}
+        if options.rtl and row in ON_HARDWARE:
+            figures |= differences(network, x[: options.rtl], options.lanes)
+        yield row, figures
+
+
+def table(name, measured):
+    """Return the figures of an architecture as a table."""
+    table = Table("", title=name)
+    for column in COLUMNS:
+        table.add_column(column, justify="right")
+    for row, figures in measured.items():
+        cells = (form.format(figures[key]) if figures.get(key) is not None else "" for key, form in COLUMNS.values())
+        table.add_row(row, *cells)
+    return table
+
+
+def markdown(results):
+    """Return the tables of all architectures in Markdown."""
+    lines = []
+    for name, measured in results.items():
+        lines += [f"**{name}**", "", "| | " + " | ".join(COLUMNS) + " |", "|---|" + "--:|" * len(COLUMNS)]
+        for row, figures in measured.items():
+            cells = (form.format(figures[key]) if key in figures else "" for key, form in COLUMNS.values())
+            lines.append(f"| {row} | " + " | ".join(cells) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", required=True, help="fashion_mnist, or an .npz file with x_train, y_train, ...")
+    parser.add_argument("--models", type=Path, required=True, help="folder of NETWORK.pt2")
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
+    parser.add_argument("--rows", nargs="+", choices=list(ROWS), help="default: all")
+    parser.add_argument("--images", type=int, default=5000, help="test images")
+    parser.add_argument("--calibration", type=int, default=6000, help="training images")
+    parser.add_argument("--rtl", type=int, default=0, metavar="N", help="images on the compiled core as well")
+    parser.add_argument("--lanes", type=int, default=16)
+    parser.add_argument("--out", type=Path, default=Path("method"), help="folder that keeps the networks")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--markdown", type=Path, help="write the tables to this file")
+    options = parser.parse_args()
+    console, results = Console(width=150), {}
+    try:
+        missing = [name for name in options.networks if not (options.models / f"{name}.pt2").is_file()]
+        if missing:
+            raise InputError(f"{options.models} lacks {', '.join(missing)}: train with examples/train.py.")
+        options.out.mkdir(parents=True, exist_ok=True)
+        for name in options.networks:
+            results[name] = {}
+            for row, figures in rows(name, options):
+                results[name][row] = figures
+                print(f"{name}, {row}: " + json.dumps(figures), file=sys.stderr, flush=True)
+            console.print(table(name, results[name]))
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
+    if options.markdown:
+        options.markdown.write_text(markdown(results))
+    if any(figures.get("rtl_differences") for measured in results.values() for figures in measured.values()):
+        sys.exit("error: the compiled core differs from the golden model.")
+
+
+if __name__ == "__main__":
+    main()
