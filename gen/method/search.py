@@ -120,13 +120,14 @@ def search_weight_bits(bench, network, plan, stored_bits, budget, progress=None)
             Neurons(now.threshold, now.burst, rounded_weights(network, layer, plan.thresholds, bits))
             for bits in WIDTHS
         ), hopeless=np.inf)
-    fronts = [front_of("weight bits", "bits of weight memory", {
-        layer.name: (
-            [bits for bits in WIDTHS if bits <= widest],
-            [stored_bits(bits, widest) * sum(s.weight.size for s in layer.synapses) for bits in WIDTHS if bits <= widest],
-            losses[layer.name][WIDTHS.index(widest):],
-        ) for layer in layers
-    }, 8.0 * network.weights) for widest in WIDTHS]
+    sizes = {layer.name: sum(s.weight.size for s in layer.synapses) for layer in layers}
+    fronts = []
+    for first, widest in enumerate(WIDTHS):
+        options = {
+            name: (WIDTHS[first:], [size * stored_bits(bits, widest) for bits in WIDTHS[first:]], losses[name][first:])
+            for name, size in sizes.items()
+        }
+        fronts.append(front_of("weight bits", "bits of weight memory", options, 8.0 * network.weights))
     fitting = [front for front in (front.within(budget) for front in fronts) if front]
     if not fitting:
         least = min(front.points[0].cost for front in fronts)

@@ -72,7 +72,7 @@ def test_pools_and_geometry_pass_through():
 
 def test_over_many_timesteps_the_integer_network_computes_the_float_network():
     torch = pytest.importorskip("torch")
-    from gen.method.convert import normalised
+    from gen.method.builder import normalised
     from gen.method.simulate import activations, readout_sums
 
     network, thresholds = small_network()

@@ -6,7 +6,7 @@ import torch
 
 from gen.intnet import ADAFIRE, INPUT, INVERSE_LEAKY, Pool
 from gen.method.calibrate import correct
-from gen.method.convert import thresholds
+from gen.method.thresholds import thresholds
 from gen.method.least_squares import LeastSquares
 from gen.method.quantize import quantize_with_scales
 from gen.method.rounding import calibrate_weights, choose, columns

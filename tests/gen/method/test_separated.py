@@ -9,7 +9,7 @@ from gen.errors import InputError
 from gen.intnet import INPUT, INVERSE_LEAKY, IntegerNetwork, Pool, Readout, Source, Spiking, Synapse
 from gen.method import quantize as quantize_module
 from gen.method.calibrate import correct
-from gen.method.convert import mmse_threshold
+from gen.method.thresholds import mmse_threshold
 from gen.method.quantize import proved_state_bits, quantize_with_scales
 from gen.method.simulate import activations, readout_sums
 from gen.model.network import FloatNetwork, FloatPool, FloatSynapse, Layer
