@@ -169,12 +169,14 @@ def _if(build, site, node, value, walk):
     threshold, r = (_per_channel(getattr(node, name), name, value) for name in ("v_threshold", "r"))
     if not (threshold > 0).all():
         raise Refused("has a threshold that is not positive", "v_threshold > 0")
-    current = walk.in_activations(ops.as_current(value))
-    synapses = tuple(replace(s, weight=s.weight * r[:, None, None, None]) for s in current.synapses)
-    current = replace(current, name=site, synapses=synapses, biases=(current.bias * r,))
-    result = ops.fire(build, site, current, threshold)
+    current = ops.scaled(build, site, walk.in_activations(ops.as_current(value)), r)
+    result = ops.fire(build, site, replace(current, name=site), threshold)
     walk.thresholds[result.name] = threshold
     return result
+
+
+def _scale(build, site, node, value, walk):
+    return ops.scaled(build, site, value, _per_channel(node.scale, "scale", value))
 
 
 def _per_channel(array, name, value):
@@ -220,6 +222,7 @@ def _same(build, site, node, value, walk):
 
 
 OPERATIONS = {
-    "Conv2d": _conv, "Affine": _linear, "Linear": _linear, "IF": _if, "SumPool2d": _pool(False),
-    "AvgPool2d": _pool(True), "Flatten": _flatten, "I": _integrator, "Output": _same, "_Passes": _same,
+    "Conv2d": _conv, "Affine": _linear, "Linear": _linear, "Scale": _scale, "IF": _if,
+    "SumPool2d": _pool(False), "AvgPool2d": _pool(True), "Flatten": _flatten, "I": _integrator,
+    "Output": _same, "_Passes": _same,
 }

@@ -17,7 +17,7 @@ from gen.model.network import FloatPool, FloatSynapse, Layer
 
 __all__ = [
     "EVAL", "Current", "Map", "Refused", "adaptive", "add", "as_current", "average", "batch_norm", "conv", "fire",
-    "is_constant", "linear", "maximum", "mean", "nearest", "pad", "reshape", "softmax",
+    "is_constant", "linear", "maximum", "mean", "nearest", "pad", "reshape", "scaled", "softmax",
 ]
 
 EVAL = "model.eval() before the export"
@@ -39,7 +39,6 @@ FORMS = {
     **dict.fromkeys(("quantizelinear", "dequantizelinear", "qlinearconv"), "the float model"),
     **dict.fromkeys(("lif", "cubalif", "threshold"), "IF"),
     **dict.fromkeys(("li", "cubali"), "Affine or Linear before the Output"),
-    "scale": "the factor in the weights of the next Affine or Conv2d",
 }
 
 
@@ -143,8 +142,7 @@ def batch_norm(build, site, value, scale, shift, mean, variance, eps):
         raise Refused(f"its parameters must be constants, one for each of {len(one)} channels", "BatchNorm2d")
     factor = scale / np.sqrt(variance + float(np.float32(eps)))
     bias = (value.bias - mean) * factor + shift
-    synapses = tuple(replace(s, weight=s.weight * factor[:, None, None, None]) for s in value.synapses)
-    return replace(value, name=value.name or site, synapses=synapses, biases=(bias,))
+    return replace(scaled(build, site, value, factor), biases=(bias,))
 
 
 def fire(build, site, value, threshold=None):
@@ -183,6 +181,15 @@ def _add_bias(value, constant):
     if constant.size != 1 and shape != (channels,) + (1,) * (rank - 1):
         raise Refused("adds a constant that is not one for each channel", "the bias of the convolution")
     return replace(value, biases=(*value.biases, np.broadcast_to(constant.ravel(), (channels,))))
+
+
+def scaled(build, site, value, factor):
+    """Multiply with ``factor`` [C], one for each channel."""
+    if isinstance(value, Current) and value.pools:
+        raise Refused("stands between a max pool and its ReLU", "convolution, scale, ReLU, pool")
+    value = as_current(value)
+    synapses = tuple(replace(s, weight=s.weight * factor[:, None, None, None]) for s in value.synapses)
+    return replace(value, name=value.name or site, synapses=synapses, biases=(value.bias * factor,))
 
 
 def pad(build, site, source, padding):

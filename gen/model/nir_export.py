@@ -1,0 +1,142 @@
+"""A converted network as a NIR graph, for other simulators and chips.
+
+A spiking layer becomes an IF node with ``v_threshold`` = theta and ``r`` = 1, behind one Conv2d, Affine, Linear or Scale
+node for each of its synapses, which hold the integer weights; the image comes as ``pixel/255 - mean``, so those that
+read it are multiplied by 255. One timestep is one unit of time, in which every bias counts once. The class is the
+largest sum over time of what reaches the Output node.
+
+What NIR cannot say is in the metadata: of an IF node ``burst`` (the spikes that a timestep may hold), ``v_init`` and
+``state_bits``; of the graph ``timesteps``, ``mean`` (0..1, for each channel) and the reset, which subtracts the threshold.
+The early exit is left out.
+"""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+
+from gen.errors import InputError, UnsupportedModel
+from gen.intnet import INPUT, Pool, Readout
+from gen.model.optional import need
+
+__all__ = ["export_nir", "save_nir"]
+
+nir = need("nir")
+
+PIXELS = 255.0
+
+
+def save_nir(network, path):
+    """Write the `IntegerNetwork` ``network`` to ``path`` as a NIR graph; the file appears whole or not at all."""
+    path, content = Path(path), io.BytesIO()
+    nir.write(content, export_nir(network))
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(content.getvalue())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error}): name a file in a folder you may write to.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def export_nir(network):
+    """Return the `nir.NIRGraph` of an `IntegerNetwork`; UnsupportedModel with all that NIR has no node for."""
+    problems = [
+        f"{layer.name} (maximum pool): NIR has no such node; nearest supported form: average pools"
+        for layer in network.layers if isinstance(layer, Pool) and layer.kind == "max"
+    ]
+    if network.separated:
+        problems.append("every layer (inverse-leaky neuron): NIR has no such node; nearest supported form: AdaFire")
+    if network.source.kind != "direct":
+        problems.append("input (frames): the image must be the same at every timestep; nearest supported form: direct")
+    if problems:
+        raise UnsupportedModel(problems)
+    return _Export(network).graph()
+
+
+class _Export:
+    """The graph under construction. A map is a vector where all that reads it multiplies whole maps, and so on."""
+
+    def __init__(self, network):
+        self.network, self.shapes, self.vectors = network, _shapes(network), set()
+        self.nodes, self.edges, self.ends = {}, [], {}
+        for layer in reversed(network.layers):
+            readers = {reader.name for reader in network.readers[layer.name]}
+            if not isinstance(layer, Pool) and all(map(self._whole, layer.synapses)) and readers <= self.vectors:
+                self.vectors.add(layer.name)
+
+    def graph(self):
+        """Return the whole graph."""
+        source, readout = self.network.source, self.network.readout
+        self._node(INPUT, nir.Input(np.array(source.shape)))
+        for layer in self.network.layers:
+            if isinstance(layer, Pool):
+                window = (np.array(value) for value in (layer.kernel, layer.stride, layer.padding))
+                self._node(layer.name, nir.SumPool2d(*window), self.ends[layer.source])
+            else:
+                self._neurons(layer)
+        ends = self.ends[readout.name]
+        if readout.name not in self.vectors:
+            ends = self._node("flat", self._flatten(readout.name), ends)
+        self._node("output", nir.Output(np.array([self.network.classes])), ends)
+        return nir.NIRGraph(self.nodes, self.edges, type_check=False, metadata={
+            "tool": "adafire", "timesteps": self.network.timesteps, "mean": source.offset / PIXELS,
+            "reset": "subtracts v_threshold", "readout": "sum over the timesteps",
+        })
+
+    def _whole(self, synapse):
+        """Return whether the synapse is a matrix: every output reads the whole map."""
+        matrix = synapse.groups == 1 and synapse.padding == (0, 0)
+        return matrix and synapse.kernel == self.shapes[synapse.source][1:]
+
+    def _node(self, name, node, sources=()):
+        """Add a node that ``sources`` lead to; return its name in a list."""
+        self.nodes[name] = node
+        self.edges += [(source, name) for source in sources]
+        self.ends[name] = [name]
+        return [name]
+
+    def _flatten(self, name):
+        return nir.Flatten(np.array(self.shapes[name]), start_dim=0)
+
+    def _neurons(self, layer):
+        bias, ends = layer.bias.astype(float), []
+        for i, synapse in enumerate(layer.synapses):
+            scale = PIXELS if synapse.source == INPUT else 1.0
+            name = layer.name if isinstance(layer, Readout) and len(layer.synapses) == 1 else f"{layer.name}.{i + 1}"
+            ends += self._synapse(name, synapse, synapse.weight * scale, bias, layer.name in self.vectors)
+            bias = np.zeros_like(bias)
+        if isinstance(layer, Readout):
+            self.ends[layer.name] = ends
+            return
+        shape = self.shapes[layer.name][:1] if layer.name in self.vectors else self.shapes[layer.name]
+        threshold = np.empty(shape)
+        threshold[:] = layer.theta.reshape(-1, *(1,) * (len(shape) - 1))
+        self._node(layer.name, nir.IF(r=np.ones(shape), v_threshold=threshold, v_reset=np.zeros(shape), metadata={
+            "burst": layer.burst, "v_init": layer.v_init.copy(), "state_bits": layer.state_bits,
+        }), ends)
+
+    def _synapse(self, name, synapse, weight, bias, vector):
+        """Add the nodes of one synapse with ``weight`` and ``bias``; return the names of those that lead on."""
+        sources, shape = self.ends[synapse.source], self.shapes[synapse.source]
+        if vector:
+            if synapse.source not in self.vectors:
+                sources = self._node(f"{name}.flatten", self._flatten(synapse.source), sources)
+            return self._node(name, nir.Affine(weight.reshape(len(weight), -1), bias), sources)
+        if weight.shape[1:] == (1, 1, 1) and synapse.groups == shape[0] == len(weight) and not bias.any() and (
+            synapse.stride == (1, 1) and synapse.padding == (0, 0)
+        ):
+            return self._node(name, nir.Scale(np.broadcast_to(weight[:, 0], shape).copy()), sources)
+        geometry = (synapse.stride, synapse.padding, synapse.dilation, synapse.groups)
+        return self._node(name, nir.Conv2d(shape[1:], weight, *geometry, bias), sources)
+
+
+def _shapes(network):
+    """Return name of every map to its shape before pools cut it: NIR computes whole maps."""
+    shapes = {INPUT: network.source.shape}
+    for layer in network.layers:
+        part = layer if isinstance(layer, Pool) else layer.synapses[0]
+        shapes[layer.name] = part.output_shape(shapes[part.source])
+    return shapes
