@@ -18,6 +18,8 @@ _HOMES = {
     "Result": "gen.result",
     "save_network": "gen.netfile",
     "load_network": "gen.netfile",
+    "export_nir": "gen.model.nir_export",
+    "save_nir": "gen.model.nir_export",
     "open_dataset": "gen.data.datasets",
     "Golden": "sim.golden",
     "generate": "hw.emit",

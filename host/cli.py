@@ -91,7 +91,7 @@ def demo(
 @verb(tables.network)
 def convert(
     progress,
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Trained model (.pt2, torch.export).")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Trained model: .pt2 (torch.export), .onnx or .nir.")],
     calibration: Annotated[
         str, typer.Option(metavar="X", help="Images as --data elsewhere, labels if any; x_train of a file with parts.")
     ],
@@ -139,6 +139,15 @@ def convert(
 def info(network: NetworkFile):
     """Show layers, shapes, widths, memory and provenance."""
     return commands.info(network)
+
+
+@verb(tables.exported)
+def export(
+    network: NetworkFile,
+    out: Annotated[Path, typer.Option(metavar="FILE.nir", help="NIR graph to write.")],
+):
+    """Write a network as a NIR graph, for other simulators and chips."""
+    return commands.export(network, out)
 
 
 @verb(tables.evaluation)

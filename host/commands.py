@@ -5,11 +5,14 @@ Everything slow or optional is imported inside the verb that needs it.
 
 import os
 import time
+from collections import Counter
 from pathlib import Path
 
 from gen.errors import InputError
 
-__all__ = ["boards", "build", "convert", "datasets", "evaluate", "generate", "info", "report", "run", "verify"]
+__all__ = [
+    "boards", "build", "convert", "datasets", "evaluate", "export", "generate", "info", "report", "run", "verify",
+]
 
 
 def convert(model, calibration, calibration_images, out, mean, std, progress, **settings):
@@ -38,6 +41,19 @@ def info(network):
     from gen.netfile import load_network
 
     return {"network": str(network), **_described(load_network(network))}
+
+
+def export(network, out):
+    """Write the network in the file ``network`` as a NIR graph to ``out``; return how large it is."""
+    check_output_file(out)
+    if Path(out).suffix.lower() != ".nir":
+        raise InputError(f"{out} must end in .nir, the format that networks are exported to.")
+    from gen.model.nir_export import save_nir
+    from gen.netfile import load_network
+
+    graph = save_nir(load_network(network), out)
+    kinds = sorted(type(node).__name__ for node in graph.nodes.values())
+    return {"network": str(network), "out": str(out), "nodes": dict(Counter(kinds)), "edges": len(graph.edges)}
 
 
 def evaluate(network, data, split, device, folder, limit, batch, page, progress):

@@ -5,7 +5,7 @@ from rich.markup import escape
 from rich.table import Table
 
 __all__ = [
-    "boards", "build", "datasets", "demo", "doctor", "evaluation", "generated", "network", "report", "run",
+    "boards", "build", "datasets", "demo", "doctor", "evaluation", "exported", "generated", "network", "report", "run",
     "verification",
 ]
 
@@ -100,6 +100,13 @@ def _kernels(layer):
     if "synapses" in layer:
         return ", ".join(_times(synapse["kernel"]) for synapse in layer["synapses"])
     return _times(layer["kernel"])
+
+
+def exported(payload):
+    """Yield what the graph consists of."""
+    yield _pairs(f"Written to {payload['out']}", [
+        *((kind, count) for kind, count in payload["nodes"].items()), ("edges", payload["edges"]),
+    ])
 
 
 def evaluation(payload):

@@ -1,13 +1,13 @@
 """A converted network as a NIR graph, for other simulators and chips.
 
-A spiking layer becomes an IF node with ``v_threshold`` = theta and ``r`` = 1, behind one Conv2d, Affine, Linear or Scale
-node for each of its synapses, which hold the integer weights; the image comes as ``pixel/255 - mean``, so those that
-read it are multiplied by 255. One timestep is one unit of time, in which every bias counts once. The class is the
+A spiking layer becomes an IF node with ``v_threshold`` = theta and ``r`` = 1, behind a Conv2d, Affine or Scale
+node for each of its synapses, with the integer weights; the image comes as ``pixel/255 - mean``, so the weights
+that read it are multiplied by 255. One timestep is one unit of time, in which every bias counts once. The class is the
 largest sum over time of what reaches the Output node.
 
-What NIR cannot say is in the metadata: of an IF node ``burst`` (the spikes that a timestep may hold), ``v_init`` and
-``state_bits``; of the graph ``timesteps``, ``mean`` (0..1, for each channel) and the reset, which subtracts the threshold.
-The early exit is left out.
+What NIR cannot say is in the metadata: of an IF node ``burst`` (the spikes that a timestep may hold), ``v_init``
+and ``state_bits``; of the graph ``timesteps``, ``mean`` (0..1, for each channel) and the reset, which subtracts the
+threshold. The early exit is left out.
 """
 
 import io
@@ -28,17 +28,19 @@ PIXELS = 255.0
 
 
 def save_nir(network, path):
-    """Write the `IntegerNetwork` ``network`` to ``path`` as a NIR graph; the file appears whole or not at all."""
-    path, content = Path(path), io.BytesIO()
-    nir.write(content, export_nir(network))
+    """Write `export_nir` of ``network`` to ``path`` and return it; the file appears whole or not at all."""
+    path, content, graph = Path(path), io.BytesIO(), export_nir(network)
+    nir.write(content, graph)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.write_bytes(content.getvalue())
         os.replace(temporary, path)
     except OSError as error:
-        raise InputError(f"{path} cannot be written ({error}): name a file in a folder you may write to.") from error
+        advice = "name a file in a folder you may write to"
+        raise InputError(f"{path} cannot be written ({error}): {advice}.") from error
     finally:
         temporary.unlink(missing_ok=True)
+    return graph
 
 
 def export_nir(network):
@@ -48,16 +50,19 @@ def export_nir(network):
         for layer in network.layers if isinstance(layer, Pool) and layer.kind == "max"
     ]
     if network.separated:
-        problems.append("every layer (inverse-leaky neuron): NIR has no such node; nearest supported form: AdaFire")
+        problems.append("every layer (inverse-leaky): NIR has no such neuron; nearest supported form: AdaFire")
     if network.source.kind != "direct":
-        problems.append("input (frames): the image must be the same at every timestep; nearest supported form: direct")
+        problems.append("input (frames): it must be the same at every timestep; nearest supported form: direct")
     if problems:
         raise UnsupportedModel(problems)
     return _Export(network).graph()
 
 
 class _Export:
-    """The graph under construction. A map is a vector where all that reads it multiplies whole maps, and so on."""
+    """The graph under construction.
+
+    A layer is a vector, its synapses matrices, if they read whole maps and only layers of this kind read it.
+    """
 
     def __init__(self, network):
         self.network, self.shapes, self.vectors = network, _shapes(network), set()
@@ -105,7 +110,8 @@ class _Export:
         bias, ends = layer.bias.astype(float), []
         for i, synapse in enumerate(layer.synapses):
             scale = PIXELS if synapse.source == INPUT else 1.0
-            name = layer.name if isinstance(layer, Readout) and len(layer.synapses) == 1 else f"{layer.name}.{i + 1}"
+            alone = isinstance(layer, Readout) and len(layer.synapses) == 1
+            name = layer.name if alone else f"{layer.name}.{i + 1}"
             ends += self._synapse(name, synapse, synapse.weight * scale, bias, layer.name in self.vectors)
             bias = np.zeros_like(bias)
         if isinstance(layer, Readout):
@@ -125,9 +131,8 @@ class _Export:
             if synapse.source not in self.vectors:
                 sources = self._node(f"{name}.flatten", self._flatten(synapse.source), sources)
             return self._node(name, nir.Affine(weight.reshape(len(weight), -1), bias), sources)
-        if weight.shape[1:] == (1, 1, 1) and synapse.groups == shape[0] == len(weight) and not bias.any() and (
-            synapse.stride == (1, 1) and synapse.padding == (0, 0)
-        ):
+        single = synapse.kernel == synapse.stride == (1, 1) and synapse.padding == (0, 0)
+        if single and synapse.groups == shape[0] == len(weight) and not bias.any():
             return self._node(name, nir.Scale(np.broadcast_to(weight[:, 0], shape).copy()), sources)
         geometry = (synapse.stride, synapse.padding, synapse.dilation, synapse.groups)
         return self._node(name, nir.Conv2d(shape[1:], weight, *geometry, bias), sources)

@@ -73,7 +73,10 @@ def load_onnx(model):
 
 def _shapes(model):
     """Return name of every tensor to its shape as far as ONNX infers it, without N."""
-    graph = shape_inference.infer_shapes(model).graph
+    try:
+        graph = shape_inference.infer_shapes(model).graph
+    except shape_inference.InferenceError:  # operations of others; the walk finds the shapes of ours by itself
+        graph = model.graph
     known = [*graph.input, *graph.value_info, *graph.output]
     return {info.name: _sizes(info)[1:] for info in known if info.type.tensor_type.HasField("shape")}
 
@@ -89,9 +92,12 @@ class _Walk:
     def __init__(self, graph, opset, shapes):
         self.graph, self.opset, self.shapes = graph, opset, shapes
         self.build, self.batch = Builder(), 1
-        self.values = {"": None}
+        self.values, self.modules = {"": None}, {}
         for tensor in graph.initializer:
             self.values[tensor.name] = onnx.numpy_helper.to_array(tensor)
+            module, _, kind = tensor.name.rpartition(".")
+            if kind == "weight" and module:
+                self.modules[tensor.name] = module
 
     def network(self):
         inputs = [info for info in self.graph.input if info.name not in self.values]
@@ -130,9 +136,11 @@ class _Walk:
             values = [np.broadcast_to(np.float32(0), (self.batch, *values[0].seen))]
         if all(value is None or is_constant(value) for value in values):
             self.values.update(zip(node.output, self._computed(node, op, values)))
+            if len(values) == 1 and node.input[0] in self.modules:  # a weight transposed
+                self.modules[node.output[0]] = self.modules[node.input[0]]
             return
         shape = self.shapes.get(node.output[0])
-        site = _site(node)
+        site = self._site(node)
         if op not in OPERATIONS:
             result = self.build.refuse(site, op, shape=shape)
         else:
@@ -147,9 +155,14 @@ class _Walk:
             return reference.ReferenceEvaluator(node, opsets={"": self.opset}).run(None, feeds)
         except Exception as error:  # whatever an operation of the reference raises for what it cannot compute
             raise InputError(
-                f"A constant of the ONNX model cannot be computed, {_site(node)} ({op}): {_line(error)}. "
+                f"A constant of the ONNX model cannot be computed, {self._site(node)} ({op}): {_line(error)}. "
                 "Fold it first, with onnxsim or the offline optimization of onnxruntime."
             ) from error
+
+    def _site(self, node):
+        """Return the name a user knows: the module whose weight it is, else that of the node."""
+        modules = [self.modules[name] for name in node.input[1:] if name in self.modules]
+        return next(iter(modules), node.name or node.output[0])
 
 
 class _Given:
@@ -183,15 +196,6 @@ class _Given:
         if not sizes or sizes[0] != self.batch or prod(sizes) != prod(whole):
             raise ops.Refused(f"makes {list(whole)} {list(sizes)}, across images", "Flatten")
         return tuple(sizes[1:])
-
-
-def _site(node):
-    """Return the name a user knows: the module whose weight it is, else that of the node."""
-    for name in node.input[1:]:
-        stem, _, kind = name.rpartition(".")
-        if stem and kind == "weight":
-            return stem
-    return node.name or (node.output[0] if node.output else node.op_type)
 
 
 def _line(error):
