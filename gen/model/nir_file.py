@@ -27,16 +27,13 @@ IMAGES = "Give its Input node the shape (channels, height, width)."
 def read_nir(path):
     """Return the `nir.NIRGraph` in the file ``path``; InputError where there is none."""
     try:
-        graph = nir.read(path, type_check=False)  # nir's own refuses groups; the operations check shapes
+        return nir.read(path, type_check=False)  # nir's own refuses groups; the operations check shapes
     except (OSError, KeyError, ValueError, TypeError, AssertionError, AttributeError, RuntimeError) as error:
         text = str(error).strip() or type(error).__name__
         raise InputError(
             f"{path} is not a NIR graph ({text.splitlines()[0]}): it is truncated, or of another kind. Copy it "
             "again, or write one with nir.write('model.nir', graph)."
         ) from error
-    if not isinstance(graph, nir.NIRGraph):
-        raise InputError(f"{path} holds a single NIR node, {type(graph).__name__}, not a graph.")
-    return graph
 
 
 def load_nir(graph, shape=None):
@@ -57,14 +54,14 @@ class _Walk:
         values = {image: self._image(self.nodes[image], shape)}
         for name in self._order(image):
             node, reads = self.nodes[name], [values[source] for source in self.sources[name]]
-            op = type(node).__name__
-            value = reads[0]
+            op, value = type(node).__name__, reads[0]
+            shape = _declared(node)
             for other in reads[1:]:  # edges that meet are summed
                 value = self.build.step(name, op, ops.add, value, other, reads=(value, other))
             if op in OPERATIONS:
-                values[name] = self.build.step(name, op, OPERATIONS[op], node, value, self, reads=(value,))
+                values[name] = self.build.step(name, op, OPERATIONS[op], node, value, self, reads=(value,), shape=shape)
             else:
-                values[name] = self.build.refuse(name, op, shape=value.seen)
+                values[name] = self.build.refuse(name, op, shape=shape)
         result = values[output]
         return self.build.finish(self.in_activations(result) if isinstance(result, Current) else result, output)
 
@@ -137,6 +134,12 @@ def _unnested(graph):
 
 class _Passes:
     """The border of a subgraph: what enters leaves."""
+
+
+def _declared(node):
+    """Return the shape of what ``node`` puts out as it says itself, None where it does not."""
+    shape = (getattr(node, "output_type", None) or {}).get("output")
+    return None if shape is None else tuple(int(n) for n in shape)
 
 
 def _float(array):

@@ -1,14 +1,149 @@
-"""A converted network as NIR: an independent simulation of the graph spikes alike, and it comes back as it was."""
+"""A converted network as NIR: simulated from the graph alone it spikes alike, and it comes back as it was."""
+
+from itertools import count, islice
 
 import nir
 import numpy as np
 import pytest
-from torch.nn import functional as F
 import torch
+from torch.nn import functional as F
 
 from gen.errors import InputError, UnsupportedModel
-from gen.intnet import INPUT, IntegerNetwork, Pool, Readout, Source, Spiking, Synapse
+from gen.intnet import INPUT, INVERSE_LEAKY, Pool, Spiking
 from gen.method.quantize import quantize
+from gen.model.canonical import canonical
 from gen.model.load import load
+from gen.model.network import FloatPool, FloatSynapse, Layer
 from gen.model.nir_export import export_nir, save_nir
-from sim.golden_plain import GoldenPlain
+from sim.golden import Golden
+from sim.random_networks import random_images, random_network
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def simulated(graph, pixels):
+    """Run a graph on pixels [C, H, W]: in rounds, until every node has seen its sources; return spikes and sums."""
+    x = torch.tensor(pixels / 255.0 - graph.metadata["mean"][:, None, None])
+    state = {name: torch.tensor(np.broadcast_to(node.metadata["v_init"].reshape(-1, *(1,) * (node.r.ndim - 1)),
+                                                node.r.shape).astype(float))
+             for name, node in graph.nodes.items() if isinstance(node, nir.IF)}
+    spikes, total, sums = {name: [] for name in state}, 0, []
+    for _ in range(graph.metadata["timesteps"]):
+        values = {"input": x}
+        while len(values) < len(graph.nodes):
+            for name, node in graph.nodes.items():
+                sources = [a for a, b in graph.edges if b == name]
+                if name in values or not all(source in values for source in sources):
+                    continue
+                value = sum(values[source] for source in sources)
+                if isinstance(node, nir.Conv2d):
+                    value = F.conv2d(value[None], torch.tensor(node.weight), torch.tensor(node.bias), node.stride,
+                                     node.padding, node.dilation, node.groups)[0]
+                elif isinstance(node, nir.Affine):
+                    value = torch.tensor(node.weight) @ value + torch.tensor(node.bias)
+                elif isinstance(node, nir.Scale):
+                    value = value * torch.tensor(node.scale)
+                elif isinstance(node, nir.SumPool2d):
+                    window = (tuple(map(int, w)) for w in (node.kernel_size, node.stride, node.padding))
+                    value = F.avg_pool2d(value[None], *window, divisor_override=1)[0]
+                elif isinstance(node, nir.Flatten):
+                    value = value.flatten()
+                elif isinstance(node, nir.IF):
+                    limit, theta = 2.0 ** (node.metadata["state_bits"] - 1), torch.tensor(node.v_threshold)
+                    state[name] += value.round()  # 255 * (pixel / 255) is a whole number but for rounding
+                    value = (state[name] / theta).floor().clamp(0, node.metadata["burst"])
+                    state[name] = (state[name] - value * theta).clamp(-limit, limit - 1)
+                    spikes[name].append(value.numpy())
+                values[name] = value
+        total = total + values["output"]
+        sums.append(total.numpy().round())
+    return spikes, np.array(sums)
+
+
+def networks():
+    """Return random networks of average pools."""
+    found = ((seed, random_network(seed, sources=("direct",), rules=("off",), max_neurons=900, max_timesteps=4))
+             for seed in count())
+    plain = ((seed, network) for seed, network in found
+             if not any(isinstance(layer, Pool) and layer.kind == "max" for layer in network.layers))
+    return [pytest.param(network, id=f"seed {seed}") for seed, network in islice(plain, 12)]
+
+
+@pytest.mark.parametrize("network", networks())
+def test_the_graph_spikes_as_the_network(network):
+    graph = export_nir(network)
+    for image in random_images(network, 3, 2):
+        trace = Golden(network).trace(image)
+        spikes, sums = simulated(graph, image)
+        for layer in network.layers:
+            if isinstance(layer, Spiking):
+                _, height, width = network.shapes[layer.name]
+                found = np.array(spikes[layer.name]).reshape(network.timesteps, len(layer.theta), *(
+                    (1, 1) if spikes[layer.name][0].ndim == 1 else spikes[layer.name][0].shape[1:]))
+                np.testing.assert_array_equal(found[..., :height, :width], trace.counts[layer.name])
+        np.testing.assert_array_equal(sums, trace.logits)
+
+
+@pytest.mark.parametrize("network", networks()[:6])
+def test_it_comes_back_with_its_thresholds_and_the_weights_up_to_their_scale(network, tmp_path):
+    save_nir(network, tmp_path / "n.nir")
+    back = load(tmp_path / "n.nir")
+    units = {INPUT: np.full(network.source.shape[0], 1 / 255)}
+    for layer in back.layers:
+        if isinstance(layer, FloatPool):
+            units[layer.name] = units[layer.source]
+            continue
+        units[layer.name] = layer.threshold
+        whole = [s.input_scaled(units[s.source]) for s in layer.synapses]
+        name = layer.origin if layer.fires else network.readout.name
+        ours = network.layer(name)
+        assert layer.threshold is None or layer.threshold.tolist() == ours.theta.tolist()
+        np.testing.assert_array_equal(np.rint(layer.bias), ours.bias)
+        found = sorted(np.rint(weight).ravel().tolist() for weight in whole)
+        assert found == sorted(s.weight.ravel().tolist() for s in ours.synapses)
+        assert all(np.abs(np.rint(weight) - weight).max() < 1e-9 for weight in whole)
+
+
+def test_converted_again_it_is_the_same_integers():
+    rng = np.random.default_rng(0)
+    layers = [
+        Layer("a", (FloatSynapse(INPUT, rng.normal(size=(4, 2, 3, 3)), padding=(1, 1)),), rng.normal(size=4)),
+        FloatPool("p", "a", "sum", (2, 2), (2, 2), divisor=4.0),
+        Layer("b", (FloatSynapse("p", rng.normal(size=(5, 4, 3, 3))),), rng.normal(size=5)),
+        Layer("c", (FloatSynapse("b", rng.normal(size=(3, 5))[:, :, None, None]),), np.ones(3), fires=False),
+    ]
+    network = quantize(canonical((2, 6, 6), layers), {"conv1": np.full(4, 0.7), "fc1": np.full(5, 0.3)}, mean=0.2)
+    back = load(export_nir(network))
+    thresholds = {layer.name: layer.threshold for layer in back.layers if getattr(layer, "threshold", None) is not None}
+    again = quantize(back, thresholds, mean=network.source.offset[0] / 255)
+    assert [layer.name for layer in again.layers] == [layer.name for layer in network.layers]
+    for ours, theirs in zip(network.layers, again.layers):
+        for name in ("bias", "theta", "weight_bits") if isinstance(ours, Spiking) else ():
+            assert getattr(ours, name).tolist() == getattr(theirs, name).tolist()
+        for a, b in zip(getattr(ours, "synapses", ()), getattr(theirs, "synapses", ())):
+            np.testing.assert_array_equal(a.weight, b.weight)
+
+
+def test_what_nir_cannot_say_is_refused_at_once():
+    network = random_network(1, neuron=INVERSE_LEAKY)
+    with pytest.raises(UnsupportedModel, match=r"every layer \(inverse-leaky\): NIR has no such neuron"):
+        export_nir(network)
+    frames = next(n for n in (random_network(seed, sources=("frames",)) for seed in range(99))
+                  if any(isinstance(layer, Pool) and layer.kind == "max" for layer in n.layers))
+    with pytest.raises(UnsupportedModel) as caught:
+        export_nir(frames)
+    assert len(caught.value.problems) >= 2
+    assert caught.value.problems[0].endswith(
+        "(maximum pool): NIR has no such node; nearest supported form: average pools")
+    assert caught.value.problems[-1].startswith("input (frames): it must be the same at every timestep")
+
+
+def test_the_file_appears_whole_or_not_at_all(tmp_path):
+    network = networks()[0].values[0]
+    with pytest.raises(InputError, match="cannot be written .*name a file in a folder you may write to"):
+        save_nir(network, tmp_path / "absent" / "n.nir")
+    assert not list(tmp_path.iterdir())
+    graph = save_nir(network, tmp_path / "n.nir")
+    read = nir.read(tmp_path / "n.nir", type_check=False)
+    assert read.nodes.keys() == graph.nodes.keys() and read.metadata["timesteps"] == network.timesteps
+    assert [path.name for path in tmp_path.iterdir()] == ["n.nir"]

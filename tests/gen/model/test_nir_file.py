@@ -103,10 +103,11 @@ def test_every_problem_is_listed_at_once():
     assert caught.value.problems == [
         "conv2d1 (Conv2d): has 'same' padding and a stride; nearest supported form: explicit padding",
         "lif2 (LIF): is outside the contract; nearest supported form: IF",
-        "if4 (IF): resets to a v_reset that is not 0; nearest supported form: v_reset = 0, which is taken as subtracting "
-        "the threshold",
+        "if4 (IF): resets to a v_reset that is not 0; nearest supported form: v_reset = 0, which is taken as "
+        "subtracting the threshold",
         f"delay5 (Delay): is outside the contract; {SUPPORTED}",
         "linear8 (Linear): acts on the last axis of a map; nearest supported form: Flatten before it",
+        "if9 (output): the last layer fires or pools; nearest supported form: Linear at the end",
     ]
 
 
@@ -163,9 +164,7 @@ def test_files_that_are_none(tmp_path):
         file["weights"] = np.ones(3)
     with h5py.File(tmp_path / "strange.nir", "w") as file:
         file["node/type"] = "Nonsense"
-    for name in ("cut", "text", "foreign", "strange"):
+    nir.write(tmp_path / "single.nir", fire((3,)))
+    for name in ("cut", "text", "foreign", "strange", "single"):
         with pytest.raises(InputError, match=rf"{name}.nir is not a NIR graph \(.+\): it is truncated, or of another"):
             load(tmp_path / f"{name}.nir")
-    nir.write(tmp_path / "single.nir", fire((3,)))
-    with pytest.raises(InputError, match="single.nir holds a single NIR node, IF, not a graph"):
-        load(tmp_path / "single.nir")

@@ -27,7 +27,8 @@ def model(nodes, weights, opset=17, shape=IMAGE, result=("N", 3), kind=TensorPro
     images = [helper.make_tensor_value_info("x" * (i + 1), kind, shape) for i in range(inputs)]
     graph = helper.make_graph(made, "g", images, [helper.make_tensor_value_info("y", TensorProto.FLOAT, result)],
                               [numpy_helper.from_array(np.asarray(array), name) for name, array in weights.items()])
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    imports = [helper.make_opsetid("", opset), helper.make_opsetid("acme", 1)]
+    return helper.make_model(graph, opset_imports=imports, ir_version=8)
 
 
 STEM = {"stem.weight": weight(4, 2, 3, 3), "b": weight(4)}
