@@ -122,7 +122,27 @@ def test_the_board_tables_are_those_of_the_data(name):
     assert f"<!-- {name} -->\n{board_tables()[name]}\n<!-- end of {name} -->\n" in page
 
 
-@pytest.mark.parametrize("name", ["energy.md", "integer-network.md", "file-format.md", "protocol.md", "datasets.md"])
+def operations_table():
+    """Return what stands between its marks in docs/models.md."""
+    from gen.model import exported, nir_file, onnx_nodes
+
+    doors = {"PyTorch (ATen, without `_` in front)": exported, "ONNX": onnx_nodes, "NIR": nir_file}
+    rows = []
+    for door, module in doors.items():
+        names = sorted((name for name in module.OPERATIONS if not name.startswith("_")), key=str.lower)
+        rows.append(f"| {door} | {', '.join(f'`{name}`' for name in names)} |")
+    return "\n".join(["| door | operations |", "|---|---|", *rows])
+
+
+def test_the_operations_are_those_of_the_doors():
+    page = (ROOT / "docs/models.md").read_text()
+    assert f"<!-- operations -->\n{operations_table()}\n<!-- end of operations -->\n" in page
+
+
+EXAMPLES = ["datasets.md", "energy.md", "file-format.md", "integer-network.md", "models.md", "protocol.md"]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_examples(name):
     result = doctest.testfile(str(ROOT / "docs" / name), module_relative=False, optionflags=doctest.ELLIPSIS)
     assert result.attempted > 3 and result.failed == 0

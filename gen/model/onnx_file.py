@@ -134,6 +134,8 @@ class _Walk:
         attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
         if op == "Shape" and not is_constant(values[0]) and values[0].shape is not None:
             values = [np.broadcast_to(np.float32(0), (self.batch, *values[0].seen))]
+        if op == "CastLike" and is_constant(values[0]):
+            values[1] = np.float32(0)  # all maps are floats
         if all(value is None or is_constant(value) for value in values):
             self.values.update(zip(node.output, self._computed(node, op, values)))
             if len(values) == 1 and node.input[0] in self.modules:  # a weight transposed

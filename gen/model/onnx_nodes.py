@@ -137,6 +137,10 @@ def _cast(build, site, given):
     return given[0]
 
 
+def _same(build, site, given):
+    return given[0]
+
+
 OPERATIONS = {
     "Conv": _conv, "Gemm": _gemm, "MatMul": _matmul, "BatchNormalization": _batch_norm,
     "Relu": lambda build, site, given: ops.fire(build, site, given[0]),
@@ -144,6 +148,6 @@ OPERATIONS = {
     "AveragePool": _average, "MaxPool": _maximum, "GlobalAveragePool": _globally("sum"),
     "GlobalMaxPool": _globally("max"), "ReduceMean": _reduce("sum"), "ReduceMax": _reduce("max"),
     "Flatten": _flatten, "Reshape": _reshape, "Squeeze": _squeeze, "Unsqueeze": _unsqueeze, "Pad": _pad,
-    "Identity": lambda build, site, given: given[0], "Cast": _cast, "Dropout": _dropout,
+    "Identity": _same, "Cast": _cast, "CastLike": _same, "Dropout": _dropout,
     "Softmax": _softmax, "LogSoftmax": _softmax,
 }

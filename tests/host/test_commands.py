@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import nir
 import numpy as np
 import pytest
 
@@ -143,3 +144,21 @@ def test_unknown_device(adafire, files):
     words = ("evaluate", files / "net.safetensors", "--data", files / "data.npz", "--device", "/dev/ttyUSB0")
     outcome = adafire(*words)
     assert outcome.code == 2 and "There is no device '/dev/ttyUSB0'" in outcome.err
+
+
+def test_export_writes_a_graph(adafire, tmp_path):
+    save_network(random_network(4, sources=("direct",), max_neurons=600), tmp_path / "net.safetensors")
+    outcome = adafire("export", tmp_path / "net.safetensors", "--out", tmp_path / "net.nir", "--json")
+    assert outcome.code == 0, outcome.out
+    graph = nir.read(tmp_path / "net.nir", type_check=False)
+    assert outcome.json["edges"] == len(graph.edges) and sum(outcome.json["nodes"].values()) == len(graph.nodes)
+    told = adafire("export", tmp_path / "net.safetensors", "--out", tmp_path / "net.nir").out
+    assert "Written to" in told and " IF " in told and " edges " in told
+
+
+def test_export_to_another_format_or_of_no_network(adafire, files, tmp_path):
+    outcome = adafire("export", files / "net.safetensors", "--out", tmp_path / "net.onnx")
+    assert outcome.code == 2 and "net.onnx must end in .nir" in outcome.err
+    outcome = adafire("export", files / "text.safetensors", "--out", tmp_path / "net.nir")
+    assert outcome.code == 2 and "cannot be read as a network file" in outcome.err
+    assert not list(tmp_path.iterdir())
