@@ -73,6 +73,10 @@ def fit_exit(z, logit, kind, exit_loss, labels=None, *, costs=None, confidence=C
     costs : [T], what each timestep costs; by default all the same, so that the mean timesteps are least
     confidence : of the bound, 0..1
 
+    Raises
+    ------
+    InputError : ``costs`` that are not T positive numbers.
+
     A loss is an image that the full run classifies correctly and an early exit does not; gains by chance do not offset
     it. A limit is the greatest score before its next loss, so on new images it loses, in expectation, what it loses
     here and one more. All limits together stay under the exact binomial bound (Clopper and Pearson): were
@@ -90,8 +94,12 @@ def fit_exit(z, logit, kind, exit_loss, labels=None, *, costs=None, confidence=C
         scores[scores > 0] = NEVER  # two classes at par: no limit stops there
     final = found[:, -1:]
     lost = found != final if labels is None else (found != final) & (final == np.asarray(labels)[:, None])
-    best = _cheapest(scores, lost, max(1, _budget(len(z), exit_loss / 100, confidence)),
-                     np.ones(z.shape[1]) if costs is None else np.asarray(costs))
+    costs = np.ones(z.shape[1]) if costs is None else np.asarray(costs)
+    if costs.shape != z.shape[1:2] or not (costs > 0).all():
+        raise InputError(
+            f"The costs must be {z.shape[1]} positive numbers, one for each timestep, not {costs.tolist()}."
+        )
+    best = _cheapest(scores, lost, max(1, _budget(len(z), exit_loss / 100, confidence)), costs)
     return replace(unfitted, limits=tuple(np.clip(-best if kind == "margin" else best, 0, NEVER)))
 
 

@@ -131,6 +131,12 @@ def test_what_a_timestep_costs_moves_the_exits():
     assert steps[0].mean() == min(s.mean() for s in steps)
 
 
+@pytest.mark.parametrize("costs", [(1, 2, 3), (1, 1, 0, 1)])
+def test_costs_that_are_none(costs):
+    with pytest.raises(InputError, match="The costs must be 4 positive numbers, one for each timestep, not"):
+        fit_exit(logits(20)[0], 50.0, "entropy", 1.0, costs=costs)
+
+
 def test_without_labels_the_decision_after_all_timesteps_stands_in():
     z, _ = logits()
     assert fit_exit(z, 50.0, "margin", 1.0) == fit_exit(z, 50.0, "margin", 1.0, z[:, -1].argmax(1))
