@@ -3,14 +3,16 @@
 import math
 
 from gen.intnet import Pool, Readout, signed_bits
+from gen.layout.weights import stored_bits, word_bits
 from gen.netfile import network_hash
 
 __all__ = ["describe"]
 
 
 def describe(network):
-    """Return a JSON object about ``network``; memory in bits, ranges as [least, greatest]."""
-    layers = [_layer(network, layer) for layer in network.layers]
+    """Return a JSON object about ``network``; memory in bits as stored, ranges as [least, greatest]."""
+    width = word_bits(network)
+    layers = [_layer(network, layer, width) for layer in network.layers]
     return {
         "hash": network_hash(network),
         "input": {
@@ -28,7 +30,7 @@ def describe(network):
     }
 
 
-def _layer(network, layer):
+def _layer(network, layer, width):
     shape = network.shapes[layer.name]
     entry = {
         "name": layer.name, "shape": list(shape), "weights": 0, "weight_memory_bits": 0, "state_memory_bits": 0,
@@ -42,13 +44,14 @@ def _layer(network, layer):
     accumulator = signed_bits(low.min(), high.max())
     state = accumulator if isinstance(layer, Readout) else layer.state_bits
     weights = [synapse.weight for synapse in layer.synapses]
+    stored = stored_bits(int(layer.weight_bits.max()), width)
     entry |= {
         "kind": "readout" if isinstance(layer, Readout) else "spiking",
         "reads": [synapse.source for synapse in layer.synapses],
         "synapses": [_synapse(synapse) for synapse in layer.synapses],
         "weights": sum(weight.size for weight in weights),
         "weight_bits": [int(layer.weight_bits.min()), int(layer.weight_bits.max())],
-        "weight_memory_bits": int(sum((layer.weight_bits * weight[0].size).sum() for weight in weights)),
+        "weight_memory_bits": stored * sum(weight.size for weight in weights),
         "state_memory_bits": math.prod(shape) * state,
         "accumulator_bits": accumulator,
         "state_bits": state,

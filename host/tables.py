@@ -77,7 +77,7 @@ def network(payload):
         ("classes", payload["classes"]),
         ("timesteps", payload["timesteps"]),
         ("exit rule", payload["exit"]),
-        ("weights", f"{payload['weights']:,} in {_kilobits(payload['weight_memory_bits'])}"),
+        ("weights", f"{payload['weights']:,} in {_kilobits(payload['weight_memory_bits'])} as stored"),
         ("state", _kilobits(payload["state_memory_bits"])),
         ("hash", payload["hash"]),
         *((f"from: {name}", _brief(value)) for name, value in payload["provenance"].items()),
@@ -190,6 +190,7 @@ def generated(payload):
     yield _pairs(f"Generated in {payload['out']}", [
         ("lanes", payload["lanes"]),
         ("memory", _kilobits(payload["memory_bits"])),
+        ("of it weights, as stored", "{words:,} words of {width:,} bits".format(**payload["memories"]["weights"])),
         (f"cycles per image ({payload['kinds']['estimated_cycles_per_image']})",
          _number(payload["estimated_cycles_per_image"])),
         ("fits", "yes" if payload["fits"] else "no"),

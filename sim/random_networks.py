@@ -27,7 +27,7 @@ _POINT = ((1, 1), (1, 1), (0, 0), (1, 1))
 
 def random_network(
     seed, *, max_layers=6, max_neurons=4000, max_weights=12000, max_channels=24, max_size=10, max_timesteps=8,
-    max_classes=20, sources=("direct", "frames"), rules=KINDS, neuron=ADAFIRE,
+    max_classes=20, sources=("direct", "frames"), rules=KINDS, neuron=ADAFIRE, layer_bits=(),
 ):
     """Return the random `IntegerNetwork` number ``seed``.
 
@@ -39,12 +39,13 @@ def random_network(
     max_timesteps, max_classes : at most
     sources, rules : kinds of source and of exit rule to draw from; the first source is the usual one
     neuron : of every spiking layer; a separated network has at least one, a direct source and no exit rule
+    layer_bits : weight widths to draw one from for each layer; by default channels may have widths of their own
     """
     if neuron == INVERSE_LEAKY:
         sources, rules = ("direct",), ("off",)
     rng = np.random.default_rng([seed, 0xADAF])
     for _ in range(_ATTEMPTS):
-        draft = _Draft(rng, max_layers, max_channels, max_size, neuron)
+        draft = _Draft(rng, max_layers, max_channels, max_size, neuron, layer_bits)
         try:
             network = draft.network(sources, max_timesteps, max_classes)
         except NetworkError:  # a sum of over 32 bits, the one rule that the draft does not foresee
@@ -137,9 +138,10 @@ class _Draft:
     unread : names of the maps that no layer reads yet
     """
 
-    def __init__(self, rng, max_layers, max_channels, max_size, neuron):
+    def __init__(self, rng, max_layers, max_channels, max_size, neuron, layer_bits):
         self.neuron = neuron
         self.rng, self.max_layers, self.max_channels, self.max_size = rng, max_layers, max_channels, max_size
+        self.layer_bits = layer_bits
         self.layers, self.shapes, self.rms, self.unread = [], {}, {}, []
 
     def network(self, sources, max_timesteps, max_classes):
@@ -232,6 +234,8 @@ class _Draft:
 
     def _bits(self, channels):
         rng = self.rng
+        if self.layer_bits:
+            return np.full(channels, rng.choice(self.layer_bits))
         return rng.integers(2, 9, channels) if rng.random() < 0.5 else np.full(channels, rng.integers(2, 9))
 
     def _geometry(self, shape):

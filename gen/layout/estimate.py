@@ -1,4 +1,4 @@
-"""What a schedule will cost before any tool has run: cycles per image and resources. Estimates, no more."""
+"""What a schedule will cost before any tool has run: cycles per image and resources by estimate, memories exactly."""
 
 from dataclasses import replace
 
@@ -6,9 +6,12 @@ import numpy as np
 
 from gen.intnet import INPUT, Pool
 from gen.layout.program import memory_shapes
+from gen.layout.schedule import build_schedule
+from gen.layout.weights import ideal_bits, word_bits
 
 __all__ = [
     "estimate_cycles", "estimate_memories", "estimate_resources", "link_resources", "place_weights", "queue_blocks",
+    "weight_memory",
 ]
 
 INPUT_DENSITY, COUNT_DENSITY = 0.5, 1 / 3
@@ -50,6 +53,18 @@ def estimate_memories(params):
         "currents": (width * params.acc_bits, params.currents * beats),
         "logits": (width * params.acc_bits, params.class_tiles * beats),
     }
+
+
+def weight_memory(network, lanes=None):
+    """Return the bits in which the machine stores the weights of ``network``, narrow layers with half a word each.
+
+    With ``lanes``, those of the smallest core's weight memory: idle lanes and the ones of pools included. Without,
+    those of the weights alone, whatever the number of lanes.
+    """
+    if lanes is None:
+        return ideal_bits(network, word_bits(network))
+    width, words = estimate_memories(build_schedule(network, lanes).params)["weights"]
+    return width * words
 
 
 def place_weights(params, target):

@@ -82,11 +82,20 @@ def _weights(p, schedule):
         if isinstance(p.layer, Pool):
             kernel = (1, synapse.kernel[1] if is_row_segment(synapse) else 1)
         window, period, _ = window_channels(synapse, p.tile_channels)
+        blocks = []
         for tile in range(tiles):
             start = (tile // period) * window if period else 0
             block = _tile_weights(synapse, p, tile, start, window, params.lanes)[: kernel[0], : kernel[1]]
-            words += _lanes(block.reshape(-1, params.lanes), params.weight_bits)
+            blocks.append(block.reshape(-1, params.lanes))
+        rows = np.concatenate(blocks)
+        words += _lanes(_paired(rows, params.weight_bits // 2) if p.narrow else rows, params.weight_bits)
     return words
+
+
+def _paired(rows, bits):
+    """Join rows of weights, [rows, lanes], two and two: in every lane the second one lies above the first's bits."""
+    pairs = np.concatenate([rows, np.zeros_like(rows[: len(rows) % 2])]).reshape(-1, 2, rows.shape[1])
+    return pairs[:, 0] & (1 << bits) - 1 | pairs[:, 1] << bits
 
 
 def _tile_weights(synapse, p, tile, start, window, lanes):
@@ -145,6 +154,7 @@ def _layer_block(p, schedule):
         "parameter_base": p.parameter_base * beats,
         "event_base": region.events if region else 0, "pointer_base": region.pointers if region else 0,
         "index_column": p.channels, "index_tile": p.tile_channels,
+        **({"narrow": p.narrow} if schedule.params.narrow else {}),
     }
 
 
@@ -177,7 +187,7 @@ def synapse_block(p, index, schedule):
         "index_tile": window if period else 0, "index_count": words,
         "index_count_last": groups_last * synapse.weight.shape[1] if period == 1 else words,
         "tile_period": (period or 1) - 1,
-        "weight_base": p.weight_bases[index], "weight_segment": 0 if is_pool else words,
+        "weight_base": p.weight_bases[index] << p.narrow, "weight_segment": 0 if is_pool else words,
         "weight_row": 0 if is_pool else words * segments,
         "weight_tile": 0 if is_pool else words * segments * synapse.kernel[0],
         "active": 0 if is_pool else active,

@@ -29,6 +29,7 @@ class Pass:
 
     ``stored`` names the map that leaves the pass (the fused pool's, or the layer's own), None for the
     readout and where a layer accumulates only. Depth fields count from the first word of this pass in each memory.
+    The weights of a ``narrow`` pass lie two words in a memory word.
 
     In a separated network ``update`` is the number of this pass among its layer's, from 1; it takes the spikes of
     timestep ``reads_at`` and stores those of ``stores_at``; 0 stands for every timestep, or none. ``biased`` says
@@ -52,6 +53,7 @@ class Pass:
     reads_at: int = 0
     stores_at: int = 0
     biased: bool = True
+    narrow: bool = False
 
     @property
     def silent(self):
@@ -137,12 +139,11 @@ def segment_words(synapse, tile_channels):
     return (columns * window, 1) if is_row_segment(synapse) else (window, columns)
 
 
-def synapse_words(layer, synapse, tile_channels, tiles):
-    """Return the weight words of a synapse; a pool pass keeps one identity block for all its taps."""
-    words, segments = segment_words(synapse, tile_channels)
-    if isinstance(layer, Pool):
-        return words
-    return words * segments * synapse.kernel[0] * tiles
+def synapse_words(p, synapse):
+    """Return the memory words of a synapse's weights; a pool pass keeps one identity block for all its taps."""
+    words, segments = segment_words(synapse, p.tile_channels)
+    words *= 1 if isinstance(p.layer, Pool) else segments * synapse.kernel[0] * p.tiles
+    return -(-words // 2) if p.narrow else words
 
 
 def _tile_channels(channels, synapses, lanes):

@@ -21,9 +21,9 @@ MAX_LANES = 64
 EXIT_CODES = {"off": 0, "entropy": 1, "confidence": 2, "margin": 3}
 SWITCHES = {  # parameters that may be 0, and what a core without them has none of
     "maximum": "maximum pools", "softmax": "the exit rules entropy and confidence",
-    "separated": "inverse-leaky neurons", "spram": "single-port RAM",
+    "separated": "inverse-leaky neurons", "spram": "single-port RAM", "narrow": "narrow layers",
 }
-BESIDE = ("lanes", "neurons", "program", "spram")  # sizes that no network falls short of
+BESIDE = ("lanes", "neurons", "program", "spram", "narrow")  # sizes that no network falls short of
 SPRAM_BITS, SPRAM_WORDS = 16, 16384  # one block of single-port RAM
 MEMORIES = ("program", "weights", "theta", "bias", "v_init", "limits")
 
@@ -63,6 +63,7 @@ class CoreParams:
     program: int             # 32-bit words
     separated: int = 0       # 1: the core runs networks of inverse-leaky neurons too
     spram: int = 0           # in single-port RAM (`hw.machine.spram`): 1 weights, 2 states as well
+    narrow: int = 0          # 1: narrow layers store two weight words in one memory word (`gen.layout.weights`)
 
     def __post_init__(self):
         if not 1 <= self.lanes <= MAX_LANES:
@@ -74,6 +75,8 @@ class CoreParams:
             raise InputError(f"accumulators have at most {WORD_BITS} bits, not {self.acc_bits}")
         if self.neurons not in (1, self.lanes):
             raise InputError(f"{self.lanes} lanes have {self.lanes} neurons or share one, not {self.neurons}")
+        if self.halved_bits % 2:
+            raise InputError(f"weight words of {self.weight_bits} bits a lane cannot be halved: narrow needs an even width")
 
     def shortages(self, needed):
         """Return one sentence per parameter in which ``needed`` is larger than this core."""
@@ -87,6 +90,7 @@ class CoreParams:
     def covering(self, other):
         """Return the parameters of a core that runs whatever this one or ``other`` runs."""
         merged = {name: max(value, getattr(other, name)) for name, value in asdict(self).items()}
+        merged["weight_bits"] += merged["weight_bits"] % 2 * merged["narrow"]
         core = CoreParams(**merged)
         return CoreParams(**{**merged, "program": core.program_words})
 
@@ -120,8 +124,13 @@ class CoreParams:
 
     @property
     def weight_address_bits(self):
-        """Bits of a weight address."""
-        return self.weights.bit_length()
+        """Bits of a weight address, which counts half words in a narrow layer."""
+        return (self.weights << self.narrow).bit_length()
+
+    @property
+    def halved_bits(self):
+        """Bits of a lane in a weight word that narrow layers halve; 0 where none does."""
+        return self.weight_bits * self.narrow
 
 
 def _unsigned(limit):
@@ -153,6 +162,7 @@ def layer_fields(p):
         "state_base": _unsigned(p.states * p.beats), "current_base": _unsigned(p.currents * p.beats),
         "parameter_base": _unsigned(p.parameters * p.beats), "event_base": (p.event_address_bits, False),
         "pointer_base": offset, "index_column": offset, "index_tile": offset,
+        **({"narrow": flag} if p.narrow else {}),
     }
 
 

@@ -12,6 +12,7 @@ from gen.layout.passes import (
     Pass, layer_passes, segment_words, separated_passes, synapse_words, thresholds, window_channels,
 )
 from gen.layout.program import CoreParams
+from gen.layout.weights import stored_bits, widest_weight, word_bits
 
 __all__ = ["Region", "Schedule", "build_schedule", "schedule_on"]
 
@@ -53,27 +54,43 @@ class Schedule:
         return np.minimum(exit_steps, self.rounds)
 
 
-def build_schedule(network, lanes, neurons=None):
+def build_schedule(network, lanes, neurons=None, halved_bits=None):
     """Lay ``network`` out for ``lanes`` lanes on the smallest core that runs it.
 
     ``neurons`` is 1 or ``lanes``; by default lanes share one neuron where there are `SHARED_LANES` or fewer:
-    it finishes a tile in the cycles that the lanes take to add one up.
+    it finishes a tile in the cycles that the lanes take to add one up. ``halved_bits`` is that of a core
+    (`CoreParams.halved_bits`) to lay it out for, by default what takes the least memory.
     """
     neurons = neurons or (1 if lanes <= SHARED_LANES else lanes)
-    layers = passes = _place_layers(layer_passes(network, lanes))
+    if halved_bits is None:
+        weight_bits = halved_bits = word_bits(network)
+    else:
+        weight_bits = widest_weight(network)
+        weight_bits += weight_bits % 2 if halved_bits else 0
+    layers = passes = _place_layers(_halved(layer_passes(network, lanes), halved_bits))
     if network.separated:
         passes = _place_states(separated_passes(network, layers))
     draft = Schedule(network, layers, passes, _regions(network, passes), None)
-    return replace(draft, params=_needed(draft, lanes, neurons))
+    return replace(draft, params=_needed(draft, lanes, neurons, weight_bits))
 
 
 def schedule_on(network, params):
     """Lay ``network`` out for an existing core; `DoesNotFit` says what is short."""
-    schedule = build_schedule(network, params.lanes)
+    schedule = build_schedule(network, params.lanes, halved_bits=params.halved_bits)
     short = params.shortages(schedule.params)
     if short:
         raise DoesNotFit("The network does not fit the core. " + "; ".join(short) + ". Generate a larger core.")
     return replace(schedule, params=params)
+
+
+def _halved(layers, width):
+    """Mark the passes that are narrow where a lane has ``width`` bits in a weight word; 0: none.
+
+    A pool, whose weights are ones, is narrow as soon as a layer is.
+    """
+    bits = {p: stored_bits(int(p.layer.weight_bits.max()), width) for p in layers if not isinstance(p.layer, Pool)}
+    some = any(stored < width for stored in bits.values())
+    return tuple(replace(p, narrow=bits[p] < width if p in bits else some) for p in layers)
 
 
 def _place_layers(layers):
@@ -83,7 +100,7 @@ def _place_layers(layers):
         bases = []
         for synapse in p.synapses:
             bases.append(weights)
-            weights += synapse_words(p.layer, synapse, p.tile_channels, p.tiles)
+            weights += synapse_words(p, synapse)
         placed.append(replace(
             p, weight_bases=tuple(bases), state_base=states, current_base=currents, parameter_base=parameters,
         ))
@@ -138,7 +155,7 @@ def _share(lives):
     return [base for _, _, base, _ in placed]
 
 
-def _needed(schedule, lanes, neurons):
+def _needed(schedule, lanes, neurons, weight_bits):
     network, passes = schedule.network, schedule.passes
     shapes, ranges = network.shapes, network.value_ranges
     spiking = [layer for layer in network.layers if isinstance(layer, Spiking)]
@@ -153,12 +170,11 @@ def _needed(schedule, lanes, neurons):
     events = max(region.events + int(np.prod(shape)) for shape, region in regions)
     pointers = max(region.pointers + shape[1] * shape[2] * region.tiles + 1 for shape, region in regions)
     last = schedule.layers[-1]
-    words = last.weight_bases[-1] + synapse_words(last.layer, last.synapses[-1], last.tile_channels, last.tiles)
+    words = last.weight_bases[-1] + synapse_words(last, last.synapses[-1])
     core = CoreParams(
         lanes=lanes,
         neurons=neurons,
-        weight_bits=max(2, *(signed_bits(-np.abs(s.weight).max(), np.abs(s.weight).max())
-                             for layer in summing for s in layer.synapses)),
+        weight_bits=weight_bits,
         value_bits=max(signed_bits(*r) for r in ranges.values()),
         index_bits=max(int(shape[0] * shape[2]).bit_length() for shape, _ in regions),
         offset_bits=_offset_bits(schedule),
@@ -182,6 +198,7 @@ def _needed(schedule, lanes, neurons):
         softmax=int(network.exit_rule.kind in ("entropy", "confidence")),
         separated=int(network.separated),
         program=1,
+        narrow=int(any(p.narrow for p in passes)),
     )
     return replace(core, program=core.program_words)
 

@@ -4,7 +4,6 @@ import hashlib
 import json
 import platform
 import shlex
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -108,8 +107,8 @@ def _rule(network):
 def describe_memories(schedule, target):
     """Return one dict per memory: size, what it is made of by estimate, and the words that this network uses."""
     params = schedule.params
-    smallest = build_schedule(schedule.network, params.lanes).params
-    needed = estimate_memories(replace(smallest, neurons=params.neurons))
+    smallest = build_schedule(schedule.network, params.lanes, params.neurons, params.halved_bits).params
+    needed = estimate_memories(smallest)
     memories = []
     for name, (width, words) in estimate_memories(params).items():
         of = "block RAM" if words > LUT_WORDS or target.family == "ice40" else "LUTs"

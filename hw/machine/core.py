@@ -26,6 +26,7 @@ from hw.machine.counters import Counters
 from hw.machine.early_exit import EarlyExit
 from hw.machine.events import EventStore
 from hw.machine.gather import Gather
+from hw.machine.halves import Halves
 from hw.machine.ingest import Ingest
 from hw.machine.lane_compressor import LaneCompressor
 from hw.machine.lanes import Lanes
@@ -97,8 +98,10 @@ class Core(wiring.Component):
         m.submodules.event_store = store = EventStore(p)
         m.submodules.segments = segments = SegmentGenerator(p)
         m.submodules.gather = gather = Gather(p, credits=CREDITS)
+        latency = 1 if p.narrow else 2  # `Halves` is the second cycle
         m.submodules.weights = weights = (
-            LoadableSinglePort(p, "weights") if p.spram else LoadableMemory(p, "weights", image["weights"], latency=2)
+            LoadableSinglePort(p, "weights", latency=latency) if p.spram else
+            LoadableMemory(p, "weights", image["weights"], latency=latency)
         )
         m.submodules.lanes = lanes = Lanes(p)
         m.submodules.state_store = states = StateStore(p, image)
@@ -130,7 +133,8 @@ class Core(wiring.Component):
             weights.address.eq(gather.weight_address),
             lanes.value.eq(gather.o.value), lanes.first.eq(gather.o.first), lanes.last.eq(gather.o.last),
             lanes.maximum.eq(program.layer.maximum),
-            lanes.weights.eq(weights.data), counters.busy.eq(gather.busy), counters.active.eq(gather.o.active),
+            lanes.weights.eq(self._halves(m, program, gather, weights) if p.narrow else weights.data),
+            counters.busy.eq(gather.busy), counters.active.eq(gather.o.active),
             states.ending.eq(gather.ending), states.first_step.eq(sequencer.first_step),
             states.logit_read.eq(early_exit.logit_read), states.logit_address.eq(early_exit.logit_address),
             early_exit.logits.eq(states.logits),
@@ -138,6 +142,16 @@ class Core(wiring.Component):
         ]
         self._fire(m, sequencer, program, lanes, states, neurons, compressor, early_exit)
         return m
+
+    def _halves(self, m, program, gather, weights):
+        """Return the weights of narrow and of other layers."""
+        m.submodules.halves = halves = Halves(self._params)
+        narrow = program.layer.narrow
+        m.d.comb += [
+            gather.narrow.eq(narrow), halves.narrow.eq(narrow), halves.upper.eq(gather.upper),
+            halves.word.eq(weights.data),
+        ]
+        return halves.weights
 
     def _control(self, m, loader, sequencer, program, ingest, early_exit, compressor, counters):
         """Route the outer streams and the handshakes between the sequencer and the others."""

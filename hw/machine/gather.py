@@ -29,6 +29,9 @@ class Gather(wiring.Component):
         ``event`` answers one cycle later.
     weight_address : Out
         ``weight`` answers two cycles later, at the lanes.
+    narrow, upper : In(1), Out(1)
+        The layer's weight words lie two in a memory word: addresses count halves, and ``upper`` says one cycle after
+        ``weight_address`` which one (`hw.machine.halves`). Only where ``params.narrow``.
     issue, busy : Out(1)
         An event, or an empty tile, is fetched; the lanes are given an event.
     ending : Out(1)
@@ -50,6 +53,7 @@ class Gather(wiring.Component):
                 "value": payloads.event(p).members["value"], "first": 1, "last": 1,
                 "active": payloads.segment(p).members["active"],
             })),
+            **({"narrow": In(1), "upper": Out(1)} if p.narrow else {}),
         })
 
     def elaborate(self, platform):
@@ -97,10 +101,10 @@ class Gather(wiring.Component):
         m.d.sync += [
             at_event.eq(flags), fetched.eq(self.event),
             place.eq(fetched.index - own[1].origin),
-            self.weight_address.eq(own[1].weights + fetched.index),
             value.eq(fetched.value),
             at_place.eq(at_event),
         ]
+        self._weight_address(m, own[1].weights + fetched.index)
         inside = Signal()
         m.d.comb += inside.eq(at_place.take & (place >= 0) & (place < own[2].count))
         early = Signal.like(self.o)
@@ -112,3 +116,10 @@ class Gather(wiring.Component):
             self.o.eq(early), self.o.value.eq(taken), self.o.active.eq(active),
         ]
         return m
+
+    def _weight_address(self, m, at):
+        if not self._params.narrow:
+            m.d.sync += self.weight_address.eq(at)
+            return
+        odd = Signal()
+        m.d.sync += [self.weight_address.eq(Mux(self.narrow, at >> 1, at)), odd.eq(at[0]), self.upper.eq(odd)]

@@ -58,7 +58,7 @@ class SinglePort(wiring.Component):
 
 
 class LoadableSinglePort(wiring.Component):
-    """A `LoadableMemory` of latency 2 that begins without contents; what is loaded takes the read port.
+    """A `LoadableMemory` that begins without contents; what is loaded takes the read port.
 
     Members
     -------
@@ -66,10 +66,11 @@ class LoadableSinglePort(wiring.Component):
         Only while nothing is read.
     address : In
     data : Out
-        The word at ``address``, two cycles later.
+        The word at ``address``, ``latency`` cycles later.
     """
 
-    def __init__(self, params, name):
+    def __init__(self, params, name, *, latency=1):
+        self._latency = latency
         self._code = MEMORIES.index(name)
         self._depth, self._bits = memory_shapes(params)[name]
         super().__init__({
@@ -84,5 +85,6 @@ class LoadableSinglePort(wiring.Component):
             memory.write_enable.eq(self.load.write[self._code]), memory.write_address.eq(self.load.address),
             memory.write_data.eq(self.load.data), memory.address.eq(self.address),
         ]
-        m.d.sync += self.data.eq(memory.data)
+        domain = m.d.comb if self._latency == 1 else m.d.sync
+        domain += self.data.eq(memory.data)
         return m

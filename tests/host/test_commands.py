@@ -6,7 +6,8 @@ import nir
 import numpy as np
 import pytest
 
-from gen.intnet import Readout, Spiking
+from gen.intnet import Spiking
+from gen.layout.estimate import weight_memory
 from gen.netfile import network_hash, save_network
 from host.describe import describe
 from sim.golden import Golden
@@ -67,12 +68,9 @@ def test_description_adds_up(network):
     states = sum(int(np.prod(network.shapes[layer.name])) * layer.state_bits for layer in spiking)
     readout = described["layers"][-1]
     assert described["state_memory_bits"] == states + network.classes * readout["accumulator_bits"]
-    bits = sum(
-        int(layer.weight_bits[c]) * synapse.weight[c].size
-        for layer in network.layers if isinstance(layer, (Spiking, Readout))
-        for synapse in layer.synapses for c in range(len(layer.bias))
-    )
-    assert described["weight_memory_bits"] == bits
+    assert described["weight_memory_bits"] == weight_memory(network)
+    for layer in described["layers"]:
+        assert layer["weight_memory_bits"] in (width * layer["weights"] for width in range(2, 9))
     assert described["weights"] == sum(layer["weights"] for layer in described["layers"]) > 0
 
 

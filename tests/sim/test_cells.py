@@ -14,11 +14,11 @@ from sim.model import CompiledCore
 from sim.random_networks import random_images, random_network
 
 
-@pytest.mark.parametrize("lanes, seeds, deeper, spram", [
-    (3, range(40), 20000, 2), (5, range(70, 100), 1, 1),
+@pytest.mark.parametrize("lanes, seeds, layer_bits, deeper, spram", [
+    (3, range(40), (), 20000, 2), (5, range(70, 100), (3, 4, 8), 1, 1),
 ])
-def test_random_networks_run_from_single_port_ram(lanes, seeds, deeper, spram):
-    networks = {seed: random_network(seed) for seed in seeds}
+def test_random_networks_run_from_single_port_ram(lanes, seeds, layer_bits, deeper, spram):
+    networks = {seed: random_network(seed, layer_bits=layer_bits) for seed in seeds}
     params = reduce(CoreParams.covering, (build_schedule(network, lanes).params for network in networks.values()))
     params = replace(params, weights=max(deeper, params.weights), spram=spram)
     params = replace(params, program=params.program_words)

@@ -1,4 +1,7 @@
-"""The compiled RTL against the golden model: random networks, one core per number of lanes."""
+"""The compiled RTL against the golden model: random networks, one core per number of lanes.
+
+Networks of the kind "mixed" have narrow layers; a core for those of the kind "alike" lacks the hardware for them.
+"""
 
 from functools import reduce
 
@@ -15,9 +18,17 @@ from sim.model import CompiledCore
 from sim.random_networks import random_images, random_network
 
 IMAGES = 3
-QUICK = [(2, range(0, 70)), (5, range(70, 140)), (16, range(140, 220))]
+KINDS = {"any": {}, "mixed": {"layer_bits": (2, 3, 4, 8)}, "alike": {"layer_bits": (8,)}}
+QUICK = [
+    (2, "any", range(0, 70)), (4, "mixed", range(220, 270)), (5, "alike", range(70, 140)),
+    (16, "any", range(140, 220)),
+]
 SEPARATED = [(3, 4), (8, 220)]  # lanes, first seed
-LONG = [(lanes, range(1000 * lanes, 1000 * lanes + 240)) for lanes in (1, 3, 4, 7, 8, 13, 16, 32, 64)]
+LONG = [
+    (lanes, kind, range(1000 * lanes, 1000 * lanes + 240))
+    for kind, all_lanes in (("any", (1, 3, 4, 7, 8, 13, 16, 32, 64)), ("mixed", (1, 4, 6, 16)), ("alike", (1, 9)))
+    for lanes in all_lanes
+]
 
 
 def shared_core(networks, lanes):
@@ -42,14 +53,15 @@ def differences(core, network, seed):
     return [str(difference) for difference in found if difference]
 
 
-def check(lanes, seeds, separated=()):
+def check(lanes, kind, seeds, separated=()):
     """Run random networks on one core, after those of ``seeds`` the separated ones of the other seeds."""
-    networks = [("random_network({})", seed, random_network(seed)) for seed in seeds]
+    networks = [(f"random_network({seed})", seed, random_network(seed, **KINDS[kind])) for seed in seeds]
     networks += [
-        ("random_network({}, neuron=INVERSE_LEAKY)", seed, random_network(seed, neuron=INVERSE_LEAKY))
-        for seed in separated
+        (f"random_network({seed}, neuron=INVERSE_LEAKY)", seed,
+         random_network(seed, neuron=INVERSE_LEAKY, **KINDS[kind])) for seed in separated
     ]
     params = shared_core([network for *_, network in networks], lanes)
+    assert params.narrow == (kind != "alike")
     core, wrong = None, {}
     for name, seed, network in networks:
         schedule = schedule_on(network, params)
@@ -59,35 +71,35 @@ def check(lanes, seeds, separated=()):
             core.load(schedule)
         found = differences(core, network, seed)
         if found:
-            wrong[f"{name.format(seed)}, {lanes} lanes"] = found
+            wrong[f"{name}, {kind}, {lanes} lanes"] = found
     assert not wrong
 
 
-@pytest.mark.parametrize("lanes, seeds", QUICK, ids=[f"{lanes}-lanes" for lanes, _ in QUICK])
-def test_random_networks_equal_the_golden_model(lanes, seeds):
-    check(lanes, seeds)
+@pytest.mark.parametrize("lanes, kind, seeds", QUICK, ids=[f"{lanes}-lanes-{kind}" for lanes, kind, _ in QUICK])
+def test_random_networks_equal_the_golden_model(lanes, kind, seeds):
+    check(lanes, kind, seeds)
 
 
 @pytest.mark.parametrize("lanes, first", SEPARATED, ids=[f"{lanes}-lanes" for lanes, _ in SEPARATED])
 def test_a_core_runs_separated_networks_and_others(lanes, first):
-    check(lanes, range(first, first + 6), range(first, first + 50))
+    check(lanes, "any", range(first, first + 6), range(first, first + 50))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lanes", [1, 2, 4, 5, 16, 64])
 def test_many_separated_networks_equal_the_golden_model(lanes):
-    check(lanes, range(lanes, lanes + 5), range(1000 * lanes, 1000 * lanes + 240))
+    check(lanes, "any", range(lanes, lanes + 5), range(1000 * lanes, 1000 * lanes + 240))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lanes, seeds", LONG, ids=[f"{lanes}-lanes" for lanes, _ in LONG])
-def test_thousands_of_random_networks_equal_the_golden_model(lanes, seeds):
-    check(lanes, seeds)
+@pytest.mark.parametrize("lanes, kind, seeds", LONG, ids=[f"{lanes}-lanes-{kind}" for lanes, kind, _ in LONG])
+def test_thousands_of_random_networks_equal_the_golden_model(lanes, kind, seeds):
+    check(lanes, kind, seeds)
 
 
 @pytest.fixture(scope="module")
 def core():
-    lanes, seeds = QUICK[0]
+    lanes, _, seeds = QUICK[0]
     networks = [random_network(seed) for seed in seeds]
     return CompiledCore.for_schedule(schedule_on(networks[0], shared_core(networks, lanes)), stalls=0.3, seed=lanes)
 

@@ -86,11 +86,14 @@ def test_every_weight_is_stored_once(seed):
         starts = [other.weight_bases[0] for other in s.passes] + [len(words)]
         ends = [*one.weight_bases[1:], min(start for start in starts if start > one.weight_bases[-1])]
         for synapse, start, end in zip(one.synapses, one.weight_bases, ends):
-            stored = np.array([lanes(word, p.weight_bits, p.lanes) for word in words[start:end]])
+            bits, count = (p.weight_bits // 2, 2 * p.lanes) if one.narrow else (p.weight_bits, p.lanes)
+            stored = np.array([lanes(word, bits, count) for word in words[start:end]])
+            if one.narrow:  # low and high half of every lane, one word of weights after the other
+                stored = stored.reshape(-1, p.lanes, 2).swapaxes(1, 2).reshape(-1, p.lanes)
             if isinstance(one.layer, Pool):
                 assert set(stored.ravel().tolist()) <= {0, 1}
                 continue
-            tiles = np.split(stored, one.tiles)
+            tiles = np.split(stored[: len(stored) // one.tiles * one.tiles], one.tiles)
             for out, weight in enumerate(synapse.weight):
                 column = tiles[out // one.tile_channels][:, out % one.tile_channels]
                 where = f"{one.layer.name}, channel {out}"

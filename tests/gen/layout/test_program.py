@@ -13,7 +13,7 @@ SIZES = dict(
     lanes=4, neurons=4, weight_bits=8, value_bits=9, index_bits=8, offset_bits=10, loop_bits=6, acc_bits=24,
     state_bits=16, theta_bits=12, bias_bits=16, events=64, pointers=32, weights=100, parameters=8, states=16,
     currents=16, layers=3, synapses=2, burst=7, classes=5, class_tiles=2, maximum=1, softmax=1, separated=0, program=64,
-    spram=0,
+    spram=0, narrow=0,
 )
 
 
@@ -65,6 +65,7 @@ def test_a_block_has_exactly_its_fields(values):
     ({"states": 2.5}, "the core parameter states must be a positive integer, not 2.5"),
     ({"neurons": 2}, "4 lanes have 4 neurons or share one, not 2"),
     ({"acc_bits": 33}, "accumulators have at most 32 bits, not 33"),
+    ({"weight_bits": 7, "narrow": 1}, "weight words of 7 bits a lane cannot be halved: narrow needs an even width"),
 ])
 def test_impossible_sizes_are_refused(changes, text):
     with pytest.raises(InputError, match=text):
@@ -88,10 +89,17 @@ def test_a_covering_core_is_short_of_nothing():
     assert both.program == both.program_words
 
 
+def test_a_core_that_halves_its_words_has_them_of_even_width():
+    both = params(weight_bits=6, narrow=1).covering(params(weight_bits=7))
+    assert (both.weight_bits, both.narrow, both.halved_bits) == (8, 1, 8)
+    assert params().halved_bits == 0 and params().covering(params(weight_bits=7)).weight_bits == 8
+
+
 @pytest.mark.parametrize("events, weights", [(1, 1), (63, 64), (64, 65), (4095, 4096)])
 def test_addresses_have_room_for_the_end(events, weights):
     core = params(events=events, weights=weights)
     assert 2**core.event_address_bits > events and 2**core.weight_address_bits > weights
+    assert 2 ** params(weights=weights, narrow=1).weight_address_bits > 2 * weights
 
 
 def test_memories_have_one_value_per_lane():

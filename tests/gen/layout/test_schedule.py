@@ -85,7 +85,7 @@ def test_weights_states_currents_and_parameters_have_their_own_words(seed):
     s = schedule(seed)
     claims = {"weights": [], "states": [], "currents": [], "parameters": []}
     for p in s.passes:
-        claims["weights"] += [(base, synapse_words(p.layer, synapse, p.tile_channels, p.tiles))
+        claims["weights"] += [(base, synapse_words(p, synapse))
                               for base, synapse in zip(p.weight_bases, p.synapses)]
         claims["parameters"].append((p.parameter_base, p.tiles))
         claims["states"] += [(p.state_base, p.runs)] * isinstance(p.layer, Spiking)

@@ -201,9 +201,13 @@ def test_words_that_begin_no_image_are_dropped():
     run.run(drive)
 
 
-@pytest.mark.parametrize("seeds, lanes, separated", [((30, 32), 2, ()), ((33, 34, 35), 3, ()), ((30,), 5, (2, 6))])
-def test_another_network_is_loaded_into_the_same_core(seeds, lanes, separated):
-    nets = [network(seed) for seed in seeds] + [network(seed, neuron=INVERSE_LEAKY) for seed in separated]
+@pytest.mark.parametrize("seeds, lanes, separated, layer_bits", [
+    ((30, 32), 2, (), ()), ((33, 34, 35), 3, (), ()), ((30,), 5, (2, 6), ()), ((36,), 1, (6,), (3, 4, 8)),
+    ((39, 40), 6, (), (2, 4, 8)),
+])
+def test_another_network_is_loaded_into_the_same_core(seeds, lanes, separated, layer_bits):
+    nets = [network(seed, layer_bits=layer_bits) for seed in seeds]
+    nets += [network(seed, neuron=INVERSE_LEAKY, layer_bits=layer_bits) for seed in separated]
     params = build_schedule(nets[0], lanes).params
     for net in nets[1:]:
         params = params.covering(build_schedule(net, lanes).params)

@@ -5,6 +5,7 @@ import pytest
 from amaranth.hdl import Assert, Assume, Module, Signal
 
 from hw.machine.gather import Gather
+from hw.machine.halves import Halves
 from hw.machine.lanes import Lanes
 from hw.machine.state import READ
 from sim.proof import prove
@@ -49,15 +50,24 @@ def expected(tile, events, weights):
 class Run:
     """A gather with its memories and lanes; credits come back some cycles after each tile's end."""
 
-    def __init__(self, params, tiles, events, weights, *, seed=0, stall=0.0, delay=3, refill=True):
+    def __init__(self, params, tiles, events, weights, *, seed=0, stall=0.0, delay=3, refill=True, narrow=False):
         m = Module()
         m.submodules.gather = self.gather = gather = Gather(params, credits=CREDITS)
         m.submodules.lanes = lanes = Lanes(params)
         m.d.comb += [getattr(lanes, name).eq(gather.o[name]) for name in ("value", "first", "last")]
+        if params.narrow:
+            m.submodules.halves = halves = Halves(params)
+            m.d.comb += [
+                gather.narrow.eq(narrow), halves.narrow.eq(narrow), halves.upper.eq(gather.upper),
+                lanes.weights.eq(halves.weights),
+            ]
         self.bench = bench = Bench(m, seed=seed, limit=8000)
         bench.source(gather.i, [segment for tile in tiles for segment in tile], stall=stall)
         bench.memory(gather.event_address, gather.event, events, latency=1)
-        bench.memory(gather.weight_address, lanes.weights, weights, latency=WEIGHT_LATENCY)
+        if params.narrow:
+            bench.memory(gather.weight_address, halves.word, words(weights, params, narrow), latency=1)
+        else:
+            bench.memory(gather.weight_address, lanes.weights, weights, latency=WEIGHT_LATENCY)
         self.ends = bench.collect(gather.ending, gather.ending)
         self.sums = bench.collect(lanes.done, lanes.sums)
         self.busy = bench.collect(gather.busy, gather.busy)
@@ -75,6 +85,15 @@ class Run:
             ctx.set(self.gather.credit, 1)
             await ctx.tick()
             ctx.set(self.gather.credit, 0)
+
+
+def words(weights, params, narrow):
+    """Return the memory words of rows of weights, two rows in one of a narrow layer."""
+    bits = params.weight_bits >> narrow
+    rows = np.array(weights) & 2**bits - 1
+    if narrow:
+        rows = rows[0::2] | rows[1::2] << bits
+    return [sum(int(v) << params.weight_bits * lane for lane, v in enumerate(row)) for row in rows]
 
 
 def memories(rng, params):
@@ -96,6 +115,24 @@ def test_every_tile_sums_its_events(sizes, seed, stall, delay):
     assert [word.cycle - READ for word in run.sums] == [word.cycle for word in run.ends]
     assert sum(word.payload for word in run.active) == sum(active for _, active, _ in wanted)
     assert len(run.busy) == sum(segment["length"] for tile in tiles for segment in tile)
+
+
+@pytest.mark.parametrize("neurons, stall", [(3, 0.0), (3, 0.5), (1, 0.0)])
+@pytest.mark.parametrize("narrow", [True, False])
+def test_narrow_words_and_whole_ones_of_one_core(sizes, narrow, neurons, stall):
+    rng, params = np.random.default_rng(6), sizes(weights=120, events=40, narrow=1, neurons=neurons)
+    events, weights = memories(rng, params)
+    weights = np.clip(weights, *((-8, 7) if narrow else (-128, 127))).tolist()
+    tiles = draw_tiles(rng, params, events, 60, 6)
+    run = Run(params, tiles, events, weights, seed=6, stall=stall, narrow=narrow)
+
+    async def to_the_end(ctx):
+        while len(run.sums) < len(tiles):
+            await ctx.tick()
+
+    run.bench.add(to_the_end)
+    run.bench.run()
+    assert [word.payload for word in run.sums] == [expected(tile, events, weights)[0] for tile in tiles]
 
 
 def test_no_bubble_between_events_segments_and_tiles(sizes):

@@ -121,15 +121,21 @@ class Run:
         return self.rng.integers(1, 8, shape) * (self.rng.random(shape) < density)
 
 
-def gathered(segments, events, image, params):
+def weights_at(place, image, params, narrow):
+    """Return the weight of every lane; a narrow pass has two places in a word, one above the other in each lane."""
+    bits = params.weight_bits >> narrow
+    word = image["weights"][place >> narrow] >> bits * (place & narrow)
+    mask, sign = 2**bits - 1, 2 ** (bits - 1)
+    return [((word >> params.weight_bits * n & mask) ^ sign) - sign for n in range(params.lanes)]
+
+
+def gathered(segments, events, image, params, narrow):
     """Return what `receptive_field` returns, from what the segments of a tile fetch."""
     taps, active = Counter(), 0
-    mask, sign = 2**params.weight_bits - 1, 2 ** (params.weight_bits - 1)
     for segment in segments:
         for index, value in events[segment["address"] : segment["address"] + segment["length"]]:
             if 0 <= index - segment["origin"] < segment["count"]:
-                word = image["weights"][segment["weights"] + index]
-                lanes = [((word >> params.weight_bits * n & mask) ^ sign) - sign for n in range(params.lanes)]
+                lanes = weights_at(segment["weights"] + index, image, params, narrow)
                 active += segment["active"]
                 if any(lanes):
                     taps[value, tuple(lanes)] += 1
@@ -143,7 +149,7 @@ def check_pass(schedule, number, first_step, maps, events, groups, tiles, parame
     window = p.window[0] * p.window[1]
     assert len(groups) == len(tiles) == p.runs
     for n, (row, column, first) in enumerate(zip(*p.order())):
-        taps, active = gathered(groups[n], events, image, params)
+        taps, active = gathered(groups[n], events, image, params, p.narrow)
         wanted, pairs = receptive_field(p, maps, row, column, first)
         wanted = Counter({(value, (*lanes, *[0] * (params.lanes - len(lanes)))): times
                           for (value, lanes), times in wanted.items()})
