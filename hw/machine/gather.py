@@ -101,10 +101,9 @@ class Gather(wiring.Component):
         m.d.sync += [
             at_event.eq(flags), fetched.eq(self.event),
             place.eq(fetched.index - own[1].origin),
-            value.eq(fetched.value),
-            at_place.eq(at_event),
         ]
         self._weight_address(m, own[1].weights + fetched.index)
+        m.d.sync += [value.eq(fetched.value), at_place.eq(at_event)]
         inside = Signal()
         m.d.comb += inside.eq(at_place.take & (place >= 0) & (place < own[2].count))
         early = Signal.like(self.o)
