@@ -89,7 +89,7 @@ def estimate_resources(params, target):
 
     Memories of 32 words or fewer go into look-up tables where the part has distributed memory. The logic is a fixed
     part, one for the synapses of a layer, one for the exit rules of softmax, and one per lane and accumulator bit,
-    their shares taken from synthesized cores. Where table and flip-flop share a cell, the cells are counted as
+    their shares taken from synthesized cores; narrow layers take a table per bit of a weight word and of its address. Where table and flip-flop share a cell, the cells are counted as
     tables: two flip-flops in five sit behind theirs.
     """
     lanes, bits, brams, luts = params.lanes, params.acc_bits, 0, 0
@@ -102,6 +102,7 @@ def estimate_resources(params, target):
         else:
             luts += width * -(-depth // 16) * 3 // 4
     brams += queue_blocks(params, target)
+    luts += params.narrow * (lanes * params.weight_bits + params.weight_address_bits)
     if params.shared:
         luts += 1850 + 350 * params.synapses + 450 * params.softmax + lanes * (2 * bits + 15) + 9 * bits
         ffs = 1420 + 400 * params.synapses + 380 * params.softmax + lanes * (2 * bits + 15) + 9 * bits

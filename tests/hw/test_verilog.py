@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from gen.layout.schedule import build_schedule
+from hw.verilog import core_rtlil
+from sim.random_networks import random_network
+
 SCRIPT = """
 import hashlib
 from gen.layout.schedule import build_schedule
@@ -33,3 +37,8 @@ def test_the_text_is_the_same_from_run_to_run(seed, lanes):
 
 def test_another_network_is_another_text():
     assert emitted(3, 2, "1") != emitted(8, 2, "1")
+
+
+def test_a_core_has_the_hardware_for_narrow_layers_only_where_there_are_some():
+    texts = [core_rtlil(build_schedule(random_network(3, layer_bits=bits), 2)) for bits in ((8,), (4, 8))]
+    assert ["halves" in text for text in texts] == [False, True]
