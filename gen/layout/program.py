@@ -76,7 +76,7 @@ class CoreParams:
         if self.neurons not in (1, self.lanes):
             raise InputError(f"{self.lanes} lanes have {self.lanes} neurons or share one, not {self.neurons}")
         if self.halved_bits % 2:
-            raise InputError(f"weight words of {self.weight_bits} bits a lane cannot be halved: narrow needs an even width")
+            raise InputError(f"weight words of {self.weight_bits} bits a lane cannot be halved, for narrow layers")
 
     def shortages(self, needed):
         """Return one sentence per parameter in which ``needed`` is larger than this core."""

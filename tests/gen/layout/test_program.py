@@ -65,7 +65,7 @@ def test_a_block_has_exactly_its_fields(values):
     ({"states": 2.5}, "the core parameter states must be a positive integer, not 2.5"),
     ({"neurons": 2}, "4 lanes have 4 neurons or share one, not 2"),
     ({"acc_bits": 33}, "accumulators have at most 32 bits, not 33"),
-    ({"weight_bits": 7, "narrow": 1}, "weight words of 7 bits a lane cannot be halved: narrow needs an even width"),
+    ({"weight_bits": 7, "narrow": 1}, "weight words of 7 bits a lane cannot be halved, for narrow layers"),
 ])
 def test_impossible_sizes_are_refused(changes, text):
     with pytest.raises(InputError, match=text):
