@@ -89,8 +89,9 @@ def estimate_resources(params, target):
 
     Memories of 32 words or fewer go into look-up tables where the part has distributed memory. The logic is a fixed
     part, one for the synapses of a layer, one for the exit rules of softmax, and one per lane and accumulator bit,
-    their shares taken from synthesized cores; narrow layers take a table per bit of a weight word and of its address. Where table and flip-flop share a cell, the cells are counted as
-    tables: two flip-flops in five sit behind theirs.
+    their shares taken from synthesized cores; narrow layers take a table for every bit of a weight word and of its
+    address. Where table and flip-flop share a cell, the cells are counted as tables: two flip-flops in five sit behind
+    theirs.
     """
     lanes, bits, brams, luts = params.lanes, params.acc_bits, 0, 0
     joint = target.family == "ice40"
