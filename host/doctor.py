@@ -65,6 +65,7 @@ _PROBES = (
     _Probe("safetensors", lambda: _package("safetensors"), True, "network files", _HERE),
     _Probe("pyserial", lambda: _package("pyserial"), True, "run: the port of a board", _HERE),
     _Probe("torch", lambda: _package("torch"), True, "convert, demo", _HERE),
+    _Probe("matplotlib", lambda: _package("matplotlib"), False, "convert: pictures of searches", _HERE),
     _Probe("scikit-learn", lambda: _package("scikit-learn"), False, "demo: the digits images", _HERE),
     _Probe("pooch", lambda: _package("pooch"), False, "data sets by name: download", _HERE),
     _Probe("pillow", lambda: _package("pillow"), False, "folders of pictures", _HERE),
