@@ -26,7 +26,7 @@ from gen.model.load import load
 __all__ = ["convert"]
 
 KEPT_OUT = 4  # every fourth image measures candidates, if there is a search
-MOST_KEPT_OUT = 128
+MOST_KEPT_OUT = 256
 JUDGING_IMAGES = 4000
 
 

@@ -14,7 +14,7 @@ from gen.intnet import INPUT
 from gen.method.simulate import activations, pooled
 from gen.model.network import FloatPool
 
-__all__ = ["Dynamics", "Neurons", "fanouts", "symmetric_divergence"]
+__all__ = ["Dynamics", "Neurons", "fanouts", "mean_answers", "symmetric_divergence"]
 
 NEVER = 1e30
 
@@ -42,7 +42,7 @@ class Dynamics:
     def __init__(self, network, x, timesteps, lanes=None):
         self.network, self.timesteps = network, timesteps
         maps = activations(network, x)
-        self.probabilities = maps[network.layers[-1].name].flatten(1).double().softmax(1)
+        self.probabilities = maps[network.layers[-1].name].flatten(1).double().softmax(1)[:, None]
         self.means = {name: value.mean((0, 2, 3), dtype=torch.float64).float() for name, value in maps.items()}
         self.positions = {name: tuple(value.shape[1:]) for name, value in maps.items()}
         self._fanout = {name: torch.as_tensor(value).float()
@@ -122,12 +122,15 @@ class Dynamics:
 def symmetric_divergence(logits, probabilities):
     """Return half the sum of both Kullback-Leibler divergences in nats, float64 [N, T].
 
-    ``logits`` [N, T, C] are sums over timesteps, of which the mean is taken; ``probabilities`` [N, C].
+    ``logits`` [N, T, C] are sums over timesteps, of which the mean is taken; ``probabilities`` [N, 1 or T, C].
     """
-    steps = torch.arange(1, logits.shape[1] + 1)[:, None]
-    p = (logits / steps).log_softmax(2)
-    q = probabilities[:, None].clamp(min=1e-12).log()
+    p, q = mean_answers(logits).log(), probabilities.clamp(min=1e-12).log()
     return ((p.exp() - q.exp()) * (p - q)).sum(2) / 2
+
+
+def mean_answers(logits):
+    """Return the softmax of the means so far, float64 [N, T, C], of sums over timesteps."""
+    return (logits / torch.arange(1, logits.shape[1] + 1)[:, None]).softmax(2).clamp(min=1e-12)
 
 
 def fanouts(network, shapes, lanes=None):

@@ -1,8 +1,10 @@
 """Burst caps, spike compression and weight widths, chosen layer by layer from Pareto fronts.
 
 Every candidate of a layer is tried with all other layers as they are, on images kept out of calibration: what it
-costs, and how far the network's answer moves from the float network's, in symmetric Kullback-Leibler divergence
-(Adaptive Calibration, AAAI 2025). Both count a timestep by the share of images that get that far, or stop there.
+costs, and what it does to the network's answer, in symmetric Kullback-Leibler divergence (Adaptive Calibration,
+AAAI 2025). For burst caps, which may make the network better, that is how much further it is from the float network's
+answer; for what can only make it worse, how far it is from the network's own before: so small effects of many layers
+are not drowned by chance. Cost and loss count a timestep by the share of images that get that far, or stop there.
 """
 
 import copy
@@ -12,7 +14,7 @@ import numpy as np
 
 from gen.errors import InputError
 from gen.intnet import MAX_BURST
-from gen.method.dynamics import Neurons, symmetric_divergence
+from gen.method.dynamics import Neurons, mean_answers, symmetric_divergence
 from gen.method.front import front_of
 from gen.method.quantize import rounded_weights
 from gen.method.thresholds import layer_threshold
@@ -23,7 +25,7 @@ BURSTS = (1, 2, 3, 4, 5, 7, 10, MAX_BURST)
 RATIOS = (1.0, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0, 10.0)
 WIDTHS = (8, 7, 6, 5, 4, 3, 2)
 HOPELESS = 0.25  # nats: a candidate that moves the answer so far, and all beyond it, are not looked at
-RISES = (0.002, 0.004, 0.008, 0.016, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0)  # nats: the points of a front that are built
+SAVINGS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)  # of the cost: the points of a front that are built
 RARE = 0.01  # of the images: a timestep that fewer reach is not simulated
 
 
@@ -54,23 +56,28 @@ class Sensitivity:
         self._dynamics = copy.copy(dynamics)
         self._dynamics.timesteps = simulated
         self._maps = {name: value[:simulated] for name, value in maps.items()}
-        self._loss = self._divergence(self._maps)
+        self._answers = mean_answers(self._dynamics.logits(self._maps))
 
-    def _divergence(self, maps):
-        logits = self._dynamics.logits(maps)
-        return float(symmetric_divergence(logits, self._dynamics.probabilities).mean(0).numpy() @ self._stopping)
+    def _divergence(self, maps, answers):
+        divergence = symmetric_divergence(self._dynamics.logits(maps), answers)
+        return float(divergence.mean(0).numpy() @ self._stopping)
 
     def cost(self, name, maps=None):
         """Return what the events of a layer cost per image."""
         return float(self._dynamics.cost(maps or self._maps, name) @ self._running)
 
-    def try_out(self, name, candidates, hopeless=HOPELESS):
-        """Return (costs, rises of the divergence) of `Neurons` for one layer, up to the first hopeless ones."""
+    def try_out(self, name, candidates, hopeless=HOPELESS, float_network=False):
+        """Return (costs, divergences) of `Neurons` for one layer, up to the first hopeless ones.
+
+        From the answer as it is now; or, if ``float_network``, the rise of that from the float network's.
+        """
         costs, losses = [], []
+        answers = self._dynamics.probabilities if float_network else self._answers
+        now = self._divergence(self._maps, answers)
         for neurons in candidates:
             maps = self._dynamics.replay(self._maps, {**self.neurons, name: neurons}, name)
             costs.append(self.cost(name, maps))
-            losses.append(self._divergence(maps) - self._loss)
+            losses.append(self._divergence(maps, answers) - now)
             if losses[-1] > hopeless and len(losses) > 1:
                 break
         return costs, losses
@@ -85,7 +92,7 @@ def search_bursts(bench, network, maps, fraction, unit, progress=None):
     for layer in _followed([layer for layer in network.layers if layer.name in bench.neurons], progress):
         caps = sorted({*BURSTS, bench.neurons[layer.name].burst}, reverse=True)
         candidates = (Neurons(layer_threshold(layer, maps, bench.timesteps, cap), cap) for cap in caps)
-        costs, losses = bench.try_out(layer.name, candidates)
+        costs, losses = bench.try_out(layer.name, candidates, float_network=True)
         options[layer.name] = caps[: len(costs)], costs, losses
     uniform = sum(bench.cost(name) for name in bench.neurons)
     front = front_of("burst caps", unit, options, uniform)
@@ -145,18 +152,15 @@ def cheapest(front, judge, points):
     further and further along the front are judged until one loses too much or, twice, takes back in timesteps
     what it saves in each: cost times timesteps counts. None where even the first loses too much.
     """
-    best, least, worse, last = None, np.inf, 0, None
-    for rise in RISES:
-        index = min((i for i, p in enumerate(front.points) if p.loss <= rise), default=None)
-        if index is None or index == last:
-            continue
-        last = index
+    best, least, worse = None, np.inf, 0
+    affordable = [sum(point.cost <= (1 - saving) * front.reference for point in front.points) for saving in SAVINGS]
+    for index in sorted({count - 1 for count in affordable if count}, reverse=True):
         lost, timesteps = judge(front.choice(index))
         if lost > points:
             break
         cost = front.points[index].cost * timesteps
         best, least, worse = (index, cost, 0) if cost < least else (best, least, worse + 1)
-        if worse == 2 or not index:
+        if worse == 2:
             break
     return None if best is None else replace(front, taken=best)
 
