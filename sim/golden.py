@@ -1,8 +1,13 @@
-"""The fast golden model: batches of images through dense matrix products, bit for bit the integer network.
+"""The fast golden model: batches of images through compiled loops over events, bit for bit the integer network.
 
 `sim.golden_layers` says why floating point is exact here. A network of AdaFire neurons is executed timestep by
 timestep, and images that exit leave the batch; one of inverse-leaky neurons layer by layer (`sim.golden_separated`).
+Every core that the process may use works on a batch of its own.
 """
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 
 import numpy as np
 
@@ -10,7 +15,8 @@ from gen.exit_rule import DISTANCE_MAX, EXP, LOG, SCALE_FRACTION, X_MAX, ExitRul
 from gen.inputs import input_values
 from gen.intnet import INPUT, Pool, Spiking
 from gen.result import Result
-from sim.golden_layers import Current, Pooling, count_operations, exact_dtype, fanout, magnitude
+from sim.golden_kernels import fire
+from sim.golden_layers import Current, Pooling, exact_dtype, fanout, is_read, magnitude
 from sim.golden_plain import Trace
 from sim.golden_separated import Separated, SeparatedBatch
 
@@ -65,9 +71,13 @@ class Golden:
         self.network = network
         self._separated = Separated(network) if network.separated else None
         self.layers = [] if network.separated else [
-            (Pooling if isinstance(layer, Pool) else _Neurons)(network, layer) for layer in network.layers
+            (_Pooling if isinstance(layer, Pool) else _Neurons)(network, layer) for layer in network.layers
         ]
-        self.fanout = fanout(network)
+
+    @cached_property
+    def fanout(self):
+        """Name of every map that a synapse reads to int64 [H * W], the weights that an event there meets."""
+        return fanout(self.network)
 
     def run(self, x, progress=None):
         """Classify images; those that exit leave the batch, so an early exit saves time.
@@ -82,14 +92,16 @@ class Golden:
         gen.result.Result, without cycles.
         """
         values = input_values(self.network, x)
-        exit_steps, *counted = np.zeros((4, len(values)), np.int64)
+        exit_steps, events, *ops = np.zeros((4, len(values)), np.int64)
         logits = np.zeros((len(values), self.network.classes), np.int64)
-        for rows, t, batch in self._timesteps(values, self.network.exit_rule, progress):
-            exit_steps[rows], logits[rows] = t, batch.z
-            for total, of_batch in zip(counted, (batch.events, batch.ops, batch.spike_ops)):
-                total[rows] = of_batch
-        events, ops, spike_ops = counted
-        return Result(logits.argmax(axis=1), exit_steps, logits, events, ops, spike_ops=spike_ops)
+
+        def classify(start):
+            for rows, t, batch in self._timesteps(values, start, self.network.exit_rule):
+                exit_steps[rows], logits[rows], events[rows] = t, batch.z, batch.events
+                ops[0][rows], ops[1][rows] = batch.ops
+
+        _every_batch(classify, len(values), progress)
+        return Result(logits.argmax(axis=1), exit_steps, logits, events, ops[0], spike_ops=ops[1])
 
     def trace(self, image):
         """Run one image, uint8 [C, H, W] ([T, C, H, W] for frames), and return its `Trace`."""
@@ -99,12 +111,12 @@ class Golden:
         counts = {layer.name: [] for layer in self.network.layers[:-1]}
         states = {layer.name: [] for layer in self.network.layers if isinstance(layer, Spiking)}
         logits = []
-        for _, _, batch in self._timesteps(values, self.network.exit_rule):
+        for _, _, batch in self._timesteps(values, 0, self.network.exit_rule):
             for stored, maps in ((counts, batch.maps), (states, batch.states)):
                 for name in stored:
                     stored[name].append(maps[name][0].transpose(2, 0, 1).astype(np.int64))
             logits.append(batch.z[0])
-            events, ops = int(batch.events[0]), int(batch.ops[0])
+            events, ops = int(batch.events[0]), int(batch.ops[0, 0])
         counts, states = ({name: np.stack(steps) for name, steps in kind.items()} for kind in (counts, states))
         return Trace(counts, states, np.stack(logits), int(logits[-1].argmax()), len(logits), events, ops)
 
@@ -117,7 +129,7 @@ class Golden:
         )
         logits = batch.logits[:, 0]
         return Trace(counts, states, logits, int(logits[-1].argmax()), self.network.timesteps,
-                     int(batch.events[0]), int(batch.ops[0]))
+                     int(batch.events[0]), int(batch.ops[0, 0]))
 
     def all_logits(self, x):
         """Return int64 [N, T, classes], the logits after every timestep as if the exit rule were ``off``.
@@ -126,33 +138,40 @@ class Golden:
         """
         values = input_values(self.network, x)
         logits = np.zeros((len(values), self.network.timesteps, self.network.classes), np.int64)
-        for rows, t, batch in self._timesteps(values, ExitRule()):
-            if self._separated:
-                logits[rows, -len(batch.logits) :] = batch.logits.transpose(1, 0, 2)
-            else:
-                logits[rows, t - 1] = batch.z
+
+        def classify(start):
+            for rows, t, batch in self._timesteps(values, start, ExitRule()):
+                if self._separated:
+                    logits[rows, -len(batch.logits) :] = batch.logits.transpose(1, 0, 2)
+                else:
+                    logits[rows, t - 1] = batch.z
+
+        _every_batch(classify, len(values))
         return logits
 
-    def _timesteps(self, values, rule, progress=None):
-        """Yield (rows of ``values`` under way, timestep, `_Batch`) after every timestep of every batch."""
-        for start in range(0, len(values), _BATCH):
-            part = values[start : start + _BATCH]
-            if self._separated:
-                batch = SeparatedBatch(self._separated, part)
-                yield start + batch.rows, self.network.timesteps, batch
-            else:
-                yield from self._stepwise(part, start, rule)
-            if progress:
-                progress(min(start + _BATCH, len(values)), len(values))
-
-    def _stepwise(self, values, start, rule):
+    def _timesteps(self, values, start, rule):
+        """Yield (rows of ``values`` under way, timestep, batch) after every timestep of the batch at ``start``."""
+        values = values[start : start + _BATCH]
+        if self._separated:
+            batch = SeparatedBatch(self._separated, values)
+            yield start + batch.rows, self.network.timesteps, batch
+            return
         batch = _Batch(self, values)
         for t in range(1, self.network.timesteps + 1):
             batch.step(t)
             yield start + batch.rows, t, batch
             batch.keep(~exits(rule, batch.z, t))
             if not len(batch.rows):
-                break
+                return
+
+
+def _every_batch(work, images, progress=None):
+    """Call ``work(start)`` for every batch, on all cores, and ``progress`` after each in order."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    with ThreadPoolExecutor(cores) as pool:
+        for number, _ in enumerate(pool.map(work, range(0, images, _BATCH)), 1):
+            if progress:
+                progress(min(number * _BATCH, images), images)
 
 
 class _Batch:
@@ -161,18 +180,20 @@ class _Batch:
     rows : int [n], positions in the batch
     maps : name of every map to its values, float [n, H, W, C], after the latest timestep
     states : name of every layer of neurons to its membranes [n, H, W, C]
-    events, ops, spike_ops : int64 [n], counted so far
+    events : int64 [n], counted so far; ops : int64 [2, n], the same with synaptic operations and `spike_ops`
     """
 
     def __init__(self, golden, values):
         self._golden, self._network = golden, golden.network
-        self._values = np.moveaxis(values, -3, -1).astype(np.float32)
+        self._values = np.ascontiguousarray(np.moveaxis(values, -3, -1), np.float32)
         self._direct = self._network.source.kind == "direct"
         self.rows = np.arange(len(values))
-        self.events, self.ops, self.spike_ops = np.zeros((3, len(values)), np.int64)
-        neurons = [layer for layer in golden.layers if isinstance(layer, _Neurons)]
-        self.states = {layer.name: layer.initial(len(values)) for layer in neurons}
-        self.constants = {layer.name: layer.constant(self._values) for layer in neurons if layer.direct}
+        self.events, self.ops = np.zeros(len(values), np.int64), np.zeros((2, len(values)), np.int64)
+        self.states, self.constants = {}, {}
+        for layer in golden.layers:
+            if isinstance(layer, _Neurons):
+                self.states[layer.name] = layer.initial(len(values))
+                self.constants[layer.name] = layer.constant(self, self._values)
 
     @property
     def z(self):
@@ -181,70 +202,82 @@ class _Batch:
 
     def step(self, t):
         """Execute timestep ``t``, 1..T."""
-        self.maps = {INPUT: self._values if self._direct else self._values[:, t - 1]}
+        self.maps = {} if self._direct else {INPUT: np.ascontiguousarray(self._values[:, t - 1])}
         for layer in self._golden.layers:
-            if isinstance(layer, Pooling):
-                self.maps[layer.name] = layer(self.maps[layer.source])
-            else:
-                layer.step(self)
-        for name, met in self._golden.fanout.items():
-            if name == INPUT and self._direct and t > 1:
-                continue
-            events, ops, spike_ops = count_operations(self.maps[name], met, name == INPUT and self._direct)
-            self.ops += ops
-            self.spike_ops += spike_ops
-            if name != INPUT:
-                self.events += events
+            layer.step(self)
 
     def keep(self, stay):
         """Drop the images where ``stay``, bool [n], is false."""
         if stay.all():
             return
-        self.rows, self.events = self.rows[stay], self.events[stay]
-        self.ops, self.spike_ops = self.ops[stay], self.spike_ops[stay]
+        self.rows, self.events, self.ops = self.rows[stay], self.events[stay], self.ops[:, stay]
         self._values = self._values[stay]
         for arrays in (self.states, self.constants):
-            arrays.update({name: array[stay] for name, array in arrays.items()})
+            arrays.update({name: array[stay] for name, array in arrays.items() if len(array) == len(stay)})
+
+
+class _Pooling(Pooling):
+    """A pool, and the events of its map where a synapse reads it."""
+
+    def __init__(self, network, layer):
+        super().__init__(network, layer)
+        self._read = is_read(network, layer)
+
+    def step(self, batch):
+        """Add the pooled map to the batch's maps."""
+        batch.maps[self.name] = result = self(batch.maps[self.source])
+        if self._read:
+            batch.events += np.count_nonzero(result.reshape(len(result), -1), axis=1)
 
 
 class _Neurons:
     """A spiking layer or the readout: the sum over its synapses, then burst and soft reset."""
 
     def __init__(self, network, layer):
-        self.name, self._shape = layer.name, network.shapes[layer.name]
-        self._fires = isinstance(layer, Spiking)
+        self.name, (channels, *self._size) = layer.name, network.shapes[layer.name]
+        self._fires, self._read = isinstance(layer, Spiking), is_read(network, layer)
         bound = magnitude(layer, network.membrane_range(layer))
         if self._fires:
             dtype = exact_dtype(layer, max(bound, layer.theta.max()))
-            self._initial, self._theta = layer.v_init.astype(dtype), layer.theta.astype(dtype)
-            self._burst, self._limit = layer.burst, 2 ** (layer.state_bits - 1)
+            self._theta = self._everywhere(layer.theta, dtype)
+            self._initial = self._everywhere(layer.v_init, dtype)
+            self._burst, self._limit = dtype(layer.burst), dtype(2 ** (layer.state_bits - 1))
         else:
             dtype = exact_dtype(layer, bound)
-            self._initial = np.zeros(len(layer.bias), dtype)
-        self._bias = layer.bias.astype(dtype)
+            self._initial = self._everywhere(np.zeros(channels), dtype)
+        self._bias = self._everywhere(layer.bias, dtype)
         constant = INPUT if network.source.kind == "direct" else None
-        currents = [Current(network, layer, synapse) for synapse in layer.synapses]
-        self.direct = [current for current in currents if current.source == constant]
+        currents = [Current(network, layer, synapse, dtype) for synapse in layer.synapses]
+        self._direct = [current for current in currents if current.source == constant]
         self._varying = [current for current in currents if current.source != constant]
+
+    def _everywhere(self, values, dtype):
+        """Return ``values`` [C] at every position, [1, H, W, C]."""
+        return np.tile(values.astype(dtype), (1, *self._size, 1))
 
     def initial(self, n):
         """Return the membranes of ``n`` images before the first timestep, [n, H, W, C]."""
-        channels, height, width = self._shape
-        return np.broadcast_to(self._initial, (n, height, width, channels)).copy()
+        return np.repeat(self._initial, n, axis=0)
 
-    def constant(self, values):
-        """Return the bias plus the current of a direct input, the same at every timestep."""
-        return sum((current(values) for current in self.direct), start=self._bias)
+    def constant(self, batch, values):
+        """Return the bias plus the current of a direct input, the same at every timestep: [n or 1, H, W, C]."""
+        if not self._direct:
+            return self._bias
+        total = np.repeat(self._bias, len(values), axis=0)
+        for current in self._direct:
+            batch.ops += current(values, total)[0]  # a value of the direct input counts once
+        return total
 
     def step(self, batch):
         """Advance the layer's membranes and, where it fires, add its counts to the batch's maps."""
-        u = batch.states[self.name]
-        u += batch.constants.get(self.name, self._bias)
+        u, constant = batch.states[self.name], batch.constants[self.name]
         for current in self._varying:
-            u += current(batch.maps[current.source])
-        if self._fires:
-            k = u / self._theta
-            np.clip(np.floor(k, out=k), 0, self._burst, out=k)
-            u -= k * self._theta
-            np.clip(u, -self._limit, self._limit - 1, out=u)
-            batch.maps[self.name] = k.astype(np.float32, copy=False)
+            batch.ops += current(batch.maps[current.source], u)
+        if not self._fires:
+            u += constant
+            return
+        batch.maps[self.name] = counts = np.empty(u.shape, np.float32)
+        flat = (array.reshape(len(array), -1) for array in (u, constant, self._theta, counts))
+        fired = fire(*flat, self._burst, self._limit)
+        if self._read:
+            batch.events += fired

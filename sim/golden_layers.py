@@ -1,9 +1,9 @@
-"""What both orders of execution of the fast golden model share: exact currents, pools, operation counts.
+"""What both orders of execution of the fast golden model share: exact currents and pools.
 
 Why floating point is exact here. Every number is an integer, and every operation is a product, a sum, a comparison
 or ``floor(u / theta)``. A float of p mantissa bits holds every integer up to 2**p, so products and sums are exact
 while no partial sum passes 2**p; `IntegerNetwork.current_range` bounds every subset of the terms, since padding or
-silence makes any term 0, and so every order in which BLAS may add them. If u / theta is no integer it is at least
+silence makes any term 0, and so every order of adding them. If u / theta is no integer it is at least
 1/theta from one, that is |u/theta| / |u|, more than the division's rounding error 2**-p |u/theta| while
 |u| < 2**p: floor of the rounded quotient is the true floor. One bit is left spare: `exact_dtype` takes float32
 below 2**23, float64 below 2**52, and raises above.
@@ -15,30 +15,76 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from gen.errors import AdafireError
+from gen.intnet import Pool
+from sim.golden_kernels import add_depthwise, add_events
 
-__all__ = ["Current", "Pooling", "count_operations", "exact_dtype", "fanout", "magnitude"]
+__all__ = ["Current", "Pooling", "exact_dtype", "fanout", "is_read", "magnitude"]
 
 
 class Current:
-    """One synapse as a matrix product: windows [groups, positions, taps] @ weights [groups, taps, outputs]."""
+    """One synapse: what the events of its source add to a layer."""
 
-    def __init__(self, network, layer, synapse):
-        self.source, self._synapse = synapse.source, synapse
-        self._dtype = exact_dtype(layer, magnitude(layer, network.current_range(layer)))
-        self._size = network.shapes[layer.name][1:]
-        outputs, inputs, height, width = synapse.weight.shape
-        weight = synapse.weight.reshape(synapse.groups, -1, inputs, height, width).transpose(0, 3, 4, 2, 1)
-        self._weight = weight.reshape(synapse.groups, height * width * inputs, -1).astype(self._dtype)
+    def __init__(self, network, layer, synapse, dtype):
+        self.source = synapse.source
+        outputs, inputs, *_ = synapse.weight.shape
+        _, height, width = network.shapes[synapse.source]
+        _, *size = network.shapes[layer.name]
+        self._rows = _rows(synapse, height, size[0])
+        self._columns, order = _columns(synapse, width, size[1])
+        weight = synapse.weight[..., order]
+        if inputs == 1 and outputs == synapse.groups:
+            self._add, self._fanout = add_depthwise, 1
+            weight = weight[:, 0].transpose(1, 2, 0)
+        else:
+            self._add, self._fanout = add_events, outputs // synapse.groups
+            weight = _dense(weight, synapse.groups).transpose(1, 2, 3, 0)
+            weight = weight.reshape(*weight.shape[:2], -1)
+        self._weight = np.ascontiguousarray(weight, dtype)
 
-    def __call__(self, values):
-        """Return the current [n, H, W, C] of the source map [n, H, W, C], cut to the layer's map."""
-        s, groups = self._synapse, self._synapse.groups
-        windows = _windows(values, s.kernel, s.stride, s.padding, s.dilation, self._size)
-        n, height, width, *kernel, channels = windows.shape
-        windows = windows.reshape(n, height, width, *kernel, groups, channels // groups)
-        windows = windows.transpose(5, 0, 1, 2, 3, 4, 6).reshape(groups, n * height * width, -1)
-        result = windows.astype(self._dtype, copy=False) @ self._weight
-        return result.transpose(1, 0, 2).reshape(n, height, width, -1)
+    def __call__(self, values, out):
+        """Add the current of the source map [n, H, W, C] to ``out`` [n, H', W', O].
+
+        Returns int64 [2, n], the synaptic operations and those with every spike of a burst counted.
+        """
+        return self._add(values, self._weight, self._rows, self._columns, out) * self._fanout
+
+
+def _dense(weight, groups):
+    """Return the weights of a grouped convolution as [out, in, ...] of an ordinary one, zero between groups."""
+    outputs, inputs, *kernel = weight.shape
+    dense = np.zeros((groups, outputs // groups, groups, inputs, *kernel), weight.dtype)
+    index = np.arange(groups)
+    dense[index, :, index] = weight.reshape(groups, -1, inputs, *kernel)
+    return dense.reshape(outputs, groups * inputs, *kernel)
+
+
+def _rows(synapse, height, outputs):
+    """Return `sim.golden_kernels`' table of rows."""
+    stride, padding, dilation = (pair[0] for pair in (synapse.stride, synapse.padding, synapse.dilation))
+    offset = np.arange(height)[:, None] + padding - np.arange(synapse.kernel[0]) * dilation
+    return np.where((offset % stride == 0) & (offset >= 0) & (offset < outputs * stride), offset // stride, -1)
+
+
+def _columns(synapse, width, outputs):
+    """Return `sim.golden_kernels`' table of columns, and the order of a kernel row's taps in the weights.
+
+    Taps ``stride`` apart meet neighbouring columns, the later tap the earlier column; dilated ones go one by one.
+    """
+    stride, padding, dilation = (pair[1] for pair in (synapse.stride, synapse.padding, synapse.dilation))
+    taps = synapse.kernel[1]
+    if dilation == 1:
+        chains = [list(range(taps))[phase::stride][::-1] for phase in range(min(stride, taps))]
+    else:
+        chains = [[tap] for tap in range(taps)]
+    order = [tap for chain in chains for tap in chain]
+    table = np.zeros((width, len(chains), 3), np.int64)
+    for x in range(width):
+        for number, chain in enumerate(chains):
+            offsets = {tap: x + padding - tap * dilation for tap in chain}
+            meets = [tap for tap in chain if offsets[tap] % stride == 0 and 0 <= offsets[tap] // stride < outputs]
+            if meets:
+                table[x, number] = order.index(meets[0]), offsets[meets[0]] // stride, len(meets)
+    return table, order
 
 
 class Pooling:
@@ -85,24 +131,16 @@ def fanout(network):
     return weights
 
 
-def count_operations(values, fanout, direct=False):
-    """Return int64 [3, n] of the map [n, H, W, C]: its events, the weights they meet, the weights their spikes meet.
-
-    ``fanout`` is that of the map. A value of a ``direct`` input counts once, one of a frame as often as it is large.
-    """
-    active = np.count_nonzero(values, axis=3).reshape(len(values), -1)
-    events, met = active.sum(axis=1), active @ fanout
-    if direct:
-        return np.stack([events, met, met])
-    spikes = np.abs(values).sum(axis=3, dtype=np.float64).reshape(len(values), -1)
-    return np.stack([events, met, (spikes @ fanout).astype(np.int64)])
-
-
 def _reads(synapse, axis, position, outputs):
     """Return how many of ``outputs`` positions along an axis read the source's ``position``."""
     stride, padding, dilation = (pair[axis] for pair in (synapse.stride, synapse.padding, synapse.dilation))
     offsets = [position + padding - tap * dilation for tap in range(synapse.kernel[axis])]
     return sum(offset % stride == 0 and 0 <= offset // stride < outputs for offset in offsets)
+
+
+def is_read(network, layer):
+    """Return whether a synapse reads the layer's map, so that its events count."""
+    return any(not isinstance(reader, Pool) for reader in network.readers[layer.name])
 
 
 def magnitude(layer, low_high):

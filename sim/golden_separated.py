@@ -7,7 +7,7 @@ membrane holds before it saturates.
 import numpy as np
 
 from gen.intnet import INPUT, Pool, Spiking
-from sim.golden_layers import Current, Pooling, count_operations, exact_dtype, fanout, magnitude
+from sim.golden_layers import Current, Pooling, exact_dtype, is_read, magnitude
 
 __all__ = ["Separated", "SeparatedBatch"]
 
@@ -16,7 +16,8 @@ class Separated:
     """A separated network, made ready to execute."""
 
     def __init__(self, network):
-        self.network, self.fanout = network, fanout(network)
+        self.network = network
+        self.read = {layer.name for layer in network.layers if is_read(network, layer)}
         self.layers = [(Pooling if isinstance(layer, Pool) else _Neurons)(network, layer) for layer in network.layers]
         last = {name: readers[-1].name for name, readers in network.readers.items() if readers}
         self.finished = {layer.name: [name for name in last if last[name] == layer.name] for layer in network.layers}
@@ -28,27 +29,27 @@ class SeparatedBatch:
     maps : name of every map to its values at t = 1..T, each float [n, H, W, C], or None for a silent input
     states : name of every spiking layer to its states in the order of `sim.golden_plain.Trace`, each [n, H, W, C]
     logits : int64 [updates, n, classes]
-    events, ops, spike_ops : int64 [n]
+    events : int64 [n]; ops : int64 [2, n], synaptic operations and `spike_ops`
     """
 
     def __init__(self, separated, values, record=False):
         network = separated.network
-        self.maps = {INPUT: [None] * (network.timesteps - 1) + [np.moveaxis(values, -3, -1).astype(np.float32)]}
+        self.maps = {INPUT: [None] * (network.timesteps - 1) + [_contiguous(values)]}
         self.states, self.rows = {}, np.arange(len(values))
-        self.events, self.ops, self.spike_ops = np.zeros((3, len(values)), np.int64)
-        self._count(separated, INPUT)
+        self.events, self.ops = np.zeros(len(values), np.int64), np.zeros((2, len(values)), np.int64)
         for layer in separated.layers:
             name = layer.name
             if isinstance(layer, Pooling):
                 self.maps[name] = [layer(spikes) for spikes in self.maps[layer.source]]
             elif layer.fires:
                 self.states[name] = [] if record else None
-                self.maps[name] = layer.spikes(self.maps, len(values), self.states[name])
+                self.maps[name] = layer.spikes(self, self.states[name])
             else:
-                updates = layer.accumulate(self.maps, len(values))
+                updates = layer.accumulate(self)
                 self.logits = np.stack([z[:, 0, 0].astype(np.int64) for _, z in updates])
                 break
-            self._count(separated, name)
+            if name in separated.read:
+                self.events += sum(np.count_nonzero(_rowwise(spikes), axis=1) for spikes in self.maps[name])
             if not record:
                 for done in separated.finished[name]:
                     del self.maps[done]
@@ -58,15 +59,13 @@ class SeparatedBatch:
         """The logits at t = T, int64 [n, classes]."""
         return self.logits[-1]
 
-    def _count(self, separated, name):
-        """Count the events of a map, and the weights that they meet."""
-        for values in self.maps[name]:
-            if name in separated.fanout and values is not None:
-                events, ops, spike_ops = count_operations(values, separated.fanout[name], name == INPUT)
-                self.ops += ops
-                self.spike_ops += spike_ops
-                if name != INPUT:
-                    self.events += events
+
+def _contiguous(values):
+    return np.ascontiguousarray(np.moveaxis(values, -3, -1), np.float32)
+
+
+def _rowwise(maps):
+    return maps.reshape(len(maps), -1)
 
 
 class _Neurons:
@@ -83,33 +82,35 @@ class _Neurons:
         else:
             self._dtype = exact_dtype(layer, bound)
         self._bias = layer.bias.astype(self._dtype)
-        self._currents = [Current(network, layer, synapse) for synapse in layer.synapses]
+        self._currents = [Current(network, layer, synapse, self._dtype) for synapse in layer.synapses]
 
-    def accumulate(self, maps, n):
-        """Yield t and u(t), or z(t), of ``n`` images as [n, H, W, C]; t = T alone where all it reads is silent before.
+    def accumulate(self, batch):
+        """Yield t and u(t), or z(t), [n, H, W, C], of the batch; t = T alone where all it reads is silent before.
 
         The array is the state: what the reader leaves in it is doubled for the next timestep.
         """
+        n = len(batch.rows)
         u = np.zeros((n, *self._size, len(self._bias)), self._dtype)
         for t in range(1, self._steps + 1):
             u *= 2
-            sources = [(current, maps[current.source][t - 1]) for current in self._currents]
+            sources = [(current, batch.maps[current.source][t - 1]) for current in self._currents]
             for current, values in sources:
                 if values is not None:
-                    u += current(values)
+                    ops = current(values, u)
+                    batch.ops += ops[0] if current.source == INPUT else ops
             if t == self._steps:
                 u += self._bias
             if t == self._steps or any(values is not None for _, values in sources):
                 yield t, u
 
-    def spikes(self, maps, n, states=None):
+    def spikes(self, batch, states=None):
         """Return the spikes of t = 1..T, each [n, H, W, C]; append every state to the list ``states``."""
         def write_back(v):
             np.clip(v, -self._limit, self._limit - 1, out=v)
             if states is not None:
                 states.append(v.copy())
 
-        for t, u in self.accumulate(maps, n):
+        for t, u in self.accumulate(batch):
             if t < self._steps:
                 write_back(u)
         spikes = []

@@ -48,7 +48,7 @@ def test_light_modules_load_without_torch_and_amaranth(path):
 
 @pytest.mark.parametrize("path", GOLDEN, ids=str)
 def test_the_golden_model_knows_the_contract_only(path):
-    assert packages(path) <= {"gen", "sim", "numpy", *sys.stdlib_module_names}
+    assert packages(path) <= {"gen", "sim", "numpy", "numba", *sys.stdlib_module_names}
     ours = {full for full in imports(path) if full.startswith(("gen.", "sim."))}
     modules = {".".join(full.split(".")[:2]) for full in ours}
     assert modules <= CONTRACT | {f"sim.{path.stem}" for path in GOLDEN}

@@ -1,0 +1,120 @@
+"""AdaFire neurons simulated in PyTorch, timestep by timestep, in floating point: the golden model is timed against it.
+
+Written as one writes it: every layer is a module, every timestep runs all of them, each convolution is torch's own,
+and spikes carry their amplitude, ``count * threshold``. Nothing is quantized; the output is the mean over timesteps.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from gen.intnet import INPUT
+from gen.model.network import FloatNetwork, FloatPool
+
+__all__ = ["FloatSimulation"]
+
+
+class AdaFire(nn.Module):
+    """Burst neurons with soft reset: ``k = clamp(floor(u / threshold), 0, burst)``, ``v = u - k * threshold``."""
+
+    def __init__(self, threshold, burst):
+        super().__init__()
+        threshold = torch.as_tensor(threshold, dtype=torch.float32)[:, None, None]
+        self.register_buffer("threshold", torch.where(threshold > 0, threshold, torch.inf))
+        self.burst, self.v = burst, None
+
+    def reset(self):
+        self.v = None
+
+    def forward(self, current):
+        if self.v is None:
+            self.v = torch.where(self.threshold.isinf(), 0, self.threshold / 2).expand_as(current)
+        u = self.v + current
+        spikes = torch.clamp(torch.floor(u / self.threshold), 0, self.burst)
+        spikes = torch.where(self.threshold.isinf(), 0, spikes * self.threshold)
+        self.v = u - spikes
+        return spikes
+
+
+class Synapse(nn.Module):
+    """A convolution of one map; a residual identity is the map itself."""
+
+    def __init__(self, synapse):
+        super().__init__()
+        self.source, self.identity = synapse.source, _is_identity(synapse)
+        self.register_buffer("weight", torch.as_tensor(synapse.weight).float())
+        self.geometry = (synapse.stride, synapse.padding, synapse.dilation, synapse.groups)
+
+    def forward(self, x):
+        return x if self.identity else F.conv2d(x, self.weight, None, *self.geometry)
+
+
+class Layer(nn.Module):
+    """The synapses of a layer, its bias and, but for the readout, its neurons."""
+
+    def __init__(self, layer, threshold, burst):
+        super().__init__()
+        self.synapses = nn.ModuleList(map(Synapse, layer.synapses))
+        self.register_buffer("bias", torch.as_tensor(layer.bias).float()[:, None, None])
+        self.neurons = AdaFire(threshold, burst) if layer.fires else nn.Identity()
+
+    def forward(self, maps):
+        current = self.bias
+        for synapse in self.synapses:
+            current = current + synapse(maps[synapse.source])
+        return self.neurons(current)
+
+
+class Pool(nn.Module):
+    """A pool of one timestep's spikes."""
+
+    def __init__(self, pool):
+        super().__init__()
+        self.pool = pool
+
+    def forward(self, maps):
+        pool, x = self.pool, maps[self.pool.source]
+        if pool.kind == "max":
+            return F.max_pool2d(x, pool.kernel, pool.stride, pool.padding)
+        return F.avg_pool2d(x, pool.kernel, pool.stride, pool.padding, divisor_override=1) / pool.divisor
+
+
+class FloatSimulation(nn.Module):
+    """A `FloatNetwork` of AdaFire neurons.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+    thresholds : layer name to float [C], 0 for a channel that never fires
+    timesteps, max_burst : at least 1
+    """
+
+    def __init__(self, network: FloatNetwork, thresholds, timesteps, max_burst):
+        super().__init__()
+        self.timesteps = timesteps
+        self.names = [layer.name for layer in network.layers]
+        self.layers = nn.ModuleList(
+            Pool(layer) if isinstance(layer, FloatPool) else Layer(layer, thresholds.get(layer.name), max_burst)
+            for layer in network.layers
+        )
+
+    @torch.no_grad()
+    def run(self, x):
+        """Return the mean output, float32 [N, classes], over the timesteps for normalised images [N, C, H, W]."""
+        for module in self.modules():
+            if isinstance(module, AdaFire):
+                module.reset()
+        total = 0
+        for _ in range(self.timesteps):
+            maps = {INPUT: x}
+            for name, layer in zip(self.names, self.layers):
+                maps[name] = layer(maps)
+            total = total + maps[self.names[-1]].flatten(1)
+        return total / self.timesteps
+
+
+def _is_identity(synapse):
+    outputs, inputs, *kernel = synapse.weight.shape
+    return inputs == 1 and outputs == synapse.groups and kernel == [1, 1] and synapse.stride == (1, 1) and bool(
+        (synapse.weight == 1).all()
+    )
