@@ -20,8 +20,8 @@ _compiled = njit(cache=True, nogil=True, fastmath={"contract", "nnan", "nsz"})
 def add_events(source, weight, rows, columns, out):
     """Add the current of ``source`` [n, H, W, C] to ``out`` [n, H', W', O].
 
-    ``weight`` is [C, kernel height, taps of a row * O]. Returns int64 [2, n]: the taps that events met, and the same with
-    an event of k spikes (or value -k) counted k times.
+    ``weight`` is [C, kernel height, taps of a row * O]. Returns int64 [2, n]: the taps that events met, and the same
+    with an event of k spikes (or value -k) counted k times.
     """
     n, height, width, channels = source.shape
     outputs = out.shape[3]

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from gen.errors import AdafireError, InputError
 from gen.exit_rule import ExitRule
-from gen.intnet import INPUT, INVERSE_LEAKY, IntegerNetwork, Pool, Readout, Source, Spiking, Synapse
+from gen.intnet import (
+    ADAFIRE, INPUT, INVERSE_LEAKY, IntegerNetwork, Pool, Readout, Source, Spiking, Synapse,
+)
 from sim.golden import Golden
 from sim.golden_plain import plain_trace
 from sim.random_networks import random_images, random_network
@@ -66,6 +68,22 @@ def test_fast_equals_plain_on_separated_networks(seed):
         np.testing.assert_array_equal(result.logits[i], plain.logits[-1])
         assert (result.classes[i], result.exit_steps[i]) == (plain.class_, network.timesteps)
         assert (result.events[i], result.synaptic_ops[i]) == (plain.events, plain.synaptic_ops)
+
+
+@pytest.mark.parametrize("neuron", [ADAFIRE, INVERSE_LEAKY])
+def test_operations_are_spikes_times_fanout(neuron):
+    """What the loops count as they go is what the maps and their fan-out say; the direct input counts once."""
+    for seed in range(20):
+        network = random_network(seed, sources=("direct",), neuron=neuron)
+        golden, image = Golden(network), random_images(network, seed, 1)
+        trace, result = golden.trace(image[0]), golden.run(image)
+        pixels = image[0].astype(int) - network.source.offset[:, None, None]
+        direct = (golden.fanout.get(INPUT, 0) * (pixels != 0).sum(axis=0).ravel()).sum()
+        maps = {name: counts.sum(axis=(0, 1)).ravel() for name, counts in trace.counts.items()}
+        events = {name: (counts != 0).sum(axis=(0, 1)).ravel() for name, counts in trace.counts.items()}
+        for found, values in ((result.spike_ops, maps), (result.synaptic_ops, events)):
+            spikes = sum((values[name] * fanout).sum() for name, fanout in golden.fanout.items() if name != INPUT)
+            assert found[0] == direct + spikes, f"seed {seed}"
 
 
 @pytest.mark.parametrize("seed", range(40))
