@@ -2,7 +2,7 @@
 
 import math
 
-from gen.intnet import Pool, Readout, signed_bits
+from gen.intnet import ADAFIRE, INVERSE_LEAKY, Pool, Readout, signed_bits
 from gen.layout.weights import stored_bits, word_bits
 from gen.netfile import network_hash
 
@@ -20,6 +20,7 @@ def describe(network):
             "range": [int(value) for value in network.source.range],
         },
         "classes": network.classes,
+        "neuron": INVERSE_LEAKY if network.separated else ADAFIRE,
         "timesteps": network.timesteps,
         "exit": network.exit_rule.kind,
         "weights": sum(layer["weights"] for layer in layers),

@@ -75,6 +75,7 @@ def network(payload):
         ("input", f"{_times(payload['input']['shape'])}, {payload['input']['kind']}, "
                   f"values {_span(payload['input']['range'])}"),
         ("classes", payload["classes"]),
+        ("neuron", payload["neuron"].replace("_", "-")),
         ("timesteps", payload["timesteps"]),
         ("exit rule", payload["exit"]),
         ("weights", f"{payload['weights']:,} in {_kilobits(payload['weight_memory_bits'])} as stored"),

@@ -19,7 +19,7 @@ __all__ = [
 WORD_BITS = 32
 MAX_LANES = 64
 EXIT_CODES = {"off": 0, "entropy": 1, "confidence": 2, "margin": 3}
-SWITCHES = {  # parameters that may be 0, and what a core without them has none of
+SWITCHES = {  # parameters that may be 0, and what a core without has none of
     "maximum": "maximum pools", "softmax": "the exit rules entropy and confidence",
     "separated": "inverse-leaky neurons", "spram": "single-port RAM", "narrow": "narrow layers",
 }
@@ -83,7 +83,7 @@ class CoreParams:
         names = [f.name for f in fields(self) if f.name not in BESIDE]
         short = [name for name in names if getattr(needed, name) > getattr(self, name)]
         return [
-            f"the network needs {SWITCHES[name]}, the core has none" if name in SWITCHES else
+            f"{SWITCHES[name]}: the network needs them, the core has none" if name in SWITCHES else
             f"{name}: the network needs {getattr(needed, name)}, the core has {getattr(self, name)}" for name in short
         ]
 

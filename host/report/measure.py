@@ -75,7 +75,7 @@ def measure(schedule, folder, x, y, decisions, image, progress):
         "accuracy": _accuracy(network, decisions, y),
         "exits": _exits(network, x, y, decisions),
         "counted_images": count,
-        "passes": [_pass(schedule, i, counted, profile) for i in range(len(schedule.passes))],
+        "passes": _passes(schedule, counted, profile),
         "cycles": _cycles(schedule, profile),
         "traffic": traffic(schedule, result, x[:count]),
         "energy": energy(schedule, result, x[:count]),
@@ -84,32 +84,38 @@ def measure(schedule, folder, x, y, decisions, image, progress):
 
 
 class _Counted:
-    """Counts of the golden model: events and operations [N, T, P], ran [N, T]."""
+    """Counts of the golden model in the shapes of `sim.profile.Profile`: events and operations; ran [N, timesteps]."""
 
     def __init__(self, schedule, x, progress):
         network, golden = schedule.network, Golden(schedule.network)
-        shape = (len(x), network.timesteps)
-        self.ran = np.zeros(shape, bool)
-        self.events, self.operations = np.zeros((2, *shape, len(schedule.passes)), np.int64)
+        self.ran = np.zeros((len(x), network.timesteps), bool)
+        self.events, self.operations = np.zeros((2, len(x), schedule.rounds, len(schedule.passes)), np.int64)
         values = input_values(network, x)
         for n, image in enumerate(x):
             trace = golden.trace(image)
             self.ran[n, : trace.exit_step] = True
-            for t in range(trace.exit_step):
-                maps = {name: counts[t] for name, counts in trace.counts.items()}
-                if network.source.kind == "frames" or t == 0:
-                    maps[INPUT] = values[n] if network.source.kind == "direct" else values[n, t]
+            for turn in range(schedule.rounds_run(trace.exit_step)):
+                maps = _Maps(network, values[n], trace, turn)
                 for i, p in enumerate(schedule.passes):
-                    self.events[n, t, i] = np.count_nonzero(maps[p.stored]) if p.stored else 0
+                    self.events[n, turn, i] = np.count_nonzero(maps[p.writes]) if p.stored else 0
                     if not isinstance(p.layer, Pool):
-                        self.operations[n, t, i] = self._operations(network, p.layer, maps)
+                        size = network.shapes[p.layer.name][1:]
+                        self.operations[n, turn, i] = sum(
+                            operations(synapse, maps[read] != 0, size) for synapse, read in zip(p.synapses, p.reads)
+                        )
             progress(n + 1, len(x))
 
-    def _operations(self, network, layer, maps):
-        return sum(  # a direct input is no map after the first timestep: its current is kept
-            operations(synapse, maps[synapse.source] != 0, network.shapes[layer.name][1:])
-            for synapse in layer.synapses if synapse.source in maps
-        )
+
+class _Maps:
+    """What the passes of one turn read and store, by name and timestep as a `Pass` has them."""
+
+    def __init__(self, network, values, trace, turn):
+        self._input = values[turn] if network.source.kind == "frames" else values * (turn == 0)  # its current is kept
+        self._counts, self._turn = trace.counts, turn
+
+    def __getitem__(self, key):
+        name, timestep = key
+        return self._input if name == INPUT else self._counts[name][timestep - 1 if timestep else self._turn]
 
 
 def _profile(folder, counted, decisions, x, progress):
@@ -169,28 +175,54 @@ def _exits(network, x, y, decisions):
     return found
 
 
-def _pass(schedule, index, counted, profile):
-    network, p = schedule.network, schedule.passes[index]
-    layers = [p.layer.name] + ([p.pool.name] if p.pool else [])
+def _passes(schedule, counted, profile):
+    """Return one dict for every pass; in a separated network for all passes of a layer."""
+    cycles = profile and {
+        kind: _by_layer(schedule, values[:, :, :-1]) for kind, values in profile.cycles.items()
+    }
+    events, ops = _by_layer(schedule, counted.events, fired=True), _by_layer(schedule, counted.operations)
+    return [
+        _pass(schedule, p, events[:, :, i], ops[:, :, i], counted.ran,
+              cycles and {kind: values[:, :, i] for kind, values in cycles.items()})
+        for i, p in enumerate(schedule.layers)
+    ]
+
+
+def _by_layer(schedule, values, fired=False):
+    """Return [N, timesteps, layers] of what [N, T, P] says of the passes.
+
+    A pass of a separated network that takes one timestep and fires another belongs to the first, or with ``fired`` to
+    the second.
+    """
+    if not schedule.network.separated:
+        return values
+    layers = [p.layer for p in schedule.layers]
+    total = np.zeros((len(values), schedule.network.timesteps, len(layers)), np.int64)
+    for i, p in enumerate(schedule.passes):
+        timestep = p.stores_at or p.reads_at if fired else p.reads_at or p.stores_at
+        total[:, timestep - 1, layers.index(p.layer)] += values[:, 0, i]
+    return total
+
+
+def _pass(schedule, p, events, ops, ran, cycles):
+    network, layers = schedule.network, [p.layer.name] + ([p.pool.name] if p.pool else [])
     stored = int(np.prod(network.shapes[p.stored])) if p.stored else 0
-    events, ops = (array[:, :, index] for array in (counted.events, counted.operations))
-    by_timestep = _by_timestep(events, counted.ran)
+    by_timestep = _by_timestep(events, ran)
     entry = {
         "name": " + ".join(layers), "layers": layers,
         "kind": "readout" if isinstance(p.layer, Readout) else "pool" if isinstance(p.layer, Pool) else "spiking",
         "stored_shape": list(network.shapes[p.stored]) if p.stored else None, "stored": stored,
         "events": float(events.sum(axis=1).mean()), "events_by_timestep": by_timestep,
         "density_by_timestep": [None if e is None or not stored else e / stored for e in by_timestep],
-        "operations": float(ops.sum(axis=1).mean()), "operations_by_timestep": _by_timestep(ops, counted.ran),
+        "operations": float(ops.sum(axis=1).mean()), "operations_by_timestep": _by_timestep(ops, ran),
         "cycles": None,
     }
-    if profile is not None:
-        kinds = {kind: cycles[:, :, index] for kind, cycles in profile.cycles.items()}
-        total = sum(kinds.values())
+    if cycles is not None:
+        total = sum(cycles.values())
         lane_cycles = schedule.params.lanes * total.sum()
         entry |= {
-            "cycles": float(total.sum(axis=1).mean()), "cycles_by_timestep": _by_timestep(total, counted.ran),
-            "kinds": {kind: float(cycles.sum(axis=1).mean()) for kind, cycles in kinds.items() if cycles.any()},
+            "cycles": float(total.sum(axis=1).mean()), "cycles_by_timestep": _by_timestep(total, ran),
+            "kinds": {kind: float(values.sum(axis=1).mean()) for kind, values in cycles.items() if values.any()},
             "lane_utilization": float(ops.sum() / lane_cycles) if lane_cycles else 0.0,
         }
     return entry
@@ -242,6 +274,6 @@ def _image(network, image, number, y, decisions):
         })
     return {
         "image": number, "label": None if y is None else int(y[number]), "class": trace.class_,
-        "exit_step": trace.exit_step, "logits": trace.logits.tolist(),
+        "exit_step": trace.exit_step, "logits": decisions.logits[number, : trace.exit_step].tolist(),
         "picture": image_picture(image, network.source), "layers": layers,
     }

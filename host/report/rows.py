@@ -1,5 +1,7 @@
 """A report's numbers in words: what stands in the page's tables, lists and sentences."""
 
+from gen.intnet import INVERSE_LEAKY
+
 __all__ = [
     "LOSSES", "MEANINGS", "beside_blocks", "energy", "has_branches", "keys", "kibit", "kinds", "layers", "lede",
     "logits", "losses", "memories", "number", "percent", "provenance", "shown_steps", "times",
@@ -58,10 +60,11 @@ def kibit(bits):
 def lede(report):
     """Return the sentences that begin the page."""
     core, network, accuracy = report["core"], report["network"], report["accuracy"]
+    separated = network["neuron"] == INVERSE_LEAKY
     text = (
-        f"A burst-spiking network of {number(network['weights'])} weights, from "
-        f"{times(network['input']['shape'])} to {network['classes']} classes in at most {network['timesteps']} "
-        f"timesteps, on a core of {core['lanes']} lanes for the {core['title']}."
+        f"A {'separated' if separated else 'burst-spiking'} network of {number(network['weights'])} weights, from "
+        f"{times(network['input']['shape'])} to {network['classes']} classes in{'' if separated else ' at most'} "
+        f"{network['timesteps']} timesteps, on a core of {core['lanes']} lanes for the {core['title']}."
     )
     if accuracy:
         right = "right for" if accuracy["measured_against"] == "labels" else "decided as after all timesteps for"
