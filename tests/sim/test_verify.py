@@ -15,7 +15,7 @@ import sim.bench.launch
 import sim.verify
 from gen.errors import AdafireError, InputError, ToolMissing
 from gen.exit_rule import ExitRule
-from gen.intnet import IntegerNetwork, Pool, Readout, Source, Spiking, Synapse
+from gen.intnet import INVERSE_LEAKY, IntegerNetwork, Pool, Readout, Source, Spiking, Synapse
 from gen.layout.schedule import build_schedule
 from hw.emit import generate
 from sim.bench.job import planned_runs
@@ -26,6 +26,25 @@ from sim.toolchain import SIMULATORS, choose_simulator
 from sim.verify import verify
 
 IMAGES = 2
+
+
+def separated_network():
+    """Three timesteps of inverse-leaky neurons: a convolution, a fused pool, a residual, a readout."""
+    rng, zero = np.random.default_rng(6), np.zeros(3, int)
+    identity = Synapse("pool", np.ones((3, 1, 1, 1), int), groups=3)
+    return IntegerNetwork(Source((1, 4, 4)), [
+        Spiking("conv", [Synapse("input", rng.integers(-7, 8, (3, 1, 3, 3)), padding=(1, 1))],
+                bias=rng.integers(-50, 50, 3), theta=np.array([200, 300, 400]), v_init=zero,
+                burst=1, state_bits=12, weight_bits=np.full(3, 4), neuron=INVERSE_LEAKY),
+        Pool("pool", "conv", "sum", (2, 2), (2, 2)),
+        Spiking("dense", [Synapse("pool", rng.integers(-7, 8, (3, 3, 1, 1)))], bias=np.array([3, 4, 5]),
+                theta=np.array([5, 6, 7]), v_init=zero, burst=1, state_bits=8, weight_bits=np.full(3, 4),
+                neuron=INVERSE_LEAKY),
+        Spiking("sum", [Synapse("dense", rng.integers(-7, 8, (3, 3, 1, 1))), identity], bias=zero,
+                theta=np.array([2, 2, 2]), v_init=zero, burst=1, state_bits=8, weight_bits=np.full(3, 4),
+                neuron=INVERSE_LEAKY),
+        Readout("out", [Synapse("sum", rng.integers(-7, 8, (3, 3, 2, 2)))], np.zeros(3, int), np.full(3, 4)),
+    ], timesteps=3)
 
 
 def installed():
@@ -110,6 +129,23 @@ def outcomes(original):
         figures = verify(original, x, images=50, simulator=simulator, progress=lambda *news, to=heard: to.append(news))
         outcomes[simulator] = figures, heard
     return outcomes
+
+
+@pytest.mark.parametrize("simulator", [
+    pytest.param(name, marks=[] if name == FAST else pytest.mark.slow) for name in installed()
+])
+def test_a_separated_network_equals_the_golden_model(tmp_path, simulator):
+    network = separated_network()
+    generate(network, lanes=2, out=tmp_path / "core")
+    images = random_images(network, 3, IMAGES)
+    traces = [Golden(network).trace(image) for image in images]
+    assert all(any(trace.counts[name].any() for trace in traces) for name in ("conv", "dense", "sum"))
+    figures = verify(tmp_path / "core", images, simulator=simulator)
+    assert (figures["mismatches"], figures["first_difference"]) == (0, None)
+    runs = figures["compared"]["exit_steps"]
+    assert figures["compared"]["logits"] == runs * network.classes * (network.timesteps + 1)
+    states = sum(trace_states.size for trace_states in traces[0].states.values())
+    assert figures["compared"]["states"] == runs * states
 
 
 @pytest.mark.parametrize("simulator", installed())
