@@ -22,9 +22,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.float_simulation import FloatSimulation
-from gen.data.train import load_npz
 from gen.exit_rule import ExitRule
-from gen.method.convert import check_images, convert, normalised
+from gen.method.builder import normalised
+from gen.method.convert import convert
+from gen.method.settings import check_images
 from gen.model.load import load
 from gen.netfile import load_network
 from sim.golden import Golden
@@ -44,13 +45,13 @@ def main():
     torch.set_num_threads(options.threads)
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
 
-    x, y = load_npz(options.data, "x_train", "y_train")
-    images = check_images(load_npz(options.data, "x_test", "y_test")[0][: options.images])
+    with np.load(options.data) as data:
+        x, y = data["x_train"][:CALIBRATION], data["y_train"][:CALIBRATION]
+        images = check_images(data["x_test"][: options.images])
     if options.network:
         network = load_network(options.network)
     else:
-        network = convert(options.model, x[:CALIBRATION], labels=y[:CALIBRATION], timesteps=options.timesteps,
-                          max_burst=options.burst)
+        network = convert(options.model, x, labels=y, timesteps=options.timesteps, max_burst=options.burst)
     settings = network.provenance["settings"]
     thresholds = {name: np.array(values) for name, values in network.provenance["thresholds"].items()}
     simulation = FloatSimulation(load(options.model, images.shape[1:]), thresholds, network.timesteps,
