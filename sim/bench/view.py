@@ -142,12 +142,15 @@ class View:
         ends = np.cumsum([0, *map(len, self._orders)])
         place = f"places[({_choice('probe_layer', dict(enumerate(ends[:-1])))}) + fired]"
         layers = _text("probe_layer", {index: p.title for index, p in enumerate(self._schedule.passes)})
+        timestep = "timestep"
+        if self._schedule.network.separated:
+            timestep = _choice("probe_layer", {index: p.timestep for index, p in enumerate(self._schedule.passes)})
         coordinates = [
             Seen("now", name, COORDINATE_BITS, f"{place} >> {COORDINATE_BITS * (2 - i)}")
             for i, name in enumerate(("row", "column", "channel"))
         ]
         return [
-            Seen("now", "of_image", 32, "image"), Seen("now", "in_timestep", 32, "timestep"),
+            Seen("now", "of_image", 32, "image"), Seen("now", "in_timestep", 32, timestep),
             *self._state("sequencer", Sequencer(self._schedule.params)),
             Seen("now", "layer", *layers, "ascii"),
             Seen("now", "tile", 32, "fired"), Seen("now", "tile_fires", 1, "probe_fired"), *coordinates,

@@ -13,9 +13,10 @@ from pywellen import Waveform
 
 import sim.verify
 from gen.errors import InputError, ToolMissing
-from gen.intnet import Readout
+from gen.intnet import INVERSE_LEAKY, Readout
 from gen.layout.schedule import build_schedule
 from hw.emit import generate
+from hw.verilog import core_verilog
 from sim.bench.job import WAVES
 from sim.bench.view import View
 from sim.compare import expected_probe
@@ -23,6 +24,7 @@ from sim.golden import Golden
 from sim.random_networks import random_images, random_network
 from sim.toolchain import SIMULATORS, choose_simulator, tool_environment, verilator_program
 from sim.verify import verify
+from sim.waves import Window, plan_window
 
 
 def is_installed(simulator):
@@ -240,6 +242,23 @@ def test_an_exit_before_the_timestep_is_named(core, x, trace, tmp_path, monkeypa
         verify(core, x, simulator=SIMULATOR, waves=tmp_path / f"a{SUFFIX}", wave_image=IMAGE, wave_step=late)
 
 
+def test_a_timestep_of_a_separated_network_is_no_window(tmp_path):
+    separated = random_network(1, neuron=INVERSE_LEAKY)
+    images, file = random_images(separated, 1, 2), tmp_path / f"a{SUFFIX}"
+    assert plan_window(file, 1, None, SIMULATOR, separated, images) == Window(file, 1, None)
+    with pytest.raises(InputError, match="name none, and find it by the signal in_timestep."):
+        plan_window(file, 1, 1, SIMULATOR, separated, images)
+
+
+def test_the_view_of_a_separated_network_knows_the_timestep_of_every_pass():
+    schedule = build_schedule(random_network(1, neuron=INVERSE_LEAKY), 4)
+    assert schedule.rounds == 1 < len(schedule.passes)
+    shown = {seen.name: seen.value for seen in View(schedule, core_verilog(schedule)).groups["now"]}
+    for index, p in enumerate(schedule.passes[:-1]):
+        assert f"probe_layer == {index} ? {p.timestep} :" in shown["in_timestep"]
+        assert f'probe_layer == {index} ? "{p.title}' in shown["layer"]
+
+
 def test_the_file_must_be_one_that_can_be_written(core, x, tmp_path, monkeypatch):
     monkeypatch.setattr(sim.verify, "_simulate", lambda *words: pytest.fail("this comes too late"))
     with pytest.raises(InputError, match=f"icarus writes .fst waveforms: name the file {tmp_path}/a.fst"):
@@ -274,8 +293,6 @@ COMPILE = {
 
 @pytest.mark.parametrize("lanes", [1, 4])
 def test_the_view_of_any_core_is_verilog(tmp_path, lanes):
-    from hw.verilog import core_verilog
-
     odd = replace(random_network(lanes), layers=tuple(
         replace(layer, name=f'"{layer.name}\\') if isinstance(layer, Readout) else layer
         for layer in random_network(lanes).layers
