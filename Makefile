@@ -14,7 +14,7 @@ apt = if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	else echo "adafire needs $(1). Install it (on Debian or Ubuntu: sudo apt-get install $(1)), then run make again." >&2; \
 	exit 1; fi
 
-.PHONY: demo test test-all bench bitstreams lint clean
+.PHONY: demo test test-all bench bench-method bitstreams lint clean
 
 demo: $(READY)
 	$(BIN)/adafire demo $(DEMO_FLAGS)
@@ -32,6 +32,16 @@ MODELS ?= models
 bench: $(READY) $(MODELS)/fashion.pt2 $(MODELS)/mnist_cnn.pt2 $(MODELS)/mnist_mlp.pt2
 	$(BIN)/python benchmarks/reference.py --data $(DATA) --models $(MODELS) $(BENCH_FLAGS)
 
+# The method step by step on three architectures: accuracy against cost, the compiled core against the golden model, weights
+# of few bits, the speed of the golden model (hours; it goes on where it was interrupted). METHOD_FLAGS: such as --networks vgg.
+METHOD ?= method
+ARCHITECTURES := $(MODELS)/vgg.pt2 $(MODELS)/resnet.pt2 $(MODELS)/mobilenet.pt2
+bench-method: $(READY) $(ARCHITECTURES)
+	$(BIN)/python -m benchmarks.method --data $(DATA)/fashion_mnist.npz --models $(MODELS) --out $(METHOD) --rtl 200 \
+		--json $(METHOD)/method.json --markdown $(METHOD)/method.md $(METHOD_FLAGS)
+	$(BIN)/python -m benchmarks.weight_bits --data $(DATA)/fashion_mnist.npz --models $(MODELS)
+	$(BIN)/python -m benchmarks.golden_speed --data $(DATA)/fashion_mnist.npz --models $(MODELS)
+
 # Bitstreams of the reference networks for every board, and the table of what they do (hours; it goes on where it was
 # interrupted). BITSTREAM_FLAGS: such as --board ulx3s_85f --network digits.
 OUT ?= bitstreams
@@ -41,6 +51,9 @@ bitstreams: $(READY) $(MODELS)/fashion.pt2 $(MODELS)/mnist_cnn.pt2
 
 $(MODELS)/fashion.pt2: | $(READY)
 	$(BIN)/python examples/train.py fashion $(DATA)/fashion_mnist.npz --out $@
+
+$(ARCHITECTURES): $(MODELS)/%.pt2: | $(READY)
+	$(BIN)/python examples/train.py $* $(DATA)/fashion_mnist.npz --out $@
 
 $(MODELS)/mnist_%.pt2: | $(READY)
 	$(BIN)/python examples/train.py mnist_$* $(DATA)/mnist.npz --out $@
