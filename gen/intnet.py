@@ -3,7 +3,8 @@
 Every value is an integer. For a layer of AdaFire neurons, output channel ``c`` and timestep ``t = 1..T``::
 
     u(t) = v(t-1) + sum_j w[j] * k_in,j(t) + bias[c]      every synapse of the layer, every source
-    k(t) = clamp(floor(u(t) / theta[c]), 0, burst)        burst count; floor towards minus infinity
+    k(t) = clamp(floor(u(t) / theta[c]), 0, burst)        burst count; floor towards minus infinity;
+                                                          0 if it is less than ``least``
     v(t) = saturate(u(t) - k(t) * theta[c], state_bits)   soft reset; the only saturation there is
     v(0) = v_init[c]
 
@@ -42,13 +43,14 @@ from gen.errors import InputError
 from gen.exit_rule import ExitRule
 
 __all__ = [
-    "ADAFIRE", "INPUT", "INVERSE_LEAKY", "MAX_BURST", "MAX_TIMESTEPS", "NEURONS", "IntegerNetwork", "NetworkError",
-    "Pool", "Readout", "Source", "Spiking", "Synapse", "signed_bits",
+    "ADAFIRE", "INPUT", "INVERSE_LEAKY", "LEAST_BURSTS", "MAX_BURST", "MAX_TIMESTEPS", "NEURONS", "IntegerNetwork",
+    "NetworkError", "Pool", "Readout", "Source", "Spiking", "Synapse", "signed_bits",
 ]
 
 INPUT = "input"
 ADAFIRE, INVERSE_LEAKY = NEURONS = ("adafire", "inverse_leaky")
 MAX_BURST = 15
+LEAST_BURSTS = (1, 2, 4, 8)
 MAX_TIMESTEPS = 64
 WEIGHT_BITS = range(2, 9)
 STATE_BITS = range(4, 33)
@@ -200,7 +202,8 @@ def _weight_bits(layer, channels):
 class Spiking:
     """A layer of neurons of one kind; all arrays are per output channel, in units of the membrane.
 
-    An inverse-leaky layer has a burst of 1 and a ``v_init`` of 0: its rounding is part of the bias.
+    ``least`` is 1, 2, 4 or 8: a smaller burst is not sent but kept in the membrane. An inverse-leaky layer has a burst
+    of 1 and a ``v_init`` of 0: its rounding is part of the bias.
     """
 
     name: str
@@ -212,6 +215,7 @@ class Spiking:
     state_bits: int
     weight_bits: np.ndarray
     neuron: str = ADAFIRE
+    least: int = 1
 
     def __post_init__(self):
         what = f"layer {self.name!r}:"
@@ -235,6 +239,11 @@ class Spiking:
         limit = 2 ** (self.state_bits - 1)
         if self.v_init.min() < -limit or self.v_init.max() >= limit:
             raise NetworkError(f"{what} v_init does not fit a state of {self.state_bits} bits")
+        if self.least not in LEAST_BURSTS or self.least > self.burst:
+            raise NetworkError(
+                f"{what} the least burst must be one of {', '.join(map(str, LEAST_BURSTS))} and at most the cap of "
+                f"{self.burst}, not {self.least}"
+            )
         if self.neuron == INVERSE_LEAKY and (self.burst != 1 or self.v_init.any()):
             raise NetworkError(f"{what} an inverse-leaky neuron has a burst of 1 and starts at 0")
         _check_synapses(self)

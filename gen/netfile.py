@@ -24,7 +24,7 @@ SCHEMA = 2
 _KEY = "adafire"
 _TYPES = {"spiking": Spiking, "pool": Pool, "readout": Readout}
 _SCALARS = {
-    Spiking: ("name", "burst", "state_bits", "neuron"),
+    Spiking: ("name", "burst", "least", "state_bits", "neuron"),
     Pool: ("name", "source", "kind", "kernel", "stride", "padding"),
     Readout: ("name",),
     Synapse: ("source", "stride", "padding", "dilation", "groups"),
@@ -100,7 +100,7 @@ def _describe(network):
                 tensors[f"layers.{i}.synapses.{j}.weight"] = _narrow(synapse.weight)
         layers.append(entry)
     header = {
-        "schema": SCHEMA if network.separated else 1,  # what schema 1 can say keeps its bytes and its hash
+        "schema": SCHEMA if any({"neuron", "least"} & entry.keys() for entry in layers) else 1,  # what schema 1 can say keeps its bytes and its hash
         "timesteps": network.timesteps,
         "source": _scalars(network.source),
         "layers": layers,
@@ -186,8 +186,9 @@ def _json(value):
 
 def _scalars(part):
     scalars = {name: getattr(part, name) for name in _SCALARS[type(part)]}
-    if scalars.get("neuron") == ADAFIRE:
-        del scalars["neuron"]
+    for name, usual in (("neuron", ADAFIRE), ("least", 1)):
+        if scalars.get(name) == usual:
+            del scalars[name]
     return scalars
 
 

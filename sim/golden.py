@@ -241,7 +241,7 @@ class _Neurons:
             dtype = exact_dtype(layer, max(bound, layer.theta.max()))
             self._theta = self._everywhere(layer.theta, dtype)
             self._initial = self._everywhere(layer.v_init, dtype)
-            self._burst, self._limit = dtype(layer.burst), dtype(2 ** (layer.state_bits - 1))
+            self._limits = dtype(layer.least), dtype(layer.burst), dtype(2 ** (layer.state_bits - 1))
         else:
             dtype = exact_dtype(layer, bound)
             self._initial = self._everywhere(np.zeros(channels), dtype)
@@ -278,6 +278,6 @@ class _Neurons:
             return
         batch.maps[self.name] = counts = np.empty(u.shape, np.float32)
         flat = (array.reshape(len(array), -1) for array in (u, constant, self._theta, counts))
-        fired = fire(*flat, self._burst, self._limit)
+        fired = fire(*flat, *self._limits)
         if self._read:
             batch.events += fired

@@ -91,7 +91,7 @@ def add_depthwise(source, weight, rows, columns, out):
 
 
 @_compiled
-def fire(u, current, theta, counts, burst, limit):
+def fire(u, current, theta, counts, least, burst, limit):
     """Add ``current`` to the membranes ``u`` [n, size], burst and reset; return int64 [n], how many neurons fired.
 
     ``current`` [n or 1, size] and ``theta`` [1, size] are per neuron, ``counts`` [n, size] is the result; states
@@ -105,6 +105,7 @@ def fire(u, current, theta, counts, burst, limit):
         for j in range(size):
             a = v[j] + constant[j]
             k = min(max(np.floor(a / threshold[j]), zero), burst)
+            k = k if k >= least else zero
             v[j] = min(max(a - k * threshold[j], -limit), high)
             count[j] = k
         active = 0

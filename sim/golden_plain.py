@@ -93,6 +93,7 @@ def _stepwise(network, values):
                 if isinstance(layer, Spiking):
                     theta = int(layer.theta[c])
                     k = min(max(u // theta, 0), layer.burst)
+                    k = k if k >= layer.least else 0
                     u = _saturate(u - k * theta, layer)
                     maps[name][c][y][x] = k
                 v[name][c][y][x] = u

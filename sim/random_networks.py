@@ -14,7 +14,8 @@ import numpy as np
 from gen.errors import InputError
 from gen.exit_rule import KINDS, LIMIT_MAX, SCALE_MAX, ExitRule
 from gen.intnet import (
-    ADAFIRE, INPUT, INVERSE_LEAKY, IntegerNetwork, NetworkError, Pool, Readout, Source, Spiking, Synapse, signed_bits,
+    ADAFIRE, INPUT, INVERSE_LEAKY, LEAST_BURSTS, IntegerNetwork, NetworkError, Pool, Readout, Source, Spiking, Synapse,
+    signed_bits,
 )
 from sim.golden import Golden, exits, scores
 
@@ -306,4 +307,5 @@ class _Draft:
         start = rng.choice(["half", "zero", "any"], p=[0.6, 0.2, 0.2])
         v_init = {"half": theta // 2, "zero": 0 * theta, "any": rng.integers(-limit, limit, channels)}[start]
         v_init = 0 * theta if separated else np.minimum(v_init, limit - 1)
-        return Spiking(name, synapses, bias, theta, v_init, burst, state_bits, bits, self.neuron)
+        least = int(rng.choice([n for n in LEAST_BURSTS if n <= burst])) if rng.random() < 0.3 else 1
+        return Spiking(name, synapses, bias, theta, v_init, burst, state_bits, bits, self.neuron, least)

@@ -154,6 +154,7 @@ def _layer_block(p, schedule):
         "parameter_base": p.parameter_base * beats,
         "event_base": region.events if region else 0, "pointer_base": region.pointers if region else 0,
         "index_column": p.channels, "index_tile": p.tile_channels,
+        **({"quiet": getattr(p.layer, "least", 1) - 1} if schedule.params.least > 1 else {}),
         **({"narrow": p.narrow} if schedule.params.narrow else {}),
     }
 

@@ -63,6 +63,7 @@ class CoreParams:
     program: int             # 32-bit words
     separated: int = 0       # 1: the core runs networks of inverse-leaky neurons too
     spram: int = 0           # in single-port RAM (`hw.machine.spram`): 1 weights, 2 states as well
+    least: int = 1           # the largest least burst of a layer: 1, 2, 4 or 8
     narrow: int = 0          # 1: narrow layers store two weight words in one memory word (`gen.layout.weights`)
 
     def __post_init__(self):
@@ -162,7 +163,7 @@ def layer_fields(p):
         "state_base": _unsigned(p.states * p.beats), "current_base": _unsigned(p.currents * p.beats),
         "parameter_base": _unsigned(p.parameters * p.beats), "event_base": (p.event_address_bits, False),
         "pointer_base": offset, "index_column": offset, "index_tile": offset,
-        **({"narrow": flag} if p.narrow else {}),
+        **({"quiet": _unsigned(p.least - 1)} if p.least > 1 else {}), **({"narrow": flag} if p.narrow else {}),
     }
 
 

@@ -198,6 +198,7 @@ def _needed(schedule, lanes, neurons, weight_bits):
         softmax=int(network.exit_rule.kind in ("entropy", "confidence")),
         separated=int(network.separated),
         program=1,
+        least=max([int(layer.least) for layer in spiking], default=1),
         narrow=int(any(p.narrow for p in passes)),
     )
     return replace(core, program=core.program_words)

@@ -1,6 +1,6 @@
 """From a choice for every layer to the integer network: integers, then biases measured on it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -20,11 +20,12 @@ QUICK_IMAGES, QUICK_SWEEPS = 192, 2
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What may differ from layer to layer, by layer name: thresholds float [C], burst caps, weight bits."""
+    """What may differ from layer to layer, by layer name: thresholds float [C], burst caps, weight bits, least bursts."""
 
     thresholds: dict
     bursts: dict
     weight_bits: dict
+    least: dict = field(default_factory=dict)
 
 
 class Builder:
@@ -71,6 +72,7 @@ class Builder:
         quantized = quantize_with_scales(
             self.network, plan.thresholds, timesteps=settings.timesteps, max_burst=plan.bursts,
             weight_bits=plan.weight_bits, mean=mean, std=std, neuron=settings.neuron,
+            least=plan.least,
         )
         means = self._means(quantized.network.shapes)
         if quick:

@@ -18,7 +18,7 @@ from gen.method.builder import Builder, normalised
 from gen.method.dynamics import Dynamics, Neurons
 from gen.method.exit_fit import exit_images, exit_steps, fit_exit, paper_limits
 from gen.method.quantize import layer_bits, normalisation
-from gen.method.search import Sensitivity, cheapest, search_bursts, search_ratios, search_weight_bits
+from gen.method.search import Sensitivity, cheapest, search_bursts, search_compression, search_weight_bits
 from gen.method.settings import Settings, check_images, check_labels
 from gen.method.simulate import activations, readout_sums
 from gen.model.load import load
@@ -140,16 +140,19 @@ class _Conversion:
         return replace(plan, weight_bits=front.choice())
 
     def _compress(self, plan, quantized):
-        """Return the plan and the network of the cheapest threshold ratios that lose no more than asked."""
+        """Return the plan and the network of the cheapest ratios and least bursts that lose no more than asked."""
         settings, tell = self.settings, self.tell
-        front = search_ratios(self._bench(plan), self._unit, lambda done: tell("compression", 0.6 + 0.1 * done))
+        front = search_compression(self._bench(plan), self._unit, lambda done: tell("compression", 0.6 + 0.1 * done))
         images = self.x[-JUDGING_IMAGES:]
         truth = self._decisions(images) if self.labels is None else self.labels[-JUDGING_IMAGES:]
         before = readout_sums(self.builder.build(plan, quick=True).network, images)[:, -1].argmax(1) == truth
         judged = []
 
         def stretched(choice):
-            return replace(plan, thresholds={name: ratio * plan.thresholds[name] for name, ratio in choice.items()})
+            return replace(
+                plan, thresholds={name: ratio * plan.thresholds[name] for name, (ratio, _) in choice.items()},
+                least={name: least for name, (_, least) in choice.items()},
+            )
 
         def judge(choice):
             made = self.builder.build(stretched(choice), quick=True)

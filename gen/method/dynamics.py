@@ -21,10 +21,11 @@ NEVER = 1e30
 
 @dataclass(frozen=True, eq=False)
 class Neurons:
-    """One layer as the search sees it: threshold float [C], burst cap, and, if not the network's, its weights."""
+    """One layer as the search sees it: threshold float [C], burst cap, least burst; weights, if not the network's."""
 
     threshold: np.ndarray
     burst: int
+    least: int = 1
     weights: tuple | None = None
 
 
@@ -104,17 +105,19 @@ class Dynamics:
         current = self._current(layer, maps, neurons.weights)
         theta = torch.as_tensor(np.where(neurons.threshold > 0, neurons.threshold, NEVER)).float()[:, None, None]
         wanted = self.means[layer.name][:, None, None]
-        counts = self._counts(current, theta, neurons.burst)
+        counts = self._counts(current, theta, neurons)
         missing = wanted - counts.mean((0, 1, 3, 4))[:, None, None] * theta
         current += torch.where(theta < NEVER, missing, 0)
-        return self._counts(current, theta, neurons.burst).mul_(torch.where(theta < NEVER, theta, 0))
+        return self._counts(current, theta, neurons).mul_(torch.where(theta < NEVER, theta, 0))
 
-    def _counts(self, current, theta, burst):
+    def _counts(self, current, theta, neurons):
         v = (theta / 2).expand(current.shape[1:]).clone()
         counts = current.new_empty((self.timesteps, *v.shape))
         for t, count in enumerate(counts):
             v += current[min(t, len(current) - 1)]
-            torch.div(v, theta, out=count).floor_().clamp_(0, burst)
+            torch.div(v, theta, out=count).floor_().clamp_(0, neurons.burst)
+            if neurons.least > 1:
+                count.mul_(count >= neurons.least)
             v.addcmul_(count, theta, value=-1)
         return counts
 

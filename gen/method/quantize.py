@@ -56,13 +56,13 @@ def quantize(network: FloatNetwork, thresholds, **options):
 
 
 def quantize_with_scales(network, thresholds, *, timesteps=4, max_burst=7, weight_bits=8, mean=0.0, std=1.0,
-                         neuron=ADAFIRE):
+                         neuron=ADAFIRE, least=None):
     """Quantize ``network`` with ``thresholds``: layer name to float [C], 0 for a channel that never fires.
 
     ``max_burst`` is 1..15, or a dict of every firing layer's name to that; ``weight_bits`` is 2..8, or a dict of
     layer name to that (8 where a layer is missing). ``mean`` and ``std`` are numbers or one per channel, of images
     scaled to 0..1. With ``neuron`` inverse_leaky a threshold is what the last of ``timesteps`` bits stands for, and
-    ``max_burst`` has no meaning. Raises InputError for impossible values, and for a max pool before inverse-leaky
+    ``max_burst`` has no meaning. ``least``: the least burst by layer name, 1 where a layer is missing. Raises InputError for impossible values, and for a max pool before inverse-leaky
     neurons.
     """
     bursts = max_burst if isinstance(max_burst, dict) else dict.fromkeys(thresholds, max_burst)
@@ -97,7 +97,8 @@ def quantize_with_scales(network, thresholds, *, timesteps=4, max_burst=7, weigh
             amplitudes[layer.name] = threshold * theta / scale
             rounded, start = settle(biases[layer.name], theta, timesteps, neuron)
             burst = 1 if neuron == INVERSE_LEAKY else bursts[layer.name]
-            layers.append(Spiking(layer.name, synapses, rounded, theta, start, burst, STATE_MAX, width, neuron))
+            layers.append(Spiking(layer.name, synapses, rounded, theta, start, burst, STATE_MAX, width, neuron,
+                                  (least or {}).get(layer.name, 1)))
         else:
             logit = float(scale[0])
             rounded, _ = settle(biases[layer.name], np.ones_like(width), timesteps)
@@ -175,7 +176,7 @@ def proved_state_bits(network, layer):
     steps = network.timesteps
     least = min(0, int((layer.v_init + steps * np.minimum(low, 0)).min()))
     drift = np.maximum(high - layer.burst * layer.theta, 0)
-    most = int(np.maximum(np.maximum(layer.theta - 1, layer.v_init), layer.v_init + steps * drift).max())
+    most = int(np.maximum(np.maximum(layer.least * layer.theta - 1, layer.v_init), layer.v_init + steps * drift).max())
     return min(STATE_MAX, max(LEAST_STATE, signed_bits(least, most)))
 
 

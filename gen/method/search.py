@@ -13,16 +13,17 @@ from dataclasses import replace
 import numpy as np
 
 from gen.errors import InputError
-from gen.intnet import MAX_BURST
+from gen.intnet import LEAST_BURSTS, MAX_BURST
 from gen.method.dynamics import Neurons, mean_answers, symmetric_divergence
 from gen.method.front import front_of
 from gen.method.quantize import rounded_weights
 from gen.method.thresholds import layer_threshold
 
-__all__ = ["Sensitivity", "cheapest", "search_bursts", "search_ratios", "search_weight_bits"]
+__all__ = ["Sensitivity", "cheapest", "search_bursts", "search_compression", "search_weight_bits"]
 
 BURSTS = (1, 2, 3, 4, 5, 7, 10, MAX_BURST)
 RATIOS = (1.0, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0, 10.0)
+MOST_LEAST = 4
 WIDTHS = (8, 7, 6, 5, 4, 3, 2)
 HOPELESS = 0.25  # nats: a candidate that moves the answer so far, and all beyond it, are not looked at
 SAVINGS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)  # of the cost: points that are built
@@ -105,13 +106,21 @@ def search_bursts(bench, network, maps, fraction, unit, progress=None):
     return chosen
 
 
-def search_ratios(bench, unit, progress=None):
-    """Return the `Front` of threshold ratios, Sensitivity Spike Compression, without a point taken."""
+def search_compression(bench, unit, progress=None):
+    """Return the `Front` of (threshold ratio, least burst) without a point taken: Sensitivity Spike Compression.
+
+    The paper raises thresholds; a least burst is our addition: it silences small activations and leaves large ones
+    their resolution.
+    """
     options = {}
     for name, now in _followed(bench.neurons.items(), progress):
-        costs, losses = bench.try_out(name, (Neurons(ratio * now.threshold, now.burst) for ratio in RATIOS))
-        options[name] = RATIOS[: len(costs)], costs, losses
-    return front_of("compression", unit, options, sum(bench.cost(name) for name in bench.neurons))
+        tried, costs, losses = [], [], []
+        for least in (n for n in LEAST_BURSTS if n <= min(now.burst, MOST_LEAST)):
+            cost, loss = bench.try_out(name, (Neurons(r * now.threshold, now.burst, least) for r in RATIOS))
+            tried += [(ratio, least) for ratio, _ in zip(RATIOS, cost)]
+            costs, losses = costs + cost, losses + loss
+        options[name] = tried, costs, losses
+    return front_of("compression: threshold ratio, least burst", unit, options, sum(map(bench.cost, bench.neurons)))
 
 
 def search_weight_bits(bench, network, plan, stored_bits, budget, progress=None):
@@ -124,7 +133,7 @@ def search_weight_bits(bench, network, plan, stored_bits, budget, progress=None)
     for layer in _followed(layers, progress):
         now = bench.neurons.get(layer.name, Neurons(None, 0))
         _, losses[layer.name] = bench.try_out(layer.name, (
-            Neurons(now.threshold, now.burst, rounded_weights(network, layer, plan.thresholds, bits))
+            Neurons(now.threshold, now.burst, weights=rounded_weights(network, layer, plan.thresholds, bits))
             for bits in WIDTHS
         ), hopeless=np.inf)
     sizes = {layer.name: sum(s.weight.size for s in layer.synapses) for layer in layers}

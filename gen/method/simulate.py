@@ -101,6 +101,8 @@ def fire(currents, layer, steps):
     for t in range(steps):
         v += currents[min(t, len(currents) - 1)]
         k = (v / theta).floor_().clamp_(0, layer.burst)
+        if layer.least > 1:
+            k.mul_(k >= layer.least)
         v.addcmul_(k, theta, value=-1).clamp_(-limit, limit - 1)
         low, high = min(low, float(v.min())), max(high, float(v.max()))
         counts.append(k.to(torch.int16))

@@ -213,6 +213,7 @@ class Core(wiring.Component):
                 neuron.state_limit.eq(layer.state_limit),
                 neuron.pass_through.eq(layer.pool_pass),
                 neuron.unlimited.eq(layer.readout),
+                *([neuron.quiet.eq(layer.quiet)] if self._params.least > 1 else []),
                 *([neuron.double.eq(layer.resumes)] if self._params.separated else []),
                 states.current[lane].eq(neuron.current),
                 states.state[lane].eq(neuron.state),

@@ -13,11 +13,11 @@ def latency(p):
 
 
 class Neuron(wiring.Component):
-    """``u = v + current``, ``k = clamp(floor(u / theta), 0, burst)``, ``v = saturate(u - k * theta)``.
+    """``u = v + current``, ``k = clamp(floor(u / theta), 0, burst)``, 0 under the least burst, ``v = saturate(u - k * theta)``.
 
     The floor is a binary search, one compare-and-subtract of ``theta << j`` per stage from the highest
     bit down. While the count's bits so far equal the cap's (``tight``), a bit may be set only where the cap
-    has one::
+    has one; and a bit under the least burst only where a higher one is set::
 
         current + bias | + v | - theta<<3 | - theta<<2 | - theta<<1 | - theta | out of range? | saturate
 
@@ -33,6 +33,8 @@ class Neuron(wiring.Component):
         Cap and largest state of the layer, one less than a power of two.
     pass_through, unlimited : In(1)
         The count is u itself (a pool); the state is not saturated (the readout).
+    quiet : In
+        The least burst less one, a mask of low bits. Only where ``params.least`` is over 1.
     double : In(1)
         The state counts twice (an inverse-leaky neuron). Only where ``params.separated``.
     current : Out
@@ -48,6 +50,7 @@ class Neuron(wiring.Component):
             "total": In(word), "bias": In(signed(p.bias_bits)), "kept": In(word), "use_kept": In(1), "v": In(word),
             "theta": In(p.theta_bits), "burst": In(p.burst.bit_length()), "state_limit": In(p.state_bits - 1),
             "pass_through": In(1), "unlimited": In(1), **({"double": In(1)} if p.separated else {}),
+            **({"quiet": In((p.least - 1).bit_length())} if p.least > 1 else {}),
             "current": Out(word), "count": Out(signed(p.value_bits)), "state": Out(word),
         })
 
@@ -68,7 +71,10 @@ class Neuron(wiring.Component):
             stage = stages - bit
             rest = u - (threshold << bit)
             fires = Signal(name=f"fires_{stage}")
-            m.d.comb += fires.eq((~tight | self.burst[bit]) & (rest >= 0))
+            allowed = ~tight | self.burst[bit]
+            if 1 << bit < p.least:
+                allowed &= count.any() | ~self.quiet[bit]
+            m.d.comb += fires.eq(allowed & (rest >= 0))
             next_u = Signal(word, name=f"u_{stage}", reset_less=True)
             next_count = Signal(stages, name=f"count_{stage}", reset_less=True)
             next_threshold = Signal.like(threshold, name=f"theta_{stage + 1}")

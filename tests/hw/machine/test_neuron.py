@@ -14,9 +14,10 @@ from sim.streams import play
 LATENCY = 8  # with counts of four bits
 
 
-def fires(u, theta, burst, limit):
+def fires(u, theta, burst, limit, least=1):
     """Return (count, state): the contract of `gen.intnet`, ``limit`` the largest state."""
     count = min(max(u // theta, 0), burst)
+    count = count if count >= least else 0
     return count, min(max(u - count * theta, -limit - 1), limit)
 
 
@@ -47,6 +48,21 @@ def test_count_and_state_are_the_contracts(sizes, burst):
     for (u, row), (current, count, state) in zip(drawn, seen):
         assert current == row["total"] + row["bias"]
         assert (count, state) == fires(u, row["theta"], burst, limit), f"seed {burst}, u {u}, {row}"
+
+
+@pytest.mark.parametrize("least, built", [(2, 2), (4, 4), (8, 8), (1, 8), (2, 8)])
+@pytest.mark.parametrize("burst", [2, 5, 7, 8, 15])
+def test_a_burst_under_the_least_is_kept(sizes, burst, least, built):
+    rng, seed = np.random.default_rng(100 * burst + least), 100 * burst + least
+    least = min(least, burst)
+    least = 1 << least.bit_length() - 1
+    limit = 2**14 - 1
+    drawn = [draw(rng, int(2 ** rng.uniform(0, 10)), burst, limit) for _ in range(200)]
+    constants = {"burst": burst, "state_limit": limit, "quiet": least - 1}
+    seen = run(sizes(burst=burst, least=built), [row for _, row in drawn], constants)
+    for (u, row), (_, count, state) in zip(drawn, seen):
+        assert (count, state) == fires(u, row["theta"], burst, limit, least), f"seed {seed}, u {u}, {row}"
+    assert {count for _, count, _ in seen} >= {0, least, burst} and not 0 < min(c for _, c, _ in seen if c) < least
 
 
 def test_the_draw_reaches_every_case():
