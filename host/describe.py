@@ -58,7 +58,7 @@ def _layer(network, layer, width):
         "state_bits": state,
     }
     if not isinstance(layer, Readout):
-        entry |= {"burst": layer.burst, "theta": [int(layer.theta.min()), int(layer.theta.max())]}
+        entry |= {"burst": layer.burst, "least_burst": layer.least, "theta": [int(layer.theta.min()), int(layer.theta.max())]}
     return entry
 
 
@@ -67,3 +67,8 @@ def _synapse(synapse):
         "source": synapse.source, "kernel": list(synapse.kernel), "stride": list(synapse.stride),
         "padding": list(synapse.padding), "dilation": list(synapse.dilation), "groups": synapse.groups,
     }
+
+
+def bursts(layer):
+    """Return the bursts that a described layer may send, from the least to the cap; nothing where it does not fire."""
+    return f"{layer['least_burst']} to {layer['burst']}" if "burst" in layer else ""

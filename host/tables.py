@@ -4,6 +4,8 @@ from rich.bar import Bar
 from rich.markup import escape
 from rich.table import Table
 
+from host.describe import bursts
+
 __all__ = [
     "boards", "build", "datasets", "demo", "doctor", "evaluation", "exported", "generated", "network", "report", "run",
     "verification",
@@ -66,7 +68,7 @@ def network(payload):
             (
                 layer["name"], layer["kind"], ", ".join(layer["reads"]), _times(layer["shape"]), _kernels(layer),
                 layer["weights"] or "", _span(layer["weight_bits"]) if "weight_bits" in layer else "",
-                layer.get("burst", ""), _span(layer["theta"]) if "theta" in layer else "", layer.get("state_bits", ""),
+                bursts(layer), _span(layer["theta"]) if "theta" in layer else "", layer.get("state_bits", ""),
             )
             for layer in payload["layers"]
         ],

@@ -53,9 +53,12 @@ class Builder:
 
     def uniform(self, bits):
         """Return the `Plan` of one burst cap for all layers; ``bits`` by layer name."""
-        levels = (1, 2**self.settings.timesteps - 1) if self.settings.separated else (
-            self.settings.timesteps, self.settings.max_burst)
-        chosen = thresholds(self.network, self.maps, *levels)
+        settings = self.settings
+        if settings.separated:  # a code of all ones is what a train of single spikes can say, in steps of its last bit
+            most = 2**settings.timesteps - 1
+            chosen = {name: theta / most for name, theta in thresholds(self.network, self.maps, most, 1).items()}
+        else:
+            chosen = thresholds(self.network, self.maps, settings.timesteps, settings.max_burst)
         return Plan(chosen, dict.fromkeys(chosen, self.settings.max_burst), bits)
 
     def with_bursts(self, plan, bursts):

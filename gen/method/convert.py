@@ -26,8 +26,8 @@ from gen.model.load import load
 __all__ = ["convert"]
 
 KEPT_OUT = 4  # every fourth image measures candidates, if there is a search
-MOST_KEPT_OUT = 256
-JUDGING_IMAGES = 4000
+MOST_KEPT_OUT = 192
+JUDGING_IMAGES = 2500
 
 
 def convert(module, calibration, *, labels=None, progress=None, **options):
@@ -35,7 +35,8 @@ def convert(module, calibration, *, labels=None, progress=None, **options):
 
     Parameters
     ----------
-    module : torch.nn.Module, torch.export.ExportedProgram or path of a .pt2 file
+    module : torch.nn.Module, torch.export.ExportedProgram, onnx.ModelProto, nir.NIRGraph, or the path of a .pt2,
+        .onnx or .nir file
     calibration : uint8 [N, C, H, W] or [N, H, W]; the model sees (x/255 - mean)/std
     labels : integers [N], the classes of ``calibration``; without them the float network's or the full run's
         decision stands in
@@ -187,7 +188,7 @@ class _Conversion:
             "float_accuracy": float((ann == truth).mean()),
             "integer_accuracy": float((found[:, -1] == truth).mean()),
             "exit_accuracy": float((found[np.arange(len(z)), steps - 1] == truth).mean()),
-            "mean_timesteps": float(steps.mean()),
+            "mean_timesteps": float(steps.mean() if self.settings.exit_rule != "off" else self.settings.timesteps),
         }
 
     def _provenance(self, plan, quantized, figures):
@@ -196,6 +197,7 @@ class _Conversion:
             "tool": f"adafire {_version()}",
             "source_sha256": self.network.digest,
             "weights": self.network.weights,
+            "layers": self.network.origins,
             "settings": {
                 **asdict(settings), "exit": settings.exit_rule, "weight_bits": plan.weight_bits,
                 "mean": mean.tolist(), "std": std.tolist(),

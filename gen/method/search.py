@@ -23,7 +23,7 @@ __all__ = ["Sensitivity", "cheapest", "search_bursts", "search_compression", "se
 
 BURSTS = (1, 2, 3, 4, 5, 7, 10, MAX_BURST)
 RATIOS = (1.0, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0, 10.0)
-MOST_LEAST = 4
+MOST_LEAST, FEW_RATIOS = 4, (1.0, 1.2, 1.5, 2.0)
 WIDTHS = (8, 7, 6, 5, 4, 3, 2)
 HOPELESS = 0.25  # nats: a candidate that moves the answer so far, and all beyond it, are not looked at
 SAVINGS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)  # of the cost: points that are built
@@ -116,8 +116,9 @@ def search_compression(bench, unit, progress=None):
     for name, now in _followed(bench.neurons.items(), progress):
         tried, costs, losses = [], [], []
         for least in (n for n in LEAST_BURSTS if n <= min(now.burst, MOST_LEAST)):
-            cost, loss = bench.try_out(name, (Neurons(r * now.threshold, now.burst, least) for r in RATIOS))
-            tried += [(ratio, least) for ratio, _ in zip(RATIOS, cost)]
+            ratios = RATIOS if least == 1 else FEW_RATIOS
+            cost, loss = bench.try_out(name, (Neurons(r * now.threshold, now.burst, least) for r in ratios))
+            tried += [(ratio, least) for ratio, _ in zip(ratios, cost)]
             costs, losses = costs + cost, losses + loss
         options[name] = tried, costs, losses
     return front_of("compression: threshold ratio, least burst", unit, options, sum(map(bench.cost, bench.neurons)))

@@ -5,8 +5,8 @@ node for each of its synapses, with the integer weights; the image comes as ``pi
 that read it are multiplied by 255. One timestep is one unit of time, in which every bias counts once. The class is the
 largest sum over time of what reaches the Output node.
 
-What NIR cannot say is in the metadata: of an IF node ``burst`` (the spikes that a timestep may hold), ``v_init``
-and ``state_bits``; of the graph ``timesteps``, ``mean`` (0..1, for each channel) and the reset, which subtracts the
+What NIR cannot say is in the metadata: of an IF node ``burst`` (the spikes that a timestep may hold), ``least`` (fewer
+are not sent), ``v_init`` and ``state_bits``; of the graph ``timesteps``, ``mean`` (0..1, for each channel) and the reset, which subtracts the
 threshold. The early exit is left out.
 """
 
@@ -121,7 +121,7 @@ class _Export:
         threshold = np.empty(shape)
         threshold[:] = layer.theta.reshape(-1, *(1,) * (len(shape) - 1))
         self._node(layer.name, nir.IF(r=np.ones(shape), v_threshold=threshold, v_reset=np.zeros(shape), metadata={
-            "burst": layer.burst, "v_init": layer.v_init.copy(), "state_bits": layer.state_bits,
+            "burst": layer.burst, "least": layer.least, "v_init": layer.v_init.copy(), "state_bits": layer.state_bits,
         }), ends)
 
     def _synapse(self, name, synapse, weight, bias, vector):

@@ -1,6 +1,7 @@
 """A report's numbers in words: what stands in the page's tables, lists and sentences."""
 
 from gen.intnet import INVERSE_LEAKY
+from host.describe import bursts
 
 __all__ = [
     "LOSSES", "MEANINGS", "beside_blocks", "energy", "has_branches", "keys", "kibit", "kinds", "layers", "lede",
@@ -108,7 +109,7 @@ def layers(network):
         (
             layer["name"], layer["kind"], ", ".join(layer["reads"]), (
                 times(layer["shape"]), _kernels(layer), number(layer["weights"] or None),
-                _span(layer["weight_bits"]) if "weight_bits" in layer else "", layer.get("burst", ""),
+                _span(layer["weight_bits"]) if "weight_bits" in layer else "", bursts(layer),
                 _span(layer["theta"]) if "theta" in layer else "", layer.get("state_bits", ""),
             ),
         )
@@ -122,7 +123,7 @@ def beside_blocks(network):
     low, high = source["range"]
     words = {"input": ["input", times(source["shape"]), f"{source['kind']}, values {low} to {high}"]}
     for layer in network["layers"]:
-        burst = f", burst ≤ {layer['burst']}" if "burst" in layer else ""
+        burst = f", burst {bursts(layer)}" if "burst" in layer else ""
         lines = [_short(layer["name"]), f"{layer['kind']}, {times(layer['shape'])}{burst}"]
         if layer["weights"]:
             weights, bits = number(layer["weights"]), layer["weight_bits"][1]
