@@ -3,8 +3,8 @@
     python -m benchmarks.method --data fashion_mnist --models DIR [--networks vgg resnet mobilenet] [--rtl 200]
 
 DIR holds the models that examples/train.py saves. For every row of the table: convert with 5,000 training images and
-no training, run the first 5,000 test images on the golden model. Compression without adaptive timesteps is the network of
-the row below it, run to the last timestep. Accuracy and counts are exact for these images;
+no training, run the first 5,000 test images on the golden model. Compression without adaptive timesteps is the network
+of the row below it, run to the last timestep. Accuracy and counts are exact for these images;
 energy is the field's convention (docs/energy.md), an estimate. ``--rtl N`` runs the first N test images of the rows
 with the whole method, and of SpikeConverter, on the compiled core too, and counts what differs.
 """

@@ -100,7 +100,8 @@ def _describe(network):
                 tensors[f"layers.{i}.synapses.{j}.weight"] = _narrow(synapse.weight)
         layers.append(entry)
     header = {
-        "schema": SCHEMA if any({"neuron", "least"} & entry.keys() for entry in layers) else 1,  # what schema 1 can say keeps its bytes and its hash
+        # what schema 1 can say keeps its bytes and its hash
+        "schema": SCHEMA if any({"neuron", "least"} & entry.keys() for entry in layers) else 1,
         "timesteps": network.timesteps,
         "source": _scalars(network.source),
         "layers": layers,

@@ -58,7 +58,8 @@ def _layer(network, layer, width):
         "state_bits": state,
     }
     if not isinstance(layer, Readout):
-        entry |= {"burst": layer.burst, "least_burst": layer.least, "theta": [int(layer.theta.min()), int(layer.theta.max())]}
+        entry |= {"burst": layer.burst, "least_burst": layer.least}
+        entry |= {"theta": [int(layer.theta.min()), int(layer.theta.max())]}
     return entry
 
 

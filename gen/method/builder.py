@@ -20,7 +20,7 @@ QUICK_IMAGES, QUICK_SWEEPS = 192, 2
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What may differ from layer to layer, by layer name: thresholds float [C], burst caps, weight bits, least bursts."""
+    """What may differ from layer to layer, by name: thresholds float [C], burst caps, weight bits, least bursts."""
 
     thresholds: dict
     bursts: dict

@@ -6,8 +6,8 @@ that read it are multiplied by 255. One timestep is one unit of time, in which e
 largest sum over time of what reaches the Output node.
 
 What NIR cannot say is in the metadata: of an IF node ``burst`` (the spikes that a timestep may hold), ``least`` (fewer
-are not sent), ``v_init`` and ``state_bits``; of the graph ``timesteps``, ``mean`` (0..1, for each channel) and the reset, which subtracts the
-threshold. The early exit is left out.
+are not sent), ``v_init`` and ``state_bits``; of the graph ``timesteps``, ``mean`` (0..1, for each channel) and the
+reset, which subtracts the threshold. The early exit is left out.
 """
 
 import io

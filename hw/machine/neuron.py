@@ -13,9 +13,9 @@ def latency(p):
 
 
 class Neuron(wiring.Component):
-    """``u = v + current``, ``k = clamp(floor(u / theta), 0, burst)``, 0 under the least burst, ``v = saturate(u - k * theta)``.
+    """``u = v + current``, ``k = clamp(floor(u / theta), 0, burst)``, ``v = saturate(u - k * theta)``.
 
-    The floor is a binary search, one compare-and-subtract of ``theta << j`` per stage from the highest
+    A k under the least burst is 0. The floor is a binary search, one compare-and-subtract of ``theta << j`` per stage from the highest
     bit down. While the count's bits so far equal the cap's (``tight``), a bit may be set only where the cap
     has one; and a bit under the least burst only where a higher one is set::
 

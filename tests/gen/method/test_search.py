@@ -10,7 +10,9 @@ from gen.method.builder import Builder, normalised
 from gen.method.dynamics import Dynamics, Neurons
 from gen.method.front import Front
 from gen.method.pareto import Point
-from gen.method.search import FEW_RATIOS, RATIOS, Sensitivity, cheapest, search_bursts, search_compression, search_weight_bits
+from gen.method.search import (
+    FEW_RATIOS, RATIOS, Sensitivity, cheapest, search_bursts, search_compression, search_weight_bits,
+)
 from gen.method.settings import Settings
 from gen.model.load import load
 
