@@ -62,8 +62,8 @@ def quantize_with_scales(network, thresholds, *, timesteps=4, max_burst=7, weigh
     ``max_burst`` is 1..15, or a dict of every firing layer's name to that; ``weight_bits`` is 2..8, or a dict of
     layer name to that (8 where a layer is missing). ``mean`` and ``std`` are numbers or one per channel, of images
     scaled to 0..1. With ``neuron`` inverse_leaky a threshold is what the last of ``timesteps`` bits stands for, and
-    ``max_burst`` has no meaning. ``least``: the least burst by layer name, 1 where a layer is missing. Raises InputError
-    for impossible values, and for a max pool before inverse-leaky neurons.
+    ``max_burst`` has no meaning. ``least``: the least burst by layer name, 1 where a layer is missing. Raises
+    InputError for impossible values, and for a max pool before inverse-leaky neurons.
     """
     bursts = max_burst if isinstance(max_burst, dict) else dict.fromkeys(thresholds, max_burst)
     for burst in {*bursts.values()} or {1}:

@@ -15,9 +15,9 @@ def latency(p):
 class Neuron(wiring.Component):
     """``u = v + current``, ``k = clamp(floor(u / theta), 0, burst)``, ``v = saturate(u - k * theta)``.
 
-    A k under the least burst is 0. The floor is a binary search, one compare-and-subtract of ``theta << j`` per stage from the highest
-    bit down. While the count's bits so far equal the cap's (``tight``), a bit may be set only where the cap
-    has one; and a bit under the least burst only where a higher one is set::
+    A k under the least burst is 0. The floor is a binary search, one compare-and-subtract of ``theta << j`` per stage
+    from the highest bit down. While the count's bits so far equal the cap's (``tight``), a bit may be set only where
+    the cap has one; and a bit under the least burst only where a higher one is set::
 
         current + bias | + v | - theta<<3 | - theta<<2 | - theta<<1 | - theta | out of range? | saturate
 
