@@ -53,7 +53,7 @@ def test_every_board(adafire, net, tmp_path, monkeypatch, board):
         monkeypatch.setattr(f"hw.verilog.{name}_verilog", lambda *_arguments: "")
     outcome = adafire("generate", net, "--board", board, "--out", tmp_path / "core")
     assert outcome.code == 0 and outcome.err == ""
-    assert f"{TARGETS[board].luts:,}" in outcome.out and "estimated" in outcome.out
+    assert f"{TARGETS[board].luts:,}" in outcome.out and "estimated" in outcome.out and " words of " in outcome.out
 
 
 def test_unknown_board(adafire, net, tmp_path):
