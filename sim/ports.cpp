@@ -21,7 +21,11 @@ struct Ports {
         words[pointers] += clipped && core.INSIDE;
         words[pointers_stored] += core.POINTER_STORED;
         words[theta] += core.WORD && (core.INITIAL || core.STATE);
+#ifdef UNBIASED
+        words[bias] += core.WORD && core.GATHERS && !core.UNBIASED;
+#else
         words[bias] += core.WORD && core.GATHERS;
+#endif
         words[v_init] += core.WORD && core.INITIAL;
         words[states] += core.WORD && core.STATE;
         words[currents] += core.WORD && !core.GATHERS;

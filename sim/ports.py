@@ -26,6 +26,7 @@ SIGNALS = {
     "PROGRAM": ("program", "fsm_state"), "DECISION": ("early_exit", "fsm_state"),
     "SCAN": ("early_exit.scan", "fsm_state"),
 }
+SEPARATED = {"UNBIASED": ("state_store", "layer.unbiased")}  # of cores that run separated networks
 # Memory to what is counted of it: reads, writes. Both pointer memories read, and write, in the same cycles.
 COUNTS = {
     "program": ("program", None), "weights": ("weights", None), "events": ("events", "events_stored"),
@@ -43,8 +44,8 @@ class PortCounter(CompiledCore):
     @classmethod
     def for_schedule(cls, schedule, progress=None):
         """Generate and compile the core that ``schedule`` was made for."""
-        verilog, names = opened(core_verilog(schedule), SIGNALS)
         p = schedule.params
+        verilog, names = opened(core_verilog(schedule), SIGNALS | (SEPARATED if p.separated else {}))
         defines = {
             "LANES": p.lanes, "VALUE_BITS": p.value_bits, "ACC_BITS": p.acc_bits, **names,
             "COLUMNS": ",".join(COLUMNS), "FETCH": 3 if p.shared else 2,
