@@ -6,7 +6,7 @@ from functools import reduce
 import numpy as np
 import pytest
 
-from gen.intnet import Pool
+from gen.intnet import ADAFIRE, INVERSE_LEAKY, Pool
 from gen.layout.estimate import estimate_memories
 from gen.layout.program import CoreParams
 from gen.layout.schedule import build_schedule, schedule_on
@@ -16,13 +16,15 @@ from sim.random_networks import random_images, random_network
 from sim.traffic import memory_traffic
 
 SEEDS = (0, 3, 5, 8, 9, 11, 14, 21, 26, 33)
+SEPARATED = (2, 7)
+DRAWN = [*((seed, ADAFIRE) for seed in SEEDS), *((seed, INVERSE_LEAKY) for seed in SEPARATED)]
 IMAGES = 8
 
 
 @pytest.fixture(scope="module", params=[4, 8], ids=["one neuron", "a neuron for each lane"])
 def core(request):
     """A core that runs all the networks."""
-    schedules = [build_schedule(random_network(seed), request.param) for seed in SEEDS]
+    schedules = [build_schedule(random_network(seed, neuron=neuron), request.param) for seed, neuron in DRAWN]
     params = reduce(CoreParams.covering, [schedule.params for schedule in schedules])
     return PortCounter.for_schedule(schedule_on(schedules[0].network, params))
 
@@ -38,9 +40,9 @@ def test_the_networks_are_of_all_kinds():
     assert any(isinstance(p.layer, Pool) for p in passes), "maps that no counter sees"
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_every_memory_moves_the_words_that_are_derived(core, seed):
-    network = random_network(seed)
+@pytest.mark.parametrize(("seed", "neuron"), DRAWN)
+def test_every_memory_moves_the_words_that_are_derived(core, seed, neuron):
+    network = random_network(seed, neuron=neuron)
     core.load(schedule_on(network, core.schedule.params))
     x = random_images(network, seed, IMAGES)
     counted = core.count(x)  # before `run`, whose last image leaves the core still reading the program
