@@ -14,7 +14,7 @@ from gen.model.network import FloatPool
 
 __all__ = ["Builder", "Plan", "normalised"]
 
-ACTIVATION_BUDGET = 2**25
+ACTIVATION_BUDGET = 2**23
 QUICK_IMAGES, QUICK_SWEEPS = 192, 2
 
 
@@ -47,7 +47,7 @@ class Builder:
     def __init__(self, network, x, settings, scale):
         self.network, self.settings, self._scale = network, settings, scale
         values = sum(a.numel() for a in activations(network, torch.zeros(1, *x.shape[1:])).values())
-        self._pixels = x[: max(16, ACTIVATION_BUDGET // values)]
+        self._pixels = x[: max(64, ACTIVATION_BUDGET // values)]
         self.images = len(self._pixels)
         self.maps = activations(network, normalised(self._pixels, *scale))
 
