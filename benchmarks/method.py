@@ -43,13 +43,14 @@ ROWS = {  # the options of each row, and whether its network is run to the last 
     "+ burst search": ({"timesteps": 8, "search_burst": 1.0}, True),
     "+ compression": (ALL, True),
     "+ adaptive timesteps": (ALL, False),
-    "accuracy first": ({"timesteps": 8, "max_burst": 15, "exit_loss": 0.1}, False),
-    "fewest operations": ({"timesteps": 2, "max_burst": 15, "compress": 0.2, "exit_loss": 0.3}, False),
-    "4-bit weights": ({"timesteps": 8, "weight_bits": 4, "weight_calibration": True}, False),
-    "8-bit weights": ({"timesteps": 8}, False),
     "SpikeConverter: T = 5": ({"timesteps": 5, "neuron": "inverse_leaky"}, False),
+    "fewest operations": ({"timesteps": 2, "max_burst": 15, "compress": 0.2, "exit_loss": 0.3}, False),
+    "accuracy first": ({"timesteps": 4, "max_burst": 15, "search_burst": 1.2, "compress": 0.0, "exit_loss": 0.1}, False),
+    "4-bit weights, T = 8": (
+        {"timesteps": 8, "exit": "off", "weight_bits": 4, "weight_calibration": True}, False
+    ),
 }
-ON_HARDWARE = ("+ adaptive timesteps", "fewest operations", "4-bit weights", "SpikeConverter: T = 5")
+ON_HARDWARE = ("+ adaptive timesteps", "SpikeConverter: T = 5", "fewest operations")
 COMPARED = ("classes", "exit_steps", "logits", "events", "synaptic_ops")
 COLUMNS = {
     "accuracy": ("accuracy", "{:.2%}"),

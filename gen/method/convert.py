@@ -27,7 +27,7 @@ __all__ = ["convert"]
 
 KEPT_OUT = 4  # every fourth image measures candidates, if there is a search
 MOST_KEPT_OUT = 192
-JUDGING_IMAGES = 2500
+JUDGING_IMAGES = 1200
 
 
 def convert(module, calibration, *, labels=None, progress=None, **options):
@@ -103,6 +103,8 @@ class _Conversion:
             plan, quantized = self._compress(plan, quantized)
         tell("exit rule", 0.8)
         own = exit_images(len(self.x), self.used)
+        if settings.exit_rule == "off":  # only for the figures
+            own = slice(own.start, min(own.stop, own.start + JUDGING_IMAGES))
         images, known = self.x[own], None if self.labels is None else self.labels[own]
         z = readout_sums(quantized.network, images)
         fit = {"loss": lambda *how: fit_exit(*how[:3], settings.exit_loss, how[3]), "paper": paper_limits}
