@@ -45,7 +45,9 @@ ROWS = {  # the options of each row, and whether its network is run to the last 
     "+ adaptive timesteps": (ALL, False),
     "SpikeConverter: T = 5": ({"timesteps": 5, "neuron": "inverse_leaky"}, False),
     "fewest operations": ({"timesteps": 2, "max_burst": 15, "compress": 0.2, "exit_loss": 0.3}, False),
-    "accuracy first": ({"timesteps": 4, "max_burst": 15, "search_burst": 1.2, "compress": 0.0, "exit_loss": 0.1}, False),
+    "accuracy first": (
+        {"timesteps": 4, "max_burst": 15, "search_burst": 1.2, "compress": 0.0, "exit_loss": 0.1}, False
+    ),
     "4-bit weights, T = 8": (
         {"timesteps": 8, "exit": "off", "weight_bits": 4, "weight_calibration": True}, False
     ),
