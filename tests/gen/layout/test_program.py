@@ -13,7 +13,7 @@ SIZES = dict(
     lanes=4, neurons=4, weight_bits=8, value_bits=9, index_bits=8, offset_bits=10, loop_bits=6, acc_bits=24,
     state_bits=16, theta_bits=12, bias_bits=16, events=64, pointers=32, weights=100, parameters=8, states=16,
     currents=16, layers=3, synapses=2, burst=7, classes=5, class_tiles=2, maximum=1, softmax=1, separated=0, program=64,
-    spram=0, narrow=0,
+    spram=0, least=2, narrow=0,
 )
 
 

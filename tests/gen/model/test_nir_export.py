@@ -52,6 +52,7 @@ def simulated(graph, pixels):
                     limit, theta = 2.0 ** (node.metadata["state_bits"] - 1), torch.tensor(node.v_threshold)
                     state[name] += value.round()  # 255 * (pixel / 255) is a whole number but for rounding
                     value = (state[name] / theta).floor().clamp(0, node.metadata["burst"])
+                    value = torch.where(value < node.metadata["least"], 0, value)
                     state[name] = (state[name] - value * theta).clamp(-limit, limit - 1)
                     spikes[name].append(value.numpy())
                 values[name] = value
