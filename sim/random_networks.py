@@ -142,7 +142,7 @@ class _Draft:
     def __init__(self, rng, max_layers, max_channels, max_size, neuron, layer_bits):
         self.neuron = neuron
         self.rng, self.max_layers, self.max_channels, self.max_size = rng, max_layers, max_channels, max_size
-        self.layer_bits = layer_bits
+        self.layer_bits, self.aside = layer_bits, rng.spawn(1)[0]  # draws that leave the others what they were
         self.layers, self.shapes, self.rms, self.unread = [], {}, {}, []
 
     def network(self, sources, max_timesteps, max_classes):
@@ -307,5 +307,5 @@ class _Draft:
         start = rng.choice(["half", "zero", "any"], p=[0.6, 0.2, 0.2])
         v_init = {"half": theta // 2, "zero": 0 * theta, "any": rng.integers(-limit, limit, channels)}[start]
         v_init = 0 * theta if separated else np.minimum(v_init, limit - 1)
-        least = int(rng.choice([n for n in LEAST_BURSTS if n <= burst])) if rng.random() < 0.3 else 1
+        least = int(self.aside.choice([1, 1, 1, *(n for n in LEAST_BURSTS if n <= burst)]))
         return Spiking(name, synapses, bias, theta, v_init, burst, state_bits, bits, self.neuron, least)
