@@ -89,11 +89,15 @@ def network(payload):
 
 
 def _brief(value):
-    """Return a value of the provenance in short: of long lists of numbers the range; `--json` shows all."""
+    """Return a value of the provenance in short: of long lists of numbers the range, of lists of points how many; `--json`
+    shows all.
+    """
     if isinstance(value, dict):
         brief = {name: f"({_brief(item)})" if isinstance(item, dict) else _brief(item) for name, item in value.items()}
         return ", ".join(f"{name}={text}" for name, text in brief.items()) or "none"
     if isinstance(value, list):
+        if value and all(isinstance(item, list) for item in value):
+            return f"{len(value)} points"
         numbers = len(value) > 4 and all(isinstance(item, int | float) for item in value)
         return f"{min(value)}..{max(value)}" if numbers else ", ".join(_brief(item) for item in value) or "none"
     return str(value)
