@@ -89,8 +89,8 @@ def network(payload):
 
 
 def _brief(value):
-    """Return a value of the provenance in short: of long lists of numbers the range, of lists of points how many; `--json`
-    shows all.
+    """Return a value of the provenance in short: of long lists of numbers the range, of points how many; `--json` shows
+    all.
     """
     if isinstance(value, dict):
         brief = {name: f"({_brief(item)})" if isinstance(item, dict) else _brief(item) for name, item in value.items()}
