@@ -29,10 +29,10 @@ IMAGES = 2
 
 
 def separated_network():
-    """Three timesteps of inverse-leaky neurons: a convolution, a fused pool, a residual, a readout."""
+    """Two timesteps of inverse-leaky neurons: a convolution, a fused pool, a residual, a readout."""
     rng, zero = np.random.default_rng(6), np.zeros(3, int)
     identity = Synapse("pool", np.ones((3, 1, 1, 1), int), groups=3)
-    return IntegerNetwork(Source((1, 4, 4)), [
+    return IntegerNetwork(Source((1, 2, 2)), [
         Spiking("conv", [Synapse("input", rng.integers(-7, 8, (3, 1, 3, 3)), padding=(1, 1))],
                 bias=rng.integers(-50, 50, 3), theta=np.array([200, 300, 400]), v_init=zero,
                 burst=1, state_bits=12, weight_bits=np.full(3, 4), neuron=INVERSE_LEAKY),
@@ -43,8 +43,8 @@ def separated_network():
         Spiking("sum", [Synapse("dense", rng.integers(-7, 8, (3, 3, 1, 1))), identity], bias=zero,
                 theta=np.array([2, 2, 2]), v_init=zero, burst=1, state_bits=8, weight_bits=np.full(3, 4),
                 neuron=INVERSE_LEAKY),
-        Readout("out", [Synapse("sum", rng.integers(-7, 8, (3, 3, 2, 2)))], np.zeros(3, int), np.full(3, 4)),
-    ], timesteps=3)
+        Readout("out", [Synapse("sum", rng.integers(-7, 8, (3, 3, 1, 1)))], np.zeros(3, int), np.full(3, 4)),
+    ], timesteps=2)
 
 
 def installed():
