@@ -34,7 +34,7 @@ def is_installed(simulator):
         return False
 
 
-SEED, LANES, IMAGE = 203, 3, 2
+SEED, LANES, IMAGE = 383, 3, 2
 SIZES = dict(
     max_layers=3, max_neurons=100, max_weights=400, max_channels=5, max_size=6, max_timesteps=4, max_classes=4,
 )
