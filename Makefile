@@ -14,16 +14,19 @@ apt = if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	else echo "adafire needs $(1). Install it (on Debian or Ubuntu: sudo apt-get install $(1)), then run make again." >&2; \
 	exit 1; fi
 
+# All cores, a test file on each; torch with one thread, since threads that wait for each other spin.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
 .PHONY: demo test test-all bench bench-method bitstreams lint clean
 
 demo: $(READY)
 	$(BIN)/adafire demo $(DEMO_FLAGS)
 
 test: $(READY)
-	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	$(PYTEST) $(PYTEST_FLAGS)
 
 test-all: $(READY)
-	$(BIN)/python -m pytest -m "slow or not slow" $(PYTEST_FLAGS)
+	$(PYTEST) -m "slow or not slow" $(PYTEST_FLAGS)
 
 # Trains the reference networks if they are not there (half an hour), then prints their figures.
 # DATA: the folder of fashion_mnist.npz and mnist.npz. BENCH_FLAGS: such as --route.

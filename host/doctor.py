@@ -62,6 +62,7 @@ _APT = "sudo apt-get install {} (Debian, Ubuntu)"
 _PROBES = (
     _Probe("python", lambda: sys.version.split()[0], True, "everything", "Python 3.11 or newer"),
     _Probe("numpy", lambda: _package("numpy"), True, "everything", _HERE),
+    _Probe("numba", lambda: _package("numba"), True, "evaluate, verify, report: the golden model", _HERE),
     _Probe("safetensors", lambda: _package("safetensors"), True, "network files", _HERE),
     _Probe("pyserial", lambda: _package("pyserial"), True, "run: the port of a board", _HERE),
     _Probe("torch", lambda: _package("torch"), True, "convert, demo", _HERE),

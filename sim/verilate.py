@@ -63,23 +63,41 @@ def compile_verilog(top, sources, harness, defines=(), *, headers=(), program=Fa
         for name, text in zip(names, sources):
             (work / name).write_text(text)
         _tool([verilator, *verilate, "--Mdir", "obj", *names], work, environment)
-        include = _verilator_include(verilator, environment)
-        units = [*sorted((work / "obj").glob("*.cpp")), harness, include / "verilated.cpp"]
-        threads = include / "verilated_threads.cpp"
-        units += [threads] if threads.exists() else []
-        flags = [*COMPILE, *defines, f"-I{harness.parent}", f"-I{include}", f"-I{include / 'vltstd'}", "-Iobj"]
-        objects = _make_objects(work, units, flags, environment)
+        runtime, includes = _runtime(verilator, work, environment)
+        units = [*sorted((work / "obj").glob("*.cpp")), harness]
+        flags = [*COMPILE, *defines, f"-I{harness.parent}", *includes, "-Iobj"]
+        objects = [*_make_objects(work, units, flags, environment), *runtime]
         _tool(["g++", *([] if program else ["-shared"]), "-o", "made", *objects, "-pthread"], work, environment)
-        partial = made.with_suffix(f".{os.getpid()}")
-        shutil.copy(work / "made", partial)
-        partial.rename(made)
+        _keep(work / "made", made)
     return made
 
 
+def _runtime(verilator, work, environment):
+    """Return the objects of Verilator's own runtime, compiled once, and the options that name its headers."""
+    include = _verilator_include(verilator, environment)
+    includes = [f"-I{include}", f"-I{include / 'vltstd'}"]
+    units = [include / name for name in ("verilated.cpp", "verilated_threads.cpp") if (include / name).exists()]
+    identity = [verilator, *COMPILE, *(unit.read_text() for unit in units)]
+    folder = cache_folder() / "models" / f"runtime-{hashlib.sha256(chr(0).join(identity).encode()).hexdigest()[:24]}"
+    folder.mkdir(exist_ok=True)
+    objects = [folder / f"{unit.stem}.o" for unit in units]
+    if not all(made.exists() for made in objects):
+        for made, new in zip(objects, _make_objects(work, units, [*COMPILE, *includes], environment)):
+            _keep(work / new, made)
+    return objects, includes
+
+
+def _keep(file, made):
+    """Copy ``file`` to ``made``, which is never there by halves."""
+    partial = made.with_suffix(f".{os.getpid()}")
+    shutil.copy(file, partial)
+    partial.rename(made)
+
+
 def _make_objects(work, units, flags, environment):
-    objects = [f"{i}.o" for i in range(len(units))]
+    objects = [f"{unit.stem}.o" for unit in units]
     rules = ["all: " + " ".join(objects)]
-    rules += [f"{i}.o:\n\tg++ {' '.join(flags)} -c -o $@ {unit}" for i, unit in enumerate(units)]
+    rules += [f"{made}:\n\tg++ {' '.join(flags)} -c -o $@ {unit}" for made, unit in zip(objects, units)]
     (work / "objects.mk").write_text("\n".join(rules) + "\n")
     _tool(["make", "-s", f"-j{os.cpu_count() or 1}", "-f", "objects.mk", "all"], work,
           {name: value for name, value in environment.items() if name != "MAKEFLAGS"})

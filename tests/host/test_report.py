@@ -80,7 +80,7 @@ def test_it_says_where_it_is(adafire, folder, images):
     assert outcome.json["accuracy"] == 0.75
     assert outcome.json["bytes"] == (folder / "report.html").stat().st_size
     table = adafire("report", folder, "--data", images / "data.npz").out
-    assert "75.00" in table and "report.html" in table
+    assert "75.00" in table and "report.html" in re.sub(r"[\s│]", "", table)  # a long path goes over several lines
 
 
 def test_the_parts_are_all_there(report):
