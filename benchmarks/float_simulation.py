@@ -15,13 +15,16 @@ __all__ = ["FloatSimulation"]
 
 
 class AdaFire(nn.Module):
-    """Burst neurons with soft reset: ``k = clamp(floor(u / threshold), 0, burst)``, ``v = u - k * threshold``."""
+    """Burst neurons with soft reset: ``k = clamp(floor(u / threshold), 0, burst)``, ``v = u - k * threshold``.
 
-    def __init__(self, threshold, burst):
+    A count under ``least`` is none: it stays in the membrane.
+    """
+
+    def __init__(self, threshold, burst, least=1):
         super().__init__()
         threshold = torch.as_tensor(threshold, dtype=torch.float32)[:, None, None]
         self.register_buffer("threshold", torch.where(threshold > 0, threshold, torch.inf))
-        self.burst, self.v = burst, None
+        self.burst, self.least, self.v = burst, least, None
 
     def reset(self):
         self.v = None
@@ -31,6 +34,8 @@ class AdaFire(nn.Module):
             self.v = torch.where(self.threshold.isinf(), 0, self.threshold / 2).expand_as(current)
         u = self.v + current
         spikes = torch.clamp(torch.floor(u / self.threshold), 0, self.burst)
+        if self.least > 1:
+            spikes = spikes * (spikes >= self.least)
         spikes = torch.where(self.threshold.isinf(), 0, spikes * self.threshold)
         self.v = u - spikes
         return spikes
@@ -52,11 +57,11 @@ class Synapse(nn.Module):
 class Layer(nn.Module):
     """The synapses of a layer, its bias and, but for the readout, its neurons."""
 
-    def __init__(self, layer, threshold, burst):
+    def __init__(self, layer, *neurons):
         super().__init__()
         self.synapses = nn.ModuleList(map(Synapse, layer.synapses))
         self.register_buffer("bias", torch.as_tensor(layer.bias).float()[:, None, None])
-        self.neurons = AdaFire(threshold, burst) if layer.fires else nn.Identity()
+        self.neurons = AdaFire(*neurons) if layer.fires else nn.Identity()
 
     def forward(self, maps):
         current = self.bias
@@ -85,16 +90,16 @@ class FloatSimulation(nn.Module):
     Parameters
     ----------
     network : FloatNetwork
-    thresholds : layer name to float [C], 0 for a channel that never fires
-    timesteps, max_burst : at least 1
+    neurons : layer name to (thresholds float [C], 0 for a channel that never fires; burst cap; least burst)
+    timesteps : at least 1
     """
 
-    def __init__(self, network: FloatNetwork, thresholds, timesteps, max_burst):
+    def __init__(self, network: FloatNetwork, neurons, timesteps):
         super().__init__()
         self.timesteps = timesteps
         self.names = [layer.name for layer in network.layers]
         self.layers = nn.ModuleList(
-            Pool(layer) if isinstance(layer, FloatPool) else Layer(layer, thresholds.get(layer.name), max_burst)
+            Pool(layer) if isinstance(layer, FloatPool) else Layer(layer, *neurons.get(layer.name, ()))
             for layer in network.layers
         )
 

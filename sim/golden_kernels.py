@@ -6,6 +6,8 @@ with or without fused multiply-add. Maps are [n, H, W, C], contiguous.
 Where a kernel's taps land is in two tables. ``rows``, int64 [H, kernel height], is the row of the result that a kernel
 row of a source row meets, or -1. ``columns``, int64 [W, runs, 3], lists runs of taps that meet columns side by side:
 first tap in the order of the weights, first column, length. A run is one loop over ``length * outputs`` numbers.
+
+Arrays are flat inside and their indexes unsigned: a slice costs numba a counted reference, a signed index a fold.
 """
 
 import numpy as np
@@ -13,7 +15,8 @@ from numba import njit
 
 __all__ = ["add_depthwise", "add_events", "fire"]
 
-_compiled = njit(cache=True, nogil=True, fastmath={"contract", "nnan", "nsz"})
+# With numpy's error model a division raises nothing, and so vectorizes.
+_compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nnan", "nsz"})
 
 
 @_compiled
@@ -24,40 +27,41 @@ def add_events(source, weight, rows, columns, out):
     with an event of k spikes (or value -k) counted k times.
     """
     n, height, width, channels = source.shape
-    outputs = out.shape[3]
-    flat = out.reshape(n, out.shape[1], out.shape[2] * outputs)
+    _, out_height, out_width, outputs = out.shape
+    _, kernel, line = weight.shape
+    maps, w, u = source.reshape(-1), weight.reshape(-1), out.reshape(-1)
     met = np.zeros((2, n), np.int64)
-    channel, count = np.zeros(channels + 3, np.int64), np.zeros(channels + 3, weight.dtype)
+    first, count = np.zeros(channels + 3, np.uintp), np.zeros(channels + 3, weight.dtype)
     for i in range(n):
         for y in range(height):
             for x in range(width):
-                events, spikes, taps = 0, 0, 0
-                for c in range(channels):
-                    channel[events], count[events] = c, source[i, y, x, c]
-                    events += source[i, y, x, c] != 0
+                events, spikes, taps = 0, 0.0, 0
+                at = np.uintp(((i * height + y) * width + x) * channels)
+                for c in range(np.uintp(channels)):
+                    value = maps[at + c]
+                    first[events], count[events] = c * np.uintp(kernel * line), value
+                    events += value != 0
+                    spikes += abs(value)
                 if events == 0:
                     continue
-                for e in range(events):
-                    spikes += np.int64(abs(count[e]))
                 for e in range(events, events + 3):  # the last four are filled up with events of count 0
-                    channel[e], count[e] = 0, 0
-                for dy in range(rows.shape[1]):
+                    first[e], count[e] = 0, 0
+                for dy in range(kernel):
                     row = rows[y, dy]
                     if row < 0:
                         continue
                     for r in range(columns.shape[1]):
-                        tap, column, length = columns[x, r]
+                        tap, column, length = columns[x, r, 0], columns[x, r, 1], columns[x, r, 2]
                         taps += length
-                        u = flat[i, row, column * outputs : (column + length) * outputs]
-                        first, last = tap * outputs, (tap + length) * outputs
+                        to = np.uintp(((i * out_height + row) * out_width + column) * outputs)
+                        of = np.uintp(dy * line + tap * outputs)
                         for e in range(0, events, 4):
                             k0, k1, k2, k3 = count[e], count[e + 1], count[e + 2], count[e + 3]
-                            w0, w1 = weight[channel[e], dy, first:last], weight[channel[e + 1], dy, first:last]
-                            w2, w3 = weight[channel[e + 2], dy, first:last], weight[channel[e + 3], dy, first:last]
-                            for o in range(length * outputs):
-                                u[o] += k0 * w0[o] + k1 * w1[o] + (k2 * w2[o] + k3 * w3[o])
+                            w0, w1, w2, w3 = first[e] + of, first[e + 1] + of, first[e + 2] + of, first[e + 3] + of
+                            for o in range(np.uintp(length * outputs)):
+                                u[to + o] += k0 * w[w0 + o] + k1 * w[w1 + o] + (k2 * w[w2 + o] + k3 * w[w3 + o])
                 met[0, i] += events * taps
-                met[1, i] += spikes * taps
+                met[1, i] += np.int64(spikes) * taps
     return met
 
 
@@ -65,28 +69,34 @@ def add_events(source, weight, rows, columns, out):
 def add_depthwise(source, weight, rows, columns, out):
     """Like `add_events` where channel c of the result reads channel c alone; ``weight`` is [kernel height, taps, C]."""
     n, height, width, channels = source.shape
+    _, out_height, out_width, _ = out.shape
+    kernel, line, _ = weight.shape
+    maps, w, u = source.reshape(-1), weight.reshape(-1), out.reshape(-1)
     met = np.zeros((2, n), np.int64)
     for i in range(n):
         for y in range(height):
             for x in range(width):
-                values = source[i, y, x]
-                events, spikes, taps = 0, 0, 0
-                for c in range(channels):
-                    events += values[c] != 0
-                    spikes += np.int64(abs(values[c]))
+                events, spikes, taps = 0, 0.0, 0
+                at = np.uintp(((i * height + y) * width + x) * channels)
+                for c in range(np.uintp(channels)):
+                    events += maps[at + c] != 0
+                    spikes += abs(maps[at + c])
                 if events == 0:
                     continue
-                for dy in range(rows.shape[1]):
-                    if rows[y, dy] >= 0:
-                        for r in range(columns.shape[1]):
-                            tap, column, length = columns[x, r]
-                            taps += length
-                            for j in range(length):
-                                u, w = out[i, rows[y, dy], column + j], weight[dy, tap + j]
-                                for c in range(channels):
-                                    u[c] += values[c] * w[c]
+                for dy in range(kernel):
+                    row = rows[y, dy]
+                    if row < 0:
+                        continue
+                    for r in range(columns.shape[1]):
+                        tap, column, length = columns[x, r, 0], columns[x, r, 1], columns[x, r, 2]
+                        taps += length
+                        for j in range(length):
+                            to = np.uintp(((i * out_height + row) * out_width + column + j) * channels)
+                            of = np.uintp((dy * line + tap + j) * channels)
+                            for c in range(np.uintp(channels)):
+                                u[to + c] += maps[at + c] * w[of + c]
                 met[0, i] += events * taps
-                met[1, i] += spikes * taps
+                met[1, i] += np.int64(spikes) * taps
     return met
 
 

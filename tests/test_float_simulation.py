@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.float_simulation import FloatSimulation
+from benchmarks.float_simulation import AdaFire, FloatSimulation
 from gen.intnet import INPUT
 from gen.method.simulate import activations
 from gen.model.network import FloatNetwork, FloatPool, FloatSynapse, Layer
@@ -25,15 +25,21 @@ def small():
 def test_over_many_timesteps_it_computes_the_float_network(burst):
     network, x = small(), torch.as_tensor(np.random.default_rng(3).random((5, 1, 6, 6))).float()
     maps = activations(network, x)
-    thresholds = {name: maps[name].amax((0, 2, 3)).numpy() for name in ("a", "b")}
+    neurons = {name: (maps[name].amax((0, 2, 3)).numpy(), burst) for name in ("a", "b")}
     wanted = maps["z"].flatten(1)
-    errors = [(FloatSimulation(network, thresholds, t, burst).run(x) - wanted).abs().max() for t in (4, 200)]
+    errors = [(FloatSimulation(network, neurons, t).run(x) - wanted).abs().max() for t in (4, 200)]
     assert errors[1] < 0.02 * wanted.abs().max() and errors[1] < errors[0] / 4
 
 
 def test_a_run_leaves_nothing_behind_and_a_silent_channel_is_silent():
     network, x = small(), torch.ones(1, 1, 6, 6)
-    simulation = FloatSimulation(network, {"a": np.array([1.0, 0, 1, 1]), "b": np.zeros(4)}, 3, 7)
+    simulation = FloatSimulation(network, {"a": (np.array([1.0, 0, 1, 1]), 7), "b": (np.zeros(4), 7)}, 3)
     first = simulation.run(x)
     assert torch.equal(first, simulation.run(x))
     torch.testing.assert_close(first[0].double(), torch.as_tensor(network.layers[-1].bias))
+
+
+def test_counts_under_the_least_burst_wait_in_the_membrane():
+    neurons = AdaFire(np.array([1.0]), 7, least=2)
+    current = torch.full((1, 1, 1, 1), 0.75)
+    assert [float(neurons(current)) for _ in range(4)] == [0, 2, 0, 0] and float(neurons.v) == 1.5
