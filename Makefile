@@ -43,7 +43,7 @@ bench-method: $(READY) $(ARCHITECTURES)
 	$(BIN)/python -m benchmarks.method --data $(DATA)/fashion_mnist.npz --models $(MODELS) --out $(METHOD) --rtl 200 \
 		--json $(METHOD)/method.json --markdown $(METHOD)/method.md $(METHOD_FLAGS)
 	$(BIN)/python -m benchmarks.weight_bits --data $(DATA) --models $(MODELS) --model vgg --model resnet --model mobilenet
-	$(BIN)/python -m benchmarks.golden_speed --model $(MODELS)/resnet.pt2 --data $(DATA)/fashion_mnist.npz
+	$(BIN)/python -m benchmarks.speed --model $(MODELS)/resnet.pt2 --data $(DATA)/fashion_mnist.npz
 
 # Bitstreams of the reference networks for every board, and the table of what they do (hours; it goes on where it was
 # interrupted). BITSTREAM_FLAGS: such as --board ulx3s_85f --network digits.

@@ -15,7 +15,7 @@ from gen.exit_rule import DISTANCE_MAX, EXP, LOG, SCALE_FRACTION, X_MAX, ExitRul
 from gen.inputs import input_values
 from gen.intnet import INPUT, Pool, Spiking
 from gen.result import Result
-from sim.golden_kernels import fire
+from sim.golden_kernels import fire, keep
 from sim.golden_layers import Current, Pooling, exact_dtype, fanout, is_read, magnitude
 from sim.golden_plain import Trace
 from sim.golden_separated import Separated, SeparatedBatch
@@ -189,7 +189,7 @@ class _Batch:
         self._direct = self._network.source.kind == "direct"
         self.rows = np.arange(len(values))
         self.events, self.ops = np.zeros(len(values), np.int64), np.zeros((2, len(values)), np.int64)
-        self.states, self.constants = {}, {}
+        self.states, self.constants, self._counts = {}, {}, {}
         for layer in golden.layers:
             if isinstance(layer, _Neurons):
                 self.states[layer.name] = layer.initial(len(values))
@@ -206,6 +206,12 @@ class _Batch:
         for layer in self._golden.layers:
             layer.step(self)
 
+    def counts(self, layer, shape):
+        """Return the array for the counts of ``layer``, the same at every timestep: float32 ``shape``."""
+        if layer not in self._counts:
+            self._counts[layer] = np.empty(shape, np.float32)
+        return self._counts[layer][: shape[0]]
+
     def keep(self, stay):
         """Drop the images where ``stay``, bool [n], is false."""
         if stay.all():
@@ -213,7 +219,10 @@ class _Batch:
         self.rows, self.events, self.ops = self.rows[stay], self.events[stay], self.ops[:, stay]
         self._values = self._values[stay]
         for arrays in (self.states, self.constants):
-            arrays.update({name: array[stay] for name, array in arrays.items() if len(array) == len(stay)})
+            for name, array in arrays.items():
+                if len(array) == len(stay):
+                    keep(array.reshape(len(array), -1), stay)
+                    arrays[name] = array[: len(self.rows)]
 
 
 class _Pooling(Pooling):
@@ -276,7 +285,7 @@ class _Neurons:
         if not self._fires:
             u += constant
             return
-        batch.maps[self.name] = counts = np.empty(u.shape, np.float32)
+        batch.maps[self.name] = counts = batch.counts(self.name, u.shape)
         flat = (array.reshape(len(array), -1) for array in (u, constant, self._theta, counts))
         fired = fire(*flat, *self._limits)
         if self._read:

@@ -3,9 +3,10 @@
 Everything is an integer held in floating point; `sim.golden_layers` says why that is exact, and so in any order and
 with or without fused multiply-add. Maps are [n, H, W, C], contiguous.
 
-Where a kernel's taps land is in two tables. ``rows``, int64 [H, kernel height], is the row of the result that a kernel
-row of a source row meets, or -1. ``columns``, int64 [W, runs, 3], lists runs of taps that meet columns side by side:
-first tap in the order of the weights, first column, length. A run is one loop over ``length * outputs`` numbers.
+Where a kernel's taps land is in three tables. ``rows``, int64 [H, kernel height], is the row of the result that a
+kernel row of a source row meets, or -1. ``columns``, int64 [W, runs, 3], lists runs of taps that meet columns side by
+side: first tap in the order of the weights, first column, length. A run is one loop over ``length * outputs`` numbers.
+``taps``, int64 [H, W], is how many taps a pixel meets in all.
 
 Arrays are flat inside and their indexes unsigned: a slice costs numba a counted reference, a signed index a fold.
 """
@@ -13,14 +14,14 @@ Arrays are flat inside and their indexes unsigned: a slice costs numba a counted
 import numpy as np
 from numba import njit
 
-__all__ = ["add_depthwise", "add_events", "fire"]
+__all__ = ["add_depthwise", "add_events", "add_pointwise", "fire", "keep"]
 
 # With numpy's error model a division raises nothing, and so vectorizes.
-_compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nnan", "nsz"})
+_compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nnan", "nsz", "reassoc"})
 
 
 @_compiled
-def add_events(source, weight, rows, columns, out):
+def add_events(source, weight, rows, columns, taps, out):
     """Add the current of ``source`` [n, H, W, C] to ``out`` [n, H', W', O].
 
     ``weight`` is [C, kernel height, taps of a row * O]. Returns int64 [2, n]: the taps that events met, and the same
@@ -35,7 +36,9 @@ def add_events(source, weight, rows, columns, out):
     for i in range(n):
         for y in range(height):
             for x in range(width):
-                events, spikes, taps = 0, 0.0, 0
+                if taps[y, x] == 0:
+                    continue
+                events, spikes = 0, 0.0
                 at = np.uintp(((i * height + y) * width + x) * channels)
                 for c in range(np.uintp(channels)):
                     value = maps[at + c]
@@ -52,7 +55,6 @@ def add_events(source, weight, rows, columns, out):
                         continue
                     for r in range(columns.shape[1]):
                         tap, column, length = columns[x, r, 0], columns[x, r, 1], columns[x, r, 2]
-                        taps += length
                         to = np.uintp(((i * out_height + row) * out_width + column) * outputs)
                         of = np.uintp(dy * line + tap * outputs)
                         for e in range(0, events, 4):
@@ -60,13 +62,13 @@ def add_events(source, weight, rows, columns, out):
                             w0, w1, w2, w3 = first[e] + of, first[e + 1] + of, first[e + 2] + of, first[e + 3] + of
                             for o in range(np.uintp(length * outputs)):
                                 u[to + o] += k0 * w[w0 + o] + k1 * w[w1 + o] + (k2 * w[w2 + o] + k3 * w[w3 + o])
-                met[0, i] += events * taps
-                met[1, i] += np.int64(spikes) * taps
+                met[0, i] += events * taps[y, x]
+                met[1, i] += np.int64(spikes) * taps[y, x]
     return met
 
 
 @_compiled
-def add_depthwise(source, weight, rows, columns, out):
+def add_depthwise(source, weight, rows, columns, taps, out):
     """Like `add_events` where channel c of the result reads channel c alone; ``weight`` is [kernel height, taps, C]."""
     n, height, width, channels = source.shape
     _, out_height, out_width, _ = out.shape
@@ -76,7 +78,9 @@ def add_depthwise(source, weight, rows, columns, out):
     for i in range(n):
         for y in range(height):
             for x in range(width):
-                events, spikes, taps = 0, 0.0, 0
+                if taps[y, x] == 0:
+                    continue
+                events, spikes = 0, 0.0
                 at = np.uintp(((i * height + y) * width + x) * channels)
                 for c in range(np.uintp(channels)):
                     events += maps[at + c] != 0
@@ -89,14 +93,30 @@ def add_depthwise(source, weight, rows, columns, out):
                         continue
                     for r in range(columns.shape[1]):
                         tap, column, length = columns[x, r, 0], columns[x, r, 1], columns[x, r, 2]
-                        taps += length
                         for j in range(length):
                             to = np.uintp(((i * out_height + row) * out_width + column + j) * channels)
                             of = np.uintp((dy * line + tap + j) * channels)
                             for c in range(np.uintp(channels)):
                                 u[to + c] += maps[at + c] * w[of + c]
-                met[0, i] += events * taps
-                met[1, i] += np.int64(spikes) * taps
+                met[0, i] += events * taps[y, x]
+                met[1, i] += np.int64(spikes) * taps[y, x]
+    return met
+
+
+@_compiled
+def add_pointwise(source, weight, rows, columns, taps, out):
+    """Like `add_depthwise` for a kernel of one tap that meets every pixel once; ``weight`` is [H * W * C]."""
+    n, size = len(source), weight.size
+    maps, u = source.reshape(-1), out.reshape(-1)
+    met = np.zeros((2, n), np.int64)
+    for i in range(np.uintp(n)):
+        events, spikes = 0, 0.0
+        for j in range(np.uintp(size)):
+            u[i * np.uintp(size) + j] += maps[i * np.uintp(size) + j] * weight[j]
+        for j in range(np.uintp(size)):
+            events += maps[i * np.uintp(size) + j] != 0
+            spikes += abs(maps[i * np.uintp(size) + j])
+        met[0, i], met[1, i] = events, np.int64(spikes)
     return met
 
 
@@ -123,3 +143,14 @@ def fire(u, current, theta, counts, least, burst, limit):
             active += count[j] > 0
         fired[i] = active
     return fired
+
+
+@_compiled
+def keep(array, stay):
+    """Move those rows of ``array`` [n, size] to the front where ``stay``, bool [n], is true."""
+    to = 0
+    for i in range(len(stay)):
+        if stay[i]:
+            if to < i:
+                array[to] = array[i]
+            to += 1

@@ -16,7 +16,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from gen.errors import AdafireError
 from gen.intnet import Pool
-from sim.golden_kernels import add_depthwise, add_events
+from sim.golden_kernels import add_depthwise, add_events, add_pointwise
 
 __all__ = ["Current", "Pooling", "exact_dtype", "fanout", "is_read", "magnitude"]
 
@@ -31,10 +31,13 @@ class Current:
         _, *size = network.shapes[layer.name]
         self._rows = _rows(synapse, height, size[0])
         self._columns, order = _columns(synapse, width, size[1])
+        self._taps = np.outer((self._rows >= 0).sum(1), self._columns[..., 2].sum(1))
         weight = synapse.weight[..., order]
         if inputs == 1 and outputs == synapse.groups:
             self._add, self._fanout = add_depthwise, 1
             weight = weight[:, 0].transpose(1, 2, 0)
+            if synapse.kernel == (1, 1) and self._taps.shape == tuple(size) and self._taps.all():
+                self._add, weight = add_pointwise, np.tile(weight.ravel(), self._taps.size)
         else:
             self._add, self._fanout = add_events, outputs // synapse.groups
             weight = _dense(weight, synapse.groups).transpose(1, 2, 3, 0)
@@ -46,7 +49,7 @@ class Current:
 
         Returns int64 [2, n], the synaptic operations and those with every spike of a burst counted.
         """
-        return self._add(values, self._weight, self._rows, self._columns, out) * self._fanout
+        return self._add(values, self._weight, self._rows, self._columns, self._taps, out) * self._fanout
 
 
 def _dense(weight, groups):
