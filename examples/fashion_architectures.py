@@ -24,6 +24,7 @@ from sim.metrics import evaluate
 
 NETWORKS = ("vgg", "resnet", "mobilenet")
 SAME = ("classes", "exit_steps", "logits", "events", "synaptic_ops")
+CONVERSION = ("timesteps", "max_burst", "weight_bits", "neuron", "search_burst", "compress", "exit_loss")
 ROWS = {
     "weights": "{:,}",
     "accuracy before": "{:.2%}",
@@ -74,6 +75,9 @@ def arguments():
     parser.add_argument("--max-burst", type=int, default=7)
     parser.add_argument("--weight-bits", type=int, default=8)
     parser.add_argument("--exit-loss", type=float, default=0.2, help="accuracy points")
+    parser.add_argument("--neuron", choices=("adafire", "inverse_leaky"), default="adafire")
+    parser.add_argument("--search-burst", type=float, metavar="FRACTION", help="choose burst caps layer by layer")
+    parser.add_argument("--compress", type=float, metavar="POINTS", help="raise thresholds as far as this allows")
     parser.add_argument("--calibration-images", type=int, default=512)
     parser.add_argument("--limit", type=int, default=5000, help="test images")
     parser.add_argument("--verify", type=int, default=5, help="test images on the compiled core; 0: none")
@@ -102,9 +106,8 @@ def column(name, path, calibration, test, options):
 
     x, labels = calibration
     network = adafire.convert(
-        path, x, labels=labels, timesteps=options.timesteps, max_burst=options.max_burst,
-        weight_bits=options.weight_bits, exit_loss=options.exit_loss,
-        progress=lambda step, done: tell(f"convert, {step}"),
+        path, x, labels=labels, progress=lambda step, done: tell(f"convert, {step}"),
+        **{name: getattr(options, name) for name in CONVERSION},
     )
     tell(f"evaluate {test.count(options.limit):,} images")
     golden = adafire.Golden(network)

@@ -14,7 +14,7 @@ from gen.model.network import FloatPool
 
 __all__ = ["Builder", "Plan", "normalised"]
 
-ACTIVATION_BUDGET = 2**23
+ACTIVATION_BUDGET = 2**25
 QUICK_IMAGES, QUICK_SWEEPS = 192, 2
 
 
