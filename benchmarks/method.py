@@ -56,7 +56,9 @@ ROWS = {  # the options of each row, and whether its network is run to the last 
         {"timesteps": 8, "exit": "off", "weight_bits": 4, "weight_calibration": True}, False
     ),
 }
-ON_HARDWARE = ("AdaFire: T = 8, phi = 7", "+ adaptive timesteps", "SpikeConverter: T = 5", "T = 2, phi = 15, 0.4 points")
+ON_HARDWARE = (
+    "AdaFire: T = 8, phi = 7", "+ adaptive timesteps", "SpikeConverter: T = 5", "T = 2, phi = 15, 0.4 points",
+)
 COMPARED = ("classes", "exit_steps", "logits", "events", "synaptic_ops")
 COLUMNS = {
     "accuracy": ("accuracy", "{:.2%}"),

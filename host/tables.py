@@ -83,24 +83,31 @@ def network(payload):
         ("weights", f"{payload['weights']:,} in {_kilobits(payload['weight_memory_bits'])} as stored"),
         ("state", _kilobits(payload["state_memory_bits"])),
         ("hash", payload["hash"]),
-        *((f"from: {name}", _brief(value)) for name, value in payload["provenance"].items()),
+        *((f"from: {name}", _brief(value)) for name, value in payload["provenance"].items() if name != "searches"),
+        *((f"chosen: {name}", _chosen(front)) for name, front in payload["provenance"].get("searches", {}).items()),
         ("seconds", _number(payload.get("seconds"), 1)),
     ])
 
 
 def _brief(value):
-    """Return a value of the provenance in short: of long lists of numbers the range, of points how many; `--json` shows
-    all.
-    """
+    """Return a value of the provenance in short: of long lists of numbers the range; `--json` shows all."""
     if isinstance(value, dict):
         brief = {name: f"({_brief(item)})" if isinstance(item, dict) else _brief(item) for name, item in value.items()}
         return ", ".join(f"{name}={text}" for name, text in brief.items()) or "none"
     if isinstance(value, list):
-        if value and all(isinstance(item, list) for item in value):
-            return f"{len(value)} points"
         numbers = len(value) > 4 and all(isinstance(item, int | float) for item in value)
         return f"{min(value)}..{max(value)}" if numbers else ", ".join(_brief(item) for item in value) or "none"
     return str(value)
+
+
+def _chosen(searched):
+    """Return what a search chose for each layer, and what that does to the cost as the search measured it."""
+    choice = ", ".join(
+        f"{name}={' / '.join(map(str, value)) if isinstance(value, list | tuple) else value}"
+        for name, value in searched["choice"].items()
+    )
+    cost, _ = searched["front"][searched["taken"]]
+    return f"{searched['search']}: {choice}. {searched['reference_cost']:,.0f} -> {cost:,.0f} {searched['unit']}"
 
 
 def _kernels(layer):

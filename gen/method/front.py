@@ -13,6 +13,7 @@ from gen.method.pareto import pareto_front
 __all__ = ["Front", "front_of", "save_front"]
 
 SHOWN = 100
+WIDE = 5  # the greatest loss over the median
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,14 @@ def _write_json(searched, path):
     path.write_text(json.dumps(searched, indent=1) + "\n")
 
 
+def _scale(loss):
+    """Return the scale of an axis on which the small losses are seen beside the large: logarithmic if it takes that."""
+    size = np.abs(loss)
+    if size.max() <= WIDE * np.median(size):
+        return {"value": "linear"}
+    return {"value": "log"} if loss.min() > 0 else {"value": "symlog", "linthresh": float(size.max()) / 1e3}
+
+
 def _plot(searched, path):
     """Draw loss over cost; the same front gives the same bytes."""
     import matplotlib
@@ -95,7 +104,7 @@ def _plot(searched, path):
         axes.axvline(searched["reference_cost"], color="#888888", linestyle=":", label="before the search")
         axes.set(xlabel=f"cost: {searched['unit']}", ylabel="rise of the divergence, nats per image",
                  title=searched["search"])
-        axes.set_yscale("symlog", linthresh=max(1e-6, float(np.abs(loss).max()) / 1e3))
+        axes.set_yscale(**_scale(loss))
         axes.legend()
         axes.grid(alpha=0.3)
         figure.savefig(path, metadata={"Date": None})

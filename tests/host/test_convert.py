@@ -2,6 +2,7 @@
 
 import json
 
+
 import numpy as np
 import pytest
 import torch
@@ -58,8 +59,11 @@ def test_searches_leave_their_fronts_beside_the_network(adafire, files, tmp_path
 def test_info_of_a_searched_network_is_readable(adafire, files, tmp_path):
     assert converted(adafire, files, tmp_path / "net.safetensors", "--search-burst", 1.0).code == 0
     shown = adafire("info", tmp_path / "net.safetensors")
-    points = len(load_network(tmp_path / "net.safetensors").provenance["searches"]["search_burst"]["front"])
-    assert shown.code == 0 and f"{points} points" in " ".join(shown.out.split()).replace(" │ │ ", " ")
+    searched = load_network(tmp_path / "net.safetensors").provenance["searches"]["search_burst"]
+    told = " ".join(shown.out.split()).replace(" │ │ ", " ")
+    for name, cap in searched["choice"].items():
+        assert shown.code == 0 and re.search(f"chosen: search_burst │ burst caps: .*{name}={cap}[,.]", told)
+    assert f"{searched['reference_cost']:,.0f} -> {searched['front'][searched['taken']][0]:,.0f} synaptic" in told
 
 
 def test_weights_that_do_not_fit_are_refused_and_nothing_is_left(adafire, files, tmp_path):
