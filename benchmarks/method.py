@@ -3,10 +3,10 @@
     python -m benchmarks.method --data fashion_mnist --models DIR [--networks vgg resnet mobilenet] [--rtl 200]
 
 DIR holds the models that examples/train.py saves. For every row of the table: convert with 12,000 training images and
-no training, run the first 5,000 test images on the golden model. Compression without adaptive timesteps is the network
-of the row below it, run to the last timestep. "Points" are what compression and exits together may lose. Accuracy and
-counts are exact for these images; energy is the field's convention (docs/energy.md), an estimate. ``--rtl N`` runs the
-first N test images of one row of each kind on the compiled core too, and counts what differs.
+no training, run the first 5,000 test images on the golden model. "Points" are what compression and exits together may
+lose. Accuracy and counts are exact for these images; energy is the field's convention (docs/energy.md), an estimate.
+``--rtl N`` runs the first N test images of one row of each kind on the compiled core too: its cycles, and how many
+classes, exit steps, logits and counts differ.
 """
 
 import argparse
@@ -14,7 +14,6 @@ import hashlib
 import json
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,6 @@ from rich.table import Table
 from gen.data.datasets import open_dataset
 from gen.data.train import accuracy
 from gen.errors import InputError
-from gen.exit_rule import ExitRule
 from gen.intnet import Spiking
 from gen.layout.estimate import weight_memory
 from gen.method.convert import convert
@@ -36,25 +34,21 @@ from sim.metrics import evaluate
 from sim.model import CompiledCore
 
 NETWORKS = ("vgg", "resnet", "mobilenet")
-ALL = {"timesteps": 8, "search_burst": 1.0, "compress": 0.1, "exit_loss": 0.1}
-ROWS = {  # the options of each row, and whether its network is run to the last timestep
-    "quantized ANN: T = 1, phi = 15": ({"timesteps": 1, "max_burst": 15, "exit": "off"}, False),
-    "AdaFire: T = 8, phi = 7": ({"timesteps": 8, "exit": "off"}, False),
-    "+ burst search": ({"timesteps": 8, "search_burst": 1.0}, True),
-    "+ compression": (ALL, True),
-    "+ adaptive timesteps": (ALL, False),
-    "SpikeConverter: T = 5": ({"timesteps": 5, "neuron": "inverse_leaky"}, False),
+QUANTIZED_ANN = "quantized ANN: T = 1, phi = 15"
+ROWS = {  # the options of each row
+    QUANTIZED_ANN: {"timesteps": 1, "max_burst": 15, "exit": "off"},
+    "AdaFire: T = 8, phi = 7": {"timesteps": 8, "exit": "off"},
+    "+ burst search": {"timesteps": 8, "exit": "off", "search_burst": 1.0},
+    "+ compression": {"timesteps": 8, "exit": "off", "search_burst": 1.0, "compress": 0.1},
+    "+ adaptive timesteps": {"timesteps": 8, "search_burst": 1.0, "compress": 0.1, "exit_loss": 0.1},
+    "SpikeConverter: T = 5": {"timesteps": 5, "neuron": "inverse_leaky"},
     **{
-        f"T = 2, phi = 15, {2 * points:g} points": (
-            {"timesteps": 2, "max_burst": 15, "compress": points, "exit_loss": points}, False
-        ) for points in (0.1, 0.2, 0.4)
+        f"T = 2, phi = 15, {2 * points:g} points": {
+            "timesteps": 2, "max_burst": 15, "compress": points, "exit_loss": points,
+        } for points in (0.1, 0.2, 0.4)
     },
-    "accuracy first": (
-        {"timesteps": 4, "max_burst": 15, "search_burst": 1.2, "compress": 0.0, "exit_loss": 0.1}, False
-    ),
-    "4-bit weights, T = 8": (
-        {"timesteps": 8, "exit": "off", "weight_bits": 4, "weight_calibration": True}, False
-    ),
+    "accuracy first": {"timesteps": 4, "max_burst": 15, "search_burst": 1.2, "compress": 0.0, "exit_loss": 0.1},
+    "4-bit weights, T = 8": {"timesteps": 8, "exit": "off", "weight_bits": 4, "weight_calibration": True},
 }
 ON_HARDWARE = (
     "AdaFire: T = 8, phi = 7", "+ adaptive timesteps", "SpikeConverter: T = 5", "T = 2, phi = 15, 0.4 points",
@@ -68,6 +62,8 @@ COLUMNS = {
     "state bits": ("state_bits", "{:,}"),
     "weight bits": ("weight_bits", "{:,}"),
     "uJ by convention": ("convention_uJ", "{:.2f}"),
+    "cycles": ("rtl_cycles_per_image", "{:,.0f}"),
+    "differences": ("rtl_differences", "{:d}"),
     "converted in": ("convert_seconds", "{:.0f} s"),
 }
 
@@ -113,13 +109,11 @@ def rows(name, options):
     calibration = open_dataset(options.data, "train", need_labels=True).load(options.calibration)
     module = torch.export.load(model).module()
     yield "ANN, float", {"accuracy": accuracy(module, x.reshape(len(x), 1, *x.shape[-2:]), labels)}
-    for row, (settings, to_the_end) in ROWS.items():
+    for row, settings in ROWS.items():
         if options.rows and row not in options.rows:
             continue
         digest = hashlib.sha256(repr((settings, options.calibration)).encode()).hexdigest()[:12]
         network, seconds = converted(model, calibration, settings, options.out / f"{name}-{digest}.safetensors")
-        if to_the_end:
-            network = replace(network, exit_rule=ExitRule())
         figures = measure(network, test, options.images) | {"convert_seconds": seconds, "settings": settings}
         if options.rtl and row in ON_HARDWARE:
             figures |= differences(network, x[: options.rtl], options.lanes)
@@ -135,6 +129,16 @@ def table(name, measured):
         cells = (form.format(figures[key]) if figures.get(key) is not None else "" for key, form in COLUMNS.values())
         table.add_row(row, *cells)
     return table
+
+
+def at_equal_operations(measured):
+    """Return a sentence: the accuracy of two timesteps, between rows, at the operations of the quantized ANN."""
+    ann = measured.get(QUANTIZED_ANN)
+    curve = sorted((f["synaptic_ops_per_image"], f["accuracy"]) for row, f in measured.items() if row.startswith("T = 2"))
+    if ann is None or not curve or not curve[0][0] <= ann["synaptic_ops_per_image"] <= curve[-1][0]:
+        return "No two rows of T = 2 enclose the operations of T = 1."
+    reached = np.interp(ann["synaptic_ops_per_image"], *zip(*curve))
+    return f"At the {ann['synaptic_ops_per_image']:,.0f} operations of T = 1 ({ann['accuracy']:.2%}), T = 2: {reached:.2%}"
 
 
 def markdown(results):
@@ -174,7 +178,7 @@ def main():
             for row, figures in rows(name, options):
                 results[name][row] = figures
                 print(f"{name}, {row}: " + json.dumps(figures), file=sys.stderr, flush=True)
-            console.print(table(name, results[name]))
+            console.print(table(name, results[name]), at_equal_operations(results[name]), sep="\n")
     except InputError as error:
         sys.exit(f"error: {error}")
     if options.json:

@@ -1,7 +1,7 @@
 """`adafire convert` with its searches: what it writes, what it refuses."""
 
 import json
-
+import re
 
 import numpy as np
 import pytest
