@@ -133,12 +133,12 @@ def table(name, measured):
 
 def at_equal_operations(measured):
     """Return a sentence: the accuracy of two timesteps, between rows, at the operations of the quantized ANN."""
-    ann = measured.get(QUANTIZED_ANN)
-    curve = sorted((f["synaptic_ops_per_image"], f["accuracy"]) for row, f in measured.items() if row.startswith("T = 2"))
-    if ann is None or not curve or not curve[0][0] <= ann["synaptic_ops_per_image"] <= curve[-1][0]:
+    points = {row: (f["synaptic_ops_per_image"], f["accuracy"]) for row, f in measured.items() if len(f) > 1}
+    curve = sorted(point for row, point in points.items() if row.startswith("T = 2"))
+    ops, accuracy = points.get(QUANTIZED_ANN, (0, 0))
+    if not curve or not curve[0][0] <= ops <= curve[-1][0]:
         return "No two rows of T = 2 enclose the operations of T = 1."
-    reached = np.interp(ann["synaptic_ops_per_image"], *zip(*curve))
-    return f"At the {ann['synaptic_ops_per_image']:,.0f} operations of T = 1 ({ann['accuracy']:.2%}), T = 2: {reached:.2%}"
+    return f"At the {ops:,.0f} operations of T = 1, {accuracy:.2%}, T = 2 has {np.interp(ops, *zip(*curve)):.2%}."
 
 
 def markdown(results):
