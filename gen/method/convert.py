@@ -26,7 +26,7 @@ from gen.model.load import load
 __all__ = ["convert"]
 
 KEPT_OUT = 4  # every fourth image measures candidates, if there is a search
-MOST_KEPT_OUT = 192
+MOST_KEPT_OUT = 512
 JUDGING_IMAGES = 4000
 
 
@@ -162,7 +162,7 @@ class _Conversion:
             z = readout_sums(made.network, images)
             judged.append(choice)
             tell("compression", min(0.78, 0.7 + 0.01 * len(judged)))
-            rule = fit_exit(z, made.logit, settings.exit_rule, settings.exit_loss, truth)
+            rule = fit_exit(z, made.logit, settings.exit_rule, settings.exit_loss, truth, confidence=0.5)
             lost = 100 * float(before.mean() - (z[:, -1].argmax(1) == truth).mean())
             return lost, float(exit_steps(z, rule).mean())
 

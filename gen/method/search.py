@@ -11,6 +11,7 @@ import copy
 from dataclasses import replace
 
 import numpy as np
+from scipy.optimize import isotonic_regression
 
 from gen.errors import InputError
 from gen.intnet import LEAST_BURSTS, MAX_BURST
@@ -27,6 +28,7 @@ MOST_LEAST, FEW_RATIOS = 4, (1.0, 1.2, 1.5, 2.0)
 WIDTHS = (8, 7, 6, 5, 4, 3, 2)
 HOPELESS = 0.25  # nats: a candidate that moves the answer so far, and all beyond it, are not looked at
 SAVINGS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)  # of the cost: points that are built
+FAR, ROUNDING = 1.0, 1e-9  # points over what is allowed: the search ends; the same number
 RARE = 0.01  # of the images: a timestep that fewer reach is not simulated
 
 
@@ -56,12 +58,12 @@ class Sensitivity:
         self._running = self._stopping[::-1].cumsum()[::-1]
         self._dynamics = copy.copy(dynamics)
         self._dynamics.timesteps = simulated
-        self._maps = {name: value[:simulated] for name, value in maps.items()}
+        self._maps = self._dynamics.run(neurons)
         self._answers = mean_answers(self._dynamics.logits(self._maps))
 
     def _divergence(self, maps, answers):
-        divergence = symmetric_divergence(self._dynamics.logits(maps), answers)
-        return float(divergence.mean(0).numpy() @ self._stopping)
+        """Return the divergence of every image, float64 [N]."""
+        return symmetric_divergence(self._dynamics.logits(maps), answers).numpy() @ self._stopping
 
     def cost(self, name, maps=None):
         """Return what the events of a layer cost per image."""
@@ -70,7 +72,8 @@ class Sensitivity:
     def try_out(self, name, candidates, hopeless=HOPELESS, float_network=False):
         """Return (costs, divergences) of `Neurons` for one layer, up to the first hopeless ones.
 
-        From the answer as it is now; or, if ``float_network``, the rise of that from the float network's.
+        From the answer as it is now; or, if ``float_network``, the rise of that from the float network's, a standard
+        error added: what helps by chance is not taken for help.
         """
         costs, losses = [], []
         answers = self._dynamics.probabilities if float_network else self._answers
@@ -78,7 +81,8 @@ class Sensitivity:
         for neurons in candidates:
             maps = self._dynamics.replay(self._maps, {**self.neurons, name: neurons}, name)
             costs.append(self.cost(name, maps))
-            losses.append(self._divergence(maps, answers) - now)
+            rise = self._divergence(maps, answers) - now
+            losses.append(float(rise.mean() + float_network * rise.std() / np.sqrt(len(rise))))
             if losses[-1] > hopeless and len(losses) > 1:
                 break
         return costs, losses
@@ -158,21 +162,22 @@ def search_weight_bits(bench, network, plan, stored_bits, budget, progress=None)
 def cheapest(front, judge, points):
     """Return ``front`` with the point taken that costs least when it is built, losing at most ``points``.
 
-    ``judge(choice)`` builds a choice and returns (accuracy points lost, mean timesteps until the exit). Points
-    further and further along the front are judged until one loses too much or, twice, takes back in timesteps
-    what it saves in each: cost times timesteps counts. None where even the first loses too much.
+    ``judge(choice)`` builds a choice and returns (accuracy points lost, mean timesteps until the exit). Cost times
+    timesteps counts. What points further and further along the front lose rises but for chance: the rising sequence
+    nearest to what is seen, in least squares, is compared with ``points``. None where even the first loses too much.
     """
-    best, least, worse = None, np.inf, 0
     affordable = [sum(point.cost <= (1 - saving) * front.reference for point in front.points) for saving in SAVINGS]
+    indexes, costs, losses = [], [], [0.0]
     for index in sorted({count - 1 for count in affordable if count}, reverse=True):
         lost, timesteps = judge(front.choice(index))
-        if lost > points:
+        indexes.append(index)
+        costs.append(front.points[index].cost * timesteps)
+        losses.append(lost)
+        if lost > points + FAR:
             break
-        cost = front.points[index].cost * timesteps
-        best, least, worse = (index, cost, 0) if cost < least else (best, least, worse + 1)
-        if worse == 2:
-            break
-    return None if best is None else replace(front, taken=best)
+    rising = isotonic_regression(losses).x[1:]
+    allowed = [(cost, index) for cost, index, lost in zip(costs, indexes, rising) if lost <= points + ROUNDING]
+    return replace(front, taken=min(allowed)[1]) if allowed else None
 
 
 def _followed(items, progress):

@@ -108,7 +108,9 @@ LINE = Front("compression", "operations", {"a": (1, 2, 3, 4)}, 40.0, (
 
 @pytest.mark.parametrize("lost, timesteps, ratio", [
     ({1: 0, 2: 0.1, 3: 0.2, 4: 0.3}, {1: 1, 2: 1, 3: 1, 4: 1}, 4),   # all the way
-    ({1: 0, 2: 0.1, 3: 0.6, 4: 0.3}, {1: 1, 2: 1, 3: 1, 4: 1}, 2),   # until one loses too much
+    ({1: 0, 2: 0.1, 3: 0.6, 4: 0.8}, {1: 1, 2: 1, 3: 1, 4: 1}, 2),   # as far as is allowed
+    ({1: 0, 2: 0.1, 3: 0.6, 4: 0.3}, {1: 1, 2: 1, 3: 1, 4: 1}, 4),   # a loss that falls again was chance in part
+    ({1: 0, 2: 0.1, 3: 1.6, 4: 0.1}, {1: 1, 2: 1, 3: 1, 4: 1}, 2),   # far beyond, nothing more is tried
     ({1: 0, 2: 0.1, 3: 0.2, 4: 0.3}, {1: 1, 2: 1, 3: 2, 4: 4}, 2),   # timesteps eat up what a timestep saves
 ])
 def test_the_cheapest_point_that_keeps_the_accuracy(lost, timesteps, ratio):
