@@ -38,21 +38,21 @@ QUANTIZED_ANN = "quantized ANN: T = 1, phi = 15"
 ROWS = {  # the options of each row
     QUANTIZED_ANN: {"timesteps": 1, "max_burst": 15, "exit": "off"},
     "AdaFire: T = 8, phi = 7": {"timesteps": 8, "exit": "off"},
-    "+ burst search": {"timesteps": 8, "exit": "off", "search_burst": 1.0},
-    "+ compression": {"timesteps": 8, "exit": "off", "search_burst": 1.0, "compress": 0.1},
-    "+ adaptive timesteps": {"timesteps": 8, "search_burst": 1.0, "compress": 0.1, "exit_loss": 0.1},
-    "SpikeConverter: T = 5": {"timesteps": 5, "neuron": "inverse_leaky"},
+    "+ burst search, caps to 15": {"timesteps": 8, "max_burst": 15, "exit": "off", "search_burst": 0.9},
+    "+ compression": {"timesteps": 8, "max_burst": 15, "exit": "off", "search_burst": 0.9, "compress": 0.1},
+    "+ adaptive timesteps": {
+        "timesteps": 8, "max_burst": 15, "search_burst": 0.9, "compress": 0.1, "exit_loss": 0.1,
+    },
+    "accuracy first": {"timesteps": 8, "max_burst": 15, "search_burst": 0.9, "exit_loss": 0.1},
     **{
-        f"T = 2, phi = 15, {2 * points:g} points": {
-            "timesteps": 2, "max_burst": 15, "compress": points, "exit_loss": points,
+        f"T = 2, {2 * points:g} points": {
+            "timesteps": 2, "max_burst": 15, "search_burst": 0.9, "compress": points, "exit_loss": points,
         } for points in (0.1, 0.2, 0.4)
     },
-    "accuracy first": {"timesteps": 4, "max_burst": 15, "search_burst": 1.2, "compress": 0.0, "exit_loss": 0.1},
+    "SpikeConverter: T = 5": {"timesteps": 5, "neuron": "inverse_leaky"},
     "4-bit weights, T = 8": {"timesteps": 8, "exit": "off", "weight_bits": 4, "weight_calibration": True},
 }
-ON_HARDWARE = (
-    "AdaFire: T = 8, phi = 7", "+ adaptive timesteps", "SpikeConverter: T = 5", "T = 2, phi = 15, 0.4 points",
-)
+ON_HARDWARE = ("+ adaptive timesteps", "T = 2, 0.4 points", "SpikeConverter: T = 5")
 COMPARED = ("classes", "exit_steps", "logits", "events", "synaptic_ops")
 COLUMNS = {
     "accuracy": ("accuracy", "{:.2%}"),

@@ -27,7 +27,7 @@ __all__ = ["convert"]
 
 KEPT_OUT = 4  # every fourth image measures candidates, if there is a search
 MOST_KEPT_OUT = 512
-JUDGING_IMAGES = 4000
+JUDGING_IMAGES = 2000
 
 
 def convert(module, calibration, *, labels=None, progress=None, **options):
