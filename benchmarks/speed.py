@@ -32,7 +32,7 @@ from gen.netfile import load_network
 from sim.golden import Golden
 
 CALIBRATION = 512
-OPTIONS = {"timesteps": 8, "max_burst": 15, "search_burst": 0.9, "compress": 0.1, "exit_loss": 0.1}
+OPTIONS = {"timesteps": 8, "max_burst": 15, "search_burst": 0.9, "compress": 0.0, "exit_loss": 0.2}
 TURNS = 3
 SIMULATION = "PyTorch, float, every timestep"
 
