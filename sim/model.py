@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +16,33 @@ from gen.result import Result
 from gen.layout.schedule import build_schedule, schedule_on
 from sim.verilate import compile_verilog
 
-__all__ = ["CompiledCore", "compile_core"]
+__all__ = ["CompiledCore", "compile_core", "without_contents"]
 
 HARNESS = Path(__file__).with_name("harness.cpp")
 RESULT_HEADER = 6
+WRITTEN = re.compile(r"^ +(\S+)\[[^\n]*\] <= ", re.MULTILINE)
+CONTENTS = re.compile(
+    r"^  initial begin\n    (\S+)\[\d+\] = [^\n]*;\n(?:    \1\[\d+\] = [^\n]*;\n)*  end\n", re.MULTILINE
+)
+
+
+def without_contents(verilog):
+    """Return a core's Verilog without what its writable memories hold at power-up, a line for every word.
+
+    A `CompiledCore` loads its network through the load port. So cores of the same parameters are compiled once, and a
+    large one in a minute instead of never. Tables that nothing writes stay.
+    """
+    modules = []
+    for module in verilog.split("endmodule\n"):
+        written = set(WRITTEN.findall(module))
+        modules.append(CONTENTS.sub(lambda found: "" if found[1] in written else found[0], module))
+    return "endmodule\n".join(modules)
 
 
 def compile_core(verilog, params, progress=None):
     """Compile Verilog text to a shared library; return its path. Cached by content."""
     widths = [f"-DLANES={params.lanes}", f"-DVALUE_BITS={params.value_bits}", f"-DACC_BITS={params.acc_bits}"]
-    return compile_verilog("adafire_core", [verilog], HARNESS, widths, progress=progress)
+    return compile_verilog("adafire_core", [without_contents(verilog)], HARNESS, widths, progress=progress)
 
 
 class CompiledCore:

@@ -7,7 +7,7 @@ import numpy as np
 
 from gen.inputs import input_stream
 from hw.verilog import core_verilog
-from sim.model import HARNESS, CompiledCore
+from sim.model import HARNESS, CompiledCore, without_contents
 from sim.verilate import compile_verilog
 from sim.profile import opened
 
@@ -52,7 +52,8 @@ class PortCounter(CompiledCore):
             "INCLUDED": hashlib.sha256(HARNESS.read_bytes()).hexdigest(),
         }
         options = [f"-D{name}={value}" for name, value in defines.items()]
-        return cls(compile_verilog("adafire_core", [verilog], COUNTER, options, progress=progress), schedule)
+        library = compile_verilog("adafire_core", [without_contents(verilog)], COUNTER, options, progress=progress)
+        return cls(library, schedule)
 
     def count(self, x):
         """Run images uint8 [N, C, H, W] or [N, H, W]; return {memory: int64 [2, N]}, words read and written."""

@@ -27,7 +27,7 @@ from gen.errors import AdafireError
 from gen.inputs import input_stream
 from gen.result import Result
 from sim.bench.folder import VERILOG, read_folder
-from sim.model import HARNESS, RESULT_HEADER, CompiledCore
+from sim.model import HARNESS, RESULT_HEADER, CompiledCore, without_contents
 from sim.verilate import compile_verilog
 
 __all__ = ["KINDS", "MACHINE_KINDS", "PASS_KINDS", "Profile", "ProfiledCore", "opened"]
@@ -76,7 +76,8 @@ class ProfiledCore(CompiledCore):
             "KINDS": ",".join((*KINDS, *WORK)), "INCLUDED": hashlib.sha256(HARNESS.read_bytes()).hexdigest(),
         }
         options = [f"-D{name}={value}" for name, value in defines.items()]
-        return cls(compile_verilog("adafire_core", [verilog], PROFILER, options, progress=progress), schedule)
+        library = compile_verilog("adafire_core", [without_contents(verilog)], PROFILER, options, progress=progress)
+        return cls(library, schedule)
 
     def profile(self, x, progress=None):
         """Run images uint8 [N, C, H, W] or [N, H, W]; return their `Profile`."""

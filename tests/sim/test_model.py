@@ -12,9 +12,10 @@ from gen.errors import DoesNotFit
 from gen.intnet import INVERSE_LEAKY
 from gen.layout.program import CoreParams
 from gen.layout.schedule import build_schedule, schedule_on
+from hw.verilog import core_verilog
 from sim.compare import Answer, compare_image
 from sim.golden import Golden
-from sim.model import CompiledCore
+from sim.model import CompiledCore, without_contents
 from sim.random_networks import random_images, random_network
 
 IMAGES = 3
@@ -133,3 +134,12 @@ def test_a_network_too_large_for_the_core_is_refused(core):
     network = next(n for n in candidates if build_schedule(n, small.lanes).params.events > small.events)
     with pytest.raises(DoesNotFit, match="events: the network needs"):
         schedule_on(network, small)
+
+
+def test_networks_of_one_core_are_compiled_once():
+    networks = [random_network(seed, max_layers=2, max_weights=300) for seed in (3, 4)]
+    params = shared_core(networks, 2)
+    full = [core_verilog(schedule_on(network, params)) for network in networks]
+    empty = [without_contents(text) for text in full]
+    assert full[0] != full[1] and empty[0] == empty[1] and len(empty[0]) < len(full[0])
+    assert empty[0].count("initial begin") > 0  # of the tables that nothing writes
