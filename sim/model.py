@@ -32,11 +32,12 @@ def without_contents(verilog):
     A `CompiledCore` loads its network through the load port. So cores of the same parameters are compiled once, and a
     large one in a minute instead of never. Tables that nothing writes stay.
     """
-    modules = []
-    for module in verilog.split("endmodule\n"):
-        written = set(WRITTEN.findall(module))
-        modules.append(CONTENTS.sub(lambda found: "" if found[1] in written else found[0], module))
-    return "endmodule\n".join(modules)
+    return "endmodule\n".join(map(_emptied, verilog.split("endmodule\n")))
+
+
+def _emptied(module):
+    written = set(WRITTEN.findall(module))
+    return CONTENTS.sub(lambda found: "" if found[1] in written else found[0], module)
 
 
 def compile_core(verilog, params, progress=None):
