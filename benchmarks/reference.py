@@ -31,7 +31,7 @@ from sim.golden import Golden
 from sim.metrics import evaluate
 from sim.model import CompiledCore
 
-CALIBRATION = 4000
+CALIBRATION = 12000
 COMPARED = ("classes", "exit_steps", "logits", "events", "synaptic_ops")
 
 # Spiker+, measured on this task with the same tools: cycles simulated, the rest post-route, one seed.
