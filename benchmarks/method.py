@@ -44,10 +44,11 @@ ROWS = {  # the options of each row
         "timesteps": 8, "max_burst": 15, "search_burst": 0.9, "compress": 0.0, "exit_loss": 0.2,
     },
     "accuracy first": {"timesteps": 8, "max_burst": 15, "search_burst": 0.9, "exit_loss": 0.1},
+    "T = 2, 0.2 points, exits alone": {"timesteps": 2, "max_burst": 15, "exit_loss": 0.2},
     **{
         f"T = 2, {points} + {points} points": {
             "timesteps": 2, "max_burst": 15, "compress": points, "exit_loss": points,
-        } for points in (0.1, 0.2, 0.4, 0.8)
+        } for points in (0.1, 0.2)
     },
     "SpikeConverter: T = 5": {"timesteps": 5, "neuron": "inverse_leaky"},
     "4-bit weights, T = 8": {"timesteps": 8, "exit": "off", "weight_bits": 4, "weight_calibration": True},
