@@ -5,8 +5,8 @@
 DIR holds the models that examples/train.py saves. For every row of the table: convert with 12,000 training images and
 no training, run the first 5,000 test images on the golden model. "Points" are what compression, and early exits, may
 lose on training images. Accuracy and counts are exact for these images; energy is the field's convention
-(docs/energy.md), an estimate. ``--rtl N`` runs the first N test images of the rows of `ON_HARDWARE` on the compiled core
-too: its cycles, and how many classes, exit steps, logits and counts differ.
+(docs/energy.md), an estimate. ``--rtl N`` runs the first N test images of some rows, `ON_HARDWARE`, on the compiled
+core too: its cycles, and how many classes, exit steps, logits and counts differ.
 """
 
 import argparse
