@@ -58,7 +58,7 @@ class Sensitivity:
         self._running = self._stopping[::-1].cumsum()[::-1]
         self._dynamics = copy.copy(dynamics)
         self._dynamics.timesteps = simulated
-        self._maps = self._dynamics.run(neurons)
+        self._maps = maps if simulated == self.timesteps else self._dynamics.run(neurons)
         self._answers = mean_answers(self._dynamics.logits(self._maps))
 
     def _divergence(self, maps, answers):
