@@ -63,6 +63,7 @@ _PROBES = (
     _Probe("python", lambda: sys.version.split()[0], True, "everything", "Python 3.11 or newer"),
     _Probe("numpy", lambda: _package("numpy"), True, "everything", _HERE),
     _Probe("numba", lambda: _package("numba"), True, "evaluate, verify, report: the golden model", _HERE),
+    _Probe("onnxruntime", lambda: _package("onnxruntime"), True, "evaluate, verify, report: the golden model", _HERE),
     _Probe("safetensors", lambda: _package("safetensors"), True, "network files", _HERE),
     _Probe("pyserial", lambda: _package("pyserial"), True, "run: the port of a board", _HERE),
     _Probe("torch", lambda: _package("torch"), True, "convert, demo", _HERE),
@@ -70,7 +71,7 @@ _PROBES = (
     _Probe("scikit-learn", lambda: _package("scikit-learn"), False, "demo: the digits images", _HERE),
     _Probe("pooch", lambda: _package("pooch"), False, "data sets by name: download", _HERE),
     _Probe("pillow", lambda: _package("pillow"), False, "folders of pictures", _HERE),
-    _Probe("onnx", lambda: _package("onnx"), False, "convert: .onnx models", _HERE),
+    _Probe("onnx", lambda: _package("onnx"), True, "the golden model; convert: .onnx models", _HERE),
     _Probe("nir", lambda: _package("nir"), False, "convert, export: .nir graphs", _HERE),
     _Probe("amaranth", lambda: _package("amaranth"), True, "generate", _HERE),
     _Probe(

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from gen.errors import InputError
 from gen.exit_rule import EXP, KINDS, LIMIT_MAX, LOG, SCALE_MAX, SHIFT_MAX, ExitRule
-from sim import golden, golden_plain
+from sim import golden
+from sim.golden import plain
 
 
 def test_tables_are_the_rounded_functions():
@@ -36,9 +37,9 @@ def test_bad_rules_are_refused(keywords, text):
 
 
 def both(rule, z, t=1):
-    plain = golden_plain.exits(rule, [int(v) for v in z], t)
-    assert golden.exits(rule, np.array([z]), t).tolist() == [plain]
-    return plain
+    stops = plain.exits(rule, [int(v) for v in z], t)
+    assert golden.exits(rule, np.array([z]), t).tolist() == [stops]
+    return stops
 
 
 @settings(max_examples=400, deadline=None, derandomize=True)

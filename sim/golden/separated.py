@@ -7,7 +7,10 @@ membrane holds before it saturates.
 import numpy as np
 
 from gen.intnet import INPUT, Pool, Spiking
-from sim.golden_layers import Current, Pooling, exact_dtype, is_read, magnitude
+from sim.golden.currents import Currents, Scratch
+from sim.golden.exact import channels_last, exact_dtype, magnitude, map_dtype
+from sim.golden.pooling import Pooling
+from sim.golden.tally import Tally
 
 __all__ = ["Separated", "SeparatedBatch"]
 
@@ -16,27 +19,28 @@ class Separated:
     """A separated network, made ready to execute."""
 
     def __init__(self, network):
-        self.network = network
-        self.read = {layer.name for layer in network.layers if is_read(network, layer)}
+        self.network, self.tally = network, Tally(network)
         self.layers = [(Pooling if isinstance(layer, Pool) else _Neurons)(network, layer) for layer in network.layers]
         last = {name: readers[-1].name for name, readers in network.readers.items() if readers}
         self.finished = {layer.name: [name for name in last if last[name] == layer.name] for layer in network.layers}
 
 
 class SeparatedBatch:
-    """A batch of n images, executed. With ``record`` it keeps every map and state, else what is still to be read.
+    """The images ``values[rows]``, executed. With ``record`` it keeps every map and state, else what is still read.
 
-    maps : name of every map to its values at t = 1..T, each float [n, H, W, C], or None for a silent input
-    states : name of every spiking layer to its states in the order of `sim.golden_plain.Trace`, each [n, H, W, C]
+    t : int64 [n], T for all
+    maps : name of every map to its values at t = 1..T, each [n, H, W, C]; the input has one, at t = T
+    states : name of every spiking layer to its states in the order of `sim.golden.plain.Trace`, each [n, H, W, C]
     logits : int64 [updates, n, classes]
-    events : int64 [n]; ops : int64 [2, n], synaptic operations and `spike_ops`
+    counters : int64 [n, 3], events, synaptic operations and `spike_ops`
     """
 
-    def __init__(self, separated, values, record=False):
+    def __init__(self, separated, values, rows, record=False):
         network = separated.network
-        self.maps = {INPUT: [None] * (network.timesteps - 1) + [_contiguous(values)]}
-        self.states, self.rows = {}, np.arange(len(values))
-        self.events, self.ops = np.zeros(len(values), np.int64), np.zeros((2, len(values)), np.int64)
+        self.rows, self.t, self.states = rows, np.full(len(rows), network.timesteps), {}
+        pixels = channels_last(values[rows], map_dtype(network, INPUT))
+        self.maps = {INPUT: [pixels]}
+        self.counters = separated.tally(INPUT, pixels)[:, [0, 1, 1]]  # a value of the direct input counts once
         for layer in separated.layers:
             name = layer.name
             if isinstance(layer, Pooling):
@@ -48,8 +52,7 @@ class SeparatedBatch:
                 updates = layer.accumulate(self)
                 self.logits = np.stack([z[:, 0, 0].astype(np.int64) for _, z in updates])
                 break
-            if name in separated.read:
-                self.events += sum(np.count_nonzero(_rowwise(spikes), axis=1) for spikes in self.maps[name])
+            self.counters += sum(separated.tally(name, spikes) for spikes in self.maps[name])
             if not record:
                 for done in separated.finished[name]:
                     del self.maps[done]
@@ -58,14 +61,6 @@ class SeparatedBatch:
     def z(self):
         """The logits at t = T, int64 [n, classes]."""
         return self.logits[-1]
-
-
-def _contiguous(values):
-    return np.ascontiguousarray(np.moveaxis(values, -3, -1), np.float32)
-
-
-def _rowwise(maps):
-    return maps.reshape(len(maps), -1)
 
 
 class _Neurons:
@@ -82,25 +77,26 @@ class _Neurons:
         else:
             self._dtype = exact_dtype(layer, bound)
         self._bias = layer.bias.astype(self._dtype)
-        self._currents = [Current(network, layer, synapse, self._dtype) for synapse in layer.synapses]
+        inputs, spikes = ([s for s in layer.synapses if (s.source == INPUT) == kind] for kind in (True, False))
+        self._spikes = Currents(network, layer, spikes, self._dtype)
+        self._inputs = Currents(network, layer, inputs, self._dtype)
 
     def accumulate(self, batch):
         """Yield t and u(t), or z(t), [n, H, W, C], of the batch; t = T alone where all it reads is silent before.
 
         The array is the state: what the reader leaves in it is doubled for the next timestep.
         """
-        n = len(batch.rows)
+        n, scratch = len(batch.rows), Scratch()
         u = np.zeros((n, *self._size, len(self._bias)), self._dtype)
         for t in range(1, self._steps + 1):
             u *= 2
-            sources = [(current, batch.maps[current.source][t - 1]) for current in self._currents]
-            for current, values in sources:
-                if values is not None:
-                    ops = current(values, u)
-                    batch.ops += ops[0] if current.source == INPUT else ops
+            if self._spikes.sources:
+                u += self._spikes({name: batch.maps[name][t - 1] for name in self._spikes.sources}, n, scratch)
             if t == self._steps:
                 u += self._bias
-            if t == self._steps or any(values is not None for _, values in sources):
+                if self._inputs.sources:
+                    u += self._inputs({INPUT: batch.maps[INPUT][0]}, n, scratch)
+            if t == self._steps or self._spikes.sources:
                 yield t, u
 
     def spikes(self, batch, states=None):
@@ -117,7 +113,7 @@ class _Neurons:
         for t in range(1, self._steps + 1):
             if t > 1:
                 u *= 2
-            spikes.append((u >= self._top).astype(np.float32))
+            spikes.append((u >= self._top).astype(np.uint8))
             u -= spikes[-1] * self._top
             write_back(u)
         return spikes

@@ -1,0 +1,47 @@
+"""Types that hold the integers of a network exactly.
+
+Why floating point is exact here. Every number is an integer, and every operation is a product, a sum, a comparison
+or ``floor(u / theta)``. A float of p mantissa bits holds every integer up to 2**p, so products and sums are exact
+while no partial sum passes 2**p; `IntegerNetwork.current_range` bounds every subset of the terms, since padding or
+silence makes any term 0, and so every order of adding them. If u / theta is no integer it is at least
+1/theta from one, that is |u/theta| / |u|, more than the division's rounding error 2**-p |u/theta| while
+|u| < 2**p: floor of the rounded quotient is the true floor. One bit is left spare: `exact_dtype` takes float32
+below 2**23, float64 below 2**52, and raises above.
+
+Maps are [N, H, W, C] inside, so that a window's channels lie side by side; they are [C, H, W] outside.
+"""
+
+import numpy as np
+
+from gen.errors import AdafireError
+
+__all__ = ["channels_last", "exact_dtype", "magnitude", "map_dtype"]
+
+
+def magnitude(layer, low_high):
+    """Return the largest magnitude on the way to a sum in that range, with or without the bias."""
+    low, high = low_high
+    return int(max(-low.min(), high.max()) + np.abs(layer.bias).max())
+
+
+def channels_last(values, dtype):
+    """Return the maps [N, C, H, W] as [N, H, W, C] of that type."""
+    return np.ascontiguousarray(np.moveaxis(values, -3, -1), dtype)
+
+
+def map_dtype(network, name):
+    """Return the type of a map's values: bytes where they hold all of them."""
+    low, high = network.value_ranges[name]
+    return np.uint8 if low >= 0 and high < 256 else exact_dtype(name, max(-low, high))
+
+
+def exact_dtype(name, bound):
+    """Return the narrowest float type that is exact for integers of magnitude up to ``bound``, those of layer ``name``.
+    """
+    for dtype, bits in ((np.float32, 23), (np.float64, 52)):
+        if bound < 2**bits:
+            return dtype
+    raise AdafireError(
+        f"Layer {name!r} holds integers up to {bound}, the golden model is exact below 2**52: "
+        "quantize the layer to smaller thresholds, weights or states."
+    )
