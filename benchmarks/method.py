@@ -5,7 +5,8 @@
 DIR holds the models that examples/train.py saves. For every row of the table: convert with 12,000 training images and
 no training, run the first 5,000 test images on the golden model. "Points" are what compression, and early exits, may
 lose on training images. Accuracy and counts are exact for these images; energy is the field's convention
-(docs/energy.md), an estimate. ``--rtl N`` runs the first N test images of some rows, `ON_HARDWARE`, on the compiled
+(docs/energy.md), an estimate. Two rows, `LINES`, are compared with the quantized ANN at its operations, their exits
+fitted for more and for less loss. ``--rtl N`` runs the first N test images of some rows, `ON_HARDWARE`, on the compiled
 core too: its cycles, and how many classes, exit steps, logits and counts differ.
 """
 
@@ -21,6 +22,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.equal_operations import accuracy_at, exit_curve
 from gen.data.datasets import open_dataset
 from gen.data.train import accuracy
 from gen.errors import InputError
@@ -43,17 +45,18 @@ ROWS = {  # the options of each row
     "all together, 0 + 0.2 points": {
         "timesteps": 8, "max_burst": 15, "search_burst": 0.9, "compress": 0.0, "exit_loss": 0.2,
     },
-    "accuracy first": {"timesteps": 8, "max_burst": 15, "search_burst": 0.9, "exit_loss": 0.1},
-    "T = 2, 0.2 points, exits alone": {"timesteps": 2, "max_burst": 15, "exit_loss": 0.2},
-    **{
-        f"T = 2, {points} + {points} points": {
-            "timesteps": 2, "max_burst": 15, "compress": points, "exit_loss": points,
-        } for points in (0.1, 0.2)
+    "accuracy first: no search, 0.1 points": {"timesteps": 8, "max_burst": 15, "exit_loss": 0.1},
+    "T = 4, all together, 0.1 + 0.5 points": {
+        "timesteps": 4, "max_burst": 15, "search_burst": 0.9, "compress": 0.1, "exit_loss": 0.5,
     },
     "SpikeConverter: T = 5": {"timesteps": 5, "neuron": "inverse_leaky"},
     "4-bit weights, T = 8": {"timesteps": 8, "exit": "off", "weight_bits": 4, "weight_calibration": True},
 }
-ON_HARDWARE = ("all together, 0 + 0.2 points", "SpikeConverter: T = 5")
+ON_HARDWARE = (
+    QUANTIZED_ANN, "AdaFire: T = 8, phi = 7", "all together, 0 + 0.2 points", "SpikeConverter: T = 5",
+)
+LINES = ("T = 4, all together, 0.1 + 0.5 points", "all together, 0 + 0.2 points")  # against the quantized ANN
+FRESH = slice(12_000, 20_000)  # training images on which the lines' exits are fitted
 COMPARED = ("classes", "exit_steps", "logits", "events", "synaptic_ops")
 COLUMNS = {
     "accuracy": ("accuracy", "{:.2%}"),
@@ -107,7 +110,8 @@ def rows(name, options):
     model = options.models / f"{name}.pt2"
     test = open_dataset(options.data, "test", need_labels=True)
     x, labels = test.load(options.images)
-    calibration = open_dataset(options.data, "train", need_labels=True).load(options.calibration)
+    training = open_dataset(options.data, "train", need_labels=True).load(FRESH.stop)
+    calibration, fresh = ([part[images] for part in training] for images in (slice(options.calibration), FRESH))
     module = torch.export.load(model).module()
     yield "ANN, float", {"accuracy": accuracy(module, x.reshape(len(x), 1, *x.shape[-2:]), labels)}
     for row, settings in ROWS.items():
@@ -116,6 +120,8 @@ def rows(name, options):
         digest = hashlib.sha256(repr((settings, options.calibration)).encode()).hexdigest()[:12]
         network, seconds = converted(model, calibration, settings, options.out / f"{name}-{digest}.safetensors")
         figures = measure(network, test, options.images) | {"convert_seconds": seconds, "settings": settings}
+        if row in LINES:
+            figures["exit_curve"] = exit_curve(network, fresh, (x, labels))
         if options.rtl and row in ON_HARDWARE:
             figures |= differences(network, x[: options.rtl], options.lanes)
         yield row, figures
@@ -133,13 +139,15 @@ def table(name, measured):
 
 
 def at_equal_operations(measured):
-    """Return a sentence: the accuracy of two timesteps, between rows, at the operations of the quantized ANN."""
-    points = {row: (f["synaptic_ops_per_image"], f["accuracy"]) for row, f in measured.items() if len(f) > 1}
-    curve = sorted(point for row, point in points.items() if row.startswith("T = 2"))
-    ops, accuracy = points.get(QUANTIZED_ANN, (0, 0))
-    if not curve or not curve[0][0] <= ops <= curve[-1][0]:
-        return "No two rows of T = 2 enclose the operations of T = 1."
-    return f"At the {ops:,.0f} operations of T = 1, {accuracy:.2%}, T = 2 has {np.interp(ops, *zip(*curve)):.2%}."
+    """Return a sentence: the accuracy of the `LINES`, where measured, at the operations of the quantized ANN."""
+    rival = measured.get(QUANTIZED_ANN)
+    found = {row: accuracy_at(rival["synaptic_ops_per_image"], measured[row]["exit_curve"])
+             for row in LINES if rival and row in measured}
+    if not found:
+        return "Rows are missing to compare with T = 1."
+    said = (f"{row!r} {'does not reach so few' if at is None else f'has {at:.2%}'}" for row, at in found.items())
+    return (f"At the {rival['synaptic_ops_per_image']:,.0f} operations of T = 1, {rival['accuracy']:.2%}, with exits "
+            f"fitted for more or less loss {', '.join(said)}.")
 
 
 def markdown(results):
