@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from gen.intnet import INPUT
+from gen.layers import INPUT
 from gen.model.network import FloatNetwork, FloatPool
 
 __all__ = ["FloatSimulation"]

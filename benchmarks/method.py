@@ -26,7 +26,7 @@ from benchmarks.equal_operations import accuracy_at, exit_curve
 from gen.data.datasets import open_dataset
 from gen.data.train import accuracy
 from gen.errors import InputError
-from gen.intnet import Spiking
+from gen.layers import Spiking
 from gen.layout.estimate import weight_memory
 from gen.method.convert import convert
 from gen.netfile import load_network, save_network

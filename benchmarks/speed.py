@@ -23,7 +23,7 @@ from rich.table import Table
 
 from benchmarks.float_simulation import FloatSimulation
 from gen.exit_rule import ExitRule
-from gen.intnet import Spiking
+from gen.layers import Spiking
 from gen.method.builder import normalised
 from gen.method.convert import convert
 from gen.method.settings import check_images

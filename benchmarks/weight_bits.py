@@ -19,13 +19,13 @@ from rich.table import Table
 
 from gen.data.datasets import open_dataset
 from gen.errors import InputError
-from gen.intnet import Readout, Spiking
-from gen.method.calibrate import correct
+from gen.layers import Readout, Spiking
 from gen.method.builder import normalised
-from gen.method.thresholds import thresholds
+from gen.method.calibrate import correct
 from gen.method.quantize import quantize_with_scales
 from gen.method.rounding import calibrate_weights
 from gen.method.simulate import activations, readout_sums
+from gen.method.thresholds import thresholds
 from gen.model.load import load
 
 MODELS = ("fashion", "vgg", "resnet", "mobilenet")

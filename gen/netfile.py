@@ -16,7 +16,8 @@ from safetensors.numpy import save
 
 from gen.errors import InputError
 from gen.exit_rule import ExitRule
-from gen.intnet import ADAFIRE, IntegerNetwork, Pool, Readout, Source, Spiking, Synapse
+from gen.intnet import IntegerNetwork
+from gen.layers import ADAFIRE, Pool, Readout, Source, Spiking, Synapse
 
 __all__ = ["SCHEMA", "load_network", "network_hash", "save_network"]
 

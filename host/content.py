@@ -10,7 +10,7 @@ import numpy as np
 
 from gen.errors import InputError
 from gen.inputs import input_stream
-from gen.intnet import Source
+from gen.layers import Source
 
 __all__ = ["Content", "content_of", "read_content", "read_manifest"]
 

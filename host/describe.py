@@ -2,7 +2,7 @@
 
 import math
 
-from gen.intnet import ADAFIRE, INVERSE_LEAKY, Pool, Readout, signed_bits
+from gen.layers import ADAFIRE, INVERSE_LEAKY, Pool, Readout, signed_bits
 from gen.layout.weights import stored_bits, word_bits
 from gen.netfile import network_hash
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from gen.intnet import Readout, Spiking
+from gen.layers import Readout, Spiking
 
 __all__ = [
     "Answer", "Difference", "ProbeTable", "answer_difference", "compare_image", "compared_values", "expected_probe",

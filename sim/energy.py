@@ -16,7 +16,7 @@ from collections import Counter
 import numpy as np
 
 from gen.inputs import input_values
-from gen.intnet import INPUT, Pool, Spiking
+from gen.layers import INPUT, Pool, Spiking
 from sim.traffic import memory_traffic
 
 __all__ = [

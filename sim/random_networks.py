@@ -13,9 +13,9 @@ import numpy as np
 
 from gen.errors import InputError
 from gen.exit_rule import KINDS, LIMIT_MAX, SCALE_MAX, ExitRule
-from gen.intnet import (
-    ADAFIRE, INPUT, INVERSE_LEAKY, LEAST_BURSTS, IntegerNetwork, NetworkError, Pool, Readout, Source, Spiking, Synapse,
-    signed_bits,
+from gen.intnet import IntegerNetwork
+from gen.layers import (
+    ADAFIRE, INPUT, INVERSE_LEAKY, LEAST_BURSTS, NetworkError, Pool, Readout, Source, Spiking, Synapse, signed_bits,
 )
 from sim.golden import Golden, exits, scores
 

@@ -10,7 +10,7 @@ Queues between components and the tables of the exit rules are no memories here.
 import numpy as np
 
 from gen.inputs import input_values
-from gen.intnet import INPUT, Pool, Readout, Spiking
+from gen.layers import INPUT, Pool, Readout, Spiking
 from gen.layout.estimate import estimate_memories
 from gen.layout.image import synapse_block
 from gen.layout.program import header_fields, layer_fields, synapse_fields, words_of

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from benchmarks.float_simulation import AdaFire, FloatSimulation
-from gen.intnet import INPUT
+from gen.layers import INPUT
 from gen.method.simulate import activations
 from gen.model.network import FloatNetwork, FloatPool, FloatSynapse, Layer
 

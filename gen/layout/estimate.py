@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from gen.intnet import INPUT, Pool
+from gen.layers import INPUT, Pool
 from gen.layout.program import memory_shapes
 from gen.layout.schedule import build_schedule
 from gen.layout.weights import ideal_bits, word_bits

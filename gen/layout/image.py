@@ -6,10 +6,10 @@ wider than 32 bits is sent low part first. The same words initialise the memorie
 
 import numpy as np
 
-from gen.intnet import INPUT, Pool, Readout, Spiking
+from gen.layers import INPUT, Pool, Readout, Spiking
+from gen.layout.passes import is_row_segment, segment_words, thresholds, window_channels
 from gen.layout.program import (EXIT_CODES, MEMORIES, WORD_BITS, header_fields, layer_fields, memory_shapes, pack,
                          synapse_fields)
-from gen.layout.passes import is_row_segment, segment_words, thresholds, window_channels
 
 __all__ = ["load_stream", "memory_image", "read_image", "synapse_block", "write_image"]
 

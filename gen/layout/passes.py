@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gen.intnet import INPUT, Pool, Readout, Spiking, Synapse
+from gen.layers import INPUT, Pool, Readout, Spiking, Synapse
 
 __all__ = [
     "Pass", "is_row_segment", "layer_passes", "segment_words", "separated_passes", "synapse_words",

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 
 from gen.errors import InputError
 from gen.exit_rule import SCALE_MAX, SHIFT_MAX
-from gen.intnet import MAX_TIMESTEPS
+from gen.layers import MAX_TIMESTEPS
 
 __all__ = [
     "EXIT_CODES", "MEMORIES", "SPRAM_BITS", "SPRAM_WORDS", "WORD_BITS", "CoreParams", "header_fields", "layer_fields",

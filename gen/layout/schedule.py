@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gen.errors import DoesNotFit
-from gen.intnet import INPUT, IntegerNetwork, Pool, Spiking, signed_bits
+from gen.intnet import IntegerNetwork
+from gen.layers import INPUT, Pool, Spiking, signed_bits
 from gen.layout.passes import (
     Pass, layer_passes, segment_words, separated_passes, synapse_words, thresholds, window_channels,
 )

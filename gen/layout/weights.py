@@ -6,7 +6,7 @@ of an even width is *narrow*: its weight words lie two in a memory word, half th
 
 import numpy as np
 
-from gen.intnet import WEIGHT_BITS, Pool, signed_bits
+from gen.layers import WEIGHT_BITS, Pool, signed_bits
 
 __all__ = ["ideal_bits", "stored_bits", "widest_weight", "word_bits"]
 

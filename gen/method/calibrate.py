@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from gen.intnet import INPUT, Pool, Readout, signed_bits
+from gen.layers import INPUT, Pool, Readout, signed_bits
 from gen.method.quantize import LEAST_STATE, STATE_MAX, proved_state_bits, settle
 from gen.method.simulate import drive, fire, integer_input, pool_counts
 

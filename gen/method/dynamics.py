@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from gen.intnet import INPUT
+from gen.layers import INPUT
 from gen.method.simulate import activations, pooled
 from gen.model.network import FloatPool
 

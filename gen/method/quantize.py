@@ -19,9 +19,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gen.errors import InputError
-from gen.intnet import (
-    ADAFIRE, INPUT, INVERSE_LEAKY, MAX_BURST, MAX_TIMESTEPS, NEURONS, WEIGHT_BITS, IntegerNetwork, Pool, Readout,
-    Source, Spiking, Synapse, signed_bits,
+from gen.intnet import IntegerNetwork
+from gen.layers import (
+    ADAFIRE, INPUT, INVERSE_LEAKY, MAX_BURST, MAX_TIMESTEPS, NEURONS, WEIGHT_BITS, Pool, Readout, Source, Spiking,
+    Synapse, signed_bits,
 )
 from gen.model.network import FloatNetwork, FloatPool, Layer
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gen.intnet import Pool, Readout, Synapse
+from gen.layers import Pool, Readout, Synapse
 from gen.method.calibrate import sweep
 from gen.method.least_squares import LeastSquares
 from gen.method.quantize import EMPTY_SCALE, THETA_MAX

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import isotonic_regression
 
 from gen.errors import InputError
-from gen.intnet import LEAST_BURSTS, MAX_BURST
+from gen.layers import LEAST_BURSTS, MAX_BURST
 from gen.method.dynamics import Neurons, mean_answers, symmetric_divergence
 from gen.method.front import front_of
 from gen.method.quantize import rounded_weights

@@ -7,7 +7,7 @@ import numpy as np
 
 from gen.errors import InputError
 from gen.exit_rule import KINDS
-from gen.intnet import ADAFIRE, INVERSE_LEAKY, NEURONS
+from gen.layers import ADAFIRE, INVERSE_LEAKY, NEURONS
 from gen.method.exit_fit import FITS
 from gen.method.quantize import check_settings, check_weight_bits
 

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from gen.errors import InputError
 from gen.inputs import input_values
-from gen.intnet import INPUT, INVERSE_LEAKY, Pool, Readout
+from gen.layers import INPUT, INVERSE_LEAKY, Pool, Readout
 from gen.method.quantize import proved_state_bits
 from gen.model.network import FloatPool
 

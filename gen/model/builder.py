@@ -7,7 +7,7 @@ all.
 from dataclasses import replace
 
 from gen.errors import InputError, UnsupportedModel
-from gen.intnet import INPUT
+from gen.layers import INPUT
 from gen.model.canonical import canonical
 from gen.model.network import Layer
 from gen.model.operations import Current, Map, Refused, nearest

@@ -9,7 +9,7 @@ import hashlib
 from collections import Counter
 from dataclasses import replace
 
-from gen.intnet import INPUT
+from gen.layers import INPUT
 from gen.model.network import FloatNetwork, FloatPool, content
 
 __all__ = ["canonical"]

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from gen.errors import InputError
-from gen.intnet import INPUT
+from gen.layers import INPUT
 
 __all__ = ["FloatNetwork", "FloatPool", "FloatSynapse", "Layer", "content"]
 

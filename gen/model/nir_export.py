@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from gen.errors import InputError, UnsupportedModel
-from gen.intnet import INPUT, Pool, Readout
+from gen.layers import INPUT, Pool, Readout
 from gen.model.optional import need
 
 __all__ = ["export_nir", "save_nir"]

@@ -12,7 +12,7 @@ from math import prod
 
 import numpy as np
 
-from gen.intnet import INPUT
+from gen.layers import INPUT
 from gen.model.network import FloatPool, FloatSynapse, Layer
 
 __all__ = [

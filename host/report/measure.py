@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gen.errors import AdafireError, ToolMissing
-from gen.layout.estimate import estimate_cycles
 from gen.inputs import input_values
-from gen.intnet import INPUT, Pool, Readout
+from gen.layers import INPUT, Pool, Readout
+from gen.layout.estimate import estimate_cycles
 from host.report.costs import energy, traffic
 from host.report.pictures import counts_picture, image_picture
 from sim.energy import operations

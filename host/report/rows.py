@@ -1,6 +1,6 @@
 """A report's numbers in words: what stands in the page's tables, lists and sentences."""
 
-from gen.intnet import INVERSE_LEAKY
+from gen.layers import INVERSE_LEAKY
 from host.describe import bursts
 
 __all__ = [

@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from gen.exit_rule import EXP_BITS, LOG
-from gen.intnet import MAX_TIMESTEPS
+from gen.layers import MAX_TIMESTEPS
 from gen.layout.program import EXIT_CODES
 from hw.machine import payloads
 from hw.machine.loader import LoadableMemory

@@ -4,7 +4,7 @@ from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from gen.intnet import MAX_TIMESTEPS
+from gen.layers import MAX_TIMESTEPS
 from gen.layout.program import WORD_BITS
 from hw.machine import payloads
 

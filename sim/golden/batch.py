@@ -10,10 +10,10 @@ from itertools import islice
 
 import numpy as np
 
-from gen.intnet import INPUT, Pool, Spiking
-from sim.golden.kernels import fire, keep
+from gen.layers import INPUT, Pool, Spiking
 from sim.golden.currents import Currents, Scratch
 from sim.golden.exact import channels_last, exact_dtype, magnitude, map_dtype
+from sim.golden.kernels import fire, keep
 from sim.golden.pooling import Pooling
 from sim.golden.tally import Tally
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from gen.exit_rule import ExitRule
 from gen.inputs import input_values
-from gen.intnet import INPUT, Spiking
+from gen.layers import INPUT, Spiking
 from gen.result import Result
 from sim.golden.batch import Batch, Layers
 from sim.golden.exits import exits

@@ -11,7 +11,7 @@ import numpy as np
 
 from gen.exit_rule import DISTANCE_MAX, EXP, LOG, SCALE_FRACTION, X_MAX
 from gen.inputs import input_values
-from gen.intnet import INPUT, Pool, Spiking
+from gen.layers import INPUT, Pool, Spiking
 
 __all__ = ["Trace", "exits", "plain_trace"]
 

@@ -6,7 +6,7 @@ membrane holds before it saturates.
 
 import numpy as np
 
-from gen.intnet import INPUT, Pool, Spiking
+from gen.layers import INPUT, Pool, Spiking
 from sim.golden.currents import Currents, Scratch
 from sim.golden.exact import channels_last, exact_dtype, magnitude, map_dtype
 from sim.golden.pooling import Pooling

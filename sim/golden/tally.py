@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from gen.intnet import INPUT
+from gen.layers import INPUT
 from sim.golden.kernels import tally
 
 __all__ = ["Tally", "fanout"]

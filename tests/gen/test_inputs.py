@@ -3,7 +3,8 @@ import pytest
 
 from gen.errors import InputError
 from gen.inputs import input_stream, input_values
-from gen.intnet import INPUT, IntegerNetwork, Readout, Source, Synapse
+from gen.intnet import IntegerNetwork
+from gen.layers import INPUT, Readout, Source, Synapse
 
 X = np.arange(48, dtype=np.uint8).reshape(3, 1, 4, 4)
 

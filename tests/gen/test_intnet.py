@@ -6,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gen.exit_rule import ExitRule
-from gen.intnet import (
-    INPUT, INVERSE_LEAKY, IntegerNetwork, NetworkError, Pool, Readout, Source, Spiking, Synapse, signed_bits,
-)
+from gen.intnet import IntegerNetwork
+from gen.layers import INPUT, INVERSE_LEAKY, NetworkError, Pool, Readout, Source, Spiking, Synapse, signed_bits
 from sim.golden import Golden
 from sim.random_networks import random_images, random_network
 

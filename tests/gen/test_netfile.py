@@ -9,7 +9,8 @@ from safetensors.numpy import save_file
 from gen import netfile
 from gen.errors import InputError
 from gen.exit_rule import ExitRule
-from gen.intnet import INPUT, INVERSE_LEAKY, IntegerNetwork, Pool, Readout, Source, Spiking, Synapse
+from gen.intnet import IntegerNetwork
+from gen.layers import INPUT, INVERSE_LEAKY, Pool, Readout, Source, Spiking, Synapse
 from gen.netfile import SCHEMA, load_network, network_hash, save_network
 from sim.golden import Golden
 from sim.random_networks import random_images, random_network

@@ -6,7 +6,7 @@ import nir
 import numpy as np
 import pytest
 
-from gen.intnet import Spiking
+from gen.layers import Spiking
 from gen.layout.estimate import weight_memory
 from gen.netfile import network_hash, save_network
 from host.describe import describe

@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 
 from gen.errors import ToolMissing
+from gen.layers import Source
 from gen.layout.estimate import estimate_resources, place_weights, queue_blocks
-from gen.intnet import Source
 from gen.layout.schedule import build_schedule
 from gen.layout.target import TARGETS, find_target
+from host.report import rows
 from host.report.charts import accuracy_chart, block_map, ticks
 from host.report.costs import energy
 from host.report.drawing import network_drawing
 from host.report.facts import describe_memories
-from host.report import rows
 from host.report.page import render
 from host.report.pictures import counts_picture, image_picture, mosaic
 from host.report.svg import bar, element, stack

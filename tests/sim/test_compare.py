@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gen.intnet import IntegerNetwork, Pool, Readout, Source, Spiking, Synapse
+from gen.intnet import IntegerNetwork
+from gen.layers import Pool, Readout, Source, Spiking, Synapse
 from gen.layout.schedule import build_schedule
 from sim.compare import (
     Answer, Difference, answer_difference, compare_image, compared_values, expected_probe, first_difference,

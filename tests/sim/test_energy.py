@@ -8,7 +8,8 @@ import pytest
 
 from gen.exit_rule import ExitRule
 from gen.inputs import input_values
-from gen.intnet import INPUT, NEURONS, IntegerNetwork, Pool, Readout, Source, Spiking, Synapse
+from gen.intnet import IntegerNetwork
+from gen.layers import INPUT, NEURONS, Pool, Readout, Source, Spiking, Synapse
 from gen.layout.schedule import build_schedule
 from sim.energy import EnergyMeter, ann_uJ, convention, estimated, is_identity, macs, operations
 from sim.golden import Golden

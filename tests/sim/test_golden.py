@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 
 from gen.errors import AdafireError, InputError
 from gen.exit_rule import ExitRule
-from gen.intnet import (
-    ADAFIRE, INPUT, INVERSE_LEAKY, IntegerNetwork, Pool, Readout, Source, Spiking, Synapse,
-)
+from gen.intnet import IntegerNetwork
+from gen.layers import ADAFIRE, INPUT, INVERSE_LEAKY, Pool, Readout, Source, Spiking, Synapse
 from sim.golden import Golden
 from sim.golden.plain import plain_trace
 from sim.random_networks import random_images, random_network

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gen.intnet import INPUT, IntegerNetwork, Pool, Readout, Source, Spiking, Synapse
+from gen.intnet import IntegerNetwork
+from gen.layers import INPUT, Pool, Readout, Source, Spiking, Synapse
 from sim.golden import products
 from sim.golden.currents import Currents, Scratch
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gen.errors import DoesNotFit
-from gen.intnet import INVERSE_LEAKY
+from gen.layers import INVERSE_LEAKY
 from gen.layout.program import CoreParams
 from gen.layout.schedule import build_schedule, schedule_on
 from hw.verilog import core_verilog

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gen.errors import AdafireError
-from gen.intnet import INVERSE_LEAKY
+from gen.layers import INVERSE_LEAKY
 from gen.layout.schedule import schedule_on
 from hw.emit import generate
 from sim.golden import Golden

@@ -5,7 +5,7 @@ import pytest
 
 from gen.errors import InputError
 from gen.exit_rule import KINDS
-from gen.intnet import INPUT, INVERSE_LEAKY, Pool, Spiking
+from gen.layers import INPUT, INVERSE_LEAKY, Pool, Spiking
 from sim.golden import Golden
 from sim.random_networks import random_images, random_network
 

@@ -6,7 +6,7 @@ from functools import reduce
 import numpy as np
 import pytest
 
-from gen.intnet import ADAFIRE, INVERSE_LEAKY, Pool
+from gen.layers import ADAFIRE, INVERSE_LEAKY, Pool
 from gen.layout.estimate import estimate_memories
 from gen.layout.program import CoreParams
 from gen.layout.schedule import build_schedule, schedule_on

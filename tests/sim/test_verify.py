@@ -15,7 +15,8 @@ import sim.bench.launch
 import sim.verify
 from gen.errors import AdafireError, InputError, ToolMissing
 from gen.exit_rule import ExitRule
-from gen.intnet import INVERSE_LEAKY, IntegerNetwork, Pool, Readout, Source, Spiking, Synapse
+from gen.intnet import IntegerNetwork
+from gen.layers import INVERSE_LEAKY, Pool, Readout, Source, Spiking, Synapse
 from gen.layout.schedule import build_schedule
 from hw.emit import generate
 from sim.bench.job import planned_runs

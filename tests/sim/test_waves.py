@@ -13,7 +13,7 @@ from pywellen import Waveform
 
 import sim.verify
 from gen.errors import InputError, ToolMissing
-from gen.intnet import INVERSE_LEAKY, Readout
+from gen.layers import INVERSE_LEAKY, Readout
 from gen.layout.schedule import build_schedule
 from hw.emit import generate
 from hw.verilog import core_verilog

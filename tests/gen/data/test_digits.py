@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from torch import nn
 
-from gen.method.exit_fit import exit_steps
-from gen.method.convert import convert
 from gen.data.digits import load_digits, network_module, small_module, train
-from gen.intnet import Pool
-from gen.method.simulate import readout_sums
 from gen.data.train import accuracy
+from gen.layers import Pool
+from gen.method.convert import convert
+from gen.method.exit_fit import exit_steps
+from gen.method.simulate import readout_sums
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from gen.errors import DoesNotFit
-from gen.intnet import ADAFIRE, INPUT, INVERSE_LEAKY, IntegerNetwork, Pool, Readout, Source, Spiking, Synapse
+from gen.intnet import IntegerNetwork
+from gen.layers import ADAFIRE, INPUT, INVERSE_LEAKY, Pool, Readout, Source, Spiking, Synapse
 from gen.layout.image import memory_image
 from gen.layout.schedule import build_schedule, schedule_on
 from sim.random_networks import random_network

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from gen.errors import DoesNotFit
+from gen.intnet import IntegerNetwork
+from gen.layers import INPUT, Pool, Readout, Source, Spiking, Synapse
 from gen.layout.image import memory_image
-from gen.intnet import INPUT, IntegerNetwork, Pool, Readout, Source, Spiking, Synapse
-from gen.layout.program import memory_shapes
 from gen.layout.passes import is_row_segment, segment_words, synapse_words, window_channels
+from gen.layout.program import memory_shapes
 from gen.layout.schedule import build_schedule, schedule_on
 from sim.random_networks import random_network
 

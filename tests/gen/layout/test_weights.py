@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gen.intnet import INPUT, IntegerNetwork, Pool, Readout, Source, Spiking, Synapse
+from gen.intnet import IntegerNetwork
+from gen.layers import INPUT, Pool, Readout, Source, Spiking, Synapse
 from gen.layout.estimate import estimate_memories, weight_memory
 from gen.layout.image import memory_image
 from gen.layout.passes import segment_words

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from gen.intnet import IntegerNetwork
+from gen.layers import INPUT, Pool, Readout, Source, Spiking, Synapse
 from gen.method.calibrate import correct
-from gen.intnet import INPUT, IntegerNetwork, Pool, Readout, Source, Spiking, Synapse
 from gen.method.simulate import drive, fire, integer_input, pool_counts, readout_sums
 
 pytestmark = pytest.mark.usefixtures("one_thread")

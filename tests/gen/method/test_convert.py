@@ -7,12 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from gen.method.convert import convert
-from gen.method.thresholds import mmse_threshold
 from gen.errors import InputError
-from gen.intnet import IntegerNetwork, Spiking
+from gen.intnet import IntegerNetwork
+from gen.layers import Spiking
+from gen.method.convert import convert
 from gen.method.exit_fit import fit_exit, paper_limits
 from gen.method.simulate import readout_sums
+from gen.method.thresholds import mmse_threshold
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 IMAGES = np.random.default_rng(0).integers(0, 256, (80, 1, 6, 6), dtype=np.uint8)

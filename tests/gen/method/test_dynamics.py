@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from gen.intnet import INPUT
+from gen.layers import INPUT
 from gen.method.builder import normalised
 from gen.method.convert import convert
 from gen.method.dynamics import Dynamics, Neurons, fanouts, symmetric_divergence

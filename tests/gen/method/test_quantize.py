@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from gen.errors import InputError
-from gen.intnet import INPUT, Pool, Spiking
-from gen.model.network import FloatNetwork, FloatPool, FloatSynapse, Layer
+from gen.layers import INPUT, Pool, Spiking
 from gen.method.quantize import proved_state_bits, quantize, quantize_with_scales, settle
+from gen.model.network import FloatNetwork, FloatPool, FloatSynapse, Layer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from gen.intnet import ADAFIRE, INPUT, INVERSE_LEAKY, Pool
+from gen.layers import ADAFIRE, INPUT, INVERSE_LEAKY, Pool
 from gen.method.calibrate import correct
-from gen.method.thresholds import thresholds
 from gen.method.least_squares import LeastSquares
 from gen.method.quantize import quantize_with_scales
 from gen.method.rounding import calibrate_weights, choose, columns
 from gen.method.simulate import activations, readout_sums
+from gen.method.thresholds import thresholds
 from gen.model.network import FloatNetwork, FloatPool, FloatSynapse, Layer
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from gen.errors import InputError
-from gen.intnet import INPUT, INVERSE_LEAKY, IntegerNetwork, Pool, Readout, Source, Spiking, Synapse
+from gen.intnet import IntegerNetwork
+from gen.layers import INPUT, INVERSE_LEAKY, Pool, Readout, Source, Spiking, Synapse
 from gen.method import quantize as quantize_module
 from gen.method.calibrate import correct
-from gen.method.thresholds import mmse_threshold
 from gen.method.quantize import proved_state_bits, quantize_with_scales
 from gen.method.simulate import activations, readout_sums
+from gen.method.thresholds import mmse_threshold
 from gen.model.network import FloatNetwork, FloatPool, FloatSynapse, Layer
 from sim.golden import Golden
 from sim.random_networks import random_images, random_network

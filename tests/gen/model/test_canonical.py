@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gen.intnet import INPUT
+from gen.layers import INPUT
 from gen.model.canonical import canonical
 from gen.model.network import FloatNetwork, FloatPool, FloatSynapse, Layer
 

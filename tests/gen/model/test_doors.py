@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from gen.errors import InputError
-from gen.intnet import INPUT
+from gen.layers import INPUT
 from gen.method.quantize import quantize
 from gen.model.load import load
 from gen.model.network import FloatPool

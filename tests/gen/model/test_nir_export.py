@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from gen.errors import InputError, UnsupportedModel
-from gen.intnet import INPUT, INVERSE_LEAKY, Pool, Spiking
+from gen.layers import INPUT, INVERSE_LEAKY, Pool, Spiking
 from gen.method.quantize import quantize
 from gen.model.canonical import canonical
 from gen.model.load import load

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gen.errors import InputError, UnsupportedModel
-from gen.intnet import INPUT
+from gen.layers import INPUT
 from gen.model.builder import SUPPORTED
 from gen.model.load import load
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from gen.exit_rule import ExitRule
-from gen.layout.image import load_stream, memory_image
 from gen.inputs import input_values
-from gen.intnet import INPUT, INVERSE_LEAKY, IntegerNetwork, Readout, Source, Spiking, Synapse
+from gen.intnet import IntegerNetwork
+from gen.layers import INPUT, INVERSE_LEAKY, Readout, Source, Spiking, Synapse
+from gen.layout.image import load_stream, memory_image
 from gen.layout.schedule import build_schedule, schedule_on
 from hw.machine.core import Core
 from hw.machine.sequencer import COUNTERS

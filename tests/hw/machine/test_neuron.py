@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from amaranth.hdl import Assert, Assume, Mux, Signal
 
-from gen.intnet import MAX_BURST
+from gen.layers import MAX_BURST
 from hw.machine.neuron import Neuron, latency
 from sim.proof import Disproved, assume_constant, prove
 from sim.streams import play

@@ -6,8 +6,8 @@ from itertools import product
 import numpy as np
 import pytest
 
+from gen.layers import INPUT, Pool
 from gen.layout.image import memory_image
-from gen.intnet import INPUT, Pool
 from gen.layout.program import WORD_BITS, header_fields, layer_fields, synapse_fields, words_of
 from gen.layout.schedule import build_schedule
 from hw.machine import payloads
