@@ -140,26 +140,28 @@ def table(name, measured):
 
 def at_equal_operations(measured):
     """Return a sentence: the accuracy of the `LINES`, where measured, at the operations of the quantized ANN."""
-    rival = measured.get(QUANTIZED_ANN)
-    found = {row: accuracy_at(rival["synaptic_ops_per_image"], measured[row]["exit_curve"])
-             for row in LINES if rival and row in measured}
-    if not found:
+    rival, lines = measured.get(QUANTIZED_ANN), [measured[row] for row in LINES if row in measured]
+    if not (rival and lines):
         return "Rows are missing to compare with T = 1."
-    said = (f"{row!r} {'does not reach so few' if at is None else f'has {at:.2%}'}" for row, at in found.items())
-    return (f"At the {rival['synaptic_ops_per_image']:,.0f} operations of T = 1, {rival['accuracy']:.2%}, with exits "
-            f"fitted for more or less loss {', '.join(said)}.")
+    ops = rival["synaptic_ops_per_image"]
+    said = []
+    for figures in lines:
+        at = accuracy_at(ops, figures["exit_curve"])
+        said.append(f"T = {figures['settings']['timesteps']}: {'never so few' if at is None else format(at, '.2%')}")
+    return (f"At the {ops:,.0f} operations of T = 1, {rival['accuracy']:.2%}, all together and with exits fitted for "
+            f"more or less loss has, {', '.join(said)}.")
 
 
 def markdown(results):
-    """Return the tables of all architectures in Markdown."""
-    lines = []
+    """Return the tables of all architectures in Markdown, and the sentence below each; times are left out."""
+    lines, columns = [], {name: column for name, column in COLUMNS.items() if name != "converted in"}
     for name, measured in results.items():
-        lines += [f"**{name}**", "", "| | " + " | ".join(COLUMNS) + " |", "|---|" + "--:|" * len(COLUMNS)]
+        lines += [f"**{name}**", "", "| | " + " | ".join(columns) + " |", "|---|" + "--:|" * len(columns)]
         for row, figures in measured.items():
-            cells = (form.format(figures[key]) if key in figures else "" for key, form in COLUMNS.values())
+            cells = (form.format(figures[key]) if key in figures else "" for key, form in columns.values())
             lines.append(f"| {row} | " + " | ".join(cells) + " |")
-        lines.append("")
-    return "\n".join(lines)
+        lines += ["", at_equal_operations(measured), ""]
+    return "\n".join(lines).replace("%", " %")
 
 
 def main():
