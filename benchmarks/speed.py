@@ -1,6 +1,6 @@
 """How long the whole method takes to convert a network, and how fast the golden model runs it, next to PyTorch.
 
-    python -m benchmarks.speed --model FILE --data FILE [--network FILE] [--images 1024] [--batch 64] [--threads 2]
+    python -m benchmarks.speed --model FILE --data FILE [--network FILE] [--images 5000] [--batch 64] [--threads 2]
 
 FILE of --model is a trained model, that of --data an archive with x_train, y_train and x_test. The model is converted
 with all searches on 512 images, unless --network names a network converted before, from the same model. Then the same
@@ -42,7 +42,7 @@ def main():
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--network", type=Path)
-    for name, value in (("images", 1024), ("batch", 64), ("threads", 2)):
+    for name, value in (("images", 5000), ("batch", 64), ("threads", 2)):
         parser.add_argument(f"--{name}", type=int, default=value)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

@@ -1,0 +1,71 @@
+"""Tables of integer networks, and of what is written of them."""
+
+from host.describe import bursts
+from host.tables.cells import columns, kilobits, number, pairs, span, times
+
+__all__ = ["exported", "network"]
+
+
+def network(payload):
+    """Yield the layers of a network, then its totals and where it comes from."""
+    yield columns(
+        f"Network {payload['network']}",
+        ("layer", "kind", "reads"),
+        ("map", "kernel", "weights", "bits", "burst", "theta", "state"),
+        [
+            (
+                layer["name"], layer["kind"], ", ".join(layer["reads"]), times(layer["shape"]), _kernels(layer),
+                layer["weights"] or "", span(layer["weight_bits"]) if "weight_bits" in layer else "",
+                bursts(layer), span(layer["theta"]) if "theta" in layer else "", layer.get("state_bits", ""),
+            )
+            for layer in payload["layers"]
+        ],
+    )
+    yield pairs(None, [
+        ("input", f"{times(payload['input']['shape'])}, {payload['input']['kind']}, "
+                  f"values {span(payload['input']['range'])}"),
+        ("classes", payload["classes"]),
+        ("neuron", payload["neuron"].replace("_", "-")),
+        ("timesteps", payload["timesteps"]),
+        ("exit rule", payload["exit"]),
+        ("weights", f"{payload['weights']:,} in {kilobits(payload['weight_memory_bits'])} as stored"),
+        ("state", kilobits(payload["state_memory_bits"])),
+        ("hash", payload["hash"]),
+        *((f"from: {name}", _brief(value)) for name, value in payload["provenance"].items() if name != "searches"),
+        *((f"chosen: {name}", _chosen(front)) for name, front in payload["provenance"].get("searches", {}).items()),
+        ("seconds", number(payload.get("seconds"), 1)),
+    ])
+
+
+def _brief(value):
+    """Return a value of the provenance in short: of long lists of numbers the range; `--json` shows all."""
+    if isinstance(value, dict):
+        brief = {name: f"({_brief(item)})" if isinstance(item, dict) else _brief(item) for name, item in value.items()}
+        return ", ".join(f"{name}={text}" for name, text in brief.items()) or "none"
+    if isinstance(value, list):
+        numbers = len(value) > 4 and all(isinstance(item, int | float) for item in value)
+        return f"{min(value)}..{max(value)}" if numbers else ", ".join(_brief(item) for item in value) or "none"
+    return str(value)
+
+
+def _chosen(searched):
+    """Return what a search chose for each layer, and what that does to the cost as the search measured it."""
+    choice = ", ".join(
+        f"{name}={' / '.join(map(str, value)) if isinstance(value, list | tuple) else value}"
+        for name, value in searched["choice"].items()
+    )
+    cost, _ = searched["front"][searched["taken"]]
+    return f"{searched['search']}: {choice}. {searched['reference_cost']:,.0f} -> {cost:,.0f} {searched['unit']}"
+
+
+def _kernels(layer):
+    if "synapses" in layer:
+        return ", ".join(times(synapse["kernel"]) for synapse in layer["synapses"])
+    return times(layer["kernel"])
+
+
+def exported(payload):
+    """Yield what the graph consists of."""
+    yield pairs(f"Written to {payload['out']}", [
+        *((kind, count) for kind, count in payload["nodes"].items()), ("edges", payload["edges"]),
+    ])
