@@ -56,7 +56,7 @@ ON_HARDWARE = (
     QUANTIZED_ANN, "AdaFire: T = 8, phi = 7", "all together, 0 + 0.2 points", "SpikeConverter: T = 5",
 )
 LINES = ("T = 4, all together, 0.1 + 0.5 points", "all together, 0 + 0.2 points")  # against the quantized ANN
-FRESH = slice(12_000, 20_000)  # training images on which the lines' exits are fitted
+FRESH = 8000  # training images beyond those of the conversion, on which the lines' exits are fitted
 COMPARED = ("classes", "exit_steps", "logits", "events", "synaptic_ops")
 COLUMNS = {
     "accuracy": ("accuracy", "{:.2%}"),
@@ -110,8 +110,8 @@ def rows(name, options):
     model = options.models / f"{name}.pt2"
     test = open_dataset(options.data, "test", need_labels=True)
     x, labels = test.load(options.images)
-    training = open_dataset(options.data, "train", need_labels=True).load(FRESH.stop)
-    calibration, fresh = ([part[images] for part in training] for images in (slice(options.calibration), FRESH))
+    training = open_dataset(options.data, "train", need_labels=True).load(options.calibration + FRESH)
+    calibration, fresh = zip(*((part[: options.calibration], part[options.calibration :]) for part in training))
     module = torch.export.load(model).module()
     yield "ANN, float", {"accuracy": accuracy(module, x.reshape(len(x), 1, *x.shape[-2:]), labels)}
     for row, settings in ROWS.items():

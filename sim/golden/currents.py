@@ -27,10 +27,11 @@ class Currents:
         out = scratch("current", (n, *self._shape), self._dtype)
         if not self._events:
             return out, self._product.calls(maps, out, scratch) if self._product else [partial(out.fill, 0)]
-        calls = [partial(out.fill, 0)]
         if self._product:
             sums = scratch("sums", out.shape, np.int32)
             calls = [*self._product.calls(maps, sums, scratch), partial(np.copyto, out, sums)]
+        else:
+            calls = [partial(out.fill, 0)]
         return out, calls + [partial(events.add, maps[events.source], out) for events in self._events]
 
     def __call__(self, maps, n, scratch):

@@ -72,10 +72,10 @@ class _Neurons:
         bound = magnitude(layer, network.membrane_range(layer))
         if self.fires:
             top = layer.theta << self._steps - 1
-            self._dtype = exact_dtype(layer, max(bound, top.max()))
+            self._dtype = exact_dtype(layer.name, max(bound, top.max()))
             self._top, self._limit = top.astype(self._dtype), 2 ** (layer.state_bits - 1)
         else:
-            self._dtype = exact_dtype(layer, bound)
+            self._dtype = exact_dtype(layer.name, bound)
         self._bias = layer.bias.astype(self._dtype)
         inputs, spikes = ([s for s in layer.synapses if (s.source == INPUT) == kind] for kind in (True, False))
         self._spikes = Currents(network, layer, spikes, self._dtype)

@@ -9,6 +9,7 @@ from gen.errors import AdafireError, InputError
 from gen.exit_rule import ExitRule
 from gen.intnet import IntegerNetwork
 from gen.layers import ADAFIRE, INPUT, INVERSE_LEAKY, Pool, Readout, Source, Spiking, Synapse
+from sim.energy import operations
 from sim.golden import Golden
 from sim.golden.plain import plain_trace
 from sim.random_networks import random_images, random_network
@@ -70,19 +71,22 @@ def test_fast_equals_plain_on_separated_networks(seed):
 
 
 @pytest.mark.parametrize("neuron", [ADAFIRE, INVERSE_LEAKY])
-def test_operations_are_spikes_times_fanout(neuron):
-    """What the loops count as they go is what the maps and their fan-out say; the direct input counts once."""
+def test_operations_are_those_of_every_synapse(neuron):
+    """What each map is counted for once is what its readers count tap by tap; the direct input counts once."""
     for seed in range(20):
         network = random_network(seed, sources=("direct",), neuron=neuron)
         golden, image = Golden(network), random_images(network, seed, 1)
         trace, result = golden.trace(image[0]), golden.run(image)
         pixels = image[0].astype(int) - network.source.offset[:, None, None]
-        direct = (golden.fanout.get(INPUT, 0) * (pixels != 0).sum(axis=0).ravel()).sum()
-        maps = {name: counts.sum(axis=(0, 1)).ravel() for name, counts in trace.counts.items()}
-        events = {name: (counts != 0).sum(axis=(0, 1)).ravel() for name, counts in trace.counts.items()}
+        maps = {name: counts.sum(axis=0) for name, counts in trace.counts.items()}
+        events = {name: (counts != 0).sum(axis=0) for name, counts in trace.counts.items()}
         for found, values in ((result.spike_ops, maps), (result.synaptic_ops, events)):
-            spikes = sum((values[name] * fanout).sum() for name, fanout in golden.fanout.items() if name != INPUT)
-            assert found[0] == direct + spikes, f"seed {seed}"
+            values[INPUT] = (pixels != 0).astype(int)
+            expected = sum(
+                operations(synapse, values[synapse.source], network.shapes[layer.name][1:])
+                for layer in network.layers for synapse in getattr(layer, "synapses", ())
+            )
+            assert found[0] == expected, f"seed {seed}"
 
 
 @pytest.mark.parametrize("seed", range(40))
