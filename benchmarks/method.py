@@ -147,9 +147,9 @@ def at_equal_operations(measured):
     said = []
     for figures in lines:
         at = accuracy_at(ops, figures["exit_curve"])
-        said.append(f"T = {figures['settings']['timesteps']}: {'never so few' if at is None else format(at, '.2%')}")
-    return (f"At the {ops:,.0f} operations of T = 1, {rival['accuracy']:.2%}, all together and with exits fitted for "
-            f"more or less loss has, {', '.join(said)}.")
+        said.append(f"{'never so few' if at is None else format(at, '.2%')} with T = {figures['settings']['timesteps']}")
+    return (f"At the {ops:,.0f} operations of T = 1, {rival['accuracy']:.2%}, all together has {' and '.join(said)}, "
+            "exits fitted for more or less loss.")
 
 
 def markdown(results):
