@@ -146,8 +146,8 @@ def at_equal_operations(measured):
     ops = rival["synaptic_ops_per_image"]
     said = []
     for figures in lines:
-        at = accuracy_at(ops, figures["exit_curve"])
-        said.append(f"{'never so few' if at is None else format(at, '.2%')} with T = {figures['settings']['timesteps']}")
+        at, timesteps = accuracy_at(ops, figures["exit_curve"]), figures["settings"]["timesteps"]
+        said.append(f"{'never so few' if at is None else format(at, '.2%')} with T = {timesteps}")
     return (f"At the {ops:,.0f} operations of T = 1, {rival['accuracy']:.2%}, all together has {' and '.join(said)}, "
             "exits fitted for more or less loss.")
 
