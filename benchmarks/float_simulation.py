@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from gen.layers import INPUT
-from gen.model.network import FloatNetwork, FloatPool
+from gen.model.network import FloatNetwork
 
 __all__ = ["FloatSimulation"]
 
@@ -99,7 +99,7 @@ class FloatSimulation(nn.Module):
         self.timesteps = timesteps
         self.names = [layer.name for layer in network.layers]
         self.layers = nn.ModuleList(
-            Pool(layer) if isinstance(layer, FloatPool) else Layer(layer, *neurons.get(layer.name, ()))
+            Pool(layer) if not layer.weighted else Layer(layer, *neurons.get(layer.name, ()))
             for layer in network.layers
         )
 

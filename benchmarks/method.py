@@ -26,7 +26,6 @@ from benchmarks.equal_operations import accuracy_at, exit_curve
 from gen.data.datasets import open_dataset
 from gen.data.train import accuracy
 from gen.errors import InputError
-from gen.layers import Spiking
 from gen.layout.estimate import weight_memory
 from gen.method.convert import convert
 from gen.netfile import load_network, save_network
@@ -78,7 +77,7 @@ def measure(network, test, limit):
     meter = EnergyMeter(golden, network)
     figures = evaluate(golden, test, limit=limit, watch=[meter])
     states = (int(np.prod(network.shapes[layer.name])) * layer.state_bits
-              for layer in network.layers if isinstance(layer, Spiking))
+              for layer in network.layers if layer.fires)
     return {**figures, **meter.as_dict(), "state_bits": sum(states), "weight_bits": weight_memory(network)}
 
 

@@ -23,7 +23,6 @@ from rich.table import Table
 
 from benchmarks.float_simulation import FloatSimulation
 from gen.exit_rule import ExitRule
-from gen.layers import Spiking
 from gen.method.builder import normalised
 from gen.method.convert import convert
 from gen.method.settings import check_images
@@ -72,8 +71,8 @@ def contestants(network, model, images, batch):
     """Return name to a function that classifies ``images``."""
     settings = network.provenance["settings"]
     neurons = {
-        layer.name: (np.array(network.provenance["thresholds"][layer.name]), layer.burst, layer.least)
-        for layer in network.layers if isinstance(layer, Spiking)
+        layer.name: (np.array(network.provenance["thresholds"][layer.name]), layer.burst, layer.min_burst)
+        for layer in network.layers if layer.fires
     }
     simulation = FloatSimulation(load(model, images.shape[1:]), neurons, network.timesteps)
     pixels = normalised(images, settings["mean"], settings["std"])

@@ -19,7 +19,6 @@ from rich.table import Table
 
 from gen.data.datasets import open_dataset
 from gen.errors import InputError
-from gen.layers import Readout, Spiking
 from gen.method.builder import normalised
 from gen.method.calibrate import correct
 from gen.method.quantize import quantize_with_scales
@@ -57,7 +56,7 @@ class Subject:
         yield STEPS[0], plain.network, 0.0
         shapes, means = plain.network.shapes, {}
         for layer in plain.network.layers:
-            if isinstance(layer, Spiking | Readout):
+            if layer.weighted:
                 _, height, width = shapes[layer.name]
                 means[layer.name] = self.maps[layer.name][..., :height, :width].double().mean((0, 2, 3)).numpy()
         start = time.process_time()

@@ -1,6 +1,6 @@
 """Errors a user can mend. Standard library only: every floor, the host included, raises these."""
 
-__all__ = ["AdafireError", "InputError", "UnsupportedModel", "DoesNotFit", "ToolMissing"]
+__all__ = ["AdafireError", "DoesNotFit", "InputError", "NetworkError", "ToolMissing", "UnsupportedModel"]
 
 
 class AdafireError(Exception):
@@ -13,6 +13,10 @@ class InputError(AdafireError, ValueError):
     """Input that can never work: a wrong file, shape, range or name. Exit code 2."""
 
     exit_code = 2
+
+
+class NetworkError(InputError):
+    """An integer network that breaks the contract; names the layer and the rule."""
 
 
 class UnsupportedModel(InputError):

@@ -12,6 +12,11 @@ After each timestep, from the logits ``z`` of C classes (all integers, ``>>`` ro
     margin       exit when  d of the second largest logit > limit     (0 for a single class)
     off          never
 
+The rule looks at one output, by default the only one, or the first of several. Where that is a map, each position is
+judged by itself, and the network exits when enough of them pass::
+
+    passing * SHARE_ONE >= share * positions
+
 ``log2_table(S) = 256 * (n - 16) + LOG[(S >> (n - 8)) & 255]`` with n the index of the highest set bit.
 """
 
@@ -20,7 +25,7 @@ from dataclasses import dataclass
 from gen.errors import InputError
 
 __all__ = [
-    "DISTANCE_MAX", "EXP", "EXP_ONE", "KINDS", "LOG", "SCALE_FRACTION", "SCALE_MAX", "SHIFT_MAX", "X_MAX",
+    "DISTANCE_MAX", "EXP", "EXP_ONE", "KINDS", "LOG", "SCALE_FRACTION", "SCALE_MAX", "SHARE_ONE", "SHIFT_MAX", "X_MAX",
     "ExitRule",
 ]
 
@@ -35,6 +40,7 @@ SHIFT_MAX = 15
 DISTANCE_MAX = 2**17 - 1
 X_MAX = 2**13 - 1
 LIMIT_MAX = 2**31 - 1
+SHARE_ONE = 2**16
 
 
 def _log2(numerator, bits):
@@ -56,15 +62,21 @@ class ExitRule:
     """An exit rule: ``limits`` has one integer per timestep; ``shift`` and ``scale`` set the softmax temperature.
 
     One unit of ``z`` is ``scale * 2**-(shift + 16)`` octaves (of log2), to the precision of the rounding above.
+    ``output`` names the output that decides, None for the first; ``share`` is that of its positions that must pass, in
+    1/65536.
     """
 
     kind: str = "off"
     shift: int = 0
     scale: int = 1
     limits: tuple[int, ...] = ()
+    output: str | None = None
+    share: int = SHARE_ONE
 
     def __post_init__(self):
         object.__setattr__(self, "limits", tuple(int(limit) for limit in self.limits))
+        if not isinstance(self.share, int) or not 1 <= self.share <= SHARE_ONE:
+            raise InputError(f"the exit rule's share must be 1..{SHARE_ONE}, not {self.share!r}")
         if self.kind not in KINDS:
             raise InputError(f"the exit rule must be one of {', '.join(KINDS)}, not {self.kind!r}")
         if not 0 <= self.shift <= SHIFT_MAX or not 1 <= self.scale <= SCALE_MAX:

@@ -4,15 +4,26 @@ Every value is an integer. For a layer of AdaFire neurons, output channel ``c`` 
 
     u(t) = v(t-1) + sum_j w[j] * k_in,j(t) + bias[c]      every synapse of the layer, every source
     k(t) = clamp(floor(u(t) / theta[c]), 0, burst)        burst count; floor towards minus infinity;
-                                                          0 if it is less than ``least``
+                                                          0 if it is less than ``min_burst``
     v(t) = saturate(u(t) - k(t) * theta[c], state_bits)   soft reset; the only saturation there is
     v(0) = v_init[c]
 
-A pool is the sum or the maximum of this timestep's counts; padding counts as zero. The readout never
-fires: ``z(t) = z(t-1) + sum_j w[j] * k_in,j(t) + bias[c]``, ``z(0) = 0``. After each timestep the exit
-rule (`gen.exit_rule`) looks at ``z(t)``; the class is its argmax, the lowest index winning a tie.
+A neuron with two thresholds, ``theta`` above zero and ``theta_low`` below, sends signed counts. Its membrane starts
+without the half threshold that makes a count round; the half of the side on which it fires is added instead::
 
-A network of inverse-leaky neurons (SpikeConverter, AAAI 2022) is separated in time: a layer takes all T timesteps
+    k(t) =   min(floor((u(t) + theta[c] // 2) / theta[c]), burst)                  u(t) >= 0
+    k(t) = - min(floor((-u(t) + theta_low[c] // 2) / theta_low[c]), burst_low)     u(t) < 0
+                                                          0 if its magnitude is less than ``min_burst``
+    v(t) = saturate(u(t) - k(t) * theta[c], state_bits)                            k(t) >= 0
+    v(t) = saturate(u(t) - k(t) * theta_low[c], state_bits)                        k(t) < 0
+
+A window (`gen.window`) says which numbers of a map a synapse or a pool reads; a tap beside the map reads nothing. A
+pool is the sum or the maximum of this timestep's counts in the window, 0 where it reads none. A readout, an output of
+the network, never fires: ``z(t) = z(t-1) + sum_j w[j] * k_in,j(t) + bias[c]``, ``z(0) = 0``. After each timestep the
+exit rule (`gen.exit_rule`) looks at ``z(t)`` of the output that decides; the class, at each position of it, is its
+argmax, the lowest index winning a tie.
+
+A network of inverse-leaky neurons (SpikeConverter, AAAI 2022) is two-phase: a layer takes all T timesteps
 of its sources before it fires in T timesteps of its own. Its membrane doubles before every update, so that the
 spike of timestep t weighs ``2**(T-t)`` and a train is the T-bit code of an activation, most significant bit first::
 
@@ -40,96 +51,158 @@ from functools import cached_property
 import numpy as np
 
 from gen.exit_rule import ExitRule
-from gen.layers import INPUT, INVERSE_LEAKY, MAX_TIMESTEPS, NetworkError, Pool, Readout, Source, Spiking, signed_bits
+from gen.layers import INPUT, INVERSE_LEAKY, MAX_SIDE, MAX_TIMESTEPS, Layer, NetworkError, Source, signed_bits
 
-__all__ = ["IntegerNetwork"]
+__all__ = ["ORDERS", "IntegerNetwork", "StagedNetwork"]
 
+ORDERS = STEPS, TILES = ("steps", "tiles")
 MAX_WORD_BITS = 32
+MAX_LAYERS = 1024
+MAX_STAGES = 8
+MAX_MAP = 2**26  # values of one map, its padding included
+MAX_VALUES = 2**28  # of all maps; and weights
+MAX_OPERATIONS = 2**37  # taps of all windows at one timestep
 
 
 @dataclass(frozen=True, eq=False)
 class IntegerNetwork:
-    """A whole network: layers in order of execution, the last one the readout.
+    """A whole network: layers in order of execution, one or more readouts among them.
 
-    ``provenance`` is a JSON object (strings, numbers, lists) about where the network comes from; it
-    carries no meaning for the arithmetic.
+    ``order`` says whether a machine runs all layers of a timestep before the next (``steps``), or all timesteps of a
+    tile (``tiles``, without an exit rule): the bits are the same. ``provenance`` is a JSON object (strings, numbers,
+    lists) about where the network comes from; it carries no meaning for the arithmetic.
     """
 
     source: Source
-    layers: tuple[Spiking | Pool | Readout, ...]
+    layers: tuple[Layer, ...]
     timesteps: int
     exit_rule: ExitRule = field(default_factory=ExitRule)
     provenance: dict = field(default_factory=dict)
+    order: str = STEPS
 
     def __post_init__(self):
         object.__setattr__(self, "layers", tuple(self.layers))
-        if not 1 <= self.timesteps <= MAX_TIMESTEPS:
+        if not isinstance(self.timesteps, int | np.integer) or not 1 <= self.timesteps <= MAX_TIMESTEPS:
             raise NetworkError(f"timesteps must be 1..{MAX_TIMESTEPS}, not {self.timesteps}")
-        kinds = [type(layer) for layer in self.layers]
-        if not kinds or kinds[-1] is not Readout or Readout in kinds[:-1]:
-            raise NetworkError("the last layer, and only the last, must be the readout")
-        if self.exit_rule.kind != "off" and len(self.exit_rule.limits) != self.timesteps:
-            raise NetworkError(
-                f"the exit rule has {len(self.exit_rule.limits)} limits for {self.timesteps} timesteps"
-            )
-        if len({layer.neuron for layer in self.layers if isinstance(layer, Spiking)}) > 1:
+        if not 1 <= len(self.layers) <= MAX_LAYERS:
+            raise NetworkError(f"a network has 1..{MAX_LAYERS} layers, not {len(self.layers)}")
+        if not self.outputs:
+            raise NetworkError("a network must have a readout")
+        if len({layer.neuron for layer in self.layers if layer.fires}) > 1:
             raise NetworkError("the spiking layers must all be of one kind of neuron")
-        if self.separated:
-            self._check_separated()
-        if self.shapes[self.layers[-1].name][1:] != (1, 1):
-            raise NetworkError(f"the readout {self.layers[-1].name!r} must have one position, flatten or pool first")
+        self._check_exit()
+        if self.two_phase:
+            self._check_two_phase()
+        self._check_size()
         for layer in self.layers:
-            if isinstance(layer, Pool):
-                if layer.source == INPUT:
-                    raise NetworkError(f"layer {layer.name!r} pools the input; only counts can be pooled")
-                continue
-            for proved in (self.current_range, self.membrane_range):
+            if INPUT in layer.sources and not layer.weighted:
+                raise NetworkError(f"layer {layer.name!r} pools the input; only counts can be pooled")
+            for proved in (self.current_range, self.membrane_range) if layer.weighted else ():
                 low, high = proved(layer)
                 if signed_bits(low.min(), high.max()) > MAX_WORD_BITS:
                     raise NetworkError(f"layer {layer.name!r} needs an accumulator of over {MAX_WORD_BITS} bits")
 
-    def _check_separated(self):
+    def _check_exit(self):
+        rule = self.exit_rule
+        if self.order not in ORDERS:
+            raise NetworkError(f"the order must be one of {', '.join(ORDERS)}, not {self.order!r}")
+        if rule.output is not None and rule.output not in self.outputs:
+            raise NetworkError(f"the exit rule looks at {rule.output!r}, the outputs are {', '.join(self.outputs)}")
+        if rule.kind == "off":
+            return
+        if len(rule.limits) != self.timesteps:
+            raise NetworkError(f"the exit rule has {len(rule.limits)} limits for {self.timesteps} timesteps")
+        if self.order == TILES and self.timesteps > 1:
+            raise NetworkError("a network in tile order knows no early exit: its rule must be 'off'")
+
+    def _check_two_phase(self):
         if self.exit_rule.kind != "off":
             raise NetworkError("a network of inverse-leaky neurons knows no early exit: its rule must be 'off'")
         if self.source.kind != "direct":
             raise NetworkError("a network of inverse-leaky neurons looks at one direct input, not at frames")
         for layer in self.layers:
-            if isinstance(layer, Pool) and layer.kind == "max":
+            if not layer.weighted and layer.kind == "max":
                 raise NetworkError(
                     f"layer {layer.name!r}: the maximum of inverse-leaky spikes is not that of their codes; "
                     "pool by sums"
                 )
-            if isinstance(layer, Spiking) and int(layer.theta.max()) << self.timesteps > 2**MAX_WORD_BITS:
+            if layer.fires and int(layer.theta.max()) << self.timesteps > 2**MAX_WORD_BITS:
                 raise NetworkError(
                     f"layer {layer.name!r}: theta {layer.theta.max()} times 2**{self.timesteps - 1}, the weight of "
                     f"the first of {self.timesteps} timesteps, is over {MAX_WORD_BITS - 1} bits"
                 )
 
+    def _check_size(self):
+        """Raise NetworkError where a map, or the work of a timestep, is beyond what can be computed in sane time."""
+        for name, shape in self.shapes.items():
+            if max(shape) > MAX_SIDE:
+                raise NetworkError(f"the map {name!r} has shape {shape}, the most of each is {MAX_SIDE}")
+        values = sum(_product(shape) for shape in self.shapes.values())
+        weights = operations = 0
+        for layer in self.layers:
+            shape = self.shapes[layer.name]
+            for part in layer.inputs:
+                source = self.shapes[part.source]
+                seen = source[0] * _product(part.window.padded(source[1:]))
+                if max(seen, _product(shape)) > MAX_MAP:
+                    raise NetworkError(
+                        f"layer {layer.name!r} reads or makes a map of {max(seen, _product(shape))} values, padding "
+                        f"included; the most is {MAX_MAP}"
+                    )
+                weights += 0 if part.weight is None else part.weight.size
+                channels = 1 if part.weight is None else part.weight.shape[1]
+                operations += _product(shape) * channels * part.window.area
+        for what, count, most in (
+            ("values in its maps", values, MAX_VALUES), ("weights", weights, MAX_VALUES),
+            ("operations at a timestep", operations, MAX_OPERATIONS),
+        ):
+            if count > most:
+                raise NetworkError(f"the network has {count} {what}, the most is {most}")
+
     @cached_property
-    def separated(self):
-        """Whether its layers are separated in time, of inverse-leaky neurons."""
-        return any(isinstance(layer, Spiking) and layer.neuron == INVERSE_LEAKY for layer in self.layers)
+    def two_phase(self) -> bool:
+        """Whether its layers are two-phase, of inverse-leaky neurons."""
+        return any(layer.fires and layer.neuron == INVERSE_LEAKY for layer in self.layers)
+
+    @property
+    def stages(self) -> tuple[IntegerNetwork, ...]:
+        """The network itself, the only stage; see `StagedNetwork`."""
+        return (self,)
+
+    @cached_property
+    def _by_name(self):
+        return {layer.name: layer for layer in self.layers}
 
     def layer(self, name):
         """Return the layer called ``name``."""
-        return next(layer for layer in self.layers if layer.name == name)
+        return self._by_name[name]
+
+    @cached_property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the readouts, in order."""
+        return tuple(layer.name for layer in self.layers if not layer.emits)
 
     @property
     def readout(self):
-        """The readout layer."""
-        return self.layers[-1]
+        """The readout that decides: at which the exit rule looks, and of which the class is the argmax."""
+        return self.layer(self.exit_rule.output or self.outputs[0])
 
     @property
-    def classes(self):
-        """Number of classes."""
+    def classes(self) -> int:
+        """Number of classes: channels of the readout that decides."""
         return len(self.readout.bias)
+
+    @property
+    def dense(self) -> bool:
+        """Whether the readout that decides has more than one position."""
+        return self.shapes[self.readout.name][1:] != (1, 1)
 
     @cached_property
     def readers(self):
         """Name of every map to the tuple of layers that read it."""
         readers = {INPUT: [], **{layer.name: [] for layer in self.layers}}
         for layer in self.layers:
-            for source in _sources(layer):
+            for source in layer.sources:
                 readers[source].append(layer)
         return {name: tuple(layers) for name, layers in readers.items()}
 
@@ -137,58 +210,60 @@ class IntegerNetwork:
     def shapes(self):
         """Name of every map to its (channels, height, width), cut to what pools read."""
         shapes = {INPUT: self.source.shape}
+        emitted = {INPUT}
         for layer in self.layers:
             if layer.name in shapes:
                 raise NetworkError(f"two maps are called {layer.name!r}")
-            for source in _sources(layer):
-                if source not in shapes:
-                    raise NetworkError(f"layer {layer.name!r} reads {source!r}, which no earlier layer makes")
-            if isinstance(layer, Pool):
-                shapes[layer.name] = layer.output_shape(shapes[layer.source])
-                continue
-            results = {synapse.output_shape(shapes[synapse.source]) for synapse in layer.synapses}
-            if len(results) != 1:
-                raise NetworkError(f"the synapses of layer {layer.name!r} give different shapes: {sorted(results)}")
-            shapes[layer.name] = self._cut(layer, results.pop())
+            for source in layer.sources:
+                if source not in emitted:
+                    what = "a readout, which sends no map" if source in shapes else "which no earlier layer makes"
+                    raise NetworkError(f"layer {layer.name!r} reads {source!r}, {what}")
+            shapes[layer.name] = self._cut(layer, layer.map_shape(shapes))
+            if layer.emits:
+                emitted.add(layer.name)
         return shapes
 
     def _cut(self, layer, shape):
-        readers = [other for other in self.layers if layer.name in _sources(other)]
-        if not readers or not all(isinstance(reader, Pool) for reader in readers):
+        readers = [other for other in self.layers if layer.name in other.sources]
+        if not layer.fires or not readers or any(reader.weighted for reader in readers):
             return shape
-        covered = [reader.covered(shape) for reader in readers]
-        return (shape[0], max(c[0] for c in covered), max(c[1] for c in covered))
+        covered = [reader.window.covered(shape[1:]) for reader in readers]
+        return (shape[0], max(1, *(c[0] for c in covered)), max(1, *(c[1] for c in covered)))
 
     @cached_property
     def value_ranges(self):
         """Name of every map to the (smallest, largest) value it can hold."""
         ranges = {INPUT: self.source.range}
         for layer in self.layers:
-            if isinstance(layer, Spiking):
-                ranges[layer.name] = (0, layer.burst)
-            elif isinstance(layer, Pool):
-                area = layer.kernel[0] * layer.kernel[1] if layer.kind == "sum" else 1
-                ranges[layer.name] = (0, area * ranges[layer.source][1])
+            if layer.fires:
+                ranges[layer.name] = (-layer.burst_low, layer.burst)
+            elif layer.emits:
+                area = layer.window.area if layer.kind == "sum" else 1
+                ranges[layer.name] = tuple(area * bound for bound in ranges[layer.source])
         return ranges
 
     def current_range(self, layer):
         """Return per channel the proved (least, greatest) synaptic sum plus bias of one timestep.
 
-        A separated network has bias and direct input at t = T alone: the range holds the sums with and without.
+        A two-phase network has bias and direct input at t = T alone: the range holds the sums with and without.
         """
         varying, constant = self.sums(layer)
-        if self.separated:
+        if self.two_phase:
             constant = np.minimum(constant[0], 0), np.maximum(constant[1], 0)
         return varying[0] + constant[0], varying[1] + constant[1]
 
     def membrane_range(self, layer):
-        """Return per channel the proved range of u before firing, or of z over all timesteps."""
+        """Return per channel the proved range of u before firing, or of z over all timesteps.
+
+        Of neurons with two thresholds it holds u with half a threshold more on either side as well.
+        """
         low, high = self.current_range(layer)
-        if isinstance(layer, Spiking):
-            leak = 2 if self.separated else 1
+        if layer.fires:
+            leak = 2 if self.two_phase else 1
             limit = 2 ** (layer.state_bits - 1)
-            return low - leak * limit, high + leak * (limit - 1)
-        if self.separated:  # the codes of the sources go up to 2**T - 1
+            below, above = (layer.theta_low // 2, layer.theta // 2) if layer.signed else (0, 0)
+            return low - leak * limit - below, high + leak * (limit - 1) + above
+        if self.two_phase:  # the codes of the sources go up to 2**T - 1
             varying, _ = self.sums(layer)
             return low + varying[0] * (2**self.timesteps - 2), high + varying[1] * (2**self.timesteps - 2)
         return np.minimum(low * self.timesteps, low), np.maximum(high * self.timesteps, high)
@@ -206,7 +281,52 @@ class IntegerNetwork:
         return varying, constant
 
 
-def _sources(layer):
-    if isinstance(layer, Pool):
-        return (layer.source,)
-    return tuple(synapse.source for synapse in layer.synapses)
+@dataclass(frozen=True, eq=False)
+class StagedNetwork:
+    """Several networks over the same input: one runs only if the exit rule of the one before it did not hold.
+
+    A stage stops as it would alone. If its rule holds at the timestep at which it stops, its answer is the network's;
+    otherwise, at its last timestep, the next stage starts from the input. The last stage's answer stands in any case.
+    All stages have the same source and outputs of the same names and shapes.
+    """
+
+    stages: tuple[IntegerNetwork, ...]
+    provenance: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        object.__setattr__(self, "stages", tuple(self.stages))
+        if not 2 <= len(self.stages) <= MAX_STAGES:
+            raise NetworkError(f"a network of stages has 2..{MAX_STAGES}, not {len(self.stages)}")
+        first = self.stages[0]
+        for number, stage in enumerate(self.stages, 1):
+            if (_source(stage) != _source(first)) or (stage.source.offset != first.source.offset).any():
+                raise NetworkError(f"stage {number} looks at another input than stage 1")
+            if _outputs(stage) != _outputs(first) or stage.readout.name != first.readout.name:
+                raise NetworkError(f"stage {number} has other outputs than stage 1: {_outputs(stage)}")
+            if number < len(self.stages) and stage.exit_rule.kind == "off":
+                raise NetworkError(f"stage {number} has the exit rule 'off': it would never be believed")
+
+    source = property(lambda self: self.stages[0].source)
+    outputs = property(lambda self: self.stages[0].outputs)
+    readout = property(lambda self: self.stages[-1].readout)
+    classes = property(lambda self: self.stages[0].classes)
+    dense = property(lambda self: self.stages[0].dense)
+    two_phase = property(lambda self: any(stage.two_phase for stage in self.stages))
+
+    @property
+    def timesteps(self) -> int:
+        """The most timesteps that an input can take, those of all stages."""
+        return sum(stage.timesteps for stage in self.stages)
+
+
+def _source(network):
+    source = network.source
+    return source.shape, source.kind, source.low, source.high
+
+
+def _outputs(network):
+    return {name: network.shapes[name] for name in network.outputs}
+
+
+def _product(sizes):
+    return int(np.prod(sizes, dtype=np.int64))

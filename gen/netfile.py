@@ -15,27 +15,36 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from gen.errors import InputError
-from gen.exit_rule import ExitRule
-from gen.intnet import IntegerNetwork
-from gen.layers import ADAFIRE, Pool, Readout, Source, Spiking, Synapse
+from gen.exit_rule import SHARE_ONE, ExitRule
+from gen.intnet import STEPS, IntegerNetwork, StagedNetwork
+from gen.layers import ADAFIRE, ROLES, Pool, Readout, Source, Spiking, Synapse
+from gen.window import NEAREST
 
 __all__ = ["SCHEMA", "load_network", "network_hash", "save_network"]
 
-SCHEMA = 2
+SCHEMA = 3
 _KEY = "adafire"
-_TYPES = {"spiking": Spiking, "pool": Pool, "readout": Readout}
+_CLASSES = dict(zip(ROLES, (Spiking, Pool, Readout)))
+_WINDOW = ("stride", "padding", "dilation", "upsample", "fill")
 _SCALARS = {
-    Spiking: ("name", "burst", "least", "state_bits", "neuron"),
-    Pool: ("name", "source", "kind", "kernel", "stride", "padding"),
+    Spiking: ("name", "burst", "burst_low", "min_burst", "state_bits", "neuron"),
+    Pool: ("name", "source", "kind", "kernel", *_WINDOW),
     Readout: ("name",),
-    Synapse: ("source", "stride", "padding", "dilation", "groups"),
+    Synapse: ("source", "groups", *_WINDOW),
     Source: ("shape", "kind", "low", "high"),
 }
-_ARRAYS = {Spiking: ("bias", "theta", "v_init", "weight_bits"), Pool: (), Readout: ("bias", "weight_bits")}
+_ARRAYS = {
+    Spiking: ("bias", "theta", "v_init", "weight_bits", "theta_low"), Pool: (), Readout: ("bias", "weight_bits"),
+}
+# A field of its usual value is left out, so that what an older schema can say keeps its bytes and its hash.
+_USUAL = {
+    "neuron": ADAFIRE, "min_burst": 1, "burst_low": 0, "upsample": (1, 1), "fill": NEAREST,
+}
+_OLD_NAMES = {"min_burst": "least"}  # what schema 2 calls them
 
 
-def save_network(network, path):
-    """Write `IntegerNetwork` ``network`` to ``path``: the same network gives the same bytes.
+def save_network(network: IntegerNetwork | StagedNetwork, path: str | Path) -> None:
+    """Write ``network`` to ``path``: the same network gives the same bytes.
 
     The file appears whole or not at all. Raises `InputError` where it cannot be written, or where the
     network's provenance is no JSON object.
@@ -59,8 +68,8 @@ def save_network(network, path):
         temporary.unlink(missing_ok=True)
 
 
-def load_network(path):
-    """Read and check the network file ``path``; return its `IntegerNetwork`.
+def load_network(path: str | Path) -> IntegerNetwork | StagedNetwork:
+    """Read and check the network file ``path``; return its network.
 
     Raises
     ------
@@ -75,13 +84,14 @@ def load_network(path):
     header, tensors = _read(path)
     try:
         return _build(header, tensors)
-    except (InputError, AttributeError, KeyError, TypeError) as error:
+    except (InputError, AttributeError, KeyError, TypeError, ValueError) as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else error
         raise InputError(
-            f"{path} holds a network that breaks the contract ({error}): convert the model again."
+            f"{path} holds a network that breaks the contract ({what}): convert the model again."
         ) from error
 
 
-def network_hash(network):
+def network_hash(network: IntegerNetwork | StagedNetwork) -> str:
     """Return the SHA-256, in hex, of everything that ``network`` computes with: all but its provenance."""
     return _digest(*_describe(network))
 
@@ -89,49 +99,112 @@ def network_hash(network):
 def _describe(network):
     """Return (header, tensors): what JSON holds well, and name to array in the narrowest integer type."""
     tensors = {"source.offset": _narrow(network.source.offset)}
-    layers = []
+    if len(network.stages) > 1:
+        stages = [_describe_stage(stage, tensors, f"stages.{i}.") for i, stage in enumerate(network.stages)]
+        header = {"stages": [stage for stage, _ in stages]}
+        schema = SCHEMA
+    else:
+        header, schema = _describe_stage(network, tensors, "")
+    if schema < SCHEMA:
+        for entry in header["layers"]:
+            for new in _OLD_NAMES.keys() & entry.keys():
+                entry[_OLD_NAMES[new]] = entry.pop(new)
+    return {"schema": schema, "source": _scalars(network.source), **header}, tensors
+
+
+def _describe_stage(network, tensors, prefix):
+    """Return the header of one stage and the schema it needs; its arrays are added to ``tensors``."""
+    layers, used = [], set()
     for i, layer in enumerate(network.layers):
-        kind = next(name for name, cls in _TYPES.items() if isinstance(layer, cls))
-        entry = {"type": kind, **_scalars(layer)}
+        entry = {"type": layer.role, **_scalars(layer)}
         for name in _ARRAYS[type(layer)]:
-            tensors[f"layers.{i}.{name}"] = _narrow(getattr(layer, name))
-        if kind != "pool":
+            if getattr(layer, name) is not None:
+                tensors[f"{prefix}layers.{i}.{name}"] = _narrow(getattr(layer, name))
+                used.add(name)
+        if layer.weighted:
             entry["synapses"] = [_scalars(synapse) for synapse in layer.synapses]
             for j, synapse in enumerate(layer.synapses):
-                tensors[f"layers.{i}.synapses.{j}.weight"] = _narrow(synapse.weight)
+                tensors[f"{prefix}layers.{i}.synapses.{j}.weight"] = _narrow(synapse.weight)
         layers.append(entry)
-    header = {
-        # what schema 1 can say keeps its bytes and its hash
-        "schema": SCHEMA if any({"neuron", "least"} & entry.keys() for entry in layers) else 1,
-        "timesteps": network.timesteps,
-        "source": _scalars(network.source),
-        "layers": layers,
-        "exit_rule": asdict(network.exit_rule),
-    }
-    return header, tensors
+        used |= entry.keys()
+    rule = asdict(network.exit_rule)
+    for name, usual in (("output", None), ("share", SHARE_ONE)):
+        if rule[name] == usual:
+            del rule[name]
+    header = {"timesteps": network.timesteps, "layers": layers, "exit_rule": rule}
+    if network.order != STEPS:
+        header["order"] = network.order
+    return header, 3 if _beyond_schema_2(network) else 2 if used & {"neuron", "min_burst"} else 1
+
+
+def _beyond_schema_2(network):
+    """Return whether a network holds anything that schema 2 cannot say or its readers would refuse."""
+    rule, last = network.exit_rule, network.layers[-1]
+    if network.order != STEPS or rule.output is not None or rule.share != SHARE_ONE or network.dense:
+        return True
+    if len(network.outputs) > 1 or last.emits:
+        return True
+    for layer in network.layers:
+        if layer.fires and (layer.signed or layer.burst > 15):
+            return True
+        for part in layer.inputs:
+            window = part.window
+            if window.upsample != (1, 1) or not window.symmetric:
+                return True
+            halves = (2 * pad > kernel for pad, kernel in zip(window.padding, window.kernel))
+            if part.weight is None and (window.dilation != (1, 1) or any(halves)):
+                return True
+    return False
 
 
 def _build(header, tensors):
     """Return the network that `_describe` gave ``header`` and ``tensors`` for."""
-    header = dict(header)
+    header, tensors = dict(header), dict(tensors)
     provenance = header.pop("provenance")
     if not isinstance(provenance, dict):
         raise InputError("the provenance must be a JSON object")
     if _holds_floats(header):
         raise InputError("the header must hold integers, not fractions")
+    source = Source(**header["source"], offset=tensors.pop("source.offset"))
+    if "stages" in header:
+        stages = [_build_stage(stage, source, tensors, f"stages.{i}.") for i, stage in enumerate(header["stages"])]
+        network = StagedNetwork(stages, provenance)
+    else:
+        network = _build_stage(header, source, tensors, "", provenance)
+    if tensors:
+        raise InputError(f"the tensors {', '.join(sorted(tensors)[:5])} belong to no layer")
+    return network
+
+
+def _build_stage(header, source, tensors, prefix, provenance=None):
+    """Return one stage; what it holds is taken out of ``tensors``."""
+    if not isinstance(header["layers"], list):
+        raise InputError("the layers must be a list")
     layers = []
     for i, entry in enumerate(header["layers"]):
-        entry = dict(entry)
-        cls = _TYPES[entry.pop("type")]
-        entry |= {name: tensors[f"layers.{i}.{name}"] for name in _ARRAYS[cls]}
-        if "synapses" in entry:
+        entry = {**entry}
+        for new, old in _OLD_NAMES.items():
+            if old in entry:
+                entry[new] = entry.pop(old)
+        cls = _CLASSES[entry.pop("type")]
+        for name in _ARRAYS[cls]:
+            key = f"{prefix}layers.{i}.{name}"
+            if key in tensors or name != "theta_low":
+                entry[name] = tensors.pop(key)
+        if cls is not Pool:
             entry["synapses"] = [
-                Synapse(weight=tensors[f"layers.{i}.synapses.{j}.weight"], **synapse)
+                Synapse(weight=_weight(tensors.pop(f"{prefix}layers.{i}.synapses.{j}.weight")), **synapse)
                 for j, synapse in enumerate(entry["synapses"])
             ]
         layers.append(cls(**entry))
-    source = Source(**header["source"], offset=tensors["source.offset"])
-    return IntegerNetwork(source, layers, header["timesteps"], ExitRule(**header["exit_rule"]), provenance)
+    rule, order = ExitRule(**header["exit_rule"]), header.get("order", STEPS)
+    return IntegerNetwork(source, layers, header["timesteps"], rule, provenance or {}, order)
+
+
+def _weight(array):
+    if array.dtype != np.int8:
+        raise InputError(f"a weight is int8, not {array.dtype}")
+    return array
 
 
 def _holds_floats(value):
@@ -160,11 +233,13 @@ def _read(path):
             "with `adafire convert`."
         )
     try:
-        header = json.loads(text)
+        header = json.loads(text, parse_constant=_no_constant)
         schema, digest = header["schema"], header.pop("sha256")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(damaged) from error
-    if isinstance(schema, int) and schema > SCHEMA:
+    if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
+        raise InputError(f"{path} names the schema {schema!r}, which there never was: convert the model again.")
+    if schema > SCHEMA:
         raise InputError(
             f"{path} was written by a newer adafire (its schema is {schema}, "
             f"this program reads up to {SCHEMA}): update adafire."
@@ -186,11 +261,20 @@ def _json(value):
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
+def _no_constant(name):
+    raise ValueError(f"{name} is no number of JSON")
+
+
 def _scalars(part):
+    """Return the fields of a layer, synapse or source that JSON holds, without those of their usual value."""
     scalars = {name: getattr(part, name) for name in _SCALARS[type(part)]}
-    for name, usual in (("neuron", ADAFIRE), ("least", 1)):
+    for name, usual in _USUAL.items():
         if scalars.get(name) == usual:
             del scalars[name]
+    if "padding" in scalars and part.window.symmetric:
+        scalars["padding"] = part.window.padding[:2]
+    if scalars.get("dilation") == (1, 1) and part.weight is None:  # the pools of schema 1 have none
+        del scalars["dilation"]
     return scalars
 
 

@@ -100,7 +100,7 @@ def convert(
     max_burst: Annotated[int, typer.Option(help="phi, spikes a neuron may fire in one timestep, 1..15.")] = 7,
     weight_bits: Annotated[int, typer.Option(help="2..8.")] = 8,
     neuron: Annotated[
-        str, typer.Option(metavar="adafire|inverse_leaky", help="Bursts, or layers separated in time: T-bit codes.")
+        str, typer.Option(metavar="adafire|inverse_leaky", help="Bursts, or layers two-phase: T-bit codes.")
     ] = "adafire",
     search_burst: Annotated[
         float | None, typer.Option(metavar="FRACTION", help="A burst cap for each layer: cost allowed, of the uniform.")

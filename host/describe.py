@@ -2,7 +2,7 @@
 
 import math
 
-from gen.layers import ADAFIRE, INVERSE_LEAKY, Pool, Readout, signed_bits
+from gen.layers import ADAFIRE, INVERSE_LEAKY, signed_bits
 from gen.layout.weights import stored_bits, word_bits
 from gen.netfile import network_hash
 
@@ -20,7 +20,7 @@ def describe(network):
             "range": [int(value) for value in network.source.range],
         },
         "classes": network.classes,
-        "neuron": INVERSE_LEAKY if network.separated else ADAFIRE,
+        "neuron": INVERSE_LEAKY if network.two_phase else ADAFIRE,
         "timesteps": network.timesteps,
         "exit": network.exit_rule.kind,
         "weights": sum(layer["weights"] for layer in layers),
@@ -36,18 +36,18 @@ def _layer(network, layer, width):
     entry = {
         "name": layer.name, "shape": list(shape), "weights": 0, "weight_memory_bits": 0, "state_memory_bits": 0,
     }
-    if isinstance(layer, Pool):
+    if not layer.weighted:
         return entry | {
             "kind": f"{layer.kind} pool", "reads": [layer.source], "kernel": list(layer.kernel),
             "stride": list(layer.stride),
         }
     low, high = network.membrane_range(layer)
     accumulator = signed_bits(low.min(), high.max())
-    state = accumulator if isinstance(layer, Readout) else layer.state_bits
+    state = accumulator if not layer.emits else layer.state_bits
     weights = [synapse.weight for synapse in layer.synapses]
     stored = stored_bits(int(layer.weight_bits.max()), width)
     entry |= {
-        "kind": "readout" if isinstance(layer, Readout) else "spiking",
+        "kind": "readout" if not layer.emits else "spiking",
         "reads": [synapse.source for synapse in layer.synapses],
         "synapses": [_synapse(synapse) for synapse in layer.synapses],
         "weights": sum(weight.size for weight in weights),
@@ -57,8 +57,8 @@ def _layer(network, layer, width):
         "accumulator_bits": accumulator,
         "state_bits": state,
     }
-    if not isinstance(layer, Readout):
-        entry |= {"burst": layer.burst, "least_burst": layer.least}
+    if layer.emits:
+        entry |= {"burst": layer.burst, "least_burst": layer.min_burst}
         entry |= {"theta": [int(layer.theta.min()), int(layer.theta.max())]}
     return entry
 

@@ -2,7 +2,7 @@
 
 The probe shows every tile as it leaves the neurons: the pass it belongs to, one count and one state (the readout:
 one logit) per lane. Tiles come timestep by timestep, pass by pass, in the order of `gen.layout.passes.Pass.order`; the
-passes of a separated network come once and are its timesteps. A spiking layer shows its own map, also where a pool is
+passes of a two-phase network come once and are its timesteps. A spiking layer shows its own map, also where a pool is
 fused behind it; a pass of a pool by itself shows the pool's. Lanes that hold no channel are not compared, nor are the
 counts of the readout and of a layer that only accumulates, and the states of a pool.
 """
@@ -12,7 +12,6 @@ from functools import lru_cache
 
 import numpy as np
 
-from gen.layers import Readout, Spiking
 
 __all__ = [
     "Answer", "Difference", "ProbeTable", "answer_difference", "compare_image", "compared_values", "expected_probe",
@@ -29,7 +28,7 @@ class Difference:
     kind : ``count``, ``state``, ``logit``; ``pass`` where a tile is missing or of another layer; ``exit step``,
         ``class``, ``events``, ``synaptic ops`` of the answer, which have no layer, and no timestep
     neuron : (channel, row, column), or None
-    phase : `gen.layout.passes.Pass.phase` of a separated network: what it does with that timestep
+    phase : `gen.layout.passes.Pass.phase` of a two-phase network: what it does with that timestep
     """
 
     kind: str
@@ -102,7 +101,7 @@ def _layout(schedule):
         used = (lane < p.tile_channels) & (channel < p.channels)
         parts.append((
             np.full(len(row), index), row, column, np.minimum(channel, p.channels - 1),
-            used & (p.stored is not None), used & isinstance(p.layer, (Spiking, Readout)),
+            used & (p.stored is not None), used & p.layer.weighted,
         ))
     return _Layout(*(np.concatenate(column) for column in zip(*parts)))
 
@@ -115,21 +114,21 @@ def expected_probe(schedule, trace):
     schedule : gen.layout.schedule.Schedule
     trace : sim.golden.Trace of the image in ``schedule.network``
     """
-    separated, layout, lanes = schedule.network.separated, _layout(schedule), schedule.params.lanes
-    steps = 1 if separated else trace.exit_step
+    two_phase, layout, lanes = schedule.network.two_phase, _layout(schedule), schedule.params.lanes
+    steps = 1 if two_phase else trace.exit_step
     counts, states = np.zeros((2, steps, *layout.channel.shape), np.int64)
     for index, p in enumerate(schedule.passes):
         rows = layout.pass_index == index
         at = (layout.channel[rows], layout.row[rows, None], layout.column[rows, None])
-        fired, update = ([p.stores_at - 1], [p.update - 1]) if separated else (slice(None), slice(None))
-        if isinstance(p.layer, Readout):
+        fired, update = ([p.stores_at - 1], [p.update - 1]) if two_phase else (slice(None), slice(None))
+        if not p.layer.emits:
             states[:, rows] = trace.logits[update][:, at[0]]
         if p.stored:
             counts[:, rows] = trace.counts[p.layer.name][fired][:, *at]
-        if isinstance(p.layer, Spiking):
+        if p.layer.fires:
             states[:, rows] = trace.states[p.layer.name][update][:, *at]
     timestep = np.array([p.timestep for p in schedule.passes])[layout.pass_index]
-    if not separated:
+    if not two_phase:
         timestep = np.repeat(np.arange(1, steps + 1), len(layout.pass_index))
     return ProbeTable(
         np.tile(layout.pass_index, steps), timestep,
@@ -140,7 +139,7 @@ def expected_probe(schedule, trace):
 
 def compared_values(schedule, expected):
     """Return how many values a comparison with ``expected`` looks at, by kind, the answer's included."""
-    is_readout = np.array([isinstance(p.layer, Readout) for p in schedule.passes])
+    is_readout = np.array([not p.layer.emits for p in schedule.passes])
     states, readout = expected.state_mask.sum(axis=1), is_readout[expected.pass_index]
     return {
         "counts": int(expected.count_mask.sum()), "states": int(states[~readout].sum()),

@@ -16,7 +16,7 @@ from collections import Counter
 import numpy as np
 
 from gen.inputs import input_values
-from gen.layers import INPUT, Pool, Spiking
+from gen.layers import INPUT
 from sim.traffic import memory_traffic
 
 __all__ = [
@@ -195,15 +195,15 @@ class EnergyMeter:
 
 
 def _synapses(network):
-    return [(layer, synapse) for layer in network.layers for synapse in getattr(layer, "synapses", ())]
+    return [(layer, synapse) for layer in network.layers for synapse in layer.synapses]
 
 
 def _neuron_additions(schedule, steps):
     """Return int64 [N], the additions and comparisons of the neurons: bias, membrane, one for each bit of a burst."""
     total, bits = 0, schedule.params.burst.bit_length()
     for p in schedule.passes:
-        if not isinstance(p.layer, Pool):
+        if p.layer.weighted:
             neurons = p.rows * p.columns * p.channels * p.window[0] * p.window[1]
-            each = 2 + (bits if isinstance(p.layer, Spiking) else 0)
+            each = 2 + (bits if p.layer.fires else 0)
             total += neurons * (each * steps - p.keep * (steps - 1))
     return total

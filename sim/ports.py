@@ -26,7 +26,7 @@ SIGNALS = {
     "PROGRAM": ("program", "fsm_state"), "DECISION": ("early_exit", "fsm_state"),
     "SCAN": ("early_exit.scan", "fsm_state"),
 }
-SEPARATED = {"UNBIASED": ("state_store", "layer.unbiased")}  # of cores that run separated networks
+SEPARATED = {"UNBIASED": ("state_store", "layer.unbiased")}  # of cores that run two-phase networks
 # Memory to what is counted of it: reads, writes. Both pointer memories read, and write, in the same cycles.
 COUNTS = {
     "program": ("program", None), "weights": ("weights", None), "events": ("events", "events_stored"),

@@ -15,7 +15,7 @@ from gen.errors import InputError
 from gen.exit_rule import KINDS, LIMIT_MAX, SCALE_MAX, ExitRule
 from gen.intnet import IntegerNetwork
 from gen.layers import (
-    ADAFIRE, INPUT, INVERSE_LEAKY, LEAST_BURSTS, NetworkError, Pool, Readout, Source, Spiking, Synapse, signed_bits,
+    ADAFIRE, INPUT, INVERSE_LEAKY, MIN_BURSTS, NetworkError, Pool, Readout, Source, Spiking, Synapse, signed_bits,
 )
 from sim.golden import Golden, exits, scores
 
@@ -39,7 +39,7 @@ def random_network(
     max_channels, max_size : channels, and rows or columns, of one map
     max_timesteps, max_classes : at most
     sources, rules : kinds of source and of exit rule to draw from; the first source is the usual one
-    neuron : of every spiking layer; a separated network has at least one, a direct source and no exit rule
+    neuron : of every spiking layer; a two-phase network has at least one, a direct source and no exit rule
     layer_bits : weight widths to draw one from for each layer; by default channels may have widths of their own
     """
     if neuron == INVERSE_LEAKY:
@@ -51,10 +51,10 @@ def random_network(
             network = draft.network(sources, max_timesteps, max_classes)
         except NetworkError:  # a sum of over 32 bits, the one rule that the draft does not foresee
             continue
-        if network.separated != (neuron == INVERSE_LEAKY):
+        if network.two_phase != (neuron == INVERSE_LEAKY):
             continue
         neurons = sum(int(np.prod(network.shapes[layer.name])) for layer in network.layers)
-        weights = sum(s.weight.size for layer in network.layers for s in getattr(layer, "synapses", ()))
+        weights = sum(s.weight.size for layer in network.layers for s in layer.synapses)
         if neurons <= max_neurons and weights <= max_weights:
             return replace(network, exit_rule=_exit_rule(rng, network, str(rng.choice(rules)), seed))
     raise InputError(
@@ -285,10 +285,10 @@ class _Draft:
 
     def _neurons(self, name, synapses, bits):
         rng, channels = self.rng, len(bits)
-        separated = self.neuron == INVERSE_LEAKY
-        burst = 1 if separated else int(rng.choice([1, 2, 3, 7, 15, rng.integers(1, 16)]))
+        two_phase = self.neuron == INVERSE_LEAKY
+        burst = 1 if two_phase else int(rng.choice([1, 2, 3, 7, 15, rng.integers(1, 16)]))
         spread = self._spread(synapses)
-        capacity = self.code_max if separated else burst**0.8
+        capacity = self.code_max if two_phase else burst**0.8
         theta = np.maximum(1, np.rint(spread * rng.uniform(0.5, 2, channels) / capacity)).astype(np.int64)
         if rng.random() < 0.25:
             theta = 2 ** np.rint(np.log2(theta)).astype(np.int64)
@@ -300,12 +300,12 @@ class _Draft:
                 replace(s, weight=np.where(negative, -abs(s.weight), s.weight) * ~dead) for s in synapses
             ]
         tight = rng.random() < 0.35
-        spare = int(rng.integers(-2 if separated else -1, 2) if tight else rng.integers(2, 5))
-        top = theta.max() * (self.code_max + 1 >> 1 if separated else 1)
+        spare = int(rng.integers(-2 if two_phase else -1, 2) if tight else rng.integers(2, 5))
+        top = theta.max() * (self.code_max + 1 >> 1 if two_phase else 1)
         state_bits = min(max(4, signed_bits(0, top) + spare), 24)
         limit = 2 ** (state_bits - 1)
         start = rng.choice(["half", "zero", "any"], p=[0.6, 0.2, 0.2])
         v_init = {"half": theta // 2, "zero": 0 * theta, "any": rng.integers(-limit, limit, channels)}[start]
-        v_init = 0 * theta if separated else np.minimum(v_init, limit - 1)
-        least = int(self.aside.choice([1, 1, 1, *(n for n in LEAST_BURSTS if n <= burst)]))
+        v_init = 0 * theta if two_phase else np.minimum(v_init, limit - 1)
+        least = int(self.aside.choice([1, 1, 1, *(n for n in MIN_BURSTS if n <= burst)]))
         return Spiking(name, synapses, bias, theta, v_init, burst, state_bits, bits, self.neuron, least)

@@ -10,7 +10,7 @@ Queues between components and the tables of the exit rules are no memories here.
 import numpy as np
 
 from gen.inputs import input_values
-from gen.layers import INPUT, Pool, Readout, Spiking
+from gen.layers import INPUT
 from gen.layout.estimate import estimate_memories
 from gen.layout.image import synapse_block
 from gen.layout.program import header_fields, layer_fields, synapse_fields, words_of
@@ -46,11 +46,11 @@ def memory_traffic(schedule, result, x):
         words["bias"][0] += tiles * gathering * p.biased
         if p.keep:
             words["currents"] += [tiles * later, np.full_like(steps, tiles)]
-        if isinstance(p.layer, Spiking):
+        if p.layer.fires:
             words["theta"][0] += tiles * steps
             words["v_init"][0] += tiles * (steps - resumed)
             words["states"] += [tiles * resumed, tiles * steps]
-        if isinstance(p.layer, Readout):
+        if not p.layer.emits:
             words["logits"] += [tiles * resumed, tiles * steps]
     maps = np.ones_like(steps) if network.source.kind == "direct" else steps
     for name in ("first_pointers", "end_pointers"):
@@ -106,7 +106,7 @@ def _uncounted(schedule, x):
     """Return int64 [N], the events stored of maps that no synapse reads: no counter has them, the golden model does."""
     network = schedule.network
     names = [
-        p.stored for p in schedule.layers if p.stored and all(isinstance(r, Pool) for r in network.readers[p.stored])
+        p.stored for p in schedule.layers if p.stored and all(not r.weighted for r in network.readers[p.stored])
     ]
     if not names:
         return 0

@@ -40,7 +40,7 @@ def plan_window(file, image, step, simulator, network, x):
     ----------
     file : path, its suffix the one that ``simulator`` writes, or None
     image : number in ``x``; None for the first
-    step : 1 to the image's exit step; None for all, as it must be for a separated network
+    step : 1 to the image's exit step; None for all, as it must be for a two-phase network
     """
     if file is None:
         if image is not None or step is not None:
@@ -55,9 +55,9 @@ def plan_window(file, image, step, simulator, network, x):
     if not 0 <= image < len(x):
         raise InputError(f"There is no image {image} to show: there are {len(x)}, counted from 0.")
     input_values(network, x[image : image + 1])
-    if step is not None and network.separated:
+    if step is not None and network.two_phase:
         raise InputError(
-            "A separated network goes through its timesteps layer by layer, so none of them is one piece of the "
+            "A two-phase network goes through its timesteps layer by layer, so none of them is one piece of the "
             "waveform: name none, and find it by the signal in_timestep."
         )
     last = Golden(network).trace(x[image]).exit_step

@@ -7,17 +7,17 @@ import torch
 from benchmarks.float_simulation import AdaFire, FloatSimulation
 from gen.layers import INPUT
 from gen.method.simulate import activations
-from gen.model.network import FloatNetwork, FloatPool, FloatSynapse, Layer
+from gen.model.network import FloatNetwork, FloatPool, FloatSynapse, FloatLayer
 
 
 def small():
     rng = np.random.default_rng(2)
     return FloatNetwork((1, 6, 6), (
-        Layer("a", (FloatSynapse(INPUT, rng.normal(size=(4, 1, 3, 3)), padding=(1, 1)),), rng.random(4)),
+        FloatLayer("a", (FloatSynapse(INPUT, rng.normal(size=(4, 1, 3, 3)), padding=(1, 1)),), rng.random(4)),
         FloatPool("p", "a", "sum", (2, 2), (2, 2), divisor=4.0),
-        Layer("b", (FloatSynapse("p", rng.normal(size=(4, 4, 3, 3)) / 4, padding=(1, 1)),
+        FloatLayer("b", (FloatSynapse("p", rng.normal(size=(4, 4, 3, 3)) / 4, padding=(1, 1)),
                     FloatSynapse("p", np.ones((4, 1, 1, 1)), groups=4)), rng.random(4)),
-        Layer("z", (FloatSynapse("b", rng.normal(size=(3, 4, 3, 3))),), rng.normal(size=3), fires=False),
+        FloatLayer("z", (FloatSynapse("b", rng.normal(size=(3, 4, 3, 3))),), rng.normal(size=3), fires=False),
     ))
 
 

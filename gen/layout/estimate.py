@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from gen.layers import INPUT, Pool
+from gen.layers import INPUT
 from gen.layout.program import memory_shapes
 from gen.layout.schedule import build_schedule
 from gen.layout.weights import ideal_bits, word_bits
@@ -19,7 +19,7 @@ PASS_OVERHEAD, CLASS_CYCLES = 40, 2
 
 
 def estimate_cycles(schedule, timesteps=None):
-    """Return the cycles of one image that runs ``timesteps`` (default: all of them; a separated network always does).
+    """Return the cycles of one image that runs ``timesteps`` (default: all of them; a two-phase network always does).
 
     Assumes that half of the input values and a third of the counts are not zero.
     """
@@ -37,7 +37,7 @@ def estimate_cycles(schedule, timesteps=None):
 
 def _taps(network, p, synapse):
     """Return the events that the tiles of a pass gather from one synapse."""
-    channels = network.shapes[synapse.source][0] if isinstance(p.layer, Pool) else synapse.weight.shape[1]
+    channels = network.shapes[synapse.source][0] if not p.layer.weighted else synapse.weight.shape[1]
     density = INPUT_DENSITY if synapse.source == INPUT else COUNT_DENSITY
     return p.runs * synapse.kernel[0] * synapse.kernel[1] * channels * density
 

@@ -6,7 +6,7 @@ wider than 32 bits is sent low part first. The same words initialise the memorie
 
 import numpy as np
 
-from gen.layers import INPUT, Pool, Readout, Spiking
+from gen.layers import INPUT
 from gen.layout.passes import is_row_segment, segment_words, thresholds, window_channels
 from gen.layout.program import (EXIT_CODES, MEMORIES, WORD_BITS, header_fields, layer_fields, memory_shapes, pack,
                          synapse_fields)
@@ -65,9 +65,9 @@ def _parameters(p, schedule):
     for tile in range(p.tiles):
         low = tile * p.tile_channels
         high = min(low + p.tile_channels, p.channels)
-        if not isinstance(p.layer, Pool):
+        if p.layer.weighted:
             rows["bias"][tile, : high - low] = p.layer.bias[low:high]
-        if isinstance(p.layer, Spiking):
+        if p.layer.fires:
             rows["theta"][tile, : high - low] = thresholds(schedule.network, p.layer)[low:high]
             rows["v_init"][tile, : high - low] = p.layer.v_init[low:high]
     bits = {"theta": params.theta_bits, "bias": params.bias_bits, "v_init": params.state_bits}
@@ -77,9 +77,9 @@ def _parameters(p, schedule):
 def _weights(p, schedule):
     params, words = schedule.params, []
     for synapse in p.synapses:
-        tiles = 1 if isinstance(p.layer, Pool) else p.tiles
+        tiles = 1 if not p.layer.weighted else p.tiles
         kernel = synapse.kernel
-        if isinstance(p.layer, Pool):
+        if not p.layer.weighted:
             kernel = (1, synapse.kernel[1] if is_row_segment(synapse) else 1)
         window, period, _ = window_channels(synapse, p.tile_channels)
         blocks = []
@@ -114,7 +114,7 @@ def _program(schedule):
     rule = network.exit_rule
     channels, height, width = network.source.shape
     source = schedule.regions[INPUT, 0]
-    words = pack(header_fields(params), _known(params, {"separated": network.separated}) | {
+    words = pack(header_fields(params), _known(params, {"separated": network.two_phase}) | {
         "layers": len(schedule.passes) - 1, "timesteps": network.timesteps - 1,
         "frames": network.source.kind == "frames", "input_channels": channels - 1,
         "input_row": width * channels - 1, "input_rows": height - 1,
@@ -132,7 +132,7 @@ def _program(schedule):
 
 
 def _known(params, fields):
-    """Return the fields that only a core for separated networks has."""
+    """Return the fields that only a core for two-phase networks has."""
     return fields if params.separated else {}
 
 
@@ -140,16 +140,16 @@ def _layer_block(p, schedule):
     network, beats = schedule.network, schedule.params.beats
     region = schedule.regions.get(p.writes)
     readers = network.readers.get(p.stored, ())
-    is_pool = isinstance(p.layer, Pool)
+    is_pool = not p.layer.weighted
     phase = {"resumes": p.resumes, "silent": p.silent, "unbiased": not p.biased}
     return _known(schedule.params, phase) | {
-        "readout": isinstance(p.layer, Readout), "pool_pass": is_pool, "maximum": is_pool and p.layer.kind == "max",
+        "readout": not p.layer.emits, "pool_pass": is_pool, "maximum": is_pool and p.layer.kind == "max",
         "fused_maximum": p.pool is not None and p.pool.kind == "max", "keep": p.keep,
-        "counted": any(not isinstance(reader, Pool) for reader in readers),
+        "counted": any(reader.weighted for reader in readers),
         "rows": p.rows - 1, "columns": p.columns - 1, "tiles": p.tiles - 1,
         "pool_rows": p.window[0] - 1, "pool_columns": p.window[1] - 1, "synapses": max(0, len(p.synapses) - 1),
-        "burst": p.layer.burst if isinstance(p.layer, Spiking) and not p.silent else 0,
-        "state_limit": 2 ** (p.layer.state_bits - 1) - 1 if isinstance(p.layer, Spiking) else 0,
+        "burst": p.layer.burst if p.layer.fires and not p.silent else 0,
+        "state_limit": 2 ** (p.layer.state_bits - 1) - 1 if p.layer.fires else 0,
         "state_base": p.state_base * beats, "current_base": p.current_base * beats,
         "parameter_base": p.parameter_base * beats,
         "event_base": region.events if region else 0, "pointer_base": region.pointers if region else 0,
@@ -165,7 +165,7 @@ def synapse_block(p, index, schedule):
     channels, height, width = schedule.network.shapes[synapse.source]
     window, period, active = window_channels(synapse, p.tile_channels)
     words, segments = segment_words(synapse, p.tile_channels)
-    is_row, is_pool = is_row_segment(synapse), isinstance(p.layer, Pool)
+    is_row, is_pool = is_row_segment(synapse), not p.layer.weighted
     aligned = period is not None and window % source.tile_channels == 0
     span = window // source.tile_channels if aligned else source.tiles
     last_channels = p.channels - (p.tiles - 1) * p.tile_channels

@@ -18,7 +18,7 @@ import numpy as np
 from gen.layers import INPUT, Pool, Readout, Spiking, Synapse
 
 __all__ = [
-    "Pass", "is_row_segment", "layer_passes", "segment_words", "separated_passes", "synapse_words",
+    "Pass", "is_row_segment", "layer_passes", "segment_words", "two_phase_passes", "synapse_words",
     "thresholds", "window_channels",
 ]
 
@@ -31,7 +31,7 @@ class Pass:
     readout and where a layer accumulates only. Depth fields count from the first word of this pass in each memory.
     The weights of a ``narrow`` pass lie two words in a memory word.
 
-    In a separated network ``update`` is the number of this pass among its layer's, from 1; it takes the spikes of
+    In a two-phase network ``update`` is the number of this pass among its layer's, from 1; it takes the spikes of
     timestep ``reads_at`` and stores those of ``stores_at``; 0 stands for every timestep, or none. ``biased`` says
     whether the bias is added.
     """
@@ -58,12 +58,12 @@ class Pass:
     @property
     def silent(self):
         """Whether its neurons accumulate and do not fire."""
-        return isinstance(self.layer, Spiking) and self.stored is None
+        return self.layer.fires and self.stored is None
 
     @property
     def phase(self):
-        """What a separated network does with a timestep in this pass: ``taken``, ``fired`` or ``pooled``."""
-        return "taken" if self.stored is None else "pooled" if isinstance(self.layer, Pool) else "fired"
+        """What a two-phase network does with a timestep in this pass: ``taken``, ``fired`` or ``pooled``."""
+        return "taken" if self.stored is None else "pooled" if not self.layer.weighted else "fired"
 
     @property
     def timestep(self):
@@ -72,7 +72,7 @@ class Pass:
 
     @property
     def title(self):
-        """The layer's name, and in a separated network the timestep and what is done with it."""
+        """The layer's name, and in a two-phase network the timestep and what is done with it."""
         return f"{self.layer.name}, timestep {self.timestep} {self.phase}" if self.timestep else self.layer.name
 
     @property
@@ -114,7 +114,7 @@ class Pass:
 
 def thresholds(network, layer):
     """Return what a membrane is compared with, int64 [channels]: theta, or that of the first spike of a train."""
-    return layer.theta << (network.timesteps - 1 if network.separated else 0)
+    return layer.theta << (network.timesteps - 1 if network.two_phase else 0)
 
 
 def window_channels(synapse, tile_channels):
@@ -142,7 +142,7 @@ def segment_words(synapse, tile_channels):
 def synapse_words(p, synapse):
     """Return the memory words of a synapse's weights; a pool pass keeps one identity block for all its taps."""
     words, segments = segment_words(synapse, p.tile_channels)
-    words *= 1 if isinstance(p.layer, Pool) else segments * synapse.kernel[0] * p.tiles
+    words *= 1 if not p.layer.weighted else segments * synapse.kernel[0] * p.tiles
     return -(-words // 2) if p.narrow else words
 
 
@@ -162,22 +162,22 @@ def layer_passes(network, lanes):
         if layer.name in fused:
             continue
         shape, pool = network.shapes[layer.name], None
-        if isinstance(layer, Pool):
+        if not layer.weighted:
             channels = network.shapes[layer.source][0]
             ones = np.ones((channels, 1, *layer.kernel), np.int64)
             synapses = (Synapse(layer.source, ones, layer.stride, layer.padding, (1, 1), channels),)
         else:
             synapses = layer.synapses
-        if isinstance(layer, Spiking):
+        if layer.fires:
             pool = _fusible(network, layer)
             if pool:
                 fused.add(pool.name)
                 shape = network.shapes[pool.name]
         constant = network.source.kind == "direct" and all(s.source == INPUT for s in synapses)
         passes.append(Pass(
-            layer, pool, None if isinstance(layer, Readout) else (pool or layer).name, synapses,
+            layer, pool, None if not layer.emits else (pool or layer).name, synapses,
             shape[1], shape[2], shape[0], _tile_channels(shape[0], synapses, lanes),
-            constant and not network.separated,
+            constant and not network.two_phase,
         ))
     return tuple(passes)
 
@@ -191,8 +191,8 @@ def _fusible(network, layer):
     return None
 
 
-def separated_passes(network, layers):
-    """Return the passes of a separated network, of one pass for every layer.
+def two_phase_passes(network, layers):
+    """Return the passes of a two-phase network, of one pass for every layer.
 
     Layer by layer, a timestep fired is pooled and taken at once by the layers that wait for no other: of a layer that
     feeds but the next one, the spikes of one timestep are stored at a time.
@@ -200,12 +200,12 @@ def separated_passes(network, layers):
     last, spikes_of, pools, listeners = network.timesteps, {}, {}, {}
     for n, p in enumerate(layers):
         sources = [spikes_of[s.source] for s in p.synapses if s.source != INPUT]
-        spikes_of[p.stored] = max(sources) if isinstance(p.layer, Pool) else n
+        spikes_of[p.stored] = max(sources) if not p.layer.weighted else n
         if sources:
-            (pools if isinstance(p.layer, Pool) else listeners).setdefault(max(sources), []).append(p)
+            (pools if not p.layer.weighted else listeners).setdefault(max(sources), []).append(p)
     passes = []
     for n, p in enumerate(layers):
-        if isinstance(p.layer, Pool):
+        if not p.layer.weighted:
             continue
         taken = last if any(s.source != INPUT for s in p.synapses) else 1
         passes.append(replace(p, update=taken, reads_at=last, stores_at=int(p.stored is not None)))

@@ -8,9 +8,9 @@ import numpy as np
 
 from gen.errors import DoesNotFit
 from gen.intnet import IntegerNetwork
-from gen.layers import INPUT, Pool, Spiking, signed_bits
+from gen.layers import INPUT, signed_bits
 from gen.layout.passes import (
-    Pass, layer_passes, segment_words, separated_passes, synapse_words, thresholds, window_channels,
+    Pass, layer_passes, segment_words, two_phase_passes, synapse_words, thresholds, window_channels,
 )
 from gen.layout.program import CoreParams
 from gen.layout.weights import stored_bits, widest_weight, word_bits
@@ -35,7 +35,7 @@ class Schedule:
     """A network laid out for ``params``.
 
     layers : one pass for every layer, with its own weights and parameters
-    passes : what the machine runs, in order; the same, unless the network is separated in time
+    passes : what the machine runs, in order; the same, unless the network is two-phase
     regions : name and timestep of every map to where it lives, timestep 0 for one that is overwritten at each
     """
 
@@ -48,7 +48,7 @@ class Schedule:
     @property
     def rounds(self):
         """How often the passes are run for an image, at most."""
-        return 1 if self.network.separated else self.network.timesteps
+        return 1 if self.network.two_phase else self.network.timesteps
 
     def rounds_run(self, exit_steps):
         """Return how often they are run for images of these exit steps, int64 [N]."""
@@ -69,8 +69,8 @@ def build_schedule(network, lanes, neurons=None, halved_bits=None):
         weight_bits = widest_weight(network)
         weight_bits += weight_bits % 2 if halved_bits else 0
     layers = passes = _place_layers(_halved(layer_passes(network, lanes), halved_bits))
-    if network.separated:
-        passes = _place_states(separated_passes(network, layers))
+    if network.two_phase:
+        passes = _place_states(two_phase_passes(network, layers))
     draft = Schedule(network, layers, passes, _regions(network, passes), None)
     return replace(draft, params=_needed(draft, lanes, neurons, weight_bits))
 
@@ -89,7 +89,7 @@ def _halved(layers, width):
 
     A pool, whose weights are ones, is narrow as soon as a layer is.
     """
-    bits = {p: stored_bits(int(p.layer.weight_bits.max()), width) for p in layers if not isinstance(p.layer, Pool)}
+    bits = {p: stored_bits(int(p.layer.weight_bits.max()), width) for p in layers if p.layer.weighted}
     some = any(stored < width for stored in bits.values())
     return tuple(replace(p, narrow=bits[p] < width if p in bits else some) for p in layers)
 
@@ -105,17 +105,17 @@ def _place_layers(layers):
         placed.append(replace(
             p, weight_bases=tuple(bases), state_base=states, current_base=currents, parameter_base=parameters,
         ))
-        states += p.runs if isinstance(p.layer, Spiking) else 0
+        states += p.runs if p.layer.fires else 0
         currents += p.runs if p.keep else 0
         parameters += p.tiles
     return tuple(placed)
 
 
 def _place_states(passes):
-    """Return the passes of a separated network, their states sharing memory: a layer's live while it is at work."""
+    """Return the passes of a two-phase network, their states sharing memory: a layer's live while it is at work."""
     lives = {}
     for i, p in enumerate(passes):
-        if isinstance(p.layer, Spiking):
+        if p.layer.fires:
             lives[p.layer.name] = (lives.get(p.layer.name, (i,))[0], i, p.runs)
     bases = dict(zip(lives, _share(lives.values())))
     return tuple(replace(p, state_base=bases.get(p.layer.name, 0)) for p in passes)
@@ -124,7 +124,7 @@ def _place_states(passes):
 def _regions(network, passes):
     """Place every stored map, sharing memory between maps that never live at the same time."""
     source, forever, last_read = (INPUT, 0), len(passes), {}
-    again = network.source.kind == "direct" and not network.separated  # the input is read at every timestep
+    again = network.source.kind == "direct" and not network.two_phase  # the input is read at every timestep
     for i, p in enumerate(passes):
         for read in p.reads:
             last_read[read] = forever if read == source and again and not p.keep else max(last_read.get(read, -1), i)
@@ -159,8 +159,8 @@ def _share(lives):
 def _needed(schedule, lanes, neurons, weight_bits):
     network, passes = schedule.network, schedule.passes
     shapes, ranges = network.shapes, network.value_ranges
-    spiking = [layer for layer in network.layers if isinstance(layer, Spiking)]
-    summing = [layer for layer in network.layers if not isinstance(layer, Pool)]
+    spiking = [layer for layer in network.layers if layer.fires]
+    summing = [layer for layer in network.layers if layer.weighted]
     lows, highs = zip(*(
         (min(low.min(), 0), max(high.max(), 0))
         for layer in summing
@@ -188,18 +188,18 @@ def _needed(schedule, lanes, neurons, weight_bits):
         pointers=pointers,
         weights=words,
         parameters=last.parameter_base + last.tiles,
-        states=max([1, *(p.state_base + p.runs for p in passes if isinstance(p.layer, Spiking))]),
+        states=max([1, *(p.state_base + p.runs for p in passes if p.layer.fires)]),
         currents=max(1, sum(p.runs for p in schedule.layers if p.keep)),
         layers=len(passes),
         synapses=max(len(p.synapses) for p in passes),
         burst=max([int(layer.burst) for layer in spiking], default=1),
         classes=network.classes,
         class_tiles=last.tiles,
-        maximum=int(any(isinstance(layer, Pool) and layer.kind == "max" for layer in network.layers)),
+        maximum=int(any(not layer.weighted and layer.kind == "max" for layer in network.layers)),
         softmax=int(network.exit_rule.kind in ("entropy", "confidence")),
-        separated=int(network.separated),
+        separated=int(network.two_phase),
         program=1,
-        least=max([int(layer.least) for layer in spiking], default=1),
+        least=max([int(layer.min_burst) for layer in spiking], default=1),
         narrow=int(any(p.narrow for p in passes)),
     )
     return replace(core, program=core.program_words)

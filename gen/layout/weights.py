@@ -6,7 +6,7 @@ of an even width is *narrow*: its weight words lie two in a memory word, half th
 
 import numpy as np
 
-from gen.layers import WEIGHT_BITS, Pool, signed_bits
+from gen.layers import WEIGHT_BITS, signed_bits
 
 __all__ = ["ideal_bits", "stored_bits", "widest_weight", "word_bits"]
 
@@ -42,4 +42,4 @@ def ideal_bits(network, widest):
 
 
 def _weighted(network):
-    return [layer for layer in network.layers if not isinstance(layer, Pool)]
+    return [layer for layer in network.layers if layer.weighted]

@@ -10,7 +10,6 @@ from gen.method.quantize import quantize_with_scales
 from gen.method.rounding import calibrate_weights
 from gen.method.simulate import activations
 from gen.method.thresholds import thresholds
-from gen.model.network import FloatPool
 
 __all__ = ["Builder", "Plan", "normalised"]
 
@@ -54,7 +53,7 @@ class Builder:
     def uniform(self, bits):
         """Return the `Plan` of one burst cap for all layers; ``bits`` by layer name."""
         settings = self.settings
-        if settings.separated:  # a code of all ones is what a train of single spikes can say, in steps of its last bit
+        if settings.two_phase:  # a code of all ones is what a train of single spikes can say, in steps of its last bit
             most = 2**settings.timesteps - 1
             chosen = {name: theta / most for name, theta in thresholds(self.network, self.maps, most, 1).items()}
         else:
@@ -89,7 +88,7 @@ class Builder:
         return {
             layer.name: self.maps[layer.name][..., : shapes[layer.name][1], : shapes[layer.name][2]]
             .mean((0, 2, 3), dtype=float).numpy()
-            for layer in self.network.layers if not isinstance(layer, FloatPool)
+            for layer in self.network.layers if layer.weighted
         }
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from gen.layers import INPUT, Pool, Readout, signed_bits
+from gen.layers import INPUT, signed_bits
 from gen.method.quantize import LEAST_STATE, STATE_MAX, proved_state_bits, settle
 from gen.method.simulate import drive, fire, integer_input, pool_counts
 
@@ -39,9 +39,9 @@ def sweep(quantized, pixels, means, sweeps=6, progress=None, rounding=None):
         if rounding:
             quantized = rounding(quantized, layer, maps)
             layer = quantized.network.layers[index]
-        if isinstance(layer, Pool):
+        if not layer.weighted:
             maps[layer.name] = pool_counts(layer, maps[layer.source])
-        elif isinstance(layer, Readout):
+        elif not layer.emits:
             reached = drive(net, layer, maps).double().mean((0, 1, 3, 4)).numpy()
             missing = np.rint(means[layer.name] * quantized.logit - reached).astype(np.int64)
             layer = replace(layer, bias=layer.bias + missing)
@@ -56,7 +56,7 @@ def sweep(quantized, pixels, means, sweeps=6, progress=None, rounding=None):
 
 
 def _sources(layer):
-    return (layer.source,) if isinstance(layer, Pool) else tuple(s.source for s in layer.synapses)
+    return (layer.source,) if not layer.weighted else tuple(s.source for s in layer.synapses)
 
 
 def _corrected(net, layer, maps, quantized, mean, sweeps):
@@ -70,7 +70,7 @@ def _corrected(net, layer, maps, quantized, mean, sweeps):
     currents -= currents.new_tensor(layer.bias.copy())[:, None, None]
     amplitude = quantized.amplitudes[layer.name]
     wanted = np.divide(mean, amplitude, out=np.zeros_like(mean), where=amplitude > 0)
-    most = 2**net.timesteps - 1 if net.separated else layer.burst
+    most = 2**net.timesteps - 1 if net.two_phase else layer.burst
     bias = best = quantized.biases[layer.name]
     error, step = np.full(len(bias), np.inf), np.zeros(len(bias))
     for _ in range(sweeps + 1):
@@ -82,7 +82,7 @@ def _corrected(net, layer, maps, quantized, mean, sweeps):
         step = np.where(better, excess / slope, step / 2)
         bias = best - step * (amplitude > 0)
     layer, counts, reached = _settled(layer, currents, best, net.timesteps)
-    if net.separated:
+    if net.two_phase:
         return replace(layer, state_bits=proved_state_bits(net, layer)), counts
     measured = max(LEAST_STATE, signed_bits(*(int(v) for v in reached)) + 1)
     return replace(layer, state_bits=min(measured, proved_state_bits(net, layer))), counts

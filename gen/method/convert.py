@@ -43,7 +43,7 @@ def convert(module, calibration, *, labels=None, progress=None, **options):
     progress : callable(step text, fraction done) or None
     timesteps, max_burst : 1..64, by default 4, and 1..15, by default 7
     weight_bits : 2..8, by default 8, or a dict of layer name to that
-    neuron : adafire, or inverse_leaky: layers separated in time, ``timesteps`` bits of an activation
+    neuron : adafire, or inverse_leaky: layers two-phase, ``timesteps`` bits of an activation
     exit : entropy (default), confidence, margin or off
     exit_loss : accuracy points that early exits may lose, by default 0.2
     exit_fit : loss, limits for ``exit_loss``, or paper, `gen.method.exit_fit.paper_limits`
@@ -116,7 +116,7 @@ class _Conversion:
     def _bench(self, plan):
         """Return the `Sensitivity` of ``plan`` on the images kept out."""
         settings = self.settings
-        levels = (1, 2**settings.timesteps - 1) if settings.separated else (settings.timesteps, None)
+        levels = (1, 2**settings.timesteps - 1) if settings.two_phase else (settings.timesteps, None)
         neurons = {name: Neurons(theta, levels[1] or plan.bursts[name]) for name, theta in plan.thresholds.items()}
         dynamics = Dynamics(self.network, normalised(self.kept_out, *self.scale), levels[0], settings.search_lanes)
         return Sensitivity(dynamics, neurons, settings.exit_rule != "off")

@@ -12,7 +12,6 @@ from torch.nn import functional as F
 
 from gen.layers import INPUT
 from gen.method.simulate import activations, pooled
-from gen.model.network import FloatPool
 
 __all__ = ["Dynamics", "Neurons", "fanouts", "mean_answers", "symmetric_divergence"]
 
@@ -61,7 +60,7 @@ class Dynamics:
             if changed is not None and layer.name != changed and not stale & set(layer.sources):
                 continue
             stale.add(layer.name)
-            if isinstance(layer, FloatPool):
+            if not layer.weighted:
                 x = maps[layer.source]
                 maps[layer.name] = (pooled(layer, x.flatten(0, 1)) / layer.divisor).unflatten(0, x.shape[:2])
             elif layer.fires:
@@ -79,7 +78,7 @@ class Dynamics:
         """Return what the events that ``name`` emits cost per image, float64 [T]: a pool's are its source's."""
         total = np.zeros(self.timesteps)
         for layer in self.network.layers:
-            if layer.name == name or (isinstance(layer, FloatPool) and layer.source == name):
+            if layer.name == name or (not layer.weighted and layer.source == name):
                 if layer.name in self._fanout:
                     nonzero = (maps[layer.name] > 0).sum((1, 2)) * self._fanout[layer.name]
                     total += nonzero.sum((1, 2)).double().numpy() / len(self.images[0])
@@ -116,8 +115,8 @@ class Dynamics:
         for t, count in enumerate(counts):
             v += current[min(t, len(current) - 1)]
             torch.div(v, theta, out=count).floor_().clamp_(0, neurons.burst)
-            if neurons.least > 1:
-                count.mul_(count >= neurons.least)
+            if neurons.min_burst > 1:
+                count.mul_(count >= neurons.min_burst)
             v.addcmul_(count, theta, value=-1)
         return counts
 
@@ -144,7 +143,7 @@ def fanouts(network, shapes, lanes=None):
     """
     costs = {}
     for layer in network.layers:
-        for synapse in () if isinstance(layer, FloatPool) else layer.synapses:
+        for synapse in () if not layer.weighted else layer.synapses:
             if synapse.source == INPUT:
                 continue
             outputs = len(synapse.weight) // synapse.groups

@@ -24,7 +24,7 @@ from gen.layers import (
     ADAFIRE, INPUT, INVERSE_LEAKY, MAX_BURST, MAX_TIMESTEPS, NEURONS, WEIGHT_BITS, Pool, Readout, Source, Spiking,
     Synapse, signed_bits,
 )
-from gen.model.network import FloatNetwork, FloatPool, Layer
+from gen.model.network import FloatNetwork
 
 __all__ = ["Quantized", "proved_state_bits", "quantize", "quantize_with_scales", "rounded_weights", "settle"]
 
@@ -41,7 +41,7 @@ class Quantized:
 
     ``amplitudes``: map name to float [C], the activation that one count stands for.
     ``biases``: layer name to float [C], the exact bias in membrane units, before rounding.
-    ``logit``: units of z that make one unit of the float network's output, at one timestep (of a separated network:
+    ``logit``: units of z that make one unit of the float network's output, at one timestep (of a two-phase network:
     in all).
     """
 
@@ -76,7 +76,7 @@ def quantize_with_scales(network, thresholds, *, timesteps=4, max_burst=7, weigh
     rest = (offset - 255 * mean) / (255 * std)
     amplitudes, biases, layers, logit = {INPUT: 1 / (255 * std)}, {}, [], 1.0
     for layer in network.layers:
-        if isinstance(layer, FloatPool):
+        if not layer.weighted:
             amplitudes[layer.name] = amplitudes[layer.source] / layer.divisor
             pool = Pool(layer.name, layer.source, layer.kind, layer.kernel, layer.stride, layer.padding)
             layers.append(pool)
@@ -106,7 +106,7 @@ def quantize_with_scales(network, thresholds, *, timesteps=4, max_burst=7, weigh
             layers.append(Readout(layer.name, synapses, rounded, width))
     net = IntegerNetwork(Source(network.shape, offset=offset.astype(np.int64)), layers, timesteps)
     for index, layer in enumerate(layers):
-        if isinstance(layer, Spiking):
+        if layer.fires:
             layers[index] = replace(layer, state_bits=proved_state_bits(net, layer))
     return Quantized(replace(net, layers=tuple(layers)), amplitudes, biases, logit)
 
@@ -122,7 +122,7 @@ def rounded_weights(network, layer, thresholds, bits):
     """Return the float weights of ``layer``, one array per synapse, as ``bits`` represent them."""
     amplitudes = {INPUT: np.ones(network.shape[0])}
     for other in network.layers:
-        if isinstance(other, FloatPool):
+        if not other.weighted:
             amplitudes[other.name] = amplitudes[other.source] / other.divisor
         elif other.fires:
             amplitudes[other.name] = np.asarray(thresholds[other.name], float)
@@ -171,17 +171,17 @@ def proved_state_bits(network, layer):
 
     AdaFire neurons do not saturate at all; inverse-leaky ones only where their code is 0 or all ones already.
     """
-    if network.separated:
-        return _separated_state_bits(network, layer)
+    if network.two_phase:
+        return _two_phase_state_bits(network, layer)
     low, high = network.current_range(layer)
     steps = network.timesteps
     least = min(0, int((layer.v_init + steps * np.minimum(low, 0)).min()))
     drift = np.maximum(high - layer.burst * layer.theta, 0)
-    most = int(np.maximum(np.maximum(layer.least * layer.theta - 1, layer.v_init), layer.v_init + steps * drift).max())
+    most = int(np.maximum(np.maximum(layer.min_burst * layer.theta - 1, layer.v_init), layer.v_init + steps * drift).max())
     return min(STATE_MAX, max(LEAST_STATE, signed_bits(least, most)))
 
 
-def _separated_state_bits(network, layer):
+def _two_phase_state_bits(network, layer):
     """Return the width with which every train is the code ``clamp(floor(u / theta), 0, 2**T - 1)`` of the exact u(T).
 
     Let the counts add S- <= s <= S+ to u at each timestep, input and bias C- <= c <= C+ at t = T, and let states lie
@@ -215,7 +215,7 @@ def check_neuron(network, neuron):
     """Raise InputError where ``neuron`` is none, or does not go with a pool of the float ``network``."""
     if neuron not in NEURONS:
         raise InputError(f"neuron must be one of {', '.join(NEURONS)}, not {neuron!r}.")
-    pools = [layer.name for layer in network.layers if isinstance(layer, FloatPool) and layer.kind == "max"]
+    pools = [layer.name for layer in network.layers if not layer.weighted and layer.kind == "max"]
     if neuron == INVERSE_LEAKY and pools:
         raise InputError(
             f"Inverse-leaky neurons send codes bit by bit, and the largest code is not made of the largest bits: the "
@@ -244,7 +244,7 @@ def layer_bits(network, weight_bits):
 
     A dict may name a layer as the model does, unless a layer of the network has that name.
     """
-    names = [layer.name for layer in network.layers if isinstance(layer, Layer)]
+    names = [layer.name for layer in network.layers if layer.weighted]
     chosen = weight_bits if isinstance(weight_bits, dict) else dict.fromkeys(names, weight_bits)
     own = {origin: name for name, origin in network.origins.items()} | dict(zip(names, names))
     chosen = {own.get(name, name): bits for name, bits in chosen.items()}

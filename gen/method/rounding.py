@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gen.layers import Pool, Readout, Synapse
+from gen.layers import Synapse
 from gen.method.calibrate import sweep
 from gen.method.least_squares import LeastSquares
 from gen.method.quantize import EMPTY_SCALE, THETA_MAX
@@ -48,10 +48,10 @@ class Rounding:
         """Return ``quantized`` with ``layer`` calibrated to read ``counts``, map name to [T, N, C, H, W]."""
         real = next(other for other in self.network.layers if other.name == layer.name)
         amplitudes = dict(quantized.amplitudes)
-        if isinstance(layer, Pool):
+        if not layer.weighted:
             amplitudes[layer.name] = amplitudes[layer.source] / real.divisor
             return replace(quantized, amplitudes=amplitudes)
-        fires = not isinstance(layer, Readout)
+        fires = layer.emits
         unit = amplitudes[layer.name] / layer.theta if fires else np.full(len(layer.bias), 1 / quantized.logit)
         live = unit > 0
         threshold = np.where(live, unit * layer.theta, 1.0) if fires else np.ones(len(unit))

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import isotonic_regression
 
 from gen.errors import InputError
-from gen.layers import LEAST_BURSTS, MAX_BURST
+from gen.layers import MIN_BURSTS, MAX_BURST
 from gen.method.dynamics import Neurons, mean_answers, symmetric_divergence
 from gen.method.front import front_of
 from gen.method.quantize import rounded_weights
@@ -119,7 +119,7 @@ def search_compression(bench, unit, progress=None):
     options = {}
     for name, now in _followed(bench.neurons.items(), progress):
         tried, costs, losses = [], [], []
-        for least in (n for n in LEAST_BURSTS if n <= min(now.burst, MOST_LEAST)):
+        for least in (n for n in MIN_BURSTS if n <= min(now.burst, MOST_LEAST)):
             ratios = RATIOS if least == 1 else FEW_RATIOS
             cost, loss = bench.try_out(name, (Neurons(r * now.threshold, now.burst, least) for r in ratios))
             tried += [(ratio, least) for ratio, _ in zip(ratios, cost)]

@@ -41,8 +41,8 @@ class Settings:
         _one_of("neuron", self.neuron, NEURONS)
         _one_of("exit", self.exit_rule, KINDS)
         _one_of("exit_fit", self.exit_fit, FITS)
-        if self.separated:
-            self._check_separated()
+        if self.two_phase:
+            self._check_two_phase()
         _within("exit_loss", self.exit_loss, "accuracy points", 0, 100)
         if self.compress is not None:
             _within("compress", self.compress, "accuracy points", 0, 100)
@@ -56,7 +56,7 @@ class Settings:
                 "weight_memory chooses the width of every layer's weights: give either it or weight_bits."
             )
 
-    def _check_separated(self):
+    def _check_two_phase(self):
         for name, value in (("search_burst", self.search_burst), ("compress", self.compress)):
             if value is not None:
                 raise InputError(
@@ -75,14 +75,14 @@ class Settings:
             )
 
     @property
-    def separated(self):
-        """Whether the neurons are inverse-leaky, the layers separated in time."""
+    def two_phase(self):
+        """Whether the neurons are inverse-leaky, the layers two-phase."""
         return self.neuron == INVERSE_LEAKY
 
     @property
     def exit_rule(self):
         """The exit rule's kind: entropy by default, off for inverse-leaky neurons."""
-        return self.exit or ("off" if self.separated else "entropy")
+        return self.exit or ("off" if self.two_phase else "entropy")
 
     @property
     def searches(self):

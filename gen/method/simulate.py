@@ -4,7 +4,7 @@ Used to choose thresholds, biases and exit limits only; `sim.golden` is the inde
 network. A sum of integers is exact in floating point while no partial sum can leave the mantissa: float32
 below 2**24, float64 below 2**53; `IntegerNetwork` proves every current under 2**31.
 
-A separated network takes one pass over codes of T bits instead of T over spikes. Convolution and sum are linear, and a
+A two-phase network takes one pass over codes of T bits instead of T over spikes. Convolution and sum are linear, and a
 train weighs its spikes by 2**(T-t): if nothing saturates, accumulating gives ``u(T) = sum_j w[j] * code_j + bias``.
 Firing is long division by theta: while 0 <= u' < 2 * top, taking ``s = (u' >= top)`` and doubling the rest gives the
 next binary digit of u(T) / theta, so the spikes are the digits of floor(u(T) / theta); below 0 they are all zero, from
@@ -18,9 +18,8 @@ from torch.nn import functional as F
 
 from gen.errors import InputError
 from gen.inputs import input_values
-from gen.layers import INPUT, INVERSE_LEAKY, Pool, Readout
+from gen.layers import INPUT, INVERSE_LEAKY
 from gen.method.quantize import proved_state_bits
-from gen.model.network import FloatPool
 
 __all__ = ["activations", "drive", "fire", "integer_input", "pool_counts", "pooled", "readout_sums"]
 
@@ -45,7 +44,7 @@ def activations(network, x):
     """Return name of every map to its value, float32 [N, C, H, W], for normalised images ``x``."""
     maps = {INPUT: x}
     for layer in network.layers:
-        if isinstance(layer, FloatPool):
+        if not layer.weighted:
             maps[layer.name] = pooled(layer, maps[layer.source]) / layer.divisor
             continue
         current = sum(_convolve(s, maps[s.source], torch.float32) for s in layer.synapses)
@@ -62,17 +61,17 @@ def integer_input(net, pixels):
 def drive(net, layer, maps):
     """Return the exact currents of ``layer``, [T, N, C, H, W]; ``maps`` holds counts [T, N, C, H, W].
 
-    The first axis is 1 for the constant input and what reads nothing else, and throughout a separated network, whose
+    The first axis is 1 for the constant input and what reads nothing else, and throughout a two-phase network, whose
     maps are codes and whose currents are u(T). Maps are cut as `IntegerNetwork.shapes` says. The type is float32 if
     neither a current nor a membrane can leave 24 bits.
     """
-    code = 2**net.timesteps - 1 if net.separated else 1
+    code = 2**net.timesteps - 1 if net.two_phase else 1
     bound = np.abs(layer.bias) + sum(
         np.abs(s.weight).reshape(len(layer.bias), -1).sum(1)
         * max(map(abs, net.value_ranges[s.source])) * (1 if s.source == INPUT else code)
         for s in layer.synapses
     )
-    if not isinstance(layer, Readout) and not net.separated:
+    if layer.emits and not net.two_phase:
         bound = bound * (net.timesteps + 1) + np.abs(layer.v_init) + layer.theta * (layer.burst + 1)
     dtype = torch.float32 if bound.max() < 2**24 else torch.float64
     height, width = net.shapes[layer.name][1:]
@@ -101,8 +100,8 @@ def fire(currents, layer, steps):
     for t in range(steps):
         v += currents[min(t, len(currents) - 1)]
         k = (v / theta).floor_().clamp_(0, layer.burst)
-        if layer.least > 1:
-            k.mul_(k >= layer.least)
+        if layer.min_burst > 1:
+            k.mul_(k >= layer.min_burst)
         v.addcmul_(k, theta, value=-1).clamp_(-limit, limit - 1)
         low, high = min(low, float(v.min())), max(high, float(v.max()))
         counts.append(k.to(torch.int16))
@@ -112,21 +111,21 @@ def fire(currents, layer, steps):
 def readout_sums(net, pixels, batch=250):
     """Return z after every timestep, int64 [N, T, C], for pixels uint8 [N, C, H, W]; no early exit.
 
-    Of a separated network only the last: [N, 1, C].
+    Of a two-phase network only the last: [N, 1, C].
     """
-    for layer in net.layers if net.separated else ():
-        if not isinstance(layer, Pool | Readout) and layer.state_bits < proved_state_bits(net, layer):
+    for layer in net.layers if net.two_phase else ():
+        if layer.fires and layer.state_bits < proved_state_bits(net, layer):
             raise InputError(
                 f"Layer {layer.name} may saturate in {layer.state_bits} bits: evaluate it with sim.golden."
             )
-    steps = 1 if net.separated else net.timesteps
+    steps = 1 if net.two_phase else net.timesteps
     parts = []
     for part in torch.as_tensor(pixels).split(batch):
         maps = {INPUT: integer_input(net, part)}
         for layer in net.layers:
-            if isinstance(layer, Pool):
+            if not layer.weighted:
                 maps[layer.name] = pool_counts(layer, maps[layer.source])
-            elif isinstance(layer, Readout):
+            elif not layer.emits:
                 currents = drive(net, layer, maps).double().expand(steps, -1, -1, -1, -1)
                 parts.append(currents.cumsum(0).flatten(2).transpose(0, 1).long())
             else:

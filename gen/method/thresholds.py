@@ -2,7 +2,6 @@
 
 import torch
 
-from gen.model.network import FloatPool
 
 __all__ = ["layer_threshold", "mmse_threshold", "thresholds"]
 
@@ -18,7 +17,7 @@ def thresholds(network, maps, timesteps, max_burst):
     caps = max_burst if isinstance(max_burst, dict) else {}
     return {
         layer.name: layer_threshold(layer, maps, timesteps, caps.get(layer.name, max_burst))
-        for layer in network.layers[:-1] if not isinstance(layer, FloatPool)
+        for layer in network.layers[:-1] if layer.weighted
     }
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from gen.errors import InputError, UnsupportedModel
 from gen.layers import INPUT
 from gen.model.canonical import canonical
-from gen.model.network import Layer
+from gen.model.network import FloatLayer
 from gen.model.operations import Current, Map, Refused, nearest
 
 __all__ = ["Builder", "shown"]
@@ -88,7 +88,7 @@ class Builder:
                 f"The model returns a tensor of shape {shown(('N', *value.seen))}; it must return one score per "
                 "class, [N, classes]. Pool or flatten it and end with a linear layer."
             )
-        self.append(Layer(value.name or site, value.synapses, value.bias, fires=False))
+        self.append(FloatLayer(value.name or site, value.synapses, value.bias, fires=False))
         return canonical(self.shape, self.layers)
 
 

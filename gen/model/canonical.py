@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import replace
 
 from gen.layers import INPUT
-from gen.model.network import FloatNetwork, FloatPool, content
+from gen.model.network import FloatNetwork, content
 
 __all__ = ["canonical"]
 
@@ -34,7 +34,7 @@ def canonical(shape, layers):
     names, counts, result = {INPUT: INPUT}, Counter(), []
     for name in order:
         layer = named[name]
-        part = layer if isinstance(layer, FloatPool) else layer.synapses[0]
+        part = layer if not layer.weighted else layer.synapses[0]
         shapes[name] = part.output_shape(shapes[part.source])
         kind = _kind(layer, shapes)
         counts["conv" if kind == "dw" else kind] += 1
@@ -48,7 +48,7 @@ def _sorted_synapses(layers):
     depths, marks, result = {INPUT: 0}, {INPUT: INPUT}, []
     for layer in layers:
         depths[layer.name] = 1 + max(depths[source] for source in layer.sources)
-        if isinstance(layer, FloatPool):
+        if not layer.weighted:
             text = repr(replace(layer, name="", origin="", source=marks[layer.source])).encode()
         else:
             keyed = sorted(
@@ -68,7 +68,7 @@ def _hash(content):
 
 
 def _kind(layer, shapes):
-    if isinstance(layer, FloatPool):
+    if not layer.weighted:
         return "pool"
     if all(s.groups > 1 and s.groups == len(s.weight) for s in layer.synapses):
         return "dw"
@@ -78,6 +78,6 @@ def _kind(layer, shapes):
 
 def _renamed(layer, names):
     known = {"name": names[layer.name], "origin": layer.origin or layer.name}
-    if isinstance(layer, FloatPool):
+    if not layer.weighted:
         return replace(layer, **known, source=names[layer.source])
     return replace(layer, **known, synapses=tuple(replace(s, source=names[s.source]) for s in layer.synapses))

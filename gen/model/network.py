@@ -1,42 +1,51 @@
 """The float network: a trained model, batch norm folded and dropout gone, before it becomes integers.
 
-A layer's current is the sum of its synapses plus the bias; a layer that fires applies ReLU to it, the last
-layer, the readout, does not. A pool is ``sum / divisor`` or the maximum. Maps are named by the layer that
-makes them, `gen.intnet.INPUT` is the normalised image. ``origin`` is the name that a layer has in the model, for
-messages and tables; it is no part of the digest.
+Its layers follow the protocol of `gen.layers`: a name, a ``role``, ``inputs`` that read maps through windows. A layer's
+current x is the sum of its synapses plus the bias. A layer that fires applies its activation to it; a readout, an output
+of the network, does not. A pool is ``sum / divisor`` or the maximum; taps outside the map take no part. Maps are named by
+the layer that makes them, `gen.layers.INPUT` is the normalised image. ``origin`` is the name that a layer has in the
+model, for messages and tables; it is no part of the digest.
 """
 
+from __future__ import annotations
+
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from gen.errors import InputError
-from gen.layers import INPUT
+from gen.layers import INPUT, POOL, READOUT, SPIKING
+from gen.window import NEAREST, Windowed
 
-__all__ = ["FloatNetwork", "FloatPool", "FloatSynapse", "Layer", "content"]
-
-
-def _window(shape, part, kernel, dilation=(1, 1)):
-    sizes = zip(shape[1:], part.padding, dilation, kernel, part.stride)
-    return tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, p, d, k, s in sizes)
+__all__ = ["FloatLayer", "FloatNetwork", "FloatPool", "FloatSynapse", "content"]
 
 
 @dataclass(frozen=True, eq=False)
-class FloatSynapse:
+class FloatSynapse(Windowed):
     """A convolution of the map ``source``; ``weight`` is float64 [out, in/groups, height, width]."""
 
     source: str
     weight: np.ndarray
     stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int] = (0, 0)
+    padding: tuple[int, ...] = (0, 0, 0, 0)
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
+    upsample: tuple[int, int] = (1, 1)
+    fill: str = NEAREST
+
+    def __post_init__(self):
+        self.settle_window()
+
+    @property
+    def kernel(self):
+        """Kernel size (height, width)."""
+        return self.weight.shape[2:]
 
     def output_shape(self, shape):
         """Return (channels, height, width) of the result for a map of ``shape``."""
-        return (len(self.weight), *_window(shape, self, self.weight.shape[2:], self.dilation))
+        return (len(self.weight), *self.result_size(shape))
 
     def input_scaled(self, scale):
         """Return the weight with input channel c multiplied by ``scale[c]``."""
@@ -46,10 +55,15 @@ class FloatSynapse:
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
-    """Synapses and a bias, float64 [out]; ``fires`` says that a ReLU follows.
+class FloatLayer:
+    """Synapses and a bias, float64 [out]; ``fires`` says that an activation follows, else it is an output.
 
-    ``threshold``: float64 [out] of a layer that already spikes and keeps it; None where it is to be chosen.
+    The activation of a current x is ``x`` above zero and ``slope * x`` below, then at most ``ceiling``: slope None or
+    0 is ReLU, 1 a linear layer, anything between LeakyReLU or PReLU; a ceiling of 6 is ReLU6.
+
+    slope : float64 [out], 0 or more, or None
+    ceiling : positive number, or None
+    threshold : float64 [out] of a layer that already spikes and keeps it; None where it is to be chosen
     """
 
     name: str
@@ -57,30 +71,65 @@ class Layer:
     bias: np.ndarray
     fires: bool = True
     threshold: np.ndarray | None = None
+    slope: np.ndarray | None = None
+    ceiling: float | None = None
     origin: str = ""
+
+    @property
+    def role(self):
+        """As in `gen.layers.ROLES`."""
+        return SPIKING if self.fires else READOUT
+
+    @property
+    def inputs(self):
+        """What it reads its maps through."""
+        return self.synapses
 
     @property
     def sources(self):
         """Names of the maps it reads."""
         return tuple(synapse.source for synapse in self.synapses)
 
+    @property
+    def signed(self):
+        """Whether its activation may be below zero."""
+        return self.slope is not None and bool((self.slope > 0).any())
+
+    weighted = True
+
 
 @dataclass(frozen=True, eq=False)
-class FloatPool:
-    """``kind`` is sum (then divided by ``divisor``) or max; ``padding`` counts as zero."""
+class FloatPool(Windowed):
+    """``kind`` is sum (then divided by ``divisor``) or max; the fields after it are those of a window."""
 
     name: str
     source: str
     kind: str
     kernel: tuple[int, int]
     stride: tuple[int, int]
-    padding: tuple[int, int] = (0, 0)
+    padding: tuple[int, ...] = (0, 0, 0, 0)
     divisor: float = 1.0
     origin: str = ""
+    dilation: tuple[int, int] = (1, 1)
+    upsample: tuple[int, int] = (1, 1)
+    fill: str = NEAREST
+
+    role = POOL
+    weighted = fires = False
+    weight = None
+    synapses = ()
+
+    def __post_init__(self):
+        self.settle_window()
+
+    @property
+    def inputs(self):
+        """The pool itself."""
+        return (self,)
 
     def output_shape(self, shape):
         """Return (channels, height, width) of the pooled map for a map of ``shape``."""
-        return (shape[0], *_window(shape, self, self.kernel))
+        return (shape[0], *self.result_size(shape))
 
     @property
     def sources(self):
@@ -90,16 +139,25 @@ class FloatPool:
 
 @dataclass(frozen=True, eq=False)
 class FloatNetwork:
-    """Layers in order of execution for images of ``shape`` (channels, height, width), the readout last."""
+    """Layers in order of execution for images of ``shape`` (channels, height, width); some are readouts.
+
+    ``outputs`` names the readouts in the order in which the model returns them. ``mean`` and ``std``, float64
+    [channels] or None, are those of a normalisation written into the model itself, of images scaled to 0..1.
+    """
 
     shape: tuple[int, int, int]
-    layers: tuple[Layer | FloatPool, ...]
+    layers: tuple[FloatLayer | FloatPool, ...]
+    outputs: tuple[str, ...] = ()
+    mean: np.ndarray | None = None
+    std: np.ndarray | None = None
+    frames: bool = field(default=False)
 
     def __post_init__(self):
+        if not self.outputs:
+            object.__setattr__(self, "outputs", tuple(layer.name for layer in self.layers if layer.role == READOUT))
         broken = [
             layer.origin or layer.name for layer in self.layers
-            if isinstance(layer, Layer)
-            and not all(np.isfinite(a).all() for a in (layer.bias, *(s.weight for s in layer.synapses)))
+            if layer.weighted and not all(np.isfinite(a).all() for a in (layer.bias, *(s.weight for s in layer.synapses)))
         ]
         if broken:
             raise InputError(
@@ -112,7 +170,7 @@ class FloatNetwork:
         """Name of every map to its (channels, height, width)."""
         shapes = {INPUT: self.shape}
         for layer in self.layers:
-            part = layer if isinstance(layer, FloatPool) else layer.synapses[0]
+            part = layer.inputs[0]
             shapes[layer.name] = part.output_shape(shapes[part.source])
         return shapes
 
@@ -129,25 +187,42 @@ class FloatNetwork:
     @cached_property
     def weights(self):
         """Number of weights, biases not counted."""
-        return sum(s.weight.size for layer in self.layers if isinstance(layer, Layer) for s in layer.synapses)
+        return sum(s.weight.size for layer in self.layers for s in layer.synapses)
+
+    def layer(self, name):
+        """Return the layer called ``name``."""
+        return next(layer for layer in self.layers if layer.name == name)
 
     @cached_property
     def digest(self):
-        """SHA-256, in hexadecimal, of the structure and every weight, bias and threshold kept."""
+        """SHA-256, in hexadecimal, of the structure and every weight, bias, threshold and activation."""
         digest = hashlib.sha256(repr(self.shape).encode())
         for layer in self.layers:
-            if isinstance(layer, FloatPool):
+            if not layer.weighted:
                 digest.update(repr(replace(layer, origin="")).encode())
                 continue
             digest.update(repr((layer.name, layer.fires)).encode() + layer.bias.astype("<f8").tobytes())
-            if layer.threshold is not None:
-                digest.update(b"threshold" + layer.threshold.astype("<f8").tobytes())
+            digest.update(activation(layer))
             for synapse in layer.synapses:
                 digest.update(content(synapse, synapse.source))
         return digest.hexdigest()
 
 
+def activation(layer):
+    """Return the bytes that tell a layer's threshold and activation from others; none for a ReLU."""
+    text = b""
+    for name in ("threshold", "slope"):
+        value = getattr(layer, name)
+        if value is not None:
+            text += name.encode() + value.astype("<f8").tobytes()
+    return text + (b"" if layer.ceiling is None else repr(("ceiling", layer.ceiling)).encode())
+
+
 def content(synapse, source):
     """Return the bytes that tell a synapse from others, its source being called ``source``."""
-    geometry = (source, synapse.weight.shape, synapse.stride, synapse.padding, synapse.dilation, synapse.groups)
+    window, tail = synapse.window, ()
+    if window.upsample != (1, 1):
+        tail = window.upsample, window.fill
+    padding = window.padding[:2] if window.symmetric else window.padding
+    geometry = (source, synapse.weight.shape, window.stride, padding, window.dilation, synapse.groups, *tail)
     return repr(geometry).encode() + np.ascontiguousarray(synapse.weight, "<f8").tobytes()

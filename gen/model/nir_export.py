@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from gen.errors import InputError, UnsupportedModel
-from gen.layers import INPUT, Pool, Readout
+from gen.layers import INPUT
 from gen.model.optional import need
 
 __all__ = ["export_nir", "save_nir"]
@@ -47,9 +47,9 @@ def export_nir(network):
     """Return the `nir.NIRGraph` of an `IntegerNetwork`; UnsupportedModel with all that NIR has no node for."""
     problems = [
         f"{layer.name} (maximum pool): NIR has no such node; nearest supported form: average pools"
-        for layer in network.layers if isinstance(layer, Pool) and layer.kind == "max"
+        for layer in network.layers if not layer.weighted and layer.kind == "max"
     ]
-    if network.separated:
+    if network.two_phase:
         problems.append("every layer (inverse-leaky): NIR has no such neuron; nearest supported form: AdaFire")
     if network.source.kind != "direct":
         problems.append("input (frames): it must be the same at every timestep; nearest supported form: direct")
@@ -69,7 +69,7 @@ class _Export:
         self.nodes, self.edges, self.ends = {}, [], {}
         for layer in reversed(network.layers):
             readers = {reader.name for reader in network.readers[layer.name]}
-            if not isinstance(layer, Pool) and all(map(self._whole, layer.synapses)) and readers <= self.vectors:
+            if layer.weighted and all(map(self._whole, layer.synapses)) and readers <= self.vectors:
                 self.vectors.add(layer.name)
 
     def graph(self):
@@ -77,7 +77,7 @@ class _Export:
         source, readout = self.network.source, self.network.readout
         self._node(INPUT, nir.Input(np.array(source.shape)))
         for layer in self.network.layers:
-            if isinstance(layer, Pool):
+            if not layer.weighted:
                 window = (np.array(value) for value in (layer.kernel, layer.stride, layer.padding))
                 self._node(layer.name, nir.SumPool2d(*window), self.ends[layer.source])
             else:
@@ -110,18 +110,18 @@ class _Export:
         bias, ends = layer.bias.astype(float), []
         for i, synapse in enumerate(layer.synapses):
             scale = PIXELS if synapse.source == INPUT else 1.0
-            alone = isinstance(layer, Readout) and len(layer.synapses) == 1
+            alone = not layer.emits and len(layer.synapses) == 1
             name = layer.name if alone else f"{layer.name}.{i + 1}"
             ends += self._synapse(name, synapse, synapse.weight * scale, bias, layer.name in self.vectors)
             bias = np.zeros_like(bias)
-        if isinstance(layer, Readout):
+        if not layer.emits:
             self.ends[layer.name] = ends
             return
         shape = self.shapes[layer.name][:1] if layer.name in self.vectors else self.shapes[layer.name]
         threshold = np.empty(shape)
         threshold[:] = layer.theta.reshape(-1, *(1,) * (len(shape) - 1))
         self._node(layer.name, nir.IF(r=np.ones(shape), v_threshold=threshold, v_reset=np.zeros(shape), metadata={
-            "burst": layer.burst, "least": layer.least, "v_init": layer.v_init.copy(), "state_bits": layer.state_bits,
+            "burst": layer.burst, "least": layer.min_burst, "v_init": layer.v_init.copy(), "state_bits": layer.state_bits,
         }), ends)
 
     def _synapse(self, name, synapse, weight, bias, vector):
@@ -142,6 +142,6 @@ def _shapes(network):
     """Return name of every map to its shape before pools cut it: NIR computes whole maps."""
     shapes = {INPUT: network.source.shape}
     for layer in network.layers:
-        part = layer if isinstance(layer, Pool) else layer.synapses[0]
+        part = layer if not layer.weighted else layer.synapses[0]
         shapes[layer.name] = part.output_shape(shapes[part.source])
     return shapes

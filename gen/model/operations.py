@@ -13,7 +13,7 @@ from math import prod
 import numpy as np
 
 from gen.layers import INPUT
-from gen.model.network import FloatPool, FloatSynapse, Layer
+from gen.model.network import FloatPool, FloatSynapse, FloatLayer
 
 __all__ = [
     "EVAL", "Current", "Map", "Refused", "adaptive", "add", "as_current", "average", "batch_norm", "conv", "fire",
@@ -150,7 +150,7 @@ def fire(build, site, value, threshold=None):
     if isinstance(value, Map) and value.name != INPUT and threshold is None:
         return value
     current = as_current(value)
-    name = build.append(Layer(current.name or site, current.synapses, current.bias, threshold=threshold))
+    name = build.append(FloatLayer(current.name or site, current.synapses, current.bias, threshold=threshold))
     result = Map(name, current.shape)
     for pool in current.pools:
         result = _pooled(build, result, pool)

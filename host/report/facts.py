@@ -94,7 +94,7 @@ def _graph(network):
     for layer in network.layers:
         if not hasattr(layer, "synapses"):
             edges.append([layer.source, layer.name, False])
-        for synapse in getattr(layer, "synapses", ()):
+        for synapse in layer.synapses:
             edges.append([synapse.source, layer.name, is_identity(synapse)])
     return edges
 

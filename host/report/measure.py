@@ -6,7 +6,7 @@ import numpy as np
 
 from gen.errors import AdafireError, ToolMissing
 from gen.inputs import input_values
-from gen.layers import INPUT, Pool, Readout
+from gen.layers import INPUT
 from gen.layout.estimate import estimate_cycles
 from host.report.costs import energy, traffic
 from host.report.pictures import counts_picture, image_picture
@@ -98,7 +98,7 @@ class _Counted:
                 maps = _Maps(network, values[n], trace, turn)
                 for i, p in enumerate(schedule.passes):
                     self.events[n, turn, i] = np.count_nonzero(maps[p.writes]) if p.stored else 0
-                    if not isinstance(p.layer, Pool):
+                    if p.layer.weighted:
                         size = network.shapes[p.layer.name][1:]
                         self.operations[n, turn, i] = sum(
                             operations(synapse, maps[read] != 0, size) for synapse, read in zip(p.synapses, p.reads)
@@ -176,7 +176,7 @@ def _exits(network, x, y, decisions):
 
 
 def _passes(schedule, counted, profile):
-    """Return one dict for every pass; in a separated network for all passes of a layer."""
+    """Return one dict for every pass; in a two-phase network for all passes of a layer."""
     cycles = profile and {
         kind: _by_layer(schedule, values[:, :, :-1]) for kind, values in profile.cycles.items()
     }
@@ -191,10 +191,10 @@ def _passes(schedule, counted, profile):
 def _by_layer(schedule, values, fired=False):
     """Return [N, timesteps, layers] of what [N, T, P] says of the passes.
 
-    A pass of a separated network that takes one timestep and fires another belongs to the first, or with ``fired`` to
+    A pass of a two-phase network that takes one timestep and fires another belongs to the first, or with ``fired`` to
     the second.
     """
-    if not schedule.network.separated:
+    if not schedule.network.two_phase:
         return values
     layers = [p.layer for p in schedule.layers]
     total = np.zeros((len(values), schedule.network.timesteps, len(layers)), np.int64)
@@ -210,7 +210,7 @@ def _pass(schedule, p, events, ops, ran, cycles):
     by_timestep = _by_timestep(events, ran)
     entry = {
         "name": " + ".join(layers), "layers": layers,
-        "kind": "readout" if isinstance(p.layer, Readout) else "pool" if isinstance(p.layer, Pool) else "spiking",
+        "kind": "readout" if not p.layer.emits else "pool" if not p.layer.weighted else "spiking",
         "stored_shape": list(network.shapes[p.stored]) if p.stored else None, "stored": stored,
         "events": float(events.sum(axis=1).mean()), "events_by_timestep": by_timestep,
         "density_by_timestep": [None if e is None or not stored else e / stored for e in by_timestep],

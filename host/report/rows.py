@@ -61,10 +61,10 @@ def kibit(bits):
 def lede(report):
     """Return the sentences that begin the page."""
     core, network, accuracy = report["core"], report["network"], report["accuracy"]
-    separated = network["neuron"] == INVERSE_LEAKY
+    two_phase = network["neuron"] == INVERSE_LEAKY
     text = (
-        f"A {'separated' if separated else 'burst-spiking'} network of {number(network['weights'])} weights, from "
-        f"{times(network['input']['shape'])} to {network['classes']} classes in{'' if separated else ' at most'} "
+        f"A {'two-phase' if two_phase else 'burst-spiking'} network of {number(network['weights'])} weights, from "
+        f"{times(network['input']['shape'])} to {network['classes']} classes in{'' if two_phase else ' at most'} "
         f"{network['timesteps']} timesteps, on a core of {core['lanes']} lanes for the {core['title']}."
     )
     if accuracy:

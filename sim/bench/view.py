@@ -143,7 +143,7 @@ class View:
         place = f"places[({_choice('probe_layer', dict(enumerate(ends[:-1])))}) + fired]"
         layers = _text("probe_layer", {index: p.title for index, p in enumerate(self._schedule.passes)})
         timestep = "timestep"
-        if self._schedule.network.separated:
+        if self._schedule.network.two_phase:
             timestep = _choice("probe_layer", {index: p.timestep for index, p in enumerate(self._schedule.passes)})
         coordinates = [
             Seen("now", name, COORDINATE_BITS, f"{place} >> {COORDINATE_BITS * (2 - i)}")

@@ -10,7 +10,7 @@ from itertools import islice
 
 import numpy as np
 
-from gen.layers import INPUT, Pool, Spiking
+from gen.layers import INPUT
 from sim.golden.currents import Currents, Scratch
 from sim.golden.exact import channels_last, exact_dtype, magnitude, map_dtype
 from sim.golden.kernels import fire, keep
@@ -25,7 +25,7 @@ class Layers:
 
     def __init__(self, network):
         self.network, self.tally = network, Tally(network)
-        self.layers = [(Pooling if isinstance(layer, Pool) else _Neurons)(network, layer) for layer in network.layers]
+        self.layers = [(Pooling if not layer.weighted else _Neurons)(network, layer) for layer in network.layers]
         self.neurons = [layer for layer in self.layers if isinstance(layer, _Neurons)]
 
 
@@ -115,12 +115,12 @@ class _Neurons:
 
     def __init__(self, network, layer):
         self.name, self._shape = layer.name, (*network.shapes[layer.name][1:], network.shapes[layer.name][0])
-        self._fires = isinstance(layer, Spiking)
+        self._fires = layer.fires
         bound = magnitude(layer, network.membrane_range(layer))
         if self._fires:
             dtype = exact_dtype(layer.name, max(bound, layer.theta.max()))
             self._theta = self._everywhere(layer.theta, dtype).ravel()
-            self._limits = dtype(layer.least), dtype(layer.burst), dtype(2 ** (layer.state_bits - 1))
+            self._limits = dtype(layer.min_burst), dtype(layer.burst), dtype(2 ** (layer.state_bits - 1))
             self._map_type = map_dtype(network, layer.name)
             self.initial = self._everywhere(layer.v_init, np.int16 if layer.state_bits <= 16 else np.int32)
         else:

@@ -15,12 +15,12 @@ import numpy as np
 
 from gen.exit_rule import ExitRule
 from gen.inputs import input_values
-from gen.layers import INPUT, Spiking
+from gen.layers import INPUT
 from gen.result import Result
 from sim.golden.batch import Batch, Layers
 from sim.golden.exits import exits
 from sim.golden.plain import Trace
-from sim.golden.separated import Separated, SeparatedBatch
+from sim.golden.two_phase import TwoPhase, TwoPhaseBatch
 from sim.golden.tally import fanout
 
 __all__ = ["Golden"]
@@ -42,7 +42,7 @@ class Golden:
 
     def __init__(self, network):
         self.network = network
-        self._layers = (Separated if network.separated else Layers)(network)
+        self._layers = (TwoPhase if network.two_phase else Layers)(network)
 
     @cached_property
     def fanout(self):
@@ -76,10 +76,10 @@ class Golden:
     def trace(self, image):
         """Run one image, uint8 [C, H, W] ([T, C, H, W] for frames), and return its `Trace`."""
         values = input_values(self.network, np.asarray(image)[None])
-        if self.network.separated:
-            return self._separated_trace(values)
+        if self.network.two_phase:
+            return self._two_phase_trace(values)
         counts = {layer.name: [] for layer in self.network.layers[:-1]}
-        states = {layer.name: [] for layer in self.network.layers if isinstance(layer, Spiking)}
+        states = {layer.name: [] for layer in self.network.layers if layer.fires}
         logits = []
         for batch, _ in self._timesteps(values, iter([0]), self.network.exit_rule):
             for stored, maps in ((counts, batch.maps), (states, batch.states)):
@@ -90,8 +90,8 @@ class Golden:
         counts, states = ({name: np.stack(steps) for name, steps in kind.items()} for kind in (counts, states))
         return Trace(counts, states, np.stack(logits), int(logits[-1].argmax()), len(logits), events, ops)
 
-    def _separated_trace(self, values):
-        batch = SeparatedBatch(self._layers, values, np.zeros(1, np.int64), record=True)
+    def _two_phase_trace(self, values):
+        batch = TwoPhaseBatch(self._layers, values, np.zeros(1, np.int64), record=True)
         del batch.maps[INPUT]
         counts, states = (
             {name: np.stack(steps)[:, 0].transpose(0, 3, 1, 2).astype(np.int64) for name, steps in kind.items()}
@@ -103,13 +103,13 @@ class Golden:
     def all_logits(self, x):
         """Return int64 [N, T, classes], the logits after every timestep as if the exit rule were ``off``.
 
-        Of a separated network these are z(1) .. z(T), of which only the last has the bias.
+        Of a two-phase network these are z(1) .. z(T), of which only the last has the bias.
         """
         values = input_values(self.network, x)
         logits = np.zeros((len(values), self.network.timesteps, self.network.classes), np.int64)
 
         def store(batch, _):
-            if self.network.separated:
+            if self.network.two_phase:
                 logits[batch.rows, -len(batch.logits) :] = batch.logits.transpose(1, 0, 2)
             else:
                 logits[batch.rows, batch.t - 1] = batch.z
@@ -144,9 +144,9 @@ class Golden:
 
         The batch has ``size`` images while ``waiting``, an iterator of positions in ``values``, has more.
         """
-        if self.network.separated:
+        if self.network.two_phase:
             while rows := list(islice(waiting, size)):
-                yield SeparatedBatch(self._layers, values, np.array(rows)), np.ones(len(rows), bool)
+                yield TwoPhaseBatch(self._layers, values, np.array(rows)), np.ones(len(rows), bool)
             return
         batch = Batch(self._layers, values, size)
         while batch.admit(waiting):

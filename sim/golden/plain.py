@@ -9,11 +9,12 @@ from itertools import product
 
 import numpy as np
 
-from gen.exit_rule import DISTANCE_MAX, EXP, LOG, SCALE_FRACTION, X_MAX
+from gen.exit_rule import DISTANCE_MAX, EXP, LOG, SCALE_FRACTION, SHARE_ONE, X_MAX
 from gen.inputs import input_values
-from gen.layers import INPUT, Pool, Spiking
+from gen.layers import INPUT
+from gen.window import ZEROS
 
-__all__ = ["Trace", "exits", "plain_trace"]
+__all__ = ["Trace", "exits", "plain_trace", "plain_traces"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,25 +23,30 @@ class Trace:
 
     counts : name of every spiking and pool layer to int64 [steps, C, H, W], its map after each timestep
     states : name of every spiking layer to int64 [steps, C, H, W], v after the write-back of each timestep
-    logits : int64 [steps, classes], z after each timestep
-    class_, exit_step, events, synaptic_ops : int, as in `gen.result.Result`
+    outputs : name of every readout to int64 [steps, C, H, W], z after each timestep
+    logits : int64 [steps, C], those of the deciding output; [steps, C, H, W] where it is a map
+    class_ : int, the argmax of its channels; int64 [H, W] where it is a map
+    exit_step, events, synaptic_ops : int, as in `gen.result.Result`
+    passed : whether the exit rule held at the exit step
 
-    In a separated network a layer's states are in the order of its updates: ``[2T - 1, C, H, W]``, v(1) .. v(T-1)
+    In a two-phase network a layer's states are in the order of its updates: ``[2T - 1, C, H, W]``, v(1) .. v(T-1)
     and v'(1) .. v'(T). A layer that reads the direct input alone has nothing to accumulate before t = T: its states
     are v'(1) .. v'(T), and a readout of that kind has the logits of t = T alone. The exit step is T.
     """
 
     counts: dict[str, np.ndarray]
     states: dict[str, np.ndarray]
+    outputs: dict[str, np.ndarray]
     logits: np.ndarray
-    class_: int
+    class_: int | np.ndarray
     exit_step: int
     events: int
     synaptic_ops: int
+    passed: bool = False
 
 
 def exits(rule, z, t):
-    """Return whether `rule` stops after timestep ``t`` (1..T), where the logits are the integers ``z``."""
+    """Return whether `rule` holds after timestep ``t`` (1..T), the logits of a position being the integers ``z``."""
     if rule.kind == "off":
         return False
     limit, top = rule.limits[t - 1], max(z)
@@ -59,27 +65,38 @@ def exits(rule, z, t):
 
 
 def plain_trace(network, image):
-    """Run one image through ``network`` and return its `Trace`.
+    """Run one image through ``network``, a network of one stage, and return its `Trace`.
 
     ``image`` is uint8 [C, H, W], or [T, C, H, W] for a network of frames.
     """
     values = input_values(network, np.asarray(image)[None])[0].tolist()
-    return (_separated if network.separated else _stepwise)(network, values)
+    return (_two_phase if network.two_phase else _stepwise)(network, values)
+
+
+def plain_traces(network, image):
+    """Return the `Trace` of every stage of ``network`` that runs, in order; the last one's answer is the network's."""
+    traces = []
+    for stage in network.stages:
+        traces.append(plain_trace(stage, image))
+        if traces[-1].passed:
+            break
+    return traces
 
 
 def _stepwise(network, values):
     """Return the trace of a network of AdaFire neurons: all layers at timestep 1, all layers at timestep 2, ..."""
     frames = network.source.kind == "frames"
-    counts = {layer.name: [] for layer in network.layers[:-1]}
-    states = {layer.name: [] for layer in network.layers if isinstance(layer, Spiking)}
-    logits, events, synaptic_ops = [], 0, 0
-    v = {layer.name: _initial(network, layer) for layer in network.layers if not isinstance(layer, Pool)}
+    counts = {layer.name: [] for layer in network.layers if layer.emits}
+    states = {layer.name: [] for layer in network.layers if layer.fires}
+    outputs = {name: [] for name in network.outputs}
+    events, synaptic_ops, passed = 0, 0, False
+    v = {layer.name: _initial(network, layer) for layer in network.layers if layer.weighted}
 
     for t in range(1, network.timesteps + 1):
         maps = {INPUT: values[t - 1] if frames else values}
         for layer in network.layers:
             name = layer.name
-            if isinstance(layer, Pool):
+            if not layer.weighted:
                 maps[name] = _pooled(network, layer, maps[layer.source])
                 continue
             maps[name] = _zeros(network.shapes[name])
@@ -90,33 +107,60 @@ def _stepwise(network, values):
                         u += weight * value
                         seen = synapse.source == INPUT and not frames and t > 1
                         synaptic_ops += value != 0 and not seen
-                if isinstance(layer, Spiking):
-                    theta = int(layer.theta[c])
-                    k = min(max(u // theta, 0), layer.burst)
-                    k = k if k >= layer.least else 0
-                    u = _saturate(u - k * theta, layer)
+                if layer.fires:
+                    k, spent = _burst(layer, c, u)
+                    u = _saturate(u - spent, layer)
                     maps[name][c][y][x] = k
                 v[name][c][y][x] = u
-        for name, stored in counts.items():
-            stored.append(maps[name])
-        for name, stored in states.items():
-            stored.append(_copy(v[name]))
+        for stored, now in ((counts, maps), (states, v), (outputs, v)):
+            for name in stored:
+                stored[name].append(_copy(now[name]))
         events += sum(_nonzero(maps[name]) for name in _read(network))
-        z = [plane[0][0] for plane in v[network.readout.name]]
-        logits.append(z)
-        if exits(network.exit_rule, z, t):
+        passed = _passes(network.exit_rule, v[network.readout.name], t)
+        if passed:
             break
-    return Trace(_arrays(counts), _arrays(states), np.array(logits), z.index(max(z)), t, events, synaptic_ops)
+    return _trace(network, counts, states, outputs, t, events, synaptic_ops, passed)
 
 
-def _separated(network, values):
+def _burst(layer, c, u):
+    """Return the count that channel ``c`` sends at the membrane ``u``, and what it takes from it."""
+    theta = int(layer.theta[c])
+    if not layer.signed:
+        k = min(max(u // theta, 0), layer.burst)
+    elif u >= 0:
+        k = min((u + theta // 2) // theta, layer.burst)
+    else:
+        theta = int(layer.theta_low[c])
+        k = -min((-u + theta // 2) // theta, layer.burst_low)
+    k = k if abs(k) >= layer.min_burst else 0
+    return k, k * theta
+
+
+def _passes(rule, z, t):
+    """Return whether the rule holds for an output ``z``, [C][H][W]: at a share of its positions."""
+    if rule.kind == "off":
+        return False
+    positions = [[plane[y][x] for plane in z] for y in range(len(z[0])) for x in range(len(z[0][0]))]
+    return sum(exits(rule, at, t) for at in positions) * SHARE_ONE >= rule.share * len(positions)
+
+
+def _trace(network, counts, states, outputs, steps, events, synaptic_ops, passed=False):
+    counts, states, outputs = map(_arrays, (counts, states, outputs))
+    logits = outputs[network.readout.name]
+    class_ = logits[-1].argmax(axis=0)  # of equal ones the first
+    if not network.dense:
+        logits, class_ = logits[:, :, 0, 0], int(class_[0, 0])
+    return Trace(counts, states, outputs, logits, class_, steps, events, synaptic_ops, passed)
+
+
+def _two_phase(network, values):
     """Return the trace of a network of inverse-leaky neurons: all timesteps of layer 1, all of layer 2, ..."""
     last = network.timesteps
     maps = {INPUT: [_zeros(network.source.shape)] * (last - 1) + [values]}
-    states, synaptic_ops = {}, 0
+    states, outputs, synaptic_ops = {}, {}, 0
     for layer in network.layers:
         name, shape = layer.name, network.shapes[layer.name]
-        if isinstance(layer, Pool):
+        if not layer.weighted:
             maps[name] = [_pooled(network, layer, spikes) for spikes in maps[layer.source]]
             continue
         v, accumulated = _zeros(shape), []
@@ -127,12 +171,12 @@ def _separated(network, values):
                     for weight, value in _terms(synapse, maps[synapse.source][t - 1], c, y, x):
                         u += weight * value
                         synaptic_ops += value != 0
-                v[c][y][x] = _saturate(u, layer) if isinstance(layer, Spiking) and t < last else u
+                v[c][y][x] = _saturate(u, layer) if layer.fires and t < last else u
             accumulated.append(_copy(v))
         if all(synapse.source == INPUT for synapse in layer.synapses):
             accumulated = accumulated[-1:]
-        if not isinstance(layer, Spiking):
-            logits = [[plane[0][0] for plane in z] for z in accumulated]
+        if not layer.fires:
+            outputs[name] = accumulated
             continue
         states[name], maps[name] = accumulated[:-1], []
         for t in range(1, last + 1):
@@ -146,8 +190,7 @@ def _separated(network, values):
             states[name].append(_copy(v))
     events = sum(_nonzero(spikes) for name in _read(network) for spikes in maps[name])
     del maps[INPUT]
-    class_ = logits[-1].index(max(logits[-1]))
-    return Trace(_arrays(maps), _arrays(states), np.array(logits), class_, last, events, synaptic_ops)
+    return _trace(network, maps, states, outputs, last, events, synaptic_ops)
 
 
 def _saturate(v, layer):
@@ -157,40 +200,44 @@ def _saturate(v, layer):
 
 def _read(network):
     """Return the names of the maps, the input left out, that a synapse reads."""
-    return {s.source for layer in network.layers for s in getattr(layer, "synapses", ())} - {INPUT}
+    return {s.source for layer in network.layers for s in layer.synapses} - {INPUT}
+
+
+def _taps(window, size, y, x):
+    """Yield (kernel row, kernel column, map row, map column) of every tap at (y, x) that lies on a map of ``size``."""
+    for dy, dx in product(*map(range, window.kernel)):
+        place = (
+            y * window.stride[0] + dy * window.dilation[0] - window.padding[0],
+            x * window.stride[1] + dx * window.dilation[1] - window.padding[1],
+        )
+        row, column = (p // f for p, f in zip(place, window.upsample))
+        between = window.fill == ZEROS and any(p % f for p, f in zip(place, window.upsample))
+        if 0 <= row < size[0] and 0 <= column < size[1] and not between:
+            yield dy, dx, row, column
 
 
 def _terms(synapse, source, c, y, x):
     """Yield (weight, value) for every kernel tap of output neuron (c, y, x) that lies on the source map."""
-    outputs, inputs, height, width = synapse.weight.shape
+    outputs, inputs, *_ = synapse.weight.shape
     first = c // (outputs // synapse.groups) * inputs
-    for i, dy, dx in product(range(inputs), range(height), range(width)):
-        row = y * synapse.stride[0] + dy * synapse.dilation[0] - synapse.padding[0]
-        column = x * synapse.stride[1] + dx * synapse.dilation[1] - synapse.padding[1]
-        if 0 <= row < len(source[0]) and 0 <= column < len(source[0][0]):
-            yield int(synapse.weight[c, i, dy, dx]), source[first + i][row][column]
+    taps = list(_taps(synapse.window, (len(source[0]), len(source[0][0])), y, x))
+    for i, (dy, dx, row, column) in product(range(inputs), taps):
+        yield int(synapse.weight[c, i, dy, dx]), source[first + i][row][column]
 
 
 def _pooled(network, pool, source):
     """Return the map of ``pool`` for the counts ``source`` of one timestep."""
     result = _zeros(network.shapes[pool.name])
     for c, y, x in _positions(network.shapes[pool.name]):
-        window = list(_window(pool, source, c, y, x))
+        taps = _taps(pool.window, (len(source[c]), len(source[c][0])), y, x)
+        window = [source[c][row][column] for _, _, row, column in taps]
         result[c][y][x] = max(window, default=0) if pool.kind == "max" else sum(window)
     return result
 
 
-def _window(pool, source, c, y, x):
-    """Yield the counts of channel c that lie in the pooling window (y, x); padding would add zeros."""
-    for dy, dx in product(range(pool.kernel[0]), range(pool.kernel[1])):
-        row, column = y * pool.stride[0] + dy - pool.padding[0], x * pool.stride[1] + dx - pool.padding[1]
-        if 0 <= row < len(source[0]) and 0 <= column < len(source[0][0]):
-            yield source[c][row][column]
-
-
 def _initial(network, layer):
     state = _zeros(network.shapes[layer.name])
-    if isinstance(layer, Spiking):
+    if layer.fires:
         for c, y, x in _positions(network.shapes[layer.name]):
             state[c][y][x] = int(layer.v_init[c])
     return state

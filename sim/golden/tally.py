@@ -42,7 +42,7 @@ def fanout(network):
     """Return name of every map that a synapse reads to int64 [H * W], the weights that an event there meets."""
     weights = {}
     for layer in network.layers:
-        for synapse in getattr(layer, "synapses", ()):
+        for synapse in layer.synapses:
             size = network.shapes[synapse.source][1:]
             rows, columns = (
                 [_reads(synapse, axis, at, network.shapes[layer.name][axis + 1]) for at in range(size[axis])]

@@ -75,14 +75,14 @@ def test_the_neuron_is_in_the_file(tmp_path):
     path = tmp_path / "net.safetensors"
     save_network(separated(), path)
     assert netfile._read(path)[0]["schema"] == 2 and netfile._read(path)[0]["layers"][0]["neuron"] == INVERSE_LEAKY
-    assert load_network(path).separated and network_hash(load_network(path)) == network_hash(separated())
+    assert load_network(path).two_phase and network_hash(load_network(path)) == network_hash(separated())
 
 
 def test_a_network_of_adafire_neurons_is_the_first_schema_still(path):
     """Files and hashes of burst networks are what they were before there was another neuron."""
     header, _ = netfile._read(path)
     assert header["schema"] == 1 and "neuron" not in header["layers"][0]
-    assert not load_network(path).separated
+    assert not load_network(path).two_phase
 
 
 def test_hash_leaves_out_provenance_only():

@@ -6,7 +6,6 @@ import nir
 import numpy as np
 import pytest
 
-from gen.layers import Spiking
 from gen.layout.estimate import weight_memory
 from gen.netfile import network_hash, save_network
 from host.describe import describe
@@ -64,7 +63,7 @@ def test_info_as_json(adafire, files, network):
 
 def test_description_adds_up(network):
     described = describe(network)
-    spiking = [layer for layer in network.layers if isinstance(layer, Spiking)]
+    spiking = [layer for layer in network.layers if layer.fires]
     states = sum(int(np.prod(network.shapes[layer.name])) * layer.state_bits for layer in spiking)
     readout = described["layers"][-1]
     assert described["state_memory_bits"] == states + network.classes * readout["accumulator_bits"]

@@ -48,7 +48,7 @@ def test_searches_leave_their_fronts_beside_the_network(adafire, files, tmp_path
     )
     compressed = searches["compress"]["choice"]
     assert {name: least for name, (_, least) in compressed.items()} == (
-        {layer.name: layer.least for layer in network.layers if hasattr(layer, "burst")}
+        {layer.name: layer.min_burst for layer in network.layers if hasattr(layer, "burst")}
     )
     assert told["weight_memory_bits"] <= 8 * 500
     first = {path.name: path.read_bytes() for path in tmp_path.iterdir()}

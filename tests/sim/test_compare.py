@@ -54,10 +54,10 @@ def tiles_by_hand(schedule, trace):
                     c, y, x = tile * p.tile_channels + lane, row * height + dy, column * width + dx
                     if c >= p.channels:
                         break
-                    if isinstance(p.layer, Readout):
+                    if not p.layer.emits:
                         lanes[lane] = None, trace.logits[t, c]
                         continue
-                    state = trace.states[p.layer.name][t, c, y, x] if isinstance(p.layer, Spiking) else None
+                    state = trace.states[p.layer.name][t, c, y, x] if p.layer.fires else None
                     lanes[lane] = trace.counts[p.layer.name][t, c, y, x], state
                 yield index, t + 1, lanes
 
@@ -89,7 +89,7 @@ def test_every_value_is_counted():
     schedule, trace = example()
     compared = compared_values(schedule, expected_probe(schedule, trace))
     assert compared["counts"] == sum(
-        trace.counts[p.layer.name].size for p in schedule.passes if not isinstance(p.layer, Readout)
+        trace.counts[p.layer.name].size for p in schedule.passes if p.layer.emits
     )
     assert compared["states"] == sum(states.size for states in trace.states.values())
     assert compared["logits"] == trace.logits.size + schedule.network.classes

@@ -56,7 +56,7 @@ def of_counts(network, trace, weigh):
     """Return the operations on all maps but the input, of a trace."""
     return sum(
         operations(s, weigh(trace.counts[s.source]), network.shapes[layer.name][1:]).sum()
-        for layer in network.layers for s in getattr(layer, "synapses", ()) if s.source != INPUT
+        for layer in network.layers for s in layer.synapses if s.source != INPUT
     )
 
 
@@ -76,7 +76,7 @@ def test_the_first_layer_is_what_remains_of_all_operations(seed, neuron):
             values = input_values(network, image[None])[0, : trace.exit_step]
             spikes += sum(
                 operations(s, abs(values), network.shapes[layer.name][1:]).sum()
-                for layer in network.layers for s in getattr(layer, "synapses", ()) if s.source == INPUT
+                for layer in network.layers for s in layer.synapses if s.source == INPUT
             )
         else:
             assert found["acs"][n] == events, (seed, n)
@@ -107,7 +107,7 @@ def test_macs_one_by_one():
     network = random_network(8)
     by_hand = [0, 0]
     for layer in network.layers:
-        for synapse in getattr(layer, "synapses", ()):
+        for synapse in layer.synapses:
             _, height, width = network.shapes[layer.name]
             by_hand[is_identity(synapse)] += height * width * synapse.weight.size
     assert list(macs(network)) == by_hand

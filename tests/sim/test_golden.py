@@ -84,7 +84,7 @@ def test_operations_are_those_of_every_synapse(neuron):
             values[INPUT] = (pixels != 0).astype(int)
             expected = sum(
                 operations(synapse, values[synapse.source], network.shapes[layer.name][1:])
-                for layer in network.layers for synapse in getattr(layer, "synapses", ())
+                for layer in network.layers for synapse in layer.synapses
             )
             assert found[0] == expected, f"seed {seed}"
 
@@ -93,7 +93,7 @@ def test_operations_are_those_of_every_synapse(neuron):
 def test_a_train_is_the_code_of_its_sum(seed):
     """With states too wide to saturate but below zero, a layer computes clamp(floor(u / theta), 0, 2**T - 1)."""
     network = random_network(seed, neuron=INVERSE_LEAKY)
-    wide = [replace(layer, state_bits=30) if isinstance(layer, Spiking) else layer for layer in network.layers]
+    wide = [replace(layer, state_bits=30) if layer.fires else layer for layer in network.layers]
     network = replace(network, layers=wide)
     image = random_images(network, seed, 1)[0]
     trace = Golden(network).trace(image)
@@ -101,11 +101,11 @@ def test_a_train_is_the_code_of_its_sum(seed):
     codes = {name: np.tensordot(weights, counts, 1) for name, counts in trace.counts.items()}
     codes[INPUT] = image.astype(np.int64) - network.source.offset[:, None, None]
     for layer in network.layers:
-        if not isinstance(layer, Pool):
+        if layer.weighted:
             height, width = network.shapes[layer.name][1:]
             u = layer.bias[:, None, None] + sum(convolved(s, codes[s.source])[:, :height, :width]
                                                 for s in layer.synapses)
-        if isinstance(layer, Spiking):
+        if layer.fires:
             right = np.clip(u // layer.theta[:, None, None], 0, weights.sum())
             np.testing.assert_array_equal(codes[layer.name], right, err_msg=f"seed {seed}, {layer.name}")
     np.testing.assert_array_equal(trace.logits[-1], u[:, 0, 0])

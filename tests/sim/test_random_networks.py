@@ -5,7 +5,7 @@ import pytest
 
 from gen.errors import InputError
 from gen.exit_rule import KINDS
-from gen.layers import INPUT, INVERSE_LEAKY, Pool, Spiking
+from gen.layers import INPUT, INVERSE_LEAKY
 from sim.golden import Golden
 from sim.random_networks import random_images, random_network
 
@@ -15,8 +15,8 @@ SEEDS = range(300)
 def features(network):
     """Yield the name of every feature that the network has."""
     readers = {name: [layer for layer in layers] for name, layers in network.readers.items()}
-    pools = [layer for layer in network.layers if isinstance(layer, Pool)]
-    neurons = [layer for layer in network.layers if not isinstance(layer, Pool)]
+    pools = [layer for layer in network.layers if not layer.weighted]
+    neurons = [layer for layer in network.layers if layer.weighted]
     yield network.exit_rule.kind
     yield network.source.kind
     yield f"T{network.timesteps}"
@@ -51,14 +51,14 @@ def features(network):
             yield "dilation" if max(synapse.dilation) > 1 else "no dilation"
             yield "rectangular kernel" if kernel[0] != kernel[1] else "square kernel"
             yield "linear" if kernel == list(shape[1:]) else "convolution"
-            if kernel == [1, 1] and len(layer.synapses) > 1 and isinstance(layer, Spiking):
+            if kernel == [1, 1] and len(layer.synapses) > 1 and layer.fires:
                 yield "residual identity" if synapse.groups == outputs == shape[0] > 1 else "residual 1x1"
             if synapse.groups > 1:
                 yield "depthwise" if inputs == 1 else "grouped"
             if (synapse.weight.reshape(outputs, -1).max(axis=1) < 0).any():
                 yield "negative channel"
     for layer in neurons[:-1]:
-        kinds = {isinstance(reader, Pool) for reader in readers[layer.name]}
+        kinds = {not reader.weighted for reader in readers[layer.name]}
         yield "read by pool and synapse" if len(kinds) == 2 else "one kind of reader"
         yield f"burst {layer.burst}"
         yield "dead, positive bias" if any(layer.bias[c] > 0 and not any(s.weight[c].any() for s in layer.synapses)
@@ -101,7 +101,7 @@ def test_images_exit_at_every_step_and_states_saturate(networks):
             exits.update((network.exit_rule.kind, t) for t in set(result.exit_steps))
         trace = device.trace(images[0])
         for layer in network.layers:
-            if isinstance(layer, Spiking):
+            if layer.fires:
                 limit = 2 ** (layer.state_bits - 1)
                 state, counts = trace.states[layer.name], trace.counts[layer.name]
                 saturated += bool(((state == -limit) | (state == limit - 1)).any())
@@ -124,11 +124,11 @@ def test_separated_networks_have_every_feature_and_saturate():
     found, layers = Counter(), Counter()
     for seed in range(150):
         network = random_network(seed, neuron=INVERSE_LEAKY)
-        assert network.separated
+        assert network.two_phase
         found.update(set(features(network)))
         trace = Golden(network).trace(random_images(network, seed, 1)[0])
         for layer in network.layers:
-            if isinstance(layer, Spiking):
+            if layer.fires:
                 state, spikes, limit = trace.states[layer.name], trace.counts[layer.name], 2 ** (layer.state_bits - 1)
                 before = state[: len(state) - network.timesteps]
                 layers["silent"] += not spikes.any()
@@ -147,7 +147,7 @@ def test_same_seed_same_network_and_images():
     first, second = random_network(7), random_network(7)
     assert first.shapes == second.shapes and first.exit_rule == second.exit_rule
     for a, b in zip(first.layers, second.layers):
-        for s, t in zip(getattr(a, "synapses", ()), getattr(b, "synapses", ())):
+        for s, t in zip(a.synapses, b.synapses):
             np.testing.assert_array_equal(s.weight, t.weight)
     np.testing.assert_array_equal(random_images(first, 3, 9), random_images(second, 3, 9))
     assert random_network(8).shapes != first.shapes
@@ -160,7 +160,7 @@ def test_limits_bound_the_network(seed):
         max_classes=4, sources=("direct",), rules=("margin", "off"),
     )
     shapes = [network.shapes[layer.name] for layer in network.layers]
-    weights = sum(s.weight.size for layer in network.layers for s in getattr(layer, "synapses", ()))
+    weights = sum(s.weight.size for layer in network.layers for s in layer.synapses)
     assert len(network.layers) <= 4 and sum(map(np.prod, shapes)) <= 100 and weights <= 300
     assert max(shape[0] for shape in network.shapes.values()) <= 8
     assert max(max(shape[1:]) for shape in [network.source.shape]) <= 5

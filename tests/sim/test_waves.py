@@ -13,7 +13,7 @@ from pywellen import Waveform
 
 import sim.verify
 from gen.errors import InputError, ToolMissing
-from gen.layers import INVERSE_LEAKY, Readout
+from gen.layers import INVERSE_LEAKY
 from gen.layout.schedule import build_schedule
 from hw.emit import generate
 from hw.verilog import core_verilog
@@ -294,7 +294,7 @@ COMPILE = {
 @pytest.mark.parametrize("lanes", [1, 4])
 def test_the_view_of_any_core_is_verilog(tmp_path, lanes):
     odd = replace(random_network(lanes), layers=tuple(
-        replace(layer, name=f'"{layer.name}\\') if isinstance(layer, Readout) else layer
+        replace(layer, name=f'"{layer.name}\\') if not layer.emits else layer
         for layer in random_network(lanes).layers
     ))  # a name with quotes that nobody closes
     schedule = build_schedule(odd, lanes)

@@ -1,4 +1,4 @@
-"""`gen.layout.passes`: a separated network's passes take and fire every timestep once, in an order that can be run."""
+"""`gen.layout.passes`: a two-phase network's passes take and fire every timestep once, in an order that can be run."""
 
 from collections import Counter
 from dataclasses import replace
@@ -9,7 +9,7 @@ import pytest
 
 from gen.errors import DoesNotFit
 from gen.intnet import IntegerNetwork
-from gen.layers import ADAFIRE, INPUT, INVERSE_LEAKY, Pool, Readout, Source, Spiking, Synapse
+from gen.layers import ADAFIRE, INPUT, INVERSE_LEAKY, Readout, Source, Spiking, Synapse
 from gen.layout.image import memory_image
 from gen.layout.schedule import build_schedule, schedule_on
 from sim.random_networks import random_network
@@ -78,7 +78,7 @@ def test_every_map_is_stored_before_it_is_read_and_every_update_is_run_once(seed
         if p.stored:
             assert p.writes not in stored, p.title
             stored.add(p.writes)
-        if not isinstance(p.layer, Pool):
+        if p.layer.weighted:
             assert p.update == updates.get(p.layer.name, 0) + 1
             updates[p.layer.name] = p.update
             assert p.resumes == (p.update > 1)
@@ -87,7 +87,7 @@ def test_every_map_is_stored_before_it_is_read_and_every_update_is_run_once(seed
     assert stored == {(INPUT, 0), *((name, t) for name in names for t in range(1, last + 1))}
     for p in s.layers:
         direct = all(synapse.source == INPUT for synapse in p.synapses)
-        if not isinstance(p.layer, Pool):
+        if p.layer.weighted:
             taken = 1 if direct else last
             assert updates[p.layer.name] == taken + (last - 1 if p.stored else 0)
 
@@ -108,7 +108,7 @@ def test_every_synapse_takes_every_timestep_of_its_source_once(seed):
 def test_states_that_live_together_have_their_own_words(seed):
     s, lives, words = random_schedule(seed), {}, {}
     for i, p in enumerate(s.passes):
-        if isinstance(p.layer, Spiking):
+        if p.layer.fires:
             lives[p.layer.name] = (lives.get(p.layer.name, (i,))[0], i)
             assert words.setdefault(p.layer.name, (p.state_base, p.runs)) == (p.state_base, p.runs)
     for one, other in combinations(lives, 2):

@@ -7,7 +7,7 @@ import pytest
 
 from gen.errors import DoesNotFit
 from gen.intnet import IntegerNetwork
-from gen.layers import INPUT, Pool, Readout, Source, Spiking, Synapse
+from gen.layers import INPUT, Readout, Source, Spiking, Synapse
 from gen.layout.image import memory_image
 from gen.layout.passes import is_row_segment, segment_words, synapse_words, window_channels
 from gen.layout.program import memory_shapes
@@ -57,7 +57,7 @@ def lifetimes(s):
     lives = {(INPUT, 0): [-1, -1]} | {p.writes: [n, n] for n, p in enumerate(s.passes) if p.stored}
     for n, p in enumerate(s.passes):
         for read in p.reads:
-            forever = read == (INPUT, 0) and direct and not p.keep and not s.network.separated
+            forever = read == (INPUT, 0) and direct and not p.keep and not s.network.two_phase
             lives[read][1] = max(lives[read][1], len(s.passes) if forever else n)
     return lives
 
@@ -89,7 +89,7 @@ def test_weights_states_currents_and_parameters_have_their_own_words(seed):
         claims["weights"] += [(base, synapse_words(p, synapse))
                               for base, synapse in zip(p.weight_bases, p.synapses)]
         claims["parameters"].append((p.parameter_base, p.tiles))
-        claims["states"] += [(p.state_base, p.runs)] * isinstance(p.layer, Spiking)
+        claims["states"] += [(p.state_base, p.runs)] * p.layer.fires
         claims["currents"] += [(p.current_base, p.runs)] * p.keep
     for name, words in claims.items():
         end = 0
@@ -113,13 +113,13 @@ def test_the_core_is_wide_enough_for_every_proved_range(seed):
     s = schedule(seed)
     network, p = s.network, s.params
     for layer in network.layers:
-        if not isinstance(layer, Pool):
+        if layer.weighted:
             for low, high in (network.current_range(layer), network.membrane_range(layer)):
                 assert -(2 ** (p.acc_bits - 1)) <= low.min() and high.max() < 2 ** (p.acc_bits - 1)
     for low, high in network.value_ranges.values():
         assert -(2 ** (p.value_bits - 1)) <= low and high < 2 ** (p.value_bits - 1)
         assert high < 2 ** (p.acc_bits - 1), "a pool's sum passes the neuron"
-    assert all(p.state_bits >= layer.state_bits for layer in network.layers if isinstance(layer, Spiking))
+    assert all(p.state_bits >= layer.state_bits for layer in network.layers if layer.fires)
     memory_image(s)
 
 

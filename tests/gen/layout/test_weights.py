@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gen.intnet import IntegerNetwork
-from gen.layers import INPUT, Pool, Readout, Source, Spiking, Synapse
+from gen.layers import INPUT, Readout, Source, Spiking, Synapse
 from gen.layout.estimate import estimate_memories, weight_memory
 from gen.layout.image import memory_image
 from gen.layout.passes import segment_words
@@ -105,12 +105,12 @@ def test_random_mixed_networks_hold_what_narrow_words_make_hard():
         s = build_schedule(random_network(seed, **MIXED), 4)
         for p in s.passes:
             if p.narrow:
-                seen |= {"pool"} if isinstance(p.layer, Pool) else {"residual"} if len(p.synapses) > 1 else {"plain"}
+                seen |= {"pool"} if not p.layer.weighted else {"residual"} if len(p.synapses) > 1 else {"plain"}
                 for synapse in p.synapses:
                     words, segments = segment_words(synapse, p.tile_channels)
-                    if not isinstance(p.layer, Pool) and words % 2 and segments * synapse.kernel[0] * p.tiles > 1:
+                    if p.layer.weighted and words % 2 and segments * synapse.kernel[0] * p.tiles > 1:
                         seen.add("odd segments")
-                    if synapse.groups > 1 and not isinstance(p.layer, Pool):
+                    if synapse.groups > 1 and p.layer.weighted:
                         seen.add("depthwise" if synapse.weight.shape[1] == 1 else "grouped")
             else:
                 seen.add("wide beside narrow" if s.params.narrow else "wide alone")

@@ -58,7 +58,7 @@ def contract_sums(net, image):
     v, z, result = {}, 0, []
     for _ in range(net.timesteps):
         for layer in net.layers:
-            if isinstance(layer, Pool):
+            if not layer.weighted:
                 (h, w), (sy, sx), (py, px) = layer.kernel, layer.stride, layer.padding
                 x = np.pad(maps[layer.source], ((0, 0), (py, py), (px, px)))
                 _, rows, columns = net.shapes[layer.name]
@@ -69,7 +69,7 @@ def contract_sums(net, image):
             _, height, width = net.shapes[layer.name]
             u = sum(convolved(s, maps[s.source])[:, :height, :width] for s in layer.synapses)
             u = u + layer.bias[:, None, None]
-            if isinstance(layer, Readout):
+            if not layer.emits:
                 z = z + u[:, 0, 0]
                 continue
             theta = layer.theta[:, None, None]
@@ -105,16 +105,16 @@ def quantized():
     import torch
 
     from gen.method.thresholds import thresholds
-    from gen.model.network import FloatNetwork, FloatPool, FloatSynapse, Layer
+    from gen.model.network import FloatNetwork, FloatPool, FloatSynapse, FloatLayer
     from gen.method.quantize import quantize_with_scales
     from gen.method.simulate import activations
 
     rng = RNG(5)
     network = FloatNetwork((1, 6, 6), (
-        Layer("a", (FloatSynapse(INPUT, rng.normal(size=(5, 1, 3, 3))),), rng.random(5)),
+        FloatLayer("a", (FloatSynapse(INPUT, rng.normal(size=(5, 1, 3, 3))),), rng.random(5)),
         FloatPool("p", "a", "sum", (2, 2), (2, 2), divisor=4.0),
-        Layer("b", (FloatSynapse("p", rng.normal(size=(5, 5, 1, 1))),), rng.random(5)),
-        Layer("z", (FloatSynapse("b", rng.normal(size=(3, 5, 2, 2))),), rng.normal(size=3), fires=False),
+        FloatLayer("b", (FloatSynapse("p", rng.normal(size=(5, 5, 1, 1))),), rng.random(5)),
+        FloatLayer("z", (FloatSynapse("b", rng.normal(size=(3, 5, 2, 2))),), rng.normal(size=3), fires=False),
     ))
     x = rng.integers(0, 256, (60, 1, 6, 6), dtype=np.uint8)
     maps = activations(network, torch.as_tensor(x).float() / 255)
@@ -125,7 +125,7 @@ def quantized():
 def mean_errors(quantized, net, x, means):
     maps, errors = {INPUT: integer_input(net, x)}, []
     for layer in net.layers[:-1]:
-        if isinstance(layer, Pool):
+        if not layer.weighted:
             maps[layer.name] = pool_counts(layer, maps[layer.source])
             continue
         maps[layer.name], (low, high) = fire(drive(net, layer, maps), layer, net.timesteps)
@@ -145,5 +145,5 @@ def test_correction_brings_the_means_to_those_of_the_float_network(quantized):
     assert max(before) > 0.1 and max(after) < 0.03
     assert fractions == [0.25, 0.5, 0.75, 1.0]
     for new, old in zip(net.layers, case.network.layers):
-        if isinstance(new, Spiking):
+        if new.fires:
             assert 8 <= new.state_bits <= old.state_bits

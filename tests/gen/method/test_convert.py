@@ -9,7 +9,6 @@ from torch import nn
 
 from gen.errors import InputError
 from gen.intnet import IntegerNetwork
-from gen.layers import Spiking
 from gen.method.convert import convert
 from gen.method.exit_fit import fit_exit, paper_limits
 from gen.method.simulate import readout_sums
@@ -28,7 +27,7 @@ def module():
 def bits(net):
     """Every number of a network."""
     arrays = [value for layer in net.layers for value in vars(layer).values() if isinstance(value, np.ndarray)]
-    weights = [s.weight for layer in net.layers for s in getattr(layer, "synapses", ())]
+    weights = [s.weight for layer in net.layers for s in layer.synapses]
     return [a.tolist() for a in (*arrays, *weights)] + [net.exit_rule, net.timesteps]
 
 
@@ -86,7 +85,7 @@ def test_the_same_input_gives_the_same_bits_and_both_image_shapes_do(module):
     for images in (IMAGES, IMAGES[:, 0]):
         assert bits(convert(module, images, weight_bits=4)) == bits(first)
     assert first.exit_rule.kind == "entropy" and len(first.exit_rule.limits) == first.timesteps == 4
-    assert {layer.burst for layer in first.layers if isinstance(layer, Spiking)} == {7}
+    assert {layer.burst for layer in first.layers if layer.fires} == {7}
 
 
 def test_progress_runs_from_0_to_1_and_names_its_steps(module):

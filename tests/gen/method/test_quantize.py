@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from gen.errors import InputError
-from gen.layers import INPUT, Pool, Spiking
+from gen.layers import INPUT, Pool
 from gen.method.quantize import proved_state_bits, quantize, quantize_with_scales, settle
-from gen.model.network import FloatNetwork, FloatPool, FloatSynapse, Layer
+from gen.model.network import FloatNetwork, FloatPool, FloatSynapse, FloatLayer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -19,12 +19,12 @@ def small_network(seed=0):
         return rng.normal(size=shape) / np.sqrt(np.prod(shape[1:]))
 
     layers = (
-        Layer("stem", (FloatSynapse(INPUT, weight(6, 2, 3, 3), padding=(1, 1)),), rng.normal(size=6) / 4),
+        FloatLayer("stem", (FloatSynapse(INPUT, weight(6, 2, 3, 3), padding=(1, 1)),), rng.normal(size=6) / 4),
         FloatPool("mean", "stem", "sum", (2, 2), (2, 2), divisor=4.0),
-        Layer("body", (FloatSynapse("mean", weight(6, 6, 3, 3), padding=(1, 1)),
+        FloatLayer("body", (FloatSynapse("mean", weight(6, 6, 3, 3), padding=(1, 1)),
                        FloatSynapse("mean", np.ones((6, 1, 1, 1)), groups=6)), rng.normal(size=6) / 4),
         FloatPool("top", "body", "max", (2, 2), (2, 2)),
-        Layer("head", (FloatSynapse("top", weight(3, 6, 2, 2)),), rng.normal(size=3), fires=False),
+        FloatLayer("head", (FloatSynapse("top", weight(3, 6, 2, 2)),), rng.normal(size=3), fires=False),
     )
     return FloatNetwork((2, 8, 8), layers), {"stem": np.full(6, 0.3), "body": np.full(6, 0.25)}
 
@@ -34,7 +34,7 @@ def float_weights(layer, quantized, name):
     result = []
     for synapse in layer.synapses:
         source = np.broadcast_to(quantized.amplitudes[synapse.source], (synapse.weight.shape[1] * synapse.groups,))
-        unit = quantized.amplitudes[name] / layer.theta if isinstance(layer, Spiking) else 1 / quantized.logit
+        unit = quantized.amplitudes[name] / layer.theta if layer.fires else 1 / quantized.logit
         inverse = FloatSynapse("", synapse.weight.astype(float), groups=synapse.groups).input_scaled(1 / source)
         result.append(inverse * np.broadcast_to(unit, len(layer.bias))[:, None, None, None])
     return result
@@ -45,7 +45,7 @@ def test_integer_weights_stand_for_the_float_weights(bits, error):
     network, thresholds = small_network()
     quantized = quantize_with_scales(network, thresholds, weight_bits=bits, std=0.5)
     for layer in network.layers:
-        if isinstance(layer, Layer):
+        if layer.weighted:
             integer = quantized.network.layer(layer.name)
             assert set(integer.weight_bits) == {bits}
             pairs = list(zip(float_weights(integer, quantized, layer.name), layer.synapses))
@@ -57,7 +57,7 @@ def test_integer_weights_stand_for_the_float_weights(bits, error):
 def test_scales_are_near_the_best_for_gaussian_weights(bits, least):
     """``least`` is the mean squared error of the best uniform quantizer with as many levels (Max, 1960)."""
     weight = np.random.default_rng(0).normal(size=(4, 64, 3, 3))
-    network = FloatNetwork((64, 3, 3), (Layer("z", (FloatSynapse(INPUT, weight),), np.zeros(4), fires=False),))
+    network = FloatNetwork((64, 3, 3), (FloatLayer("z", (FloatSynapse(INPUT, weight),), np.zeros(4), fires=False),))
     quantized = quantize_with_scales(network, {}, weight_bits=bits)
     found = float_weights(quantized.network.layers[0], quantized, "z")[0]
     assert 0.97 * least < ((found - weight) ** 2).mean() / weight.var() < 1.06 * least

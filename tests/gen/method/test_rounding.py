@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from gen.layers import ADAFIRE, INPUT, INVERSE_LEAKY, Pool
+from gen.layers import ADAFIRE, INPUT, INVERSE_LEAKY
 from gen.method.calibrate import correct
 from gen.method.least_squares import LeastSquares
 from gen.method.quantize import quantize_with_scales
 from gen.method.rounding import calibrate_weights, choose, columns
 from gen.method.simulate import activations, readout_sums
 from gen.method.thresholds import thresholds
-from gen.model.network import FloatNetwork, FloatPool, FloatSynapse, Layer
+from gen.model.network import FloatNetwork, FloatPool, FloatSynapse, FloatLayer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -26,14 +26,14 @@ def network(seed):
     bias = rng.random(6) / 2
     bias[2] = -100.0
     return FloatNetwork((2, 9, 9), (
-        Layer("stem", (synapse(INPUT, 6, 2, 3, 3, padding=(1, 1)),), bias),
-        Layer("depth", (synapse("stem", 6, 1, 3, 3, padding=(1, 1), stride=(2, 2), groups=6),), rng.random(6) / 2),
-        Layer("point", (synapse("depth", 8, 6, 1, 1),), rng.random(8) / 4),
+        FloatLayer("stem", (synapse(INPUT, 6, 2, 3, 3, padding=(1, 1)),), bias),
+        FloatLayer("depth", (synapse("stem", 6, 1, 3, 3, padding=(1, 1), stride=(2, 2), groups=6),), rng.random(6) / 2),
+        FloatLayer("point", (synapse("depth", 8, 6, 1, 1),), rng.random(8) / 4),
         FloatPool("mean", "point", "sum", (2, 2), (2, 2), divisor=4.0),
-        Layer("inner", (synapse("mean", 8, 4, 2, 2, padding=(1, 1), groups=2),), rng.random(8) / 4),
-        Layer("outer", (synapse("inner", 8, 8, 2, 2), FloatSynapse("mean", np.ones((8, 1, 1, 1)), groups=8),
+        FloatLayer("inner", (synapse("mean", 8, 4, 2, 2, padding=(1, 1), groups=2),), rng.random(8) / 4),
+        FloatLayer("outer", (synapse("inner", 8, 8, 2, 2), FloatSynapse("mean", np.ones((8, 1, 1, 1)), groups=8),
                         synapse("mean", 8, 8, 1, 1)), rng.random(8) / 4),
-        Layer("z", (synapse("outer", 5, 8, 2, 2),), rng.normal(size=5), fires=False),
+        FloatLayer("z", (synapse("outer", 5, 8, 2, 2),), rng.normal(size=5), fires=False),
     ))
 
 
@@ -51,7 +51,7 @@ class Case:
         self.means = {
             layer.name: self.maps[layer.name][..., : shapes[layer.name][1], : shapes[layer.name][2]]
             .double().mean((0, 2, 3)).numpy()
-            for layer in self.float.layers if isinstance(layer, Layer)
+            for layer in self.float.layers if layer.weighted
         }
 
     def calibrated(self, progress=None):
@@ -76,7 +76,7 @@ def test_the_same_network_twice_and_dead_channels_stay_silent():
     case, fractions = Case(0, {"stem": 8, "depth": 3, "point": 4, "inner": 5, "outer": 2, "z": 6}), []
     one, two = case.calibrated(fractions.append), case.calibrated()
     for a, b in zip(one.network.layers, two.network.layers):
-        if not isinstance(a, Pool):
+        if a.weighted:
             assert all(np.array_equal(s.weight, t.weight) for s, t in zip(a.synapses, b.synapses))
             assert np.array_equal(a.bias, b.bias)
             assert np.array_equal(a.weight_bits, case.plain.network.layer(a.name).weight_bits)

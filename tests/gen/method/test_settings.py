@@ -29,7 +29,7 @@ def test_impossible_options(options, text):
 
 
 def test_what_is_left_out_follows_from_the_rest():
-    assert Settings().exit_rule == "entropy" and not Settings().separated and not Settings().searches
-    separated = Settings(neuron="inverse_leaky")
-    assert separated.exit_rule == "off" and separated.separated
+    assert Settings().exit_rule == "entropy" and not Settings().two_phase and not Settings().searches
+    two_phase = Settings(neuron="inverse_leaky")
+    assert two_phase.exit_rule == "off" and two_phase.two_phase
     assert Settings(compress=0.0).searches and Settings(weight_memory=1).searches and Settings(search_burst=1).searches

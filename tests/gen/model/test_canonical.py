@@ -5,7 +5,7 @@ import pytest
 
 from gen.layers import INPUT
 from gen.model.canonical import canonical
-from gen.model.network import FloatNetwork, FloatPool, FloatSynapse, Layer
+from gen.model.network import FloatNetwork, FloatPool, FloatSynapse, FloatLayer
 
 RNG = np.random.default_rng(5)
 
@@ -15,15 +15,15 @@ def synapse(source, *shape, **geometry):
 
 
 LAYERS = [
-    Layer("a", (synapse(INPUT, 4, 1, 3, 3, padding=(1, 1)),), RNG.normal(size=4)),
-    Layer("b", (synapse("a", 4, 1, 3, 3, padding=(1, 1), groups=4),), RNG.normal(size=4)),
-    Layer("c", (synapse("a", 4, 4, 1, 1),), RNG.normal(size=4)),
+    FloatLayer("a", (synapse(INPUT, 4, 1, 3, 3, padding=(1, 1)),), RNG.normal(size=4)),
+    FloatLayer("b", (synapse("a", 4, 1, 3, 3, padding=(1, 1), groups=4),), RNG.normal(size=4)),
+    FloatLayer("c", (synapse("a", 4, 4, 1, 1),), RNG.normal(size=4)),
     FloatPool("p", "b", "sum", (2, 2), (2, 2), divisor=4.0),
     FloatPool("q", "c", "max", (2, 2), (2, 2)),
-    Layer("unused", (synapse("a", 2, 4, 1, 1),), np.zeros(2)),
-    Layer("d", (synapse("p", 4, 4, 1, 1), synapse("q", 4, 4, 1, 1), synapse("q", 4, 4, 3, 3, padding=(1, 1))),
+    FloatLayer("unused", (synapse("a", 2, 4, 1, 1),), np.zeros(2)),
+    FloatLayer("d", (synapse("p", 4, 4, 1, 1), synapse("q", 4, 4, 1, 1), synapse("q", 4, 4, 3, 3, padding=(1, 1))),
           RNG.normal(size=4)),
-    Layer("z", (synapse("d", 3, 4, 2, 2),), RNG.normal(size=3), fires=False),
+    FloatLayer("z", (synapse("d", 3, 4, 2, 2),), RNG.normal(size=3), fires=False),
 ]
 
 
@@ -34,14 +34,14 @@ def shuffled(rng):
     order = [0, *rng.permutation([1, 2, 5]), *rng.permutation([3, 4]), 6, 7]
     result = []
     for layer in (LAYERS[i] for i in order):
-        if isinstance(layer, FloatPool):
+        if not layer.weighted:
             result.append(FloatPool(names[layer.name], names[layer.source], layer.kind, layer.kernel, layer.stride,
                                     divisor=layer.divisor))
             continue
         parts = [FloatSynapse(names[s.source], s.weight, s.stride, s.padding, s.dilation, s.groups)
                  for s in layer.synapses]
         parts = tuple(parts[i] for i in rng.permutation(len(parts)))
-        result.append(Layer(names[layer.name], parts, layer.bias, layer.fires))
+        result.append(FloatLayer(names[layer.name], parts, layer.bias, layer.fires))
     return result
 
 
@@ -65,5 +65,5 @@ def test_order_and_names_of_the_source_leave_no_trace(seed):
 
 def test_another_weight_another_digest():
     changed = list(LAYERS)
-    changed[2] = Layer("c", (synapse("a", 4, 4, 1, 1),), LAYERS[2].bias)
+    changed[2] = FloatLayer("c", (synapse("a", 4, 4, 1, 1),), LAYERS[2].bias)
     assert canonical((1, 4, 4), changed).digest != canonical((1, 4, 4), LAYERS).digest

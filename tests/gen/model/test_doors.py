@@ -13,7 +13,6 @@ from gen.errors import InputError
 from gen.layers import INPUT
 from gen.method.quantize import quantize
 from gen.model.load import load
-from gen.model.network import FloatPool
 from gen.netfile import network_hash
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -68,7 +67,7 @@ def to_nir(network, thresholds):
     node(INPUT, nir.Input(np.array(network.shape)))
     for layer in network.layers:
         shape = network.shapes[layer.name]
-        if isinstance(layer, FloatPool):
+        if not layer.weighted:
             kernel, stride, padding = map(np.array, (layer.kernel, layer.stride, layer.padding))
             node(layer.name, nir.AvgPool2d(kernel, stride, padding), layer.source)
             unit[layer.name] = unit[layer.source]
@@ -101,7 +100,7 @@ def test_the_same_network_through_every_door_hash_for_hash(tmp_path):
     torch.export.save(torch.export.export(module, (torch.zeros(2, *shape),)), tmp_path / "m.pt2")
     float_network = load(module, shape)
     thresholds = {layer.name: np.full(len(layer.bias), 0.25 * 2.0 ** (i % 3))
-                  for i, layer in enumerate(float_network.layers[:-1]) if not isinstance(layer, FloatPool)}
+                  for i, layer in enumerate(float_network.layers[:-1]) if layer.weighted}
     nir.write(tmp_path / "m.nir", to_nir(float_network, thresholds))
     doors = {
         "module": float_network, "pt2": load(tmp_path / "m.pt2"),
@@ -112,7 +111,7 @@ def test_the_same_network_through_every_door_hash_for_hash(tmp_path):
         "conv1", "dw2", "conv3", "dw4", "conv5", "pool1", "pool2", "fc1", "fc2",
     ]
     kept = {layer.name: layer.threshold for layer in doors["nir"].layers
-            if not isinstance(layer, FloatPool) and layer.threshold is not None}
+            if layer.weighted and layer.threshold is not None}
     assert kept.keys() == thresholds.keys() and all((kept[name] == thresholds[name]).all() for name in kept)
     hashes = {door: network_hash(quantize(network, thresholds)) for door, network in doors.items()}
     assert len(set(hashes.values())) == 1, hashes

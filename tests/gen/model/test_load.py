@@ -10,7 +10,6 @@ from torch.nn import functional as F
 
 from gen.errors import InputError, UnsupportedModel
 from gen.model.load import load
-from gen.model.network import FloatPool, Layer
 from gen.method.simulate import activations
 
 
@@ -138,7 +137,7 @@ def test_a_module_called_twice_makes_two_layers_and_an_unused_branch_none():
 def test_average_pools_keep_their_divisor():
     module = nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU(), nn.AvgPool2d(3, 2, 1), nn.Flatten(), nn.Linear(32, 2))
     pool = load(module, (1, 8, 8)).layers[1]
-    assert isinstance(pool, FloatPool) and (pool.kind, pool.divisor, pool.padding) == ("sum", 9.0, (1, 1))
+    assert not pool.weighted and (pool.kind, pool.divisor, pool.padding) == ("sum", 9.0, (1, 1))
 
 
 class Strange(nn.Module):

@@ -9,11 +9,11 @@ import torch
 from torch.nn import functional as F
 
 from gen.errors import InputError, UnsupportedModel
-from gen.layers import INPUT, INVERSE_LEAKY, Pool, Spiking
+from gen.layers import INPUT, INVERSE_LEAKY
 from gen.method.quantize import quantize
 from gen.model.canonical import canonical
 from gen.model.load import load
-from gen.model.network import FloatPool, FloatSynapse, Layer
+from gen.model.network import FloatPool, FloatSynapse, FloatLayer
 from gen.model.nir_export import export_nir, save_nir
 from sim.golden import Golden
 from sim.random_networks import random_images, random_network
@@ -66,7 +66,7 @@ def networks():
     found = ((seed, random_network(seed, sources=("direct",), rules=("off",), max_neurons=900, max_timesteps=4))
              for seed in count())
     plain = ((seed, network) for seed, network in found
-             if not any(isinstance(layer, Pool) and layer.kind == "max" for layer in network.layers))
+             if not any(not layer.weighted and layer.kind == "max" for layer in network.layers))
     return [pytest.param(network, id=f"seed {seed}") for seed, network in islice(plain, 12)]
 
 
@@ -77,7 +77,7 @@ def test_the_graph_spikes_as_the_network(network):
         trace = Golden(network).trace(image)
         spikes, sums = simulated(graph, image)
         for layer in network.layers:
-            if isinstance(layer, Spiking):
+            if layer.fires:
                 _, height, width = network.shapes[layer.name]
                 found = np.array(spikes[layer.name]).reshape(network.timesteps, len(layer.theta), *(
                     (1, 1) if spikes[layer.name][0].ndim == 1 else spikes[layer.name][0].shape[1:]))
@@ -91,7 +91,7 @@ def test_it_comes_back_with_its_thresholds_and_the_weights_up_to_their_scale(net
     back = load(tmp_path / "n.nir")
     units = {INPUT: np.full(network.source.shape[0], 1 / 255)}
     for layer in back.layers:
-        if isinstance(layer, FloatPool):
+        if not layer.weighted:
             units[layer.name] = units[layer.source]
             continue
         units[layer.name] = layer.threshold
@@ -108,10 +108,10 @@ def test_it_comes_back_with_its_thresholds_and_the_weights_up_to_their_scale(net
 def test_converted_again_it_is_the_same_integers():
     rng = np.random.default_rng(0)
     layers = [
-        Layer("a", (FloatSynapse(INPUT, rng.normal(size=(4, 2, 3, 3)), padding=(1, 1)),), rng.normal(size=4)),
+        FloatLayer("a", (FloatSynapse(INPUT, rng.normal(size=(4, 2, 3, 3)), padding=(1, 1)),), rng.normal(size=4)),
         FloatPool("p", "a", "sum", (2, 2), (2, 2), divisor=4.0),
-        Layer("b", (FloatSynapse("p", rng.normal(size=(5, 4, 3, 3))),), rng.normal(size=5)),
-        Layer("c", (FloatSynapse("b", rng.normal(size=(3, 5))[:, :, None, None]),), np.ones(3), fires=False),
+        FloatLayer("b", (FloatSynapse("p", rng.normal(size=(5, 4, 3, 3))),), rng.normal(size=5)),
+        FloatLayer("c", (FloatSynapse("b", rng.normal(size=(3, 5))[:, :, None, None]),), np.ones(3), fires=False),
     ]
     network = quantize(canonical((2, 6, 6), layers), {"conv1": np.full(4, 0.7), "fc1": np.full(5, 0.3)}, mean=0.2)
     back = load(export_nir(network))
@@ -119,9 +119,9 @@ def test_converted_again_it_is_the_same_integers():
     again = quantize(back, thresholds, mean=network.source.offset[0] / 255)
     assert [layer.name for layer in again.layers] == [layer.name for layer in network.layers]
     for ours, theirs in zip(network.layers, again.layers):
-        for name in ("bias", "theta", "weight_bits") if isinstance(ours, Spiking) else ():
+        for name in ("bias", "theta", "weight_bits") if ours.fires else ():
             assert getattr(ours, name).tolist() == getattr(theirs, name).tolist()
-        for a, b in zip(getattr(ours, "synapses", ()), getattr(theirs, "synapses", ())):
+        for a, b in zip(ours.synapses, theirs.synapses):
             np.testing.assert_array_equal(a.weight, b.weight)
 
 
@@ -130,7 +130,7 @@ def test_what_nir_cannot_say_is_refused_at_once():
     with pytest.raises(UnsupportedModel, match=r"every layer \(inverse-leaky\): NIR has no such neuron"):
         export_nir(network)
     frames = next(n for n in (random_network(seed, sources=("frames",)) for seed in range(99))
-                  if any(isinstance(layer, Pool) and layer.kind == "max" for layer in n.layers))
+                  if any(not layer.weighted and layer.kind == "max" for layer in n.layers))
     with pytest.raises(UnsupportedModel) as caught:
         export_nir(frames)
     assert len(caught.value.problems) >= 2

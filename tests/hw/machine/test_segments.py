@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from gen.layers import INPUT, Pool
+from gen.layers import INPUT
 from gen.layout.image import memory_image
 from gen.layout.program import WORD_BITS, header_fields, layer_fields, synapse_fields, words_of
 from gen.layout.schedule import build_schedule
@@ -155,7 +155,7 @@ def check_pass(schedule, number, first_step, maps, events, groups, tiles, parame
                           for (value, lanes), times in wanted.items()})
         where = f"pass {number}, row {row}, column {column}, channel {first}"
         assert taps == wanted, where
-        counted = 0 if isinstance(p.layer, Pool) else sum(
+        counted = 0 if not p.layer.weighted else sum(
             amount for source, amount in pairs.items() if source != INPUT or first_step or not direct)
         assert active == counted, where
         index = column // p.window[1] * p.channels + first if p.stored else tiles[n]["index"]

@@ -14,7 +14,7 @@ COUNTED = [1000 + n for n in range(len(COUNTERS))]
 def test_the_program_runs_in_order(sizes, seed, separated):
     """Ingest, every pass, the decision; again each timestep, until the exit or the last; the result.
 
-    The program of a separated network runs once, and the exit step is the last all the same.
+    The program of a two-phase network runs once, and the exit step is the last all the same.
     """
     rng = np.random.default_rng(seed)
     timesteps, layers, exit_step = (int(n) for n in rng.integers(1, (6, 4, 9)))

@@ -13,7 +13,7 @@ from gen.method.calibrate import correct
 from gen.method.quantize import proved_state_bits, quantize_with_scales
 from gen.method.simulate import activations, readout_sums
 from gen.method.thresholds import mmse_threshold
-from gen.model.network import FloatNetwork, FloatPool, FloatSynapse, Layer
+from gen.model.network import FloatNetwork, FloatPool, FloatSynapse, FloatLayer
 from sim.golden import Golden
 from sim.random_networks import random_images, random_network
 
@@ -79,7 +79,7 @@ def test_saturation_in_the_proved_width_changes_no_code(monkeypatch):
 def test_the_simulation_is_the_golden_model(seed):
     network = random_network(seed, neuron=INVERSE_LEAKY)
     proved = [
-        replace(layer, state_bits=proved_state_bits(network, layer)) if isinstance(layer, Spiking) else layer
+        replace(layer, state_bits=proved_state_bits(network, layer)) if layer.fires else layer
         for layer in network.layers
     ]
     network, images = replace(network, layers=proved), random_images(network, seed, 8)
@@ -107,11 +107,11 @@ def float_case(kind="sum"):
 
     rng = np.random.default_rng(5)
     network = FloatNetwork((1, 6, 6), (
-        Layer("a", (FloatSynapse(INPUT, rng.normal(size=(5, 1, 3, 3))),), rng.normal(size=5) / 9),
+        FloatLayer("a", (FloatSynapse(INPUT, rng.normal(size=(5, 1, 3, 3))),), rng.normal(size=5) / 9),
         FloatPool("p", "a", kind, (2, 2), (2, 2), divisor=4.0),
-        Layer("b", (FloatSynapse("p", rng.normal(size=(5, 5, 1, 1))),
+        FloatLayer("b", (FloatSynapse("p", rng.normal(size=(5, 5, 1, 1))),
                     FloatSynapse("p", np.ones((5, 1, 1, 1)), groups=5)), rng.normal(size=5) / 9),
-        Layer("z", (FloatSynapse("b", rng.normal(size=(3, 5, 2, 2))),), rng.normal(size=3), fires=False),
+        FloatLayer("z", (FloatSynapse("b", rng.normal(size=(3, 5, 2, 2))),), rng.normal(size=3), fires=False),
     ))
     x = rng.integers(0, 256, (60, 1, 6, 6), dtype=np.uint8)
     maps = activations(network, torch.as_tensor(x).float() / 255)
@@ -124,12 +124,12 @@ def test_codes_stand_for_the_float_network():
     network, x, thresholds, _, wanted = float_case()
     quantized = quantize_with_scales(network, thresholds, timesteps=5, neuron=INVERSE_LEAKY)
     net = quantized.network
-    assert net.separated and {type(layer) for layer in net.layers} == {Spiking, Pool, Readout}
+    assert net.two_phase and {type(layer) for layer in net.layers} == {Spiking, Pool, Readout}
     found = readout_sums(net, x)
     assert found.shape == (60, 1, 3)
     assert np.abs(found[:, 0] / quantized.logit - wanted).max() < 0.05 * np.abs(wanted).max()
     for layer in net.layers:
-        if isinstance(layer, Spiking):
+        if layer.fires:
             assert layer.state_bits == proved_state_bits(net, layer)
 
 

@@ -1,4 +1,4 @@
-"""The fast golden model of a separated network: layer by layer, all T timesteps of one before the next.
+"""The fast golden model of a two-phase network: layer by layer, all T timesteps of one before the next.
 
 Doubling and comparing are as exact in floating point as sums are; `IntegerNetwork.membrane_range` bounds what a
 membrane holds before it saturates.
@@ -6,26 +6,26 @@ membrane holds before it saturates.
 
 import numpy as np
 
-from gen.layers import INPUT, Pool, Spiking
+from gen.layers import INPUT
 from sim.golden.currents import Currents, Scratch
 from sim.golden.exact import channels_last, exact_dtype, magnitude, map_dtype
 from sim.golden.pooling import Pooling
 from sim.golden.tally import Tally
 
-__all__ = ["Separated", "SeparatedBatch"]
+__all__ = ["TwoPhase", "TwoPhaseBatch"]
 
 
-class Separated:
-    """A separated network, made ready to execute."""
+class TwoPhase:
+    """A two-phase network, made ready to execute."""
 
     def __init__(self, network):
         self.network, self.tally = network, Tally(network)
-        self.layers = [(Pooling if isinstance(layer, Pool) else _Neurons)(network, layer) for layer in network.layers]
+        self.layers = [(Pooling if not layer.weighted else _Neurons)(network, layer) for layer in network.layers]
         last = {name: readers[-1].name for name, readers in network.readers.items() if readers}
         self.finished = {layer.name: [name for name in last if last[name] == layer.name] for layer in network.layers}
 
 
-class SeparatedBatch:
+class TwoPhaseBatch:
     """The images ``values[rows]``, executed. With ``record`` it keeps every map and state, else what is still read.
 
     t : int64 [n], T for all
@@ -35,13 +35,13 @@ class SeparatedBatch:
     counters : int64 [n, 3], events, synaptic operations and `spike_ops`
     """
 
-    def __init__(self, separated, values, rows, record=False):
-        network = separated.network
+    def __init__(self, two_phase, values, rows, record=False):
+        network = two_phase.network
         self.rows, self.t, self.states = rows, np.full(len(rows), network.timesteps), {}
         pixels = channels_last(values[rows], map_dtype(network, INPUT))
         self.maps = {INPUT: [pixels]}
-        self.counters = separated.tally(INPUT, pixels)[:, [0, 1, 1]]  # a value of the direct input counts once
-        for layer in separated.layers:
+        self.counters = two_phase.tally(INPUT, pixels)[:, [0, 1, 1]]  # a value of the direct input counts once
+        for layer in two_phase.layers:
             name = layer.name
             if isinstance(layer, Pooling):
                 self.maps[name] = [layer(spikes) for spikes in self.maps[layer.source]]
@@ -52,9 +52,9 @@ class SeparatedBatch:
                 updates = layer.accumulate(self)
                 self.logits = np.stack([z[:, 0, 0].astype(np.int64) for _, z in updates])
                 break
-            self.counters += sum(separated.tally(name, spikes) for spikes in self.maps[name])
+            self.counters += sum(two_phase.tally(name, spikes) for spikes in self.maps[name])
             if not record:
-                for done in separated.finished[name]:
+                for done in two_phase.finished[name]:
                     del self.maps[done]
 
     @property
@@ -67,7 +67,7 @@ class _Neurons:
     """A layer of inverse-leaky neurons, or the readout."""
 
     def __init__(self, network, layer):
-        self.name, self.fires, self._steps = layer.name, isinstance(layer, Spiking), network.timesteps
+        self.name, self.fires, self._steps = layer.name, layer.fires, network.timesteps
         channels, *self._size = network.shapes[layer.name]
         bound = magnitude(layer, network.membrane_range(layer))
         if self.fires:
