@@ -1,6 +1,8 @@
 """Errors a user can mend. Standard library only: every floor, the host included, raises these."""
 
-__all__ = ["AdafireError", "DoesNotFit", "InputError", "NetworkError", "ToolMissing", "UnsupportedModel"]
+__all__ = [
+    "AdafireError", "DoesNotFit", "InputError", "NetworkError", "ToolMissing", "UnsupportedModel", "UnsupportedNetwork",
+]
 
 
 class AdafireError(Exception):
@@ -34,6 +36,24 @@ class UnsupportedModel(InputError):
         super().__init__(
             f"The model has {count} {'problem' if count == 1 else 'problems'} that cannot be converted:"
             + "".join(f"\n  - {problem}" for problem in self.problems)
+        )
+
+
+class UnsupportedNetwork(InputError):
+    """An integer network with features that the core does not have; lists every one of them at once.
+
+    Parameters
+    ----------
+    problems : list of str
+        One phrase each: where, and what the core lacks.
+    """
+
+    def __init__(self, problems):
+        self.problems = list(problems)
+        super().__init__(
+            "The core does not run everything that this network holds:"
+            + "".join(f"\n  - {problem}" for problem in self.problems)
+            + "\nThe golden model runs it (`adafire evaluate`). For a core, convert a network without these."
         )
 
 

@@ -154,7 +154,7 @@ def _layer_block(p, schedule):
         "parameter_base": p.parameter_base * beats,
         "event_base": region.events if region else 0, "pointer_base": region.pointers if region else 0,
         "index_column": p.channels, "index_tile": p.tile_channels,
-        **({"quiet": getattr(p.layer, "least", 1) - 1} if schedule.params.least > 1 else {}),
+        **({"quiet": getattr(p.layer, "min_burst", 1) - 1} if schedule.params.least > 1 else {}),
         **({"narrow": p.narrow} if schedule.params.narrow else {}),
     }
 
@@ -171,7 +171,7 @@ def synapse_block(p, index, schedule):
     last_channels = p.channels - (p.tiles - 1) * p.tile_channels
     groups_last = last_channels // active if period == 1 else None
     pitch = width * source.tiles
-    (stride_y, stride_x), (pad_y, pad_x), (dilate_y, dilate_x) = synapse.stride, synapse.padding, synapse.dilation
+    (stride_y, stride_x), (dilate_y, dilate_x), (pad_y, pad_x, *_) = synapse.stride, synapse.dilation, synapse.padding
     places = {}
     for name, unit in (("column", source.tiles), ("index", channels)):
         places |= {

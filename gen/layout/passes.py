@@ -165,7 +165,7 @@ def layer_passes(network, lanes):
         if not layer.weighted:
             channels = network.shapes[layer.source][0]
             ones = np.ones((channels, 1, *layer.kernel), np.int64)
-            synapses = (Synapse(layer.source, ones, layer.stride, layer.padding, (1, 1), channels),)
+            synapses = (Synapse(layer.source, ones, layer.stride, layer.padding, layer.dilation, channels),)
         else:
             synapses = layer.synapses
         if layer.fires:
@@ -184,9 +184,9 @@ def layer_passes(network, lanes):
 
 def _fusible(network, layer):
     readers = network.readers[layer.name]
-    if len(readers) == 1 and isinstance(readers[0], Pool):
+    if len(readers) == 1 and not readers[0].weighted:
         pool = readers[0]
-        if pool.kernel == pool.stride and pool.padding == (0, 0):
+        if pool.kernel == pool.stride and not any(pool.padding):
             return pool
     return None
 

@@ -13,6 +13,7 @@ from gen.layout.passes import (
     Pass, layer_passes, segment_words, two_phase_passes, synapse_words, thresholds, window_channels,
 )
 from gen.layout.program import CoreParams
+from gen.layout.supported import check_core
 from gen.layout.weights import stored_bits, widest_weight, word_bits
 
 __all__ = ["Region", "Schedule", "build_schedule", "schedule_on"]
@@ -60,8 +61,10 @@ def build_schedule(network, lanes, neurons=None, halved_bits=None):
 
     ``neurons`` is 1 or ``lanes``; by default lanes share one neuron where there are `SHARED_LANES` or fewer:
     it finishes a tile in the cycles that the lanes take to add one up. ``halved_bits`` is that of a core
-    (`CoreParams.halved_bits`) to lay it out for, by default what takes the least memory.
+    (`CoreParams.halved_bits`) to lay it out for, by default what takes the least memory. Raises `UnsupportedNetwork`
+    with all that no core runs.
     """
+    check_core(network)
     neurons = neurons or (1 if lanes <= SHARED_LANES else lanes)
     if halved_bits is None:
         weight_bits = halved_bits = word_bits(network)

@@ -210,7 +210,7 @@ def _pass(schedule, p, events, ops, ran, cycles):
     by_timestep = _by_timestep(events, ran)
     entry = {
         "name": " + ".join(layers), "layers": layers,
-        "kind": "readout" if not p.layer.emits else "pool" if not p.layer.weighted else "spiking",
+        "kind": p.layer.role,
         "stored_shape": list(network.shapes[p.stored]) if p.stored else None, "stored": stored,
         "events": float(events.sum(axis=1).mean()), "events_by_timestep": by_timestep,
         "density_by_timestep": [None if e is None or not stored else e / stored for e in by_timestep],

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gen.exit_rule import ExitRule
-from gen.intnet import IntegerNetwork
+from gen.intnet import IntegerNetwork, StagedNetwork
 from gen.layers import INPUT, INVERSE_LEAKY, NetworkError, Pool, Readout, Source, Spiking, Synapse, signed_bits
 from sim.golden import Golden
 from sim.random_networks import random_images, random_network
@@ -50,7 +50,7 @@ def test_signed_bits_is_the_least_width(low, extent):
 @pytest.mark.parametrize(
     ("keywords", "text"),
     [
-        ({"shape": (1, 4)}, r"the input shape must be \(channels, height, width\), not \(1, 4\)"),
+        ({"shape": (1, 4)}, r"the input shape must be \(channels, height, width\), each 1\.\.65536, not \(1, 4\)"),
         ({"shape": (1, 0, 4)}, r"the input shape must be .*, not \(1, 0, 4\)"),
         ({"kind": "video"}, "the input kind must be 'direct' or 'frames', not 'video'"),
         ({"low": 5, "high": 5}, r"the input range must be a part of 16 bits, not 5\.\.5"),
@@ -77,10 +77,10 @@ def test_the_input_range_holds_the_padding():
         (np.ones((2, 1, 3), int), {}, r"the weight read from 'input' must be \[out, .*width\], not \(2, 1, 3\)"),
         (np.ones((2, 0, 3, 3), int), {}, r"the weight read from 'input' must be .*, not \(2, 0, 3, 3\)"),
         (WEIGHT, {"groups": 3}, "3 groups do not divide 2 output channels"),
-        (WEIGHT, {"groups": 0}, "0 groups do not divide 2 output channels"),
-        (WEIGHT, {"stride": (0, 1)}, r"stride must be two integers of at least 1, not \(0, 1\)"),
-        (WEIGHT, {"padding": (1, -1)}, r"padding must be two integers of at least 0, not \(1, -1\)"),
-        (WEIGHT, {"dilation": (1, 1, 1)}, r"dilation must be two integers of at least 1, not \(1, 1, 1\)"),
+        (WEIGHT, {"groups": 0}, r"groups must be 1\.\.65536, not 0"),
+        (WEIGHT, {"stride": (0, 1)}, r"the window that reads 'input': stride must be two integers of 1\.\.4096, not \(0, 1\)"),
+        (WEIGHT, {"padding": (1, -1)}, r".*: padding must be two or four integers of 0\.\.4096, not \(1, -1\)"),
+        (WEIGHT, {"dilation": (1, 1, 1)}, r".*: dilation must be two integers of 1\.\.4096, not \(1, 1, 1\)"),
     ],
 )
 def test_bad_synapses(weight, keywords, text):
@@ -106,13 +106,19 @@ def test_output_shape():
         ({"v_init": np.array([0.5, 1])}, "layer 'a': v_init must hold integers, not float64"),
         ({"v_init": np.array([0, 128])}, "layer 'a': v_init does not fit a state of 8 bits"),
         ({"v_init": np.array([-129, 0])}, "layer 'a': v_init does not fit a state of 8 bits"),
-        ({"burst": 0}, r"layer 'a': the burst cap must be 1\.\.15, not 0"),
-        ({"burst": 16}, r"layer 'a': the burst cap must be 1\.\.15, not 16"),
+        ({"burst": 0}, r"layer 'a': the burst cap must be 1\.\.255, not 0"),
+        ({"burst": 256}, r"layer 'a': the burst cap must be 1\.\.255, not 256"),
         ({"state_bits": 3}, r"layer 'a': state_bits must be 4\.\.32, not 3"),
         ({"state_bits": 33}, r"layer 'a': state_bits must be 4\.\.32, not 33"),
         ({"weight_bits": np.array([8, 9])}, r"layer 'a': weight_bits must be 2\.\.8, not 8\.\.9"),
         ({"weight_bits": np.array([8, 4])}, "layer 'a': channel 1 holds a weight of magnitude 8, its 4 bits allow 7"),
-        ({"synapses": []}, "layer 'a' has no synapse"),
+        ({"synapses": []}, r"layer 'a' has 0 synapses, not 1\.\.256"),
+        ({"theta": np.array([8, 2**30 + 1])}, "layer 'a': theta must be at most 1073741824, channel 1 has 1073741825"),
+        ({"bias": np.array([0, 2**31])}, "layer 'a': the bias must be within 2147483647 of 0"),
+        ({"theta_low": np.array([8, 0]), "burst_low": 1}, "layer 'a': theta_low must be positive, channel 1 has 0"),
+        ({"theta_low": np.array([8, 8])}, r"layer 'a': burst_low must be 1\.\.255, not 0"),
+        ({"burst_low": 1}, r"layer 'a': burst_low, without theta_low, must be 0\.\.0, not 1"),
+        ({"min_burst": 3}, "layer 'a': min_burst must be one of 1, 2, 4, 8 and at most the cap of 3, not 3"),
         ({"synapses": [Synapse(INPUT, WEIGHT[:1])]}, "layer 'a': the weight read from 'input' has 1 output channels, "
                                                      "the layer has 2"),
     ],
@@ -129,7 +135,7 @@ def test_bad_spiking_layers(changes, text):
         ({"bias": np.zeros(0, int)}, "layer 'fc': bias must be one value per class"),
         ({"bias": np.zeros(3)}, "layer 'fc': bias must hold integers, not float64"),
         ({"weight_bits": np.full(3, 1)}, r"layer 'fc': weight_bits must be 2\.\.8, not 1\.\.1"),
-        ({"synapses": []}, "layer 'fc' has no synapse"),
+        ({"synapses": []}, r"layer 'fc' has 0 synapses, not 1\.\.256"),
     ],
 )
 def test_bad_readouts(changes, text):
@@ -141,9 +147,9 @@ def test_bad_readouts(changes, text):
     ("changes", "text"),
     [
         ({"kind": "mean"}, "layer 'p': a pool is 'sum' or 'max', not 'mean'"),
-        ({"kernel": (0, 2)}, r"layer 'p': kernel must be two integers of at least 1, not \(0, 2\)"),
-        ({"stride": (2,)}, r"layer 'p': stride must be two integers of at least 1, not \(2,\)"),
-        ({"padding": (2, 0)}, r"layer 'p': padding \(2, 0\) is over half of kernel \(3, 3\)"),
+        ({"kernel": (0, 2)}, r"layer 'p': the window that reads 'a': kernel must be two integers of 1\.\.65536, not .*"),
+        ({"stride": (2,)}, r"layer 'p': the window that reads 'a': stride must be two integers .*, not \(2,\)"),
+        ({"fill": "linear"}, "layer 'p': .*: fill must be one of nearest, zeros, not 'linear'"),
     ],
 )
 def test_bad_pools(changes, text):
@@ -161,21 +167,26 @@ WIDE = Synapse(INPUT, np.full((1, 1, 1, 1), 127))
     [
         ((), {"timesteps": 0}, r"timesteps must be 1\.\.64, not 0"),
         ((), {"timesteps": 65}, r"timesteps must be 1\.\.64, not 65"),
-        ((spiking(),), {}, "the last layer, and only the last, must be the readout"),
-        ((spiking(), readout(), readout()), {}, "the last layer, and only the last, must be the readout"),
+        ((spiking(),), {}, "a network must have a readout"),
+        ((readout(INPUT, (1, 4, 4)), spiking("b", synapses=[Synapse("fc", WEIGHT)])), {},
+         "layer 'b' reads 'fc', a readout, which sends no map"),
+        ((), {"exit_rule": ExitRule("margin", limits=(1, 2), output="b")},
+         "the exit rule looks at 'b', the outputs are fc"),
+        ((), {"order": "rows"}, "the order must be one of steps, tiles, not 'rows'"),
+        ((), {"order": "tiles", "exit_rule": ExitRule("margin", limits=(1, 2))},
+         "a network in tile order knows no early exit: its rule must be 'off'"),
         ((), {"exit_rule": LIMITS}, "the exit rule has 3 limits for 2 timesteps"),
         ((spiking(), spiking(), readout()), {}, "two maps are called 'a'"),
         ((spiking(INPUT), readout(INPUT)), {}, "two maps are called 'input'"),
         ((spiking(), readout("b")), {}, "layer 'fc' reads 'b', which no earlier layer makes"),
         ((spiking(source="a"), readout()), {}, "layer 'a' reads 'a', which no earlier layer makes"),
-        ((spiking(), readout(shape=(2, 4, 3))), {}, "the readout 'fc' must have one position, flatten or pool first"),
         ((spiking(), readout(shape=(3, 4, 4))), {}, "the weight read from 'a' takes 3 channels, the map has 2"),
         ((spiking(), readout(shape=(2, 5, 4))), {}, r"a window of \(5, 4\) is larger than the padded map 'a' .*"),
         ((spiking(synapses=[Synapse(INPUT, WEIGHT), Synapse(INPUT, WEIGHT, padding=(1, 1))]), readout()), {},
          r"the synapses of layer 'a' give different shapes: \[\(2, 2, 2\), \(2, 4, 4\)\]"),
         ((Pool("p", INPUT, "max", (2, 2), (2, 2)), readout("p", (1, 2, 2))), {},
          "layer 'p' pools the input; only counts can be pooled"),
-        ((spiking(bias=np.array([0, 2**31])), readout()), {}, "layer 'a' needs an accumulator of over 32 bits"),
+        ((spiking(bias=np.array([0, 2**31 - 1])), readout()), {}, "layer 'a' needs an accumulator of over 32 bits"),
         ((spiking(state_bits=32), readout()), {}, "layer 'a' needs an accumulator of over 32 bits"),
         ((spiking(), readout(bias=np.array([0, 2**30, 0]))), {}, "layer 'fc' needs an accumulator of over 32 bits"),
     ],
@@ -255,14 +266,15 @@ def leaky(name="a", **changes):
         ((leaky(), readout()), {"timesteps": 28}, "layer 'fc' needs an accumulator of over 32 bits"),
     ],
 )
-def test_bad_separated_networks(layers, keywords, text):
+def test_bad_two_phase_networks(layers, keywords, text):
     with refuses(text):
         network(*layers, **keywords)
 
 
 def test_bad_inverse_leaky_layers():
-    for changes in ({"burst": 2}, {"v_init": np.ones(2, int)}):
-        with refuses("layer 'a': an inverse-leaky neuron has a burst of 1 and starts at 0"):
+    low = {"theta_low": np.full(2, 8), "burst_low": 1}
+    for changes in ({"burst": 2}, {"v_init": np.ones(2, int)}, low):
+        with refuses("layer 'a': an inverse-leaky neuron has one threshold, a burst of 1 and starts at 0"):
             leaky(**changes)
     with refuses("layer 'a': the neuron must be one of adafire, inverse_leaky, not 'lif'"):
         spiking(neuron="lif")
@@ -270,7 +282,7 @@ def test_bad_inverse_leaky_layers():
         IntegerNetwork(Source((1, 4, 4), "frames", 0, 3), (leaky(), readout()), 2)
 
 
-def test_ranges_of_a_separated_network_by_hand():
+def test_ranges_of_a_two_phase_network_by_hand():
     """Bias and direct input arrive at the last timestep alone: a sum without them lies in the range too."""
     identity = Synapse("a", np.array([2, -3]).reshape(2, 1, 1, 1), groups=2)
     from_input = Synapse(INPUT, np.array([1, -1]).reshape(2, 1, 1, 1))
@@ -284,6 +296,55 @@ def test_ranges_of_a_separated_network_by_hand():
     assert low.tolist() == [-100 - 256, -3 - 256] and high.tolist() == [157 + 254, 500 + 254]
     low, high = net.membrane_range(net.readout)
     assert low.tolist() == [0, -1, 0] and high.tolist() == [32 * 7 + 1, 32 * 7, 32 * 7]
+
+
+def test_signed_ranges_by_hand():
+    """Counts of -2..3 widen what reads them to both sides; u holds half a threshold more on either side."""
+    signed = spiking(theta_low=np.array([6, 7]), burst_low=2)
+    second = spiking("b", synapses=[Synapse("a", np.array([[[[2]], [[-1]]]] * 2))], bias=np.array([1, 0]))
+    net = network(signed, second, readout("b"))
+    assert net.value_ranges["a"] == (-2, 3)
+    low, high = net.current_range(second)
+    assert low.tolist() == [1 - 2 * 2 - 3, -7] and high.tolist() == [1 + 6 + 2, 8]
+    low, high = net.membrane_range(signed)
+    assert low.tolist() == [-45 * 255 - 128 - 3, -128 - 3] and high.tolist() == [127 + 4, 36 * 255 + 127 + 4]
+
+
+def test_several_outputs_of_any_size():
+    small, dense = readout(), Readout("map", [Synapse("a", np.ones((5, 2, 1, 1), int))], np.zeros(5, int), np.full(5, 8))
+    net = network(spiking(), dense, small, exit_rule=ExitRule("margin", limits=(1, 2), output="fc", share=100))
+    assert net.outputs == ("map", "fc") and net.readout is small and net.classes == 3 and not net.dense
+    assert replace(net, exit_rule=ExitRule()).readout is dense and replace(net, exit_rule=ExitRule()).dense
+    assert net.shapes["map"] == (5, 4, 4)
+
+
+@pytest.mark.parametrize(("layers", "text"), [
+    ((spiking(synapses=[Synapse(INPUT, WEIGHT, padding=(4096, 4096))]), readout(shape=(2, 8194, 8194))),
+     "layer 'a' reads or makes a map of 134283272 values, padding included; the most is 67108864"),
+    ((spiking(synapses=[Synapse(INPUT, WEIGHT, upsample=(64, 64))]),) + (readout(shape=(2, 254, 254)),), None),
+])
+def test_the_size_of_a_network_is_bounded(layers, text):
+    if text is None:
+        network(*layers)
+    else:
+        with refuses(text):
+            network(*layers)
+
+
+def test_stages_share_their_source_and_outputs():
+    first = network(spiking(), readout(), exit_rule=ExitRule("margin", limits=(1, 2)))
+    both = StagedNetwork([first, network(spiking(), readout())])
+    assert both.timesteps == 4 and both.classes == 3 and both.outputs == ("fc",) and both.source is first.source
+    for stages, text in (
+        ([first], r"a network of stages has 2\.\.8, not 1"),
+        ([network(), network()], "stage 1 has the exit rule 'off': it would never be believed"),
+        ([first, network(spiking(), readout(bias=np.zeros(4, int), weight_bits=np.full(4, 8), synapses=[
+            Synapse("a", np.ones((4, 2, 4, 4), int))]))], "stage 2 has other outputs than stage 1: .*"),
+        ([first, IntegerNetwork(Source((1, 4, 4), high=7), (spiking(), readout()), 2)],
+         "stage 2 looks at another input than stage 1"),
+    ):
+        with refuses(text):
+            StagedNetwork(stages)
 
 
 @pytest.mark.parametrize("seed", range(60))

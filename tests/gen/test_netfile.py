@@ -1,6 +1,7 @@
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from safetensors.numpy import save_file
 from gen import netfile
 from gen.errors import InputError
 from gen.exit_rule import ExitRule
-from gen.intnet import IntegerNetwork
+from gen.intnet import IntegerNetwork, StagedNetwork
 from gen.layers import INPUT, INVERSE_LEAKY, Pool, Readout, Source, Spiking, Synapse
 from gen.netfile import SCHEMA, load_network, network_hash, save_network
 from sim.golden import Golden
@@ -100,6 +101,86 @@ def test_hash_leaves_out_provenance_only():
         assert network_hash(small(**changes)) != network_hash(network)
 
 
+def signed():
+    """Return a network of what schema 3 added: signed counts, a burst over 15, uneven padding, two outputs, order."""
+    net = small(exit_rule=ExitRule(), order="tiles")
+    conv, pool, fc = net.layers
+    conv = replace(
+        conv, theta_low=np.array([7, 8, 300]), burst_low=200, burst=255,
+        synapses=[replace(conv.synapses[0], padding=(1, 0, 1, 2)), replace(conv.synapses[0], padding=(1, 1))],
+    )
+    small_map = Readout("map", [Synapse("pool", np.ones((2, 3, 1, 1), int), upsample=(2, 3), fill="zeros")],
+                        np.zeros(2, int), np.full(2, 2))
+    pool = replace(pool, kernel=(2, 1), dilation=(2, 1), padding=(1, 0, 2, 1))
+    shape = pool.output_shape(conv.synapses[0].output_shape((2, 4, 4)))
+    fc = replace(fc, synapses=[Synapse("pool", np.ones((2, *shape), int))])
+    return replace(net, layers=(conv, pool, small_map, fc))
+
+
+def staged():
+    first = small(exit_rule=ExitRule("entropy", 1, 300, (100, 90)))
+    return StagedNetwork([first, small(exit_rule=ExitRule())], {"from": "two"})
+
+
+@pytest.mark.parametrize("make", [signed, staged])
+def test_the_third_schema_comes_back_the_same(tmp_path, make):
+    network, path = make(), tmp_path / "net.safetensors"
+    save_network(network, path)
+    back = load_network(path)
+    assert netfile._read(path)[0]["schema"] == 3 and network_hash(back) == network_hash(network)
+    assert back.provenance == network.provenance and len(back.stages) == len(network.stages)
+    for one, other in zip(back.stages, network.stages):
+        assert (one.shapes, one.exit_rule, one.order) == (other.shapes, other.exit_rule, other.order)
+        for a, b in zip(one.layers, other.layers):
+            assert [part.window for part in a.inputs] == [part.window for part in b.inputs]
+            assert not a.fires or (a.burst, a.burst_low, a.min_burst) == (b.burst, b.burst_low, b.min_burst)
+
+
+@pytest.mark.parametrize("change", [
+    lambda n: replace(n, exit_rule=replace(n.exit_rule, share=5)),
+    lambda n: replace(n, exit_rule=replace(n.exit_rule, output="fc")),
+    lambda n: replace(n, order="tiles", exit_rule=ExitRule()),
+    lambda n: replace(n, layers=(replace(n.layers[0], burst=16), *n.layers[1:])),
+    lambda n: replace(n, layers=(n.layers[0], replace(n.layers[1], padding=(0, 0, 1, 1)), n.layers[2])),
+    lambda n: replace(n, layers=(replace(n.layers[0], theta_low=np.ones(3, int), burst_low=1), *n.layers[1:])),
+])
+def test_every_new_field_is_in_file_and_hash(tmp_path, change):
+    network, path = change(small()), tmp_path / "net.safetensors"
+    save_network(network, path)
+    assert netfile._read(path)[0]["schema"] == 3
+    assert network_hash(load_network(path)) == network_hash(network) != network_hash(small())
+
+
+# Hashes of random networks, and results of two files, as the program before schema 3 had them.
+YESTERDAY = {
+    0: "5a2133df3c9cdcf0d066a44996d4ae207aaa668694902a2220fbf52006e495fd",
+    3: "417e24d49bb6f0393b4e7b6dea9b49a760e0855dd7b212348f4e92a2cdeeb54e",
+    7: "c8e0c138fad294beb94cc954532576d149a5b891317cb80083fcd016b93ccd51",
+    11: "aa93b9fb0c142ddb0e6855b286dfd51e755e3b3ae7cd9e7e1fa4f27a7f356581",
+}
+FILES = Path(__file__).with_name("yesterday")
+
+
+@pytest.mark.parametrize("seed", YESTERDAY)
+def test_hashes_are_those_of_yesterday(seed):
+    assert network_hash(random_network(seed)) == YESTERDAY[seed]
+
+
+@pytest.mark.parametrize(("name", "digest", "seed", "logits", "exit_steps", "events", "operations"), [
+    ("bursts", "a2c77b985a17f67c5d278425a4f88a56eaa72ad7cba3301a3717dfab7dafb0ee", 134,
+     [[-27, -39, -30, -4, -126, -96, -63, 8], [-10, -16, -16, 0, 38, -60, -16, 54],
+      [-25, -38, -24, -10, -128, -19, -30, -167]], [5, 2, 4], [11, 5, 10], [306, 49, 306]),
+    ("two_phase", "7c387aa36a3afbb419ec5799ed4436cd02edf5564d7ed5d114d1156811e4dbc6", 0,
+     [[928, -161, -308], [544, 18, -253], [3290, -195, -327]], [4, 4, 4], [99, 58, 143], [431, 113, 449]),
+])
+def test_a_file_of_yesterday_gives_the_bits_of_yesterday(name, digest, seed, logits, exit_steps, events, operations):
+    network = load_network(FILES / f"{name}.safetensors")
+    assert network_hash(network) == digest
+    result = Golden(network).run(random_images(network, seed, 3))
+    assert result.logits.tolist() == logits and result.exit_steps.tolist() == exit_steps
+    assert result.events.tolist() == events and result.synaptic_ops.tolist() == operations
+
+
 def test_every_altered_byte_is_noticed(path):
     good = path.read_bytes()
     for position in range(0, len(good), 3):
@@ -159,7 +240,7 @@ def rewrite(path, change):
 
 def test_a_newer_schema(path):
     rewrite(path, lambda header, _: header.update(schema=SCHEMA + 1))
-    with pytest.raises(InputError, match=r"newer adafire \(its schema is 3, this program reads up to 2\): update"):
+    with pytest.raises(InputError, match=r"newer adafire \(its schema is 4, this program reads up to 3\): update"):
         load_network(path)
 
 
@@ -167,17 +248,23 @@ def test_a_newer_schema(path):
     ("change", "text"),
     [
         (lambda h, t: h.update(timesteps=0), r"breaks the contract \(timesteps must be 1..64, not 0\): convert"),
-        (lambda h, t: h.pop("layers"), r"breaks the contract \('layers'\)"),
-        (lambda h, t: h["layers"][0].update(type="lstm"), r"breaks the contract \('lstm'\)"),
+        (lambda h, t: h.pop("layers"), r"breaks the contract \('layers' is missing\)"),
+        (lambda h, t: h["layers"][0].update(type="lstm"), r"breaks the contract \('lstm' is missing\)"),
         (lambda h, t: h["layers"][0].update(colour=1), "unexpected keyword argument 'colour'"),
         (lambda h, t: h["layers"][0].pop("burst"), "required positional argument: 'burst'"),
         (lambda h, t: h["exit_rule"].update(kind="luck"), "the exit rule must be one of .* not 'luck'"),
         (lambda h, t: h["layers"][0]["synapses"][0].update(stride=[1.0, 1]), "must hold integers, not fractions"),
         (lambda h, t: h.update(source=3), "breaks the contract"),
         (lambda h, t: h.update(provenance=3), "the provenance must be a JSON object"),
-        (lambda h, t: t.pop("layers.0.theta"), r"breaks the contract \('layers.0.theta'\)"),
+        (lambda h, t: t.pop("layers.0.theta"), r"breaks the contract \('layers.0.theta' is missing\)"),
         (lambda h, t: t.update({"layers.0.theta": np.zeros(3, np.int8)}), "theta must be positive, channel 0 has 0"),
         (lambda h, t: t.update({"layers.0.theta": np.ones(3, np.float32)}), "theta must hold integers, not float32"),
+        (lambda h, t: h.update(layers="conv"), "the layers must be a list"),
+        (lambda h, t: h.update(schema=0), "names the schema 0, which there never was"),
+        (lambda h, t: h.update(schema="2"), "names the schema '2', which there never was"),
+        (lambda h, t: t.update({"layers.7.bias": np.ones(3, np.int8)}), "the tensors layers.7.bias belong to no layer"),
+        (lambda h, t: t.update({k: t[k].astype(np.int16) for k in t if "weight" in k and "bits" not in k}),
+         "a weight is int8, not int16"),
     ],
 )
 def test_a_network_against_the_contract(path, change, text):
@@ -215,3 +302,11 @@ def test_a_failed_write_leaves_the_old_file(path, monkeypatch):
     with pytest.raises(InputError, match="disk full"):
         save_network(small(timesteps=1, exit_rule=ExitRule()), path)
     assert path.read_bytes() == good and list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("text", ['{"schema": NaN}', '{"schema": 1, "sha256": Infinity}', "[" * 100_000 + "]" * 100_000])
+def test_a_header_that_is_no_json(tmp_path, text):
+    path = tmp_path / "net.safetensors"
+    save_file({"a": np.zeros(1, np.int8)}, path, {"adafire": text})
+    with pytest.raises(InputError, match="is damaged: its content does not match its digest"):
+        load_network(path)

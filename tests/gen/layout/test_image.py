@@ -115,8 +115,8 @@ def test_the_program_says_what_the_network_is(seed):
         "pointer_base": s.regions[INPUT, 0].pointers,
     } == header
     for one, (layer, synapses) in zip(s.passes, passes):
-        assert layer["readout"] == not one.layer.emits == (one is s.passes[-1])
-        assert layer["pool_pass"] == not one.layer.weighted
+        assert bool(layer["readout"]) is (not one.layer.emits) is (one is s.passes[-1])
+        assert layer["pool_pass"] == (not one.layer.weighted)
         loops = ("rows", "columns", "tiles", "pool_rows", "pool_columns")
         assert np.prod([layer[loop] + 1 for loop in loops]) == one.runs
         assert layer["synapses"] + 1 == len(one.synapses)
