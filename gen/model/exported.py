@@ -8,7 +8,6 @@ import copy
 import logging
 import operator
 import warnings
-import zipfile
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from gen.errors import InputError
 from gen.model import operations as ops
 from gen.model.builder import Builder
 from gen.model.operations import EVAL, Refused
+from gen.model.pt2_archive import plain_archive
 
 __all__ = ["OPERATIONS", "load_program", "read_program", "trace"]
 
@@ -26,11 +26,12 @@ IMAGES = "Put nn.Flatten() before a first linear layer and export with a 4-D exa
 
 def read_program(path):
     """Return the exported program in the file ``path``; InputError where there is none."""
+    archive = plain_archive(path)
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)  # torch logs a traceback, and asks to look at it
     try:
-        return torch.export.load(path)
-    except (RuntimeError, ValueError, KeyError, OSError, AssertionError, zipfile.BadZipFile) as error:
+        return torch.export.load(archive)
+    except Exception as error:  # torch.export.load lets through whatever a damaged graph leads it into
         raise InputError(
             f"{path} is not an exported PyTorch program ({_line(error).partition(' Please')[0]}). Write one with "
             "torch.export.save(torch.export.export(model.eval(), (images,)), 'model.pt2')."
