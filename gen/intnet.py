@@ -40,7 +40,7 @@ layer is of this kind.
 A count crosses a wire, never an amplitude. A ``direct`` source is one integer tensor, the same at every
 timestep; a ``frames`` source is another tensor at each. Neurons that no pooling window reads (the rest
 when a map is not a multiple of the stride) are not part of the network: a layer that only pools read is
-cut to the rows and columns they cover.
+cut to the rows and columns that their windows reach.
 """
 
 from __future__ import annotations
@@ -228,7 +228,7 @@ class IntegerNetwork:
         if not layer.fires or not readers or any(reader.weighted for reader in readers):
             return shape
         covered = [reader.window.covered(shape[1:]) for reader in readers]
-        return (shape[0], max(1, *(c[0] for c in covered)), max(1, *(c[1] for c in covered)))
+        return (shape[0], max(c[0] for c in covered), max(c[1] for c in covered))
 
     @cached_property
     def value_ranges(self):

@@ -96,10 +96,18 @@ class Window:
         return np.outer(*counts)
 
     def covered(self, size) -> tuple[int, int]:
-        """Return how many rows and columns of a map of ``size``, counted from the first, some window reads."""
-        return tuple(
-            int(self.places(axis, size[axis], outputs).max()) + 1 for axis, outputs in enumerate(self.size(size))
-        )
+        """Return how many rows and columns of a map of ``size``, counted from the first, its windows reach.
+
+        A map cut to these has a result of the same size: of each axis the places up to the last tap of the last
+        window, and at least one.
+        """
+        cut = []
+        for axis, outputs in enumerate(self.size(size)):
+            last = (outputs - 1) * self.stride[axis] + self.dilation[axis] * (self.kernel[axis] - 1)
+            last, factor = last - self.padding[axis], self.upsample[axis]
+            needed = (-(-last // factor) if self.fill == ZEROS else last // factor) + 1
+            cut.append(max(1, min(size[axis], needed)))
+        return tuple(cut)
 
 
 class Windowed:

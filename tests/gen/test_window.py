@@ -53,14 +53,19 @@ def test_places_are_what_a_convolution_reads(seed):
 @pytest.mark.parametrize("seed", range(50))
 def test_reads_and_covered_count_the_places(seed):
     window, size, outputs = drawn(seed)
-    count, last = np.zeros(size, int), [0, 0]
+    count = np.zeros(size, int)
     rows, columns = (window.places(axis, size[axis], outputs[axis]) for axis in (0, 1))
     for row, column in product(rows.ravel(), columns.ravel()):
         if row >= 0 and column >= 0:
             count[row, column] += 1
     np.testing.assert_array_equal(window.reads(size, outputs), count)
-    last = (int(rows.max()) + 1, int(columns.max()) + 1)
-    assert window.covered(size) == last
+    covered = window.covered(size)
+    assert max(1, rows.max() + 1) <= covered[0] <= size[0] and max(1, columns.max() + 1) <= covered[1] <= size[1]
+    assert window.size(covered) == outputs, "a map cut to what is covered gives the same result"
+    for axis in (0, 1):  # and no smaller one does
+        cut = tuple(n - (i == axis) for i, n in enumerate(covered))
+        if window.fill == NEAREST and min(cut) > 0 and covered[axis] < size[axis]:
+            assert window.places(axis, size[axis], outputs[axis]).max() >= 0 and window.size(cut) != outputs
 
 
 def test_a_transposed_convolution_is_a_window_over_zeros():
