@@ -7,9 +7,35 @@ __all__ = ["exported", "network"]
 
 
 def network(payload):
-    """Yield the layers of a network, then its totals and where it comes from."""
-    yield columns(
-        f"Network {payload['network']}",
+    """Yield the layers of a network, stage by stage, then its totals and where it comes from."""
+    for index, stage in enumerate(payload.get("stages", [payload])):
+        layers = [layer for layer in payload["layers"] if layer.get("stage", 0) == index]
+        title = f"Network {payload['network']}"
+        if "stages" in payload:
+            title += f", stage {index + 1}: {stage['timesteps']} timesteps, exit rule {stage['exit']}"
+        yield _layers(title, layers)
+    yield pairs(None, [
+        ("input", f"{times(payload['input']['shape'])}, {payload['input']['kind']}, "
+                  f"values {span(payload['input']['range'])}"),
+        ("classes", payload["classes"]),
+        *((f"output {output['name']}", times(output["shape"]) + (", decides" if output["decides"] else ""))
+          for output in payload["outputs"] if len(payload["outputs"]) > 1),
+        ("neuron", payload["neuron"].replace("_", "-")),
+        ("timesteps", payload["timesteps"]),
+        ("exit rule", payload["exit"]),
+        ("order", payload["order"]),
+        ("weights", f"{payload['weights']:,} in {kilobits(payload['weight_memory_bits'])} as stored"),
+        ("state", kilobits(payload["state_memory_bits"])),
+        ("hash", payload["hash"]),
+        *((f"from: {name}", _brief(value)) for name, value in payload["provenance"].items() if name != "searches"),
+        *((f"chosen: {name}", _chosen(front)) for name, front in payload["provenance"].get("searches", {}).items()),
+        ("seconds", number(payload.get("seconds"), 1)),
+    ])
+
+
+def _layers(title, layers):
+    return columns(
+        title,
         ("layer", "kind", "reads"),
         ("map", "kernel", "weights", "bits", "burst", "theta", "state"),
         [
@@ -18,23 +44,9 @@ def network(payload):
                 layer["weights"] or "", span(layer["weight_bits"]) if "weight_bits" in layer else "",
                 bursts(layer), span(layer["theta"]) if "theta" in layer else "", layer.get("state_bits", ""),
             )
-            for layer in payload["layers"]
+            for layer in layers
         ],
     )
-    yield pairs(None, [
-        ("input", f"{times(payload['input']['shape'])}, {payload['input']['kind']}, "
-                  f"values {span(payload['input']['range'])}"),
-        ("classes", payload["classes"]),
-        ("neuron", payload["neuron"].replace("_", "-")),
-        ("timesteps", payload["timesteps"]),
-        ("exit rule", payload["exit"]),
-        ("weights", f"{payload['weights']:,} in {kilobits(payload['weight_memory_bits'])} as stored"),
-        ("state", kilobits(payload["state_memory_bits"])),
-        ("hash", payload["hash"]),
-        *((f"from: {name}", _brief(value)) for name, value in payload["provenance"].items() if name != "searches"),
-        *((f"chosen: {name}", _chosen(front)) for name, front in payload["provenance"].get("searches", {}).items()),
-        ("seconds", number(payload.get("seconds"), 1)),
-    ])
 
 
 def _brief(value):
