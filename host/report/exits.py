@@ -30,19 +30,20 @@ class Examples:
 
     Parameters
     ----------
-    network : gen.intnet.IntegerNetwork
+    network : gen.intnet.IntegerNetwork or StagedNetwork; where its output is a map, no image is right or wrong
     """
 
     def __init__(self, network):
-        self._network, self._nats = network, _nats(network)
+        self._network, self._nats = network, [_nats(stage) for stage in network.stages]
         self._seen, self._found = 0, defaultdict(lambda: ([], []))
 
     def __call__(self, x, y, result):
-        wrong = np.zeros(len(x), bool) if y is None else result.classes != y
+        judged = y is not None and not self._network.dense
+        wrong = result.classes != y if judged else np.zeros(len(x), bool)
         for step in np.unique(result.exit_steps):
             for kind, most, kept in zip((~wrong, wrong), (RIGHT, WRONG), self._found[int(step)]):
                 for n in np.flatnonzero(kind & (result.exit_steps == step))[: most - len(kept)]:
-                    kept.append(self._example(x[n], self._seen + n, None if y is None else y[n], result, n))
+                    kept.append(self._example(x[n], self._seen + n, y[n] if judged else None, result, n))
         self._seen += len(x)
 
     def of(self, step):
@@ -50,11 +51,13 @@ class Examples:
         return self._found[step]
 
     def _example(self, image, index, label, result, n):
-        source, z = self._network.source, result.logits[n]
+        z, nats = result.logits[n], self._nats[0 if result.stages is None else result.stages[n]]
+        dense = self._network.dense
         return {
-            "image": int(index), "class": int(result.classes[n]), "label": None if label is None else int(label),
-            "confidence": self._nats and float(1 / np.exp((z - z.max()) * self._nats).sum()),
-            "picture": image_picture(image, source),
+            "image": int(index), "class": None if dense else int(result.classes[n]),
+            "label": None if label is None else int(label),
+            "confidence": None if dense or not nats else float(1 / np.exp((z - z.max()) * nats).sum()),
+            "picture": image_picture(image, self._network.source),
         }
 
 
@@ -97,8 +100,10 @@ def write_page(path, network, name, data, device, figures, examples):
     page = environment.get_template("exits.html.jinja2").render(
         marker=MARKER, css=Markup((HERE / "page.css").read_text() + (HERE / "exits.css").read_text()),
         name=name, data=data, device=DEVICES.get(device, device), figures=figures, timesteps=network.timesteps,
-        rule=network.exit_rule.kind, asks=ASKS[network.exit_rule.kind], fitted=_fitted(network),
-        steps=steps, chart=_chart(steps), shown=(RIGHT, WRONG), sure=_nats(network) is not None, source=source,
+        stages=len(network.stages), rule=network.stages[0].exit_rule.kind, dense=network.dense,
+        asks=ASKS[network.stages[0].exit_rule.kind], fitted=_fitted(network),
+        steps=steps, chart=_chart(steps), shown=(RIGHT, WRONG), source=source,
+        sure=any(_nats(stage) is not None for stage in network.stages),
         zoom=max(1, round(SIDE / max(source[1:]))),
     )
     whole_files({path: page})
@@ -114,22 +119,25 @@ ASKS = {
 
 
 def _steps(network, figures, examples):
-    """Return one dict per timestep."""
+    """Return one dict per timestep, those of a network's stages in a row."""
     never = network.timesteps - len(figures["exit_histogram"])
     right = (figures["exit_accuracy"] or []) + [None] * network.timesteps
+    places = [(number, stage, t) for number, stage in enumerate(network.stages) for t in range(1, stage.timesteps + 1)]
     return [
         {
-            "step": t, "images": images, "share": images / figures["images"], "right": accuracy,
-            "stops": _stops(network.exit_rule, t, network.timesteps), "examples": examples.of(t),
+            "step": step, "stage": number + 1, "images": images, "share": images / figures["images"], "right": accuracy,
+            "stops": _stops(stage.exit_rule, t, step == network.timesteps), "examples": examples.of(step),
         }
-        for t, (images, accuracy) in enumerate(zip(figures["exit_histogram"] + [0] * never, right), 1)
+        for step, ((number, stage, t), images, accuracy) in enumerate(
+            zip(places, figures["exit_histogram"] + [0] * never, right), 1
+        )
     ]
 
 
 def _fitted(network):
     """Return where the limits come from, in words, or None."""
     settings = network.provenance.get("settings", {})
-    if network.exit_rule.kind == "off" or "exit_loss" not in settings:
+    if network.stages[0].exit_rule.kind == "off" or "exit_loss" not in settings:
         return None
     if settings.get("exit_fit") == "paper":
         return "The limits follow the paper's formula."
@@ -137,10 +145,10 @@ def _fitted(network):
     return f"The limits were fitted on {number(images)} images, to lose at most {settings['exit_loss']:g} points."
 
 
-def _stops(rule, step, timesteps):
-    """Return when the rule stops an image after ``step``, in words."""
-    if step == timesteps or rule.kind == "off":
-        return "always" if step == timesteps else "never"
+def _stops(rule, step, last):
+    """Return when the rule stops an image after ``step``, in words; the ``last`` of all stops it in any case."""
+    if last or rule.kind == "off":
+        return "always" if last else "never"
     limit = rule.limits[step - 1]
     if rule.kind == "entropy":
         return f"under {limit / 2**FRACTION:.3f} bits" if limit else "never"
