@@ -16,7 +16,7 @@ class ImageSet:
     ----------
     name : str, for messages and provenance
     shape : tuple, of one image as it is stored: [C, H, W], [H, W], or [T, C, H, W] for frames
-    labels : int64 [N], or None
+    labels : int64 [N], or [N, H, W] of every position of an output, or None
     path : of the file that holds all of it, or None
 
     A subclass sets these and gives ``__len__`` and ``_read(size, count)``, which yields the first ``count`` images in

@@ -25,7 +25,8 @@ class NpzSet(ImageSet):
     Parameters
     ----------
     path : path of a file with the array ``x``, uint8 [N, C, H, W] or [N, H, W] (or [N, T, C, H, W] for a network
-        that looks at frames), and, optionally, ``y``, N integer labels from 0 up.
+        that looks at frames), and, optionally, ``y``, N integer labels from 0 up, or [N, H', W'] of every position of
+        an output that is a map.
     split : a file with several sets has them as ``x_train``, ``y_train``, ``x_test``, ...: the one to take. None: the
         file must hold ``x``.
     classes : number of classes, where it is known; a label of ``classes`` or more is an error then.
@@ -111,8 +112,11 @@ class NpzSet(ImageSet):
         shape, _, dtype = self._header(name)
         if dtype.kind not in "iu":
             self._refuse(f"must hold integers, not {dtype}: save the class numbers as they are.", name)
-        if shape != (len(self),):
-            self._refuse(f"must be one label for each of {len(self)} images, not of shape {shape}.", name)
+        if len(shape) not in (1, 3) or shape[0] != len(self):
+            self._refuse(
+                f"must be one label for each of {len(self)} images, or a map of labels for each, not of shape {shape}.",
+                name,
+            )
         y = self._whole(name)
         if y.min() < 0:
             self._refuse(f"must hold labels from 0 up, its smallest is {y.min()}.", name)

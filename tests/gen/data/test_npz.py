@@ -25,6 +25,14 @@ def test_images_and_labels(tmp_path, dtype):
     assert x.dtype == np.uint8 and y.dtype == np.int64 and y.tolist() == Y.tolist()
 
 
+def test_labels_of_every_position(tmp_path):
+    path, maps = tmp_path / "a.npz", np.arange(3 * 4 * 5).reshape(3, 4, 5)
+    np.savez(path, x=X, y=maps)
+    (x, y), = NpzSet(path).batches()
+    np.testing.assert_array_equal(y, maps)
+    assert len(x) == 3 and y.dtype == np.int64
+
+
 @pytest.mark.parametrize("x", [X, X[:, 0], X[:, None], np.zeros((2, 3, 5, 7), np.uint8)])
 def test_labels_are_optional(tmp_path, x):
     back, y = NpzSet(str(save(tmp_path, x=x))).load()
@@ -41,8 +49,8 @@ def test_labels_are_optional(tmp_path, x):
         ({"x": X[0, 0]}, r"x must be \[N, C, H, W\] or \[N, H, W\], not 2-dimensional with shape \(4, 4\)"),
         ({"x": X[:0]}, r"x holds no images, its shape is \(0, 1, 4, 4\): give at least one"),
         ({"x": X[:, :, :, :0]}, "x holds no images"),
-        ({"x": X, "y": Y[:2]}, r"y must be one label for each of 3 images, not of shape \(2,\)"),
-        ({"x": X, "y": Y[:, None]}, r"y must be one label for each of 3 images, not of shape \(3, 1\)"),
+        ({"x": X, "y": Y[:2]}, r"y must be one label for each of 3 images, or a map of labels for each, not of shape \(2,\)"),
+        ({"x": X, "y": Y[:, None]}, r"y must be one label for each of 3 images, or a map of labels for each, not of shape \(3, 1\)"),
         ({"x": X, "y": Y.astype(float)}, "y must hold integers, not float64: save the class numbers as they are"),
         ({"x": X, "y": Y > 0}, "y must hold integers, not bool"),
         ({"x": X, "y": Y - 1}, "y must hold labels from 0 up, its smallest is -1"),
