@@ -1,16 +1,16 @@
 """The float network: a trained model, batch norm folded and dropout gone, before it becomes integers.
 
-Its layers follow the protocol of `gen.layers`: a name, a ``role``, ``inputs`` that read maps through windows. A layer's
-current x is the sum of its synapses plus the bias. A layer that fires applies its activation to it; a readout, an output
-of the network, does not. A pool is ``sum / divisor`` or the maximum; taps outside the map take no part. Maps are named by
-the layer that makes them, `gen.layers.INPUT` is the normalised image. ``origin`` is the name that a layer has in the
-model, for messages and tables; it is no part of the digest.
+Its layers follow the protocol of `gen.layers`: a name, a ``role``, ``inputs`` that read maps through windows. A
+layer's current x is the sum of its synapses plus the bias. A layer that fires applies its activation to it; a readout,
+an output of the network, does not. A pool is ``sum / divisor`` or the maximum; taps outside the map take no part. Maps
+are named by the layer that makes them, `gen.layers.INPUT` is the normalised image. ``origin`` is the name that a layer
+has in the model, for messages and tables; it is no part of the digest.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -19,7 +19,7 @@ from gen.errors import InputError
 from gen.layers import INPUT, POOL, READOUT, SPIKING
 from gen.window import NEAREST, Windowed
 
-__all__ = ["FloatLayer", "FloatNetwork", "FloatPool", "FloatSynapse", "content"]
+__all__ = ["FloatLayer", "FloatNetwork", "FloatPool", "FloatSynapse", "Output", "activation", "content", "pool_content"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,11 +138,37 @@ class FloatPool(Windowed):
 
 
 @dataclass(frozen=True, eq=False)
+class Output:
+    """One result of the model: numbers of one or several readouts, in the shape and order that the model gives them.
+
+    readouts : names of the layers, their maps flattened one after another
+    shape : of the result, without N
+    index : integers of that shape into those numbers, -1 for zero; None for all of one readout in its own order
+    decode : what the model applies last and the host is to apply: sigmoid, softmax, log_softmax or nothing
+    """
+
+    name: str
+    readouts: tuple[str, ...]
+    shape: tuple[int, ...]
+    index: np.ndarray | None = None
+    decode: str = ""
+
+    def assemble(self, values: dict[str, np.ndarray]) -> np.ndarray:
+        """Return [N, *shape] from name of every readout to its values [N, C, H, W]."""
+        flat = np.concatenate([values[name].reshape(len(values[name]), -1) for name in self.readouts], axis=1)
+        if self.index is None:
+            return flat.reshape(-1, *self.shape)
+        return np.where(self.index < 0, 0, flat[:, self.index])
+
+
+@dataclass(frozen=True, eq=False)
 class FloatNetwork:
     """Layers in order of execution for images of ``shape`` (channels, height, width); some are readouts.
 
-    ``outputs`` names the readouts in the order in which the model returns them. ``mean`` and ``std``, float64
-    [channels] or None, are those of a normalisation written into the model itself, of images scaled to 0..1.
+    outputs : names of the readouts in the order in which the model returns them
+    mean, std : float64 [channels] of a normalisation written into the model itself, or None: of the input that the
+        model takes, images scaled to 0..1 as a rule, the layers read (input - mean) / std
+    returns : the results of the model, made of the readouts; by default each readout is one
     """
 
     shape: tuple[int, int, int]
@@ -151,13 +177,17 @@ class FloatNetwork:
     mean: np.ndarray | None = None
     std: np.ndarray | None = None
     frames: bool = field(default=False)
+    returns: tuple[Output, ...] = ()
 
     def __post_init__(self):
         if not self.outputs:
             object.__setattr__(self, "outputs", tuple(layer.name for layer in self.layers if layer.role == READOUT))
+        if not self.returns:
+            returns = tuple(Output(name, (name,), self.shapes[name]) for name in self.outputs)
+            object.__setattr__(self, "returns", returns)
         broken = [
             layer.origin or layer.name for layer in self.layers
-            if layer.weighted and not all(np.isfinite(a).all() for a in (layer.bias, *(s.weight for s in layer.synapses)))
+            if layer.weighted and not all(map(_finite, (layer.bias, *(s.weight for s in layer.synapses))))
         ]
         if broken:
             raise InputError(
@@ -194,18 +224,27 @@ class FloatNetwork:
         return next(layer for layer in self.layers if layer.name == name)
 
     @cached_property
+    def decode(self) -> dict[str, str]:
+        """Name of a readout to what the host applies to it, where the model ends in it."""
+        return {name: output.decode for output in self.returns for name in output.readouts if output.decode}
+
+    @cached_property
     def digest(self):
         """SHA-256, in hexadecimal, of the structure and every weight, bias, threshold and activation."""
         digest = hashlib.sha256(repr(self.shape).encode())
         for layer in self.layers:
             if not layer.weighted:
-                digest.update(repr(replace(layer, origin="")).encode())
+                digest.update(pool_content(layer, layer.name, layer.source))
                 continue
             digest.update(repr((layer.name, layer.fires)).encode() + layer.bias.astype("<f8").tobytes())
             digest.update(activation(layer))
             for synapse in layer.synapses:
                 digest.update(content(synapse, synapse.source))
         return digest.hexdigest()
+
+
+def _finite(array):
+    return np.isfinite(array).all()
 
 
 def activation(layer):
@@ -220,9 +259,20 @@ def activation(layer):
 
 def content(synapse, source):
     """Return the bytes that tell a synapse from others, its source being called ``source``."""
-    window, tail = synapse.window, ()
-    if window.upsample != (1, 1):
-        tail = window.upsample, window.fill
+    window = synapse.window
+    tail = () if window.upsample == (1, 1) else (window.upsample, window.fill)
     padding = window.padding[:2] if window.symmetric else window.padding
     geometry = (source, synapse.weight.shape, window.stride, padding, window.dilation, synapse.groups, *tail)
     return repr(geometry).encode() + np.ascontiguousarray(synapse.weight, "<f8").tobytes()
+
+
+def pool_content(pool, name, source):
+    """Return the bytes that tell a pool called ``name`` from others, its source being called ``source``."""
+    window = pool.window
+    fields = {
+        "name": name, "source": source, "kind": pool.kind, "kernel": tuple(pool.kernel), "stride": window.stride,
+        "padding": window.padding[:2] if window.symmetric else window.padding, "divisor": pool.divisor, "origin": "",
+    }
+    if window.dilation != (1, 1) or window.upsample != (1, 1):
+        fields |= {"dilation": window.dilation, "upsample": window.upsample, "fill": window.fill}
+    return f"FloatPool({', '.join(f'{key}={value!r}' for key, value in fields.items())})".encode()

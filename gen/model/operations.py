@@ -1,334 +1,154 @@
 """The operations that a network may consist of, each once, whatever format it is written in.
 
-A value is a `Map` (something that fires, or the image), a `Current` (convolutions of maps, waiting for their
-ReLU) or a constant, float64 array. A door (`gen.model.exported`, `onnx_file`, `nir_file`) translates a node of its
-format into one call here: the `gen.model.builder.Builder`, the site (the name a user knows), the values, the
-attributes. What has no counterpart raises `Refused` with the reason and the nearest supported form.
+A door (`gen.model.exported`, `onnx_file`, `nir_file`, ...) translates a node of its format into one call here: the
+`gen.model.builder.Builder`, the site (the name a user knows), the values (`gen.model.values`), the attributes. What
+has no counterpart raises `Refused` with the reason and the nearest supported form. Operations that compute nothing are
+in `gen.model.views`, those with weights in `gen.model.convolution`, pools in `gen.model.pooling`; a door finds all of
+them here.
+
+Layouts are channels first, as PyTorch's: (C, H, W), (C, L) or (C,) without N. A format with channels last calls
+`transpose` around what asks for channels.
 """
 
-import math
-from dataclasses import dataclass, field, replace
+from __future__ import annotations
+
+from dataclasses import replace
 from math import prod
 
 import numpy as np
 
 from gen.layers import INPUT
-from gen.model.network import FloatPool, FloatSynapse, FloatLayer
+from gen.model.convolution import conv, conv_transpose, linear
+from gen.model.currents import affine, as_current, bare, by_channel, emit, identity, pushed, settle
+from gen.model.planes import layout
+from gen.model.pooling import adaptive, average, maximum, mean
+from gen.model.refusal import EVAL, OUTSIDE, Refused, refusal
+from gen.model.values import Current, Map, View, is_constant
+from gen.model.views import concat, pad, repeat, reshape, select, slice_, stack, transpose, upsample
 
 __all__ = [
-    "EVAL", "Current", "Map", "Refused", "adaptive", "add", "as_current", "average", "batch_norm", "conv", "fire",
-    "is_constant", "linear", "maximum", "mean", "nearest", "pad", "reshape", "scaled", "softmax",
+    "EVAL", "OUTSIDE", "Current", "Map", "Refused", "View", "adaptive", "add", "at_output", "average", "batch_norm",
+    "concat", "conv", "conv_transpose", "fire", "is_constant", "linear", "maximum", "mean", "multiply", "pad",
+    "refusal", "repeat", "reshape", "scaled", "select", "settle", "slice_", "stack", "transpose", "upsample",
 ]
 
-EVAL = "model.eval() before the export"
-RELU = "a ReLU between the two"
-FORMS = {
-    **dict.fromkeys(("relu6", "hardtanh", "clamp", "clip", "leakyrelu", "prelu", "elu", "gelu", "celu"), "ReLU"),
-    **dict.fromkeys(("selu", "silu", "mish", "tanh", "softplus", "hardswish", "hardsigmoid"), "ReLU"),
-    "sigmoid": "ReLU (drop it where it is the last operation)",
-    "mul": "batch norm, which folds into the convolution",
-    "sub": "--mean and --std for the image, a bias elsewhere",
-    "div": "--mean and --std for the image",
-    **dict.fromkeys(("cat", "concat"), "a residual add"),
-    **dict.fromkeys(("layernorm", "layernormalization", "nativelayernorm", "groupnorm", "groupnormalization",
-                     "nativegroupnorm", "instancenormalization"), "BatchNorm2d"),
-    **dict.fromkeys(("convtranspose2d", "convtranspose", "conv3d"), "Conv2d"),
-    "conv1d": "Conv2d with a height of 1",
-    "transpose": "images and maps as [N, C, H, W] throughout",
-    **dict.fromkeys(("nativebatchnormlegitfunctional", "nativedropout", "bernoulli"), EVAL),
-    **dict.fromkeys(("quantizelinear", "dequantizelinear", "qlinearconv"), "the float model"),
-    **dict.fromkeys(("lif", "cubalif", "threshold"), "IF"),
-    **dict.fromkeys(("li", "cubali"), "Affine or Linear before the Output"),
-}
-
-
-class Refused(Exception):
-    """An operation without counterpart: why, and the nearest supported form if there is one."""
-
-    def __init__(self, reason, form=None):
-        super().__init__(reason)
-        self.reason, self.form = reason, form
-
-
-@dataclass(frozen=True)
-class Map:
-    """What a layer emits; ``seen`` is the shape the model gives it, ``margin`` zeros (height, width) around it."""
-
-    name: str
-    shape: tuple
-    seen: tuple = None
-    margin: tuple = (0, 0)
-
-    def __post_init__(self):
-        object.__setattr__(self, "seen", self.shape if self.seen is None else self.seen)
-
-
-@dataclass(frozen=True)
-class Current:
-    """A sum of synapses before its ReLU; ``pools`` are max pools between the two (they commute).
-
-    ``biases`` are summed at the end, rounded once: the order of additions leaves no trace.
-    """
-
-    name: str
-    shape: tuple
-    synapses: tuple
-    biases: tuple
-    pools: tuple = field(default=())
-    seen: tuple = None
-
-    def __post_init__(self):
-        object.__setattr__(self, "seen", self.shape if self.seen is None else self.seen)
-
-    @property
-    def bias(self):
-        """The bias, float64 [C]."""
-        return np.array([math.fsum(parts) for parts in zip(*self.biases)])
-
-
-def is_constant(value):
-    """Return whether ``value`` is a weight or another constant array."""
-    return isinstance(value, np.ndarray)
-
-
-def nearest(op):
-    """Return the nearest supported form of the operation ``op``, as any format spells it, or None."""
-    return FORMS.get(op.replace("_", "").lower())
-
-
-def conv(build, site, source, weight, bias, stride, padding, dilation, groups):
-    """Convolve: ``padding`` is a pair, (top, left, bottom, right), or same, same_lower or valid."""
-    if not is_constant(weight) or weight.ndim != 4 or not (bias is None or is_constant(bias)):
-        raise Refused("the weight must be a constant [out, in, height, width]", "Conv2d")
-    if not isinstance(source, Map):
-        raise Refused("reads a sum that no ReLU follows", RELU)
-    if source.seen != source.shape:
-        raise Refused("reads a map that was reshaped", "Conv2d before Flatten")
-    if source.shape[0] != weight.shape[1] * groups or len(weight) % groups:
-        channels = weight.shape[1] * groups
-        raise Refused(f"takes {channels} channels in {groups} groups, the map has {source.shape[0]}")
-    stride, dilation = _pair(stride), _pair(dilation)
-    padding = _around(source, _padding(source, padding, weight.shape[2:], stride, dilation))
-    synapse = FloatSynapse(source.name, weight, stride, padding, dilation, int(groups))
-    shape = synapse.output_shape(source.shape)
-    if min(shape) < 1:
-        raise Refused(f"has a kernel larger than the map of {source.shape[1:]}")
-    return Current(site, shape, (synapse,), (_bias(bias, shape[0]),))
-
-
-def linear(build, site, source, weight, bias):
-    """Multiply a flattened map with ``weight`` [out, in]."""
-    if isinstance(source, Current):
-        raise Refused("reads a sum that no ReLU follows", RELU)
-    if not is_constant(weight) or weight.ndim != 2 or not (bias is None or is_constant(bias)):
-        raise Refused("the weight must be a constant", "Linear")
-    if len(source.seen) != 1:
-        raise Refused("acts on the last axis of a map", "Flatten before it")
-    if weight.shape[1] != prod(source.shape):
-        raise Refused(f"takes {weight.shape[1]} inputs, the map of shape {source.shape} has {prod(source.shape)}")
-    kernel = weight.reshape(len(weight), *source.shape)
-    shape = (len(kernel), 1, 1)
-    return Current(site, shape, (FloatSynapse(source.name, kernel),), (_bias(bias, shape[0]),), seen=shape[:1])
-
-
-def batch_norm(build, site, value, scale, shift, mean, variance, eps):
-    """Fold into the convolution before it; ``eps`` counts in single precision, as every format can hold it."""
-    if isinstance(value, Current) and value.pools:
-        raise Refused("stands between a max pool and its ReLU", "convolution, batch norm, ReLU, pool")
-    value = as_current(value)
-    one = np.ones(value.shape[0])
+def batch_norm(build, site: str, value: View, scale, shift, mean, variance, eps: float) -> View:
+    """Normalize the first axis; ``eps`` counts in single precision, as every format can hold it."""
+    one = np.ones(value.seen[0])
     scale, shift = one if scale is None else scale, 0 * one if shift is None else shift
     if any(not is_constant(v) or v.shape != one.shape for v in (scale, shift, mean, variance)):
         raise Refused(f"its parameters must be constants, one for each of {len(one)} channels", "BatchNorm2d")
     factor = scale / np.sqrt(variance + float(np.float32(eps)))
-    bias = (value.bias - mean) * factor + shift
-    return replace(scaled(build, site, value, factor), biases=(bias,))
+    return affine(build, site, value, *(_along(value, array) for array in (factor, mean, shift)))
 
 
-def fire(build, site, value, threshold=None):
-    """End a current by its ReLU; with ``threshold`` [C] the neurons exist already and keep it."""
-    if isinstance(value, Map) and value.name != INPUT and threshold is None:
-        return value
-    current = as_current(value)
-    name = build.append(FloatLayer(current.name or site, current.synapses, current.bias, threshold=threshold))
-    result = Map(name, current.shape)
-    for pool in current.pools:
-        result = _pooled(build, result, pool)
-    return replace(result, seen=current.seen)
+def scaled(build, site: str, value: View, factor) -> View:
+    """Multiply the first axis with ``factor`` [C], one for each channel."""
+    return affine(build, site, value, _along(value, factor), np.zeros((1,) * len(value.seen)))
 
 
-def add(build, site, one, other, alpha=1.0):
-    """Add two maps or currents, or a current and a constant for each channel, which is a bias."""
+def multiply(build, site: str, value: View, constant) -> View:
+    """Multiply with a constant that broadcasts to the value by NumPy's rules, N included where it has that rank."""
+    if not is_constant(constant):
+        raise Refused("multiplies two maps, and a synapse multiplies a map with a constant",
+                      "constants, or a network without gates and squeeze-and-excitation")
+    value, constant = _broadcast(build, site, value, constant)
+    return affine(build, site, value, constant, np.zeros((1,) * len(value.seen)))
+
+
+def add(build, site: str, one, other, alpha: float = 1.0) -> View:
+    """Add two values, or a value and a constant that broadcasts to it; ``other`` counts ``alpha`` times."""
     if is_constant(one):
-        one, other = other, one
+        if alpha != 1:
+            other = multiply(build, site, other, np.array(alpha))
+        one, other, alpha = other, one, 1.0
     if is_constant(other):
-        return _add_bias(one, alpha * other)
-    one, other = as_current(one), as_current(other)
-    if one.pools or other.pools:
-        raise Refused("adds what a max pool made before its ReLU", "the ReLU before the pool")
-    if (one.shape, one.seen) != (other.shape, other.seen):
-        raise Refused(f"adds maps of shapes {one.seen} and {other.seen}", "maps of one shape")
+        one, other = _broadcast(build, site, one, other)
+        return affine(build, site, one, shift=alpha * other)
+    if one.seen != other.seen:
+        try:
+            seen = np.broadcast_shapes(one.seen, other.seen)
+        except ValueError as error:
+            raise Refused(f"adds maps of shapes {one.seen} and {other.seen}", "maps of one shape") from error
+        one, other = (value if value.seen == seen else repeat(build, site, value, seen) for value in (one, other))
+    one, other = (settle(build, site, value) if any(getattr(part, "pools", ()) for part in value.parts) else value
+                  for value in (one, other))
+    seen, place = one.seen, layout(other if one.current is None and other.current is not None else one)
+    one, other = (as_current(build, site, place.lay(value)) for value in (one, other))
     added = tuple(replace(s, weight=s.weight * alpha) for s in other.synapses)
     biases = one.biases + tuple(alpha * bias for bias in other.biases)
-    return replace(one, name=one.name or other.name, synapses=one.synapses + added, biases=biases)
+    current = Current(one.name or other.name, one.summed, one.synapses + added, biases)
+    return place.lift(current, seen)
 
 
-def _add_bias(value, constant):
-    if not isinstance(value, Current) or value.pools:
-        raise Refused("adds a constant", "the bias of the convolution")
-    channels, rank = value.shape[0], len(value.seen)
-    shape = constant.shape[1:] if constant.ndim == rank + 1 and len(constant) == 1 else constant.shape
-    if constant.size != 1 and shape != (channels,) + (1,) * (rank - 1):
-        raise Refused("adds a constant that is not one for each channel", "the bias of the convolution")
-    return replace(value, biases=(*value.biases, np.broadcast_to(constant.ravel(), (channels,))))
+def fire(build, site: str, value: View, threshold=None, slope=None, ceiling: float | None = None) -> View:
+    """Apply an activation: x above zero, ``slope`` * x below, at most ``ceiling``; by default ReLU.
+
+    slope : a number, [C] for the first axis, or what broadcasts to the value; 0 or more
+    threshold : [C] of neurons that exist already and keep it
+    """
+    if value.decode:
+        raise Refused(f"reads the result of a {value.decode}, which is not the last operation", "ReLU")
+    slope = None if slope is None or not np.any(slope) else np.asarray(slope, float)
+    if slope is not None and not (slope >= 0).all():
+        raise Refused("has a slope below zero for what is below zero", "slopes from 0 up")
+    if ceiling is not None and not ceiling > 0:
+        raise Refused(f"cuts off at {ceiling}", "a ceiling above zero")
+    value = bare(build, site, value) if _image(value) else pushed(build, site, value)
+    constants = [None if array is None else by_channel(value, _along(value, array), 1.0)
+                 for array in (threshold, slope)]
+    if any(array is not None and found is None for array, found in zip((threshold, slope), constants)):
+        raise Refused("has a slope or threshold that is not one for each channel", "one number for each channel")
+    parts = []
+    for i, part in enumerate(value.parts):
+        theta, below = (None if found is None else found[i] for found in constants)
+        capped = ceiling is None or getattr(part, "ceiling", None) is not None and part.ceiling <= ceiling
+        if isinstance(part, Map) and not part.signed and threshold is None and capped:
+            parts.append(part)
+        else:
+            parts.append(emit(build, identity(part), site, theta, below, ceiling))
+    return value.with_parts(parts)
 
 
-def scaled(build, site, value, factor):
-    """Multiply with ``factor`` [C], one for each channel."""
-    if isinstance(value, Current) and value.pools:
-        raise Refused("stands between a max pool and its ReLU", "convolution, scale, ReLU, pool")
-    value = as_current(value)
-    synapses = tuple(replace(s, weight=s.weight * factor[:, None, None, None]) for s in value.synapses)
-    return replace(value, name=value.name or site, synapses=synapses, biases=(value.bias * factor,))
+def at_output(build, site: str, value: View, name: str, axis: int | None = None, last: bool = True) -> View:
+    """Allow sigmoid, softmax or log_softmax, called ``name``, as the last operation, which the host applies.
 
-
-def pad(build, site, source, padding):
-    """Surround a map by zeros, (top, left, bottom, right), which the next convolution takes over."""
-    if not isinstance(source, Map) or source.seen != source.shape:
-        raise Refused("pads a sum or a vector", "the padding of the convolution itself")
-    top, left, bottom, right = padding
-    if (top, left) != (bottom, right) or min(padding) < 0:
-        raise Refused("pads the two sides of a map differently", "the same padding on both sides")
-    return replace(source, margin=(source.margin[0] + top, source.margin[1] + left))
-
-
-def average(build, site, source, kernel, stride, padding, divisor=None, include_pad=True, ceil=False):
-    """Average over windows: a sum of counts, the divisor goes into the next weights."""
-    kernel, stride = _pair(kernel), _pair(stride)
-    padding = _padding(source, padding, kernel, stride)
-    if any(padding) and not include_pad:
-        raise Refused("divides by another number at the border", "count_include_pad=True, or no padding")
-    return _pool(build, site, source, "sum", kernel, stride, padding, ceil, divisor or prod(kernel))
-
-
-def maximum(build, site, source, kernel, stride, padding, dilation=(1, 1), ceil=False):
-    """Take the largest of every window."""
-    if _pair(dilation) != (1, 1):
-        raise Refused("has a dilated window", "dilation 1")
-    kernel, stride = _pair(kernel), _pair(stride)
-    return _pool(build, site, source, "max", kernel, stride, _padding(source, padding, kernel, stride), ceil)
-
-
-def adaptive(build, site, source, output, kind="sum"):
-    """Pool to a map of ``output`` (height, width), None where it stays as it is."""
-    size = _seen_map(source)[1:]
-    if _margin(source) != (0, 0):
-        raise Refused("pools a padded map to a size", "the padding of an average pool")
-    output = tuple(n if o is None else int(o) for n, o in zip(size, output))
-    if any(n % o for n, o in zip(size, output)):
-        raise Refused(f"an output of {output} does not divide the map of {size}", "an output size that divides")
-    kernel = tuple(n // o for n, o in zip(size, output))
-    return _pool(build, site, source, kind, kernel, kernel, (0, 0), False, prod(kernel) if kind == "sum" else 1)
-
-
-def mean(build, site, source, axes, keepdims, kind="sum"):
-    """Average (or take the maximum) over the ``axes`` of [N, C, H, W], which must be height and width."""
-    if axes is None or sorted(axis % 4 for axis in axes) != [2, 3] or len(source.seen) != 3:
-        raise Refused(f"reduces the axes {axes and list(axes)}", "the mean over height and width, (2, 3)")
-    result = adaptive(build, site, source, (1, 1), kind)
-    return result if keepdims else replace(result, seen=result.seen[:1])
-
-
-def reshape(build, site, value, shape):
-    """See ``value`` in another ``shape``, without N; what reads it must see a map or a vector again."""
-    if prod(shape) != prod(value.seen) or _margin(value) != (0, 0):
-        raise Refused(f"makes the map of shape {value.seen} one of {tuple(shape)}", "Flatten")
-    return replace(value, seen=tuple(int(n) for n in shape))
-
-
-def softmax(build, site, value, axis, last):
-    """Allow it as the end only: classes, margins of the argmax and probabilities stay what they are."""
-    if not last or axis % (len(value.seen) + 1) != 1:
+    axis : of a softmax, without N; it must be that of the channels. ``last``: whether only outputs read it.
+    """
+    if not last or value.decode:
         raise Refused("is not the last operation", "ReLU")
-    return value
+    if axis is not None:
+        areas = np.array([prod(part.shape[1:]) for part in value.parts])
+        part = np.searchsorted(value.starts, value.flat, "right") - 1
+        position = (value.flat - value.starts[part]) % areas[part]
+        if not (position == position.take([0], axis)).all():
+            raise Refused("normalizes over positions", "softmax over the channels")
+    return replace(value, decode=name)
 
 
-def _pool(build, site, source, kind, kernel, stride, padding, ceil, divisor=1):
-    if kind == "sum" and isinstance(source, Current):
-        raise Refused("averages a sum that no ReLU follows", "the ReLU before the pool")
-    if getattr(source, "name", None) == INPUT:
-        raise Refused("pools the image itself", "a convolution and ReLU first, or smaller images")
-    shape, padding = _seen_map(source), _around(source, padding)
-    if any(2 * p > k for p, k in zip(padding, kernel)):
-        raise Refused(f"has a padding of {padding} for a kernel of {kernel}", "at most half the kernel")
-    pool = FloatPool(site, source.name, kind, kernel, stride, padding, float(divisor))
-    size = pool.output_shape(shape)
-    if min(size) < 1:
-        raise Refused(f"has a window larger than the map of {shape[1:]}")
-    if ceil and any((n + 2 * p - k) % s for n, p, k, s in zip(shape[1:], padding, kernel, pool.stride)):
-        raise Refused("ceil_mode adds a partial window", "ceil_mode=False")
-    if isinstance(source, Current):
-        return replace(source, pools=(*source.pools, pool), seen=size)
-    return _pooled(build, source, pool)
+def _image(value):
+    return all(part.name == INPUT for part in value.parts)
 
 
-def _pooled(build, source, pool):
-    if pool.kernel == pool.stride == (1, 1) and not any(pool.padding) and pool.divisor == 1:
-        return source
-    return Map(build.append(replace(pool, source=source.name)), pool.output_shape(source.shape))
+def _along(value, array):
+    """Return ``array`` [C] in a shape that broadcasts along the first axis of ``value``; others as they are."""
+    array = np.asarray(array, float)
+    return array.reshape(-1, *(1,) * (len(value.seen) - 1)) if array.ndim == 1 else array.reshape(
+        (1,) * (len(value.seen) - array.ndim) + array.shape)
 
 
-def _seen_map(value):
-    """Return the shape of ``value``, a map; a current's max pools are behind it."""
-    shape = value.shape
-    for pool in getattr(value, "pools", ()):
-        shape = pool.output_shape(shape)
-    if value.seen != shape:
-        raise Refused("pools a flattened map", "the pool before Flatten")
-    return shape
-
-
-def as_current(value):
-    """Return ``value`` as a current: a map is the depthwise 1x1 convolution with ones, of no name."""
-    if isinstance(value, Current):
-        return value
-    if _margin(value) != (0, 0):
-        raise Refused("reads a padded map", "a convolution after the padding")
-    channels = value.shape[0]
-    ones = FloatSynapse(value.name, np.ones((channels, 1, 1, 1)), groups=channels)
-    return Current("", value.shape, (ones,), (np.zeros(channels),), seen=value.seen)
-
-
-def _padding(source, padding, kernel, stride, dilation=(1, 1)):
-    """Return the padding (height, width) that the operation itself asks for, the same on both sides."""
-    if padding in ("same", "same_lower"):
-        sizes = zip(_around(source, source.shape[1:], sides=2), kernel, stride, dilation)
-        total = [max(0, (-(-n // s) - 1) * s + d * (k - 1) + 1 - n) for n, k, s, d in sizes]
-        if any(n % 2 for n in total):
-            raise Refused("'same' padding is not symmetric here", "an odd kernel or explicit padding")
-        padding = [n // 2 for n in total]
-    padding = (0, 0) if padding == "valid" else tuple(int(p) for p in padding)
-    if len(padding) == 4:
-        if padding[:2] != padding[2:]:
-            raise Refused("pads the two sides of a map differently", "the same padding on both sides")
-        padding = padding[:2]
-    return _pair(padding)
-
-
-def _margin(value):
-    return value.margin if isinstance(value, Map) else (0, 0)
-
-
-def _around(value, sizes, sides=1):
-    return tuple(n + sides * m for n, m in zip(sizes, _margin(value)))
-
-
-def _bias(bias, channels):
-    if bias is not None and bias.shape != (channels,):
-        raise Refused(f"its bias of shape {bias.shape} is not one for each of {channels} channels")
-    return np.zeros(channels) if bias is None else bias
-
-
-def _pair(value):
-    value = [int(v) for v in np.ravel(value)]
-    return tuple(value * 2 if len(value) == 1 else value)
+def _broadcast(build, site, value, constant):
+    """Return both in one rank; ``value`` stretched where ``constant`` has more channels."""
+    constant = np.asarray(constant, float)
+    rank = len(value.seen)
+    if constant.ndim == rank + 1 and len(constant) == 1:
+        constant = constant[0]
+    try:
+        seen = np.broadcast_shapes(value.seen, constant.shape)
+    except ValueError as error:
+        raise Refused(f"joins a constant of shape {constant.shape} to a map of {value.seen}", "one shape") from error
+    if len(seen) > rank:
+        raise Refused(f"joins a constant of shape {constant.shape} to a map of {value.seen}", "one shape")
+    if seen != value.seen:
+        value = repeat(build, site, value, seen)
+    return value, constant.reshape((1,) * (rank - constant.ndim) + constant.shape)

@@ -1,0 +1,42 @@
+"""Numbers of a window as formats write them, in the form of `gen.window`: rows first, a height of 1 for one axis."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gen.model.refusal import Refused
+
+__all__ = ["pair", "sides"]
+
+SAME, SAME_LOWER, VALID = "same", "same_lower", "valid"
+
+
+def pair(value, axes: int = 2, other: int = 1) -> tuple[int, int]:
+    """Return (vertical, horizontal) of one number for all ``axes`` or one for each; of one axis (``other``, number)."""
+    numbers = [int(v) for v in np.ravel(value)]
+    numbers = numbers * axes if len(numbers) == 1 else numbers
+    if len(numbers) != axes or axes > 2:
+        raise Refused(f"has a window of {len(numbers)} dimensions over {axes} axes", "one or two dimensions")
+    return tuple(numbers) if axes == 2 else (other, *numbers)
+
+
+def sides(size, padding, kernel, stride, dilation=(1, 1), axes: int = 2) -> tuple[int, int, int, int]:
+    """Return (top, left, bottom, right) of a padding: a word, one number, one for each axis, or two for each.
+
+    size : rows and columns of what is padded. same: as many results as positions over stride, the odd zero below and
+    to the right; same_lower: above and to the left; valid: none.
+    """
+    if isinstance(padding, str):
+        if padding == VALID:
+            return 0, 0, 0, 0
+        if padding not in (SAME, SAME_LOWER):
+            raise Refused(f"has the padding {padding!r}", "numbers, 'same' or 'valid'")
+        total = [max(0, (-(-n // s) - 1) * s + d * (k - 1) + 1 - n)
+                 for n, s, d, k in zip(size, stride, dilation, kernel)]
+        small, large = [n // 2 for n in total], [n - n // 2 for n in total]
+        before, after = (small, large) if padding == SAME else (large, small)
+        return *before, *after
+    numbers = [int(p) for p in np.ravel(padding)]
+    if len(numbers) == 2 * axes:
+        return *pair(numbers[:axes], axes, 0), *pair(numbers[axes:], axes, 0)
+    return pair(numbers, axes, 0) * 2
