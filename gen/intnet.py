@@ -94,6 +94,9 @@ class IntegerNetwork:
         if self.two_phase:
             self._check_two_phase()
         self._check_size()
+        for name, bounds in self.value_ranges.items():
+            if signed_bits(*bounds) > MAX_WORD_BITS:
+                raise NetworkError(f"the map {name!r} holds values of over {MAX_WORD_BITS} bits")
         for layer in self.layers:
             if INPUT in layer.sources and not layer.weighted:
                 raise NetworkError(f"layer {layer.name!r} pools the input; only counts can be pooled")

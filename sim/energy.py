@@ -59,16 +59,8 @@ def operations(synapse, values, size):
     -------
     int64 [...]
     """
-    plane = values.sum(axis=-3)
-    plane = np.pad(plane, [(0, 0)] * (plane.ndim - 2) + [(pad, pad) for pad in synapse.padding])
-    met = 0
-    for tap in np.ndindex(synapse.kernel):
-        rows, columns = (
-            slice(k * d, k * d + (n - 1) * s + 1, s)
-            for k, d, n, s in zip(tap, synapse.dilation, size, synapse.stride)
-        )
-        met = met + plane[..., rows, columns].sum(axis=(-2, -1), dtype=np.int64)
-    return met * (len(synapse.weight) // synapse.groups)
+    plane = values.sum(axis=-3, dtype=np.int64) * synapse.window.reads(values.shape[-2:], size)
+    return plane.sum(axis=(-2, -1)) * (len(synapse.weight) // synapse.groups)
 
 
 def macs(network):

@@ -17,9 +17,9 @@ class Currents:
     def __init__(self, network, layer, synapses, dtype):
         self.sources = {synapse.source for synapse in synapses}
         channels, *size = network.shapes[layer.name]
-        products = [synapse for synapse in synapses if multiplies(network, synapse)]
+        products = [synapse for synapse in synapses if multiplies(network, layer, synapse)]
         self._product = Product(network, layer, products) if products else None
-        self._events = [Events(network, layer, s, dtype) for s in synapses if not multiplies(network, s)]
+        self._events = [Events(network, layer, s, dtype) for s in synapses if not multiplies(network, layer, s)]
         self._shape, self._dtype = (*size, channels), dtype if self._events else np.int32
 
     def calls(self, maps, n, scratch):

@@ -5,15 +5,14 @@ or ``floor(u / theta)``. A float of p mantissa bits holds every integer up to 2*
 while no partial sum passes 2**p; `IntegerNetwork.current_range` bounds every subset of the terms, since padding or
 silence makes any term 0, and so every order of adding them. If u / theta is no integer it is at least
 1/theta from one, that is |u/theta| / |u|, more than the division's rounding error 2**-p |u/theta| while
-|u| < 2**p: floor of the rounded quotient is the true floor. One bit is left spare: `exact_dtype` takes float32
-below 2**23, float64 below 2**52, and raises above.
+|u| < 2**p: floor of the rounded quotient is the true floor. That of (|u| + theta // 2) / theta is so as well, since
+`IntegerNetwork.membrane_range` holds that sum. One bit is left spare: `exact_dtype` takes float32 below 2**23 and
+float64 above; the contract keeps maps, sums and thresholds within 32 bits and a sign.
 
 Maps are [N, H, W, C] inside, so that a window's channels lie side by side; they are [C, H, W] outside.
 """
 
 import numpy as np
-
-from gen.errors import AdafireError
 
 __all__ = ["channels_last", "exact_dtype", "magnitude", "map_dtype"]
 
@@ -30,18 +29,14 @@ def channels_last(values, dtype):
 
 
 def map_dtype(network, name):
-    """Return the type of a map's values: bytes where they hold all of them."""
+    """Return the type of a map's values: the narrowest of a few, each of which costs the compiled loops a copy."""
     low, high = network.value_ranges[name]
-    return np.uint8 if low >= 0 and high < 256 else exact_dtype(name, max(-low, high))
-
-
-def exact_dtype(name, bound):
-    """Return the narrowest float type that is exact for integers of magnitude up to ``bound``, those of layer ``name``.
-    """
-    for dtype, bits in ((np.float32, 23), (np.float64, 52)):
-        if bound < 2**bits:
+    for dtype in (np.uint8, np.int16):
+        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
             return dtype
-    raise AdafireError(
-        f"Layer {name!r} holds integers up to {bound}, the golden model is exact below 2**52: "
-        "quantize the layer to smaller thresholds, weights or states."
-    )
+    return exact_dtype(max(-low, high))
+
+
+def exact_dtype(bound):
+    """Return the narrowest float type that is exact for integers of magnitude up to ``bound``, within float64."""
+    return np.float32 if bound < 2**23 else np.float64

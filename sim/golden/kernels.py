@@ -9,53 +9,104 @@ Arrays are flat inside and their indexes unsigned: a slice costs numba a counted
 import numpy as np
 from numba import njit
 
-__all__ = ["add_depthwise", "add_events", "copy_windows", "fire", "keep", "tally"]
+__all__ = ["add_depthwise", "add_events", "copy_windows", "encode", "fire", "fire_signed", "keep", "pool", "tally"]
 
 # With numpy's error model a division raises nothing, and so vectorizes.
 _compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nnan", "nsz", "reassoc"})
 
 
 @_compiled
-def copy_windows(source, size, kernel, stride, padding, dilation, at, out):
-    """Copy the window of every output position into a row of ``out`` [n * H' * W', K], from column ``at`` on.
+def copy_windows(source, rows, runs, at, begin, fill, out):
+    """Copy the windows of output rows, from row ``begin`` of n * H', to ``out`` [positions, K], from column ``at`` on.
 
-    ``source`` is [n, H, W, C], ``size`` (H', W'); a window is laid out as kernel row, kernel column, channel.
+    ``source`` is [n, H, W, C]. ``rows``, int64 [H', kernel height], is the row of the map that a kernel row reads, or
+    -1. Entries ``starts[x]`` to ``starts[x + 1]`` of ``runs`` = (starts, entries) make up a kernel row of output column
+    x: each is how many numbers lie side by side and where in a row of the map they begin, or -1. Where there is no map
+    ``out`` gets ``fill``.
+    """
+    _, height, width, channels = source.shape
+    starts, entries = runs
+    length, line, columns = out.shape[1], width * channels, len(starts) - 1
+    maps, windows = source.reshape(-1), out.reshape(-1)
+    for r in range(len(out) // columns):
+        i, y = (begin + r) // len(rows), (begin + r) % len(rows)
+        for x in range(columns):
+            to = np.uintp((r * columns + x) * length + at)
+            for dy in range(rows.shape[1]):
+                row = rows[y, dy]
+                for entry in range(starts[x], starts[x + 1]):
+                    size = np.uintp(entries[entry, 0])
+                    if row < 0 or entries[entry, 1] < 0:
+                        for j in range(size):
+                            windows[to + j] = fill
+                    else:
+                        of = np.uintp((i * height + row) * line + entries[entry, 1])
+                        for j in range(size):
+                            windows[to + j] = maps[of + j]
+                    to += size
+
+
+@_compiled
+def encode(source, shift, zero, out):
+    """Split the counts of ``source`` [positions, C] into the 2**shift bytes of each in ``out`` [positions, parts * C].
+
+    Part i is ``(k + i) >> shift``: together they are k. ``zero`` is added to each, so that none is negative.
+    """
+    positions, channels = source.shape
+    for p in range(positions):
+        for i in range(1 << shift):
+            for c in range(channels):
+                out[p, i * channels + c] = ((np.int32(source[p, c]) + i) >> shift) + zero
+
+
+@_compiled
+def pool(source, rows, columns, maximum, out):
+    """Reduce the windows of ``source`` [n, H, W, C] to ``out`` [n, H', W', C]: their maximum or their sum.
+
+    ``rows``, int64 [H', kernel height], and ``columns``, int64 [W', kernel width], are what a tap reads, or -1.
     """
     n, height, width, channels = source.shape
-    wide, length = width + 2 * padding[1], out.shape[1]
-    padded = np.zeros((height + 2 * padding[0]) * wide * channels, source.dtype)
-    maps, windows = source.reshape(-1), out.reshape(-1)
-    runs, run = (1, kernel[1] * channels) if dilation[1] == 1 else (kernel[1], channels)  # what lies side by side
+    _, out_height, out_width, _ = out.shape
+    exact = out.dtype.type
+    maps, result = source.reshape(-1), out.reshape(-1)
     for i in range(n):
-        for y in range(height):
-            to = np.uintp(((y + padding[0]) * wide + padding[1]) * channels)
-            of = np.uintp((i * height + y) * width * channels)
-            for j in range(np.uintp(width * channels)):
-                padded[to + j] = maps[of + j]
-        for y in range(size[0]):
-            for dy in range(kernel[0]):
-                for r in range(runs):
-                    to = np.uintp((i * size[0] + y) * size[1] * length + at + (dy * runs + r) * run)
-                    of = np.uintp(((y * stride[0] + dy * dilation[0]) * wide + r * dilation[1]) * channels)
-                    for _ in range(size[1]):
-                        for j in range(np.uintp(run)):
-                            windows[to + j] = padded[of + j]
-                        to += np.uintp(length)
-                        of += np.uintp(stride[1] * channels)
+        for y in range(out_height):
+            for x in range(out_width):
+                to, first = np.uintp(((i * out_height + y) * out_width + x) * channels), True
+                for dy in range(rows.shape[1]):
+                    for dx in range(columns.shape[1]):
+                        row, column = rows[y, dy], columns[x, dx]
+                        if row < 0 or column < 0:
+                            continue
+                        of = np.uintp(((i * height + row) * width + column) * channels)
+                        if first:
+                            for c in range(np.uintp(channels)):
+                                result[to + c] = exact(maps[of + c])
+                        elif maximum:
+                            for c in range(np.uintp(channels)):
+                                result[to + c] = max(result[to + c], exact(maps[of + c]))
+                        else:
+                            for c in range(np.uintp(channels)):
+                                result[to + c] += exact(maps[of + c])
+                        first = False
+                if first:
+                    for c in range(np.uintp(channels)):
+                        result[to + c] = exact(0)
 
 
 @_compiled
 def add_events(source, weight, rows, columns, out):
     """Add the current of ``source`` [n, H, W, C] to ``out`` [n, H', W', O].
 
-    ``weight`` is [C, kernel height, taps of a row * O]. Where its taps land is in two tables. ``rows``, int64
-    [H, kernel height], is the row of the result that a kernel row of a source row meets, or -1. ``columns``, int64
-    [W, runs, 3], lists runs of taps that meet columns side by side: first tap in the order of the weights, first
+    ``weight`` is [C, kernel height, taps of a row * O]. Where its taps land is in two tables. Entries ``starts[y]`` to
+    ``starts[y + 1]`` of ``rows`` = (starts, entries) list what source row y meets: kernel row and row of the result.
+    Those of ``columns`` list runs of taps that meet columns side by side: first tap in the order of the weights, first
     column, length. A run is one loop over ``length * O`` numbers.
     """
     n, height, width, channels = source.shape
     _, out_height, out_width, outputs = out.shape
     _, kernel, line = weight.shape
+    (row_starts, row_entries), (column_starts, runs) = rows, columns
     maps, w, u = source.reshape(-1), weight.reshape(-1), out.reshape(-1)
     first, count = np.zeros(channels + 3, np.uintp), np.zeros(channels + 3, weight.dtype)
     for i in range(n):
@@ -70,12 +121,10 @@ def add_events(source, weight, rows, columns, out):
                     continue
                 for e in range(events, events + 3):  # the last four are filled up with events of count 0
                     first[e], count[e] = 0, 0
-                for dy in range(kernel):
-                    row = rows[y, dy]
-                    if row < 0:
-                        continue
-                    for r in range(columns.shape[1]):
-                        tap, column, length = columns[x, r, 0], columns[x, r, 1], columns[x, r, 2]
+                for entry in range(row_starts[y], row_starts[y + 1]):
+                    dy, row = row_entries[entry, 0], row_entries[entry, 1]
+                    for r in range(column_starts[x], column_starts[x + 1]):
+                        tap, column, length = runs[r, 0], runs[r, 1], runs[r, 2]
                         to = np.uintp(((i * out_height + row) * out_width + column) * outputs)
                         of = np.uintp(dy * line + tap * outputs)
                         for e in range(0, events, 4):
@@ -91,17 +140,16 @@ def add_depthwise(source, weight, rows, columns, out):
     n, height, width, channels = source.shape
     _, out_height, out_width, _ = out.shape
     kernel, line, _ = weight.shape
+    (row_starts, row_entries), (column_starts, runs) = rows, columns
     maps, w, u = source.reshape(-1), weight.reshape(-1), out.reshape(-1)
     for i in range(n):
         for y in range(height):
             for x in range(width):
                 at = np.uintp(((i * height + y) * width + x) * channels)
-                for dy in range(kernel):
-                    row = rows[y, dy]
-                    if row < 0:
-                        continue
-                    for r in range(columns.shape[1]):
-                        tap, column, length = columns[x, r, 0], columns[x, r, 1], columns[x, r, 2]
+                for entry in range(row_starts[y], row_starts[y + 1]):
+                    dy, row = row_entries[entry, 0], row_entries[entry, 1]
+                    for r in range(column_starts[x], column_starts[x + 1]):
+                        tap, column, length = runs[r, 0], runs[r, 1], runs[r, 2]
                         for j in range(length):
                             to = np.uintp(((i * out_height + row) * out_width + column + j) * channels)
                             of = np.uintp((dy * line + tap + j) * channels)
@@ -126,6 +174,25 @@ def fire(states, current, constant, theta, counts, least, burst, limit):
             k = min(max(np.floor(a / theta[j]), zero), burst)
             k = k if k >= least else zero
             v[j] = min(max(a - k * theta[j], -limit), high)
+            count[j] = k
+
+
+@_compiled
+def fire_signed(states, current, constant, theta, theta_low, counts, least, burst, burst_low, limit):
+    """Like `fire` for neurons with two thresholds: the sign of the membrane chooses, its magnitude is rounded."""
+    n, size = states.shape
+    exact = theta.dtype.type
+    zero, high = exact(0), limit - exact(1)
+    for i in range(n):
+        v, added, always, count = states[i], current[i], constant[min(i, len(constant) - 1)], counts[i]
+        for j in range(size):
+            a = exact(v[j]) + exact(added[j]) + always[j]
+            step = theta[j] if a >= zero else theta_low[j]
+            k = np.floor((abs(a) + np.floor(step * exact(0.5))) / step)
+            k = min(k, burst if a >= zero else burst_low)
+            k = k if k >= least else zero
+            k = k if a >= zero else -k
+            v[j] = min(max(a - k * step, -limit), high)
             count[j] = k
 
 

@@ -43,18 +43,7 @@ def fanout(network):
     weights = {}
     for layer in network.layers:
         for synapse in layer.synapses:
-            size = network.shapes[synapse.source][1:]
-            rows, columns = (
-                [_reads(synapse, axis, at, network.shapes[layer.name][axis + 1]) for at in range(size[axis])]
-                for axis in (0, 1)
-            )
-            met = np.outer(rows, columns).ravel() * (len(synapse.weight) // synapse.groups)
+            reads = synapse.window.reads(network.shapes[synapse.source][1:], network.shapes[layer.name][1:])
+            met = reads.ravel() * (len(synapse.weight) // synapse.groups)
             weights[synapse.source] = weights.get(synapse.source, 0) + met
     return weights
-
-
-def _reads(synapse, axis, position, outputs):
-    """Return how many of ``outputs`` positions along an axis read the source's ``position``."""
-    stride, padding, dilation = (pair[axis] for pair in (synapse.stride, synapse.padding, synapse.dilation))
-    offsets = [position + padding - tap * dilation for tap in range(synapse.kernel[axis])]
-    return sum(offset % stride == 0 and 0 <= offset // stride < outputs for offset in offsets)

@@ -9,14 +9,15 @@ from gen.intnet import IntegerNetwork
 from gen.layers import INPUT, Pool, Readout, Source, Spiking, Synapse
 from sim.golden import products
 from sim.golden.currents import Currents, Scratch
+from sim.golden.exact import map_dtype
 
 PAIR = st.tuples(st.integers(1, 3), st.integers(1, 3))
 
 
 def expected(synapse, values, size):
     """Return int64 [n, H', W', O] of ``values`` [n, H, W, C]."""
-    (py, px), (sy, sx), (dy, dx) = synapse.padding, synapse.stride, synapse.dilation
-    padded = np.pad(values.astype(np.int64), ((0, 0), (py, py), (px, px), (0, 0)))
+    (top, left, bottom, right), (sy, sx), (dy, dx) = synapse.padding, synapse.stride, synapse.dilation
+    padded = np.pad(values.astype(np.int64), ((0, 0), (top, bottom), (left, right), (0, 0)))
     weight = products.dense(synapse)
     total = 0
     for ky, kx in np.ndindex(synapse.kernel):
@@ -42,7 +43,7 @@ def test_a_product_is_the_convolution(
         synapses.append(Synapse("a", rng.integers(-127, 128, (channels, 1, 1, 1)), groups=channels))
     network = network_of(channels, size, synapses)
     layer, maps = network.layers[2], {"a": rng.integers(0, 128, (n, *size, channels), np.uint8)}
-    assert all(products.multiplies(network, synapse) for synapse in synapses)
+    assert all(products.multiplies(network, network.layers[2], synapse) for synapse in synapses)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(products, "_WINDOWS_BYTES", room)
         current = Currents(network, layer, synapses, np.float32)(maps, n, Scratch())
@@ -74,7 +75,8 @@ def network_of(channels, size, synapses, pool=(1, 1)):
     ("pool", "groups", "kernel", "multiplied"),
     [
         ((2, 4), 1, (3, 3), True),    # counts up to 120
-        ((3, 3), 1, (3, 3), False),   # up to 135: two products overflow 16 bits on some processors
+        ((3, 3), 1, (3, 3), True),    # up to 135, in two parts
+        ((5, 4), 1, (3, 3), False),   # up to 300
         ((2, 4), 4, (1, 1), True),
         ((2, 4), 4, (3, 3), False),   # depthwise: nearly all of the product would be zero
     ],
@@ -82,7 +84,7 @@ def network_of(channels, size, synapses, pool=(1, 1)):
 def test_what_is_multiplied(pool, groups, kernel, multiplied):
     synapse = Synapse("a", np.full((4, 4 // groups, *kernel), -127), groups=groups)
     network = network_of(4, (5, 5), [synapse], pool)
-    assert products.multiplies(network, synapse) == multiplied
-    maps = {"a": np.full((2, 5, 5, 4), 15 * pool[0] * pool[1], np.uint8)}
+    assert products.multiplies(network, network.layers[2], synapse) == multiplied
+    maps = {"a": np.full((2, 5, 5, 4), 15 * pool[0] * pool[1], map_dtype(network, "a"))}
     current = Currents(network, network.layers[2], [synapse], np.float32)(maps, 2, Scratch())
     np.testing.assert_array_equal(current, expected(synapse, maps["a"], network.shapes["b"][1:]))
