@@ -1,50 +1,121 @@
-"""Folders and files that appear whole or not at all."""
+"""Folders and files that appear whole or not at all.
+
+They are made in a folder beside their place, which a lock marks as in use. The system drops the lock with the process,
+so what a killed run left is known, and the next run clears it away.
+"""
 
 import os
 import shutil
 import tempfile
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from fnmatch import fnmatch
+from glob import escape
 from pathlib import Path
 
 from gen.errors import InputError
 
-__all__ = ["whole_files", "whole_folder"]
+try:
+    import fcntl
+except ImportError:  # Windows, where what a killed run left stays
+    fcntl = None
+
+__all__ = ["foreign_files", "real_path", "whole_files", "whole_folder", "work_beside"]
+
+_MARK = "-adafire-"
+
+
+def real_path(path: str | Path) -> Path:
+    """Return where ``path`` leads: what is written there is written through symbolic links, which stay.
+
+    Raises
+    ------
+    InputError : a link that leads back to itself.
+    """
+    found = Path(os.path.realpath(path))
+    if found.is_symlink():
+        raise InputError(f"{path} is a symbolic link that leads in a circle: remove it, or choose another place.")
+    return found
 
 
 @contextmanager
-def whole_folder(out):
+def work_beside(out: Path) -> Iterator[Path]:
+    """Yield a new folder beside ``out``; it vanishes at the end unless it was renamed. OSError if there can be none."""
+    pattern = f".{out.name}{_MARK}"
+    for left in out.parent.glob(f"{escape(pattern)}*"):
+        _clear(left)
+    work = Path(tempfile.mkdtemp(prefix=pattern, dir=out.parent))
+    lock = _lock(work)
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+@contextmanager
+def whole_folder(out: str | Path) -> Iterator[Path]:
     """Yield an empty folder beside ``out``; it takes the place of ``out`` at the end, or vanishes on an error.
 
     Raises
     ------
     InputError : nothing can be written beside ``out``.
     """
-    out = Path(out).absolute()
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    except OSError as error:
-        raise InputError(
-            f"The folder {out} cannot be made in {out.parent} ({error.strerror}): choose another place with --out."
-        ) from error
-    try:
+    out = real_path(out)
+    with ExitStack() as stack:
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            work = stack.enter_context(work_beside(out))
+        except OSError as error:
+            raise InputError(
+                f"The folder {out} cannot be made in {out.parent} ({error.strerror}): choose another place with --out."
+            ) from error
         yield work
         work.chmod(0o755)
         if out.exists():
             shutil.rmtree(out)
         work.rename(out)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
-def whole_files(files):
-    """Write ``files``, a dict of `Path` to text: all of them or none, each of them whole."""
-    temporary = {path: path.with_name(f".{path.name}.{os.getpid()}") for path in files}
-    try:
-        for path, text in files.items():
-            temporary[path].write_text(text, encoding="utf-8")
-        for path, partial in temporary.items():
+def whole_files(files: Mapping[Path, str | bytes]) -> None:
+    """Write ``files``: all of them or none, each of them whole. OSError where that cannot be."""
+    with ExitStack() as stack:
+        made = []
+        for path, content in files.items():
+            path = real_path(path)
+            partial = stack.enter_context(work_beside(path)) / path.name
+            partial.write_bytes(content.encode() if isinstance(content, str) else content)
+            made.append((partial, path))
+        for partial, path in made:
             os.replace(partial, path)
-    finally:
-        for partial in temporary.values():
-            partial.unlink(missing_ok=True)
+
+
+def foreign_files(folder: Path, ours: Iterable[str]) -> list[str]:
+    """Return the names in ``folder`` that match no pattern of ``ours``; links and folders count as files."""
+    patterns = [*ours, f".*{_MARK}*"]
+    return sorted(path.name for path in folder.iterdir() if not any(fnmatch(path.name, p) for p in patterns))
+
+
+def _lock(folder):
+    """Return the descriptor that holds the lock of ``folder``; None if another holds it, or there are no locks."""
+    if not fcntl:
+        return None
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _clear(left):
+    """Remove a folder that a process left which is no more."""
+    try:
+        lock = _lock(left)
+    except OSError:  # gone meanwhile, or not ours to open
+        return
+    if lock is not None:
+        shutil.rmtree(left, ignore_errors=True)
+        os.close(lock)

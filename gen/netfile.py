@@ -6,7 +6,6 @@ and every tensor, is right; what it holds is then checked by `gen.intnet` like a
 
 import hashlib
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from safetensors.numpy import save
 
 from gen.errors import InputError
 from gen.exit_rule import SHARE_ONE, ExitRule
+from gen.folders import whole_files
 from gen.intnet import STEPS, IntegerNetwork, StagedNetwork
 from gen.layers import ADAFIRE, ROLES, Pool, Readout, Source, Spiking, Synapse
 from gen.window import NEAREST
@@ -58,14 +58,10 @@ def save_network(network: IntegerNetwork | StagedNetwork, path: str | Path) -> N
         raise InputError(f"{path} cannot be written: the provenance must be a JSON object ({error}).") from error
     # one metadata key: the order of several is not fixed, and the bytes are to be
     content = save(tensors, {_KEY: _json(header)})
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
+        whole_files({path: content})
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error}): name a file in a folder you may write to.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_network(path: str | Path) -> IntegerNetwork | StagedNetwork:

@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 from gen.errors import InputError
+from gen.folders import real_path
 
 __all__ = [
     "boards", "build", "convert", "datasets", "evaluate", "export", "generate", "info", "report", "run", "verify",
@@ -173,12 +174,13 @@ def boards():
 def check_output_file(path):
     """Raise InputError, before any slow work, unless a file can be written at ``path``."""
     path = Path(path)
+    folder = real_path(path).parent
     if path.is_dir():
         raise InputError(f"{path} is a folder: name the file to write, as in {path / 'network.safetensors'}.")
-    if not path.parent.is_dir():
-        raise InputError(f"The folder {path.parent} does not exist: make it, or write {path.name} elsewhere.")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise InputError(f"The folder {path.parent} is not writable: choose another place for {path.name}.")
+    if not folder.is_dir():
+        raise InputError(f"The folder {folder} does not exist: make it, or write {path.name} elsewhere.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"The folder {folder} is not writable: choose another place for {path.name}.")
 
 
 def _per_channel(option, text):

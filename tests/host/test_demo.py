@@ -61,9 +61,22 @@ def test_json(adafire, place):
 
 def test_an_earlier_demo_is_replaced(adafire, place):
     adafire("demo", "--out", "here")
-    (place / "here" / "left.txt").write_text("of the earlier one")
+    (place / "here" / "digits.pt2").write_text("of the earlier one")
     assert adafire("demo", "--out", "here").code == 0
-    assert not (place / "here" / "left.txt").exists() and (place / "here" / "demo.json").exists()
+    assert (place / "here" / "digits.pt2").read_text() != "of the earlier one"
+    assert (place / "here" / "demo.json").exists()
+
+
+def test_what_a_user_put_beside_it_is_left_alone(adafire, place, monkeypatch):
+    adafire("demo", "--out", "here")
+    (place / "here" / "mine").mkdir()
+    monkeypatch.setattr(demo, "_whole_path", failing)
+    outcome = adafire("demo", "--out", "here")
+    assert outcome.code == 2 and (place / "here" / "mine").is_dir()
+    assert outcome.err == (
+        "here holds, beside an earlier demo, what adafire did not make and a new one would delete: mine. Move it "
+        "elsewhere, or choose another folder with --out.\n"
+    )
 
 
 def test_an_empty_folder_is_used(adafire, place):

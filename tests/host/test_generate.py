@@ -88,6 +88,50 @@ def test_a_folder_of_something_else_is_never_touched(adafire, net, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+@pytest.mark.parametrize("made, kept", [
+    ("report.html", False), ("build/uart.bit", False), ("mine/notes.txt", True), ("trace.vcd", True), (".git/HEAD", True),
+])
+def test_what_a_user_put_beside_a_core_is_never_deleted(adafire, net, tmp_path, monkeypatch, made, kept):
+    for name in ("core", "uart", "axi", "wishbone"):
+        monkeypatch.setattr(f"hw.verilog.{name}_verilog", lambda *_arguments: "")
+    words = ("generate", net, "--board", "ulx3s_85f", "--lanes", "1", "--out", tmp_path / "core")
+    assert adafire(*words).code == 0
+    file = tmp_path / "core" / made
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("")
+    before = (tmp_path / "core" / "manifest.json").stat().st_ino
+    outcome = adafire(*words, "--force")
+    assert file.exists() == kept and (outcome.code, (tmp_path / "core" / "manifest.json").stat().st_ino == before) == (
+        (2, True) if kept else (0, False)
+    )
+    if kept:
+        assert outcome.err == (
+            f"{tmp_path / 'core'} holds, beside the core, what adafire did not make and --force would delete: "
+            f"{made.partition('/')[0]}. Move it elsewhere, or choose another folder.\n"
+        )
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"files": 3}', '{"files": [3]}'])
+def test_a_manifest_that_does_not_say_what_is_there(adafire, net, tmp_path, text):
+    (tmp_path / "core").mkdir()
+    (tmp_path / "core" / "manifest.json").write_text(text)
+    outcome = adafire("generate", net, "--board", "ulx3s_85f", "--out", tmp_path / "core", "--force")
+    assert outcome.code == 2 and "so it is not known what in" in outcome.err
+    assert [path.name for path in (tmp_path / "core").iterdir()] == ["manifest.json"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_folder_behind_a_link(adafire, net, tmp_path, monkeypatch, there):
+    for name in ("core", "uart", "axi", "wishbone"):
+        monkeypatch.setattr(f"hw.verilog.{name}_verilog", lambda *_arguments: "")
+    if there:
+        (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    assert adafire("generate", net, "--board", "ulx3s_85f", "--lanes", "1", "--out", tmp_path / "link").code == 0
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "real" / "manifest.json").is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "real"]
+
+
 def test_an_interrupt_leaves_nothing(adafire, net, tmp_path, monkeypatch):
     def interrupt(*_words):
         raise KeyboardInterrupt
