@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from gen.device import Progress
 from gen.errors import AdafireError, InputError
 from gen.layout.image import load_stream, memory_image
 from gen.inputs import input_stream
+from gen.intnet import IntegerNetwork
 from gen.netfile import load_network
 from gen.layout.program import CoreParams
 from gen.result import Result
@@ -96,12 +98,12 @@ class CompiledCore:
         return cls(compile_core(verilog, params, progress), schedule_on(network, params), **stalls)
 
     @property
-    def lanes(self):
+    def lanes(self) -> int:
         """Lanes of the core."""
         return self.schedule.params.lanes
 
     @property
-    def network(self):
+    def network(self) -> IntegerNetwork:
         """The network loaded."""
         return self.schedule.network
 
@@ -114,7 +116,7 @@ class CompiledCore:
         if self._library.core_load(self._core, pointer, words, limit):
             raise AdafireError("the core did not take its memory image: it never became idle")
 
-    def run(self, x, progress=None):
+    def run(self, x: np.ndarray, progress: Progress | None = None) -> Result:
         """Run images uint8 [N, C, H, W] or [N, H, W]; return a `Result` with cycle counts."""
         words = input_stream(self.network, x)
         rows = []

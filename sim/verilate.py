@@ -1,25 +1,33 @@
 """Verilog and a C++ harness become one library or program: Verilator and g++, cached by content."""
 
 import hashlib
+import logging
 import os
-import shutil
+import shlex
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from gen.cache import cache_folder
+from gen.cache import cache_folder, is_whole, keep
+from gen.device import Progress
 from gen.errors import AdafireError
 from sim.cells import with_cells
 from sim.toolchain import choose_simulator, tool_environment, verilator_program
 
 __all__ = ["compile_verilog"]
 
+LOG = logging.getLogger("adafire.sim")
+
 VERILATE = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint",
             "-Wno-style", "--no-timing", "--output-split", "15000")
 COMPILE = ("-std=gnu++17", "-O1", "-fPIC", "-w", "-DVL_THREADED=0")
 
 
-def compile_verilog(top, sources, harness, defines=(), *, headers=(), program=False, progress=None):
+def compile_verilog(
+    top: str, sources: list[str], harness: Path, defines: Sequence[str] = (), *, headers: Sequence[Path] = (),
+    program: bool = False, progress: Progress | None = None,
+) -> Path:
     """Compile Verilog texts and a harness; return the path of the shared library, or of the program.
 
     Parameters
@@ -52,7 +60,8 @@ def compile_verilog(top, sources, harness, defines=(), *, headers=(), program=Fa
     identity = [*texts, verilator, *verilate, *COMPILE, *defines]
     key = hashlib.sha256("\0".join(identity).encode()).hexdigest()[:24]
     made = cache_folder() / "models" / f"{key}{'' if program else '.so'}"
-    if made.exists():
+    if is_whole(made):
+        LOG.info("compiled before: %s", made)
         return made
     made.parent.mkdir(parents=True, exist_ok=True)
     if progress:
@@ -68,7 +77,7 @@ def compile_verilog(top, sources, harness, defines=(), *, headers=(), program=Fa
         flags = [*COMPILE, *defines, f"-I{harness.parent}", *includes, "-Iobj"]
         objects = [*_make_objects(work, units, flags, environment), *runtime]
         _tool(["g++", *([] if program else ["-shared"]), "-o", "made", *objects, "-pthread"], work, environment)
-        _keep(work / "made", made)
+        keep(work / "made", made)
     return made
 
 
@@ -81,17 +90,10 @@ def _runtime(verilator, work, environment):
     folder = cache_folder() / "models" / f"runtime-{hashlib.sha256(chr(0).join(identity).encode()).hexdigest()[:24]}"
     folder.mkdir(exist_ok=True)
     objects = [folder / f"{unit.stem}.o" for unit in units]
-    if not all(made.exists() for made in objects):
+    if not all(map(is_whole, objects)):
         for made, new in zip(objects, _make_objects(work, units, [*COMPILE, *includes], environment)):
-            _keep(work / new, made)
+            keep(work / new, made)
     return objects, includes
-
-
-def _keep(file, made):
-    """Copy ``file`` to ``made``, which is never there by halves."""
-    partial = made.with_suffix(f".{os.getpid()}")
-    shutil.copy(file, partial)
-    partial.rename(made)
 
 
 def _make_objects(work, units, flags, environment):
@@ -112,6 +114,7 @@ def _verilator_include(program, environment):
 
 
 def _tool(command, folder, environment):
+    LOG.info("runs in %s: %s", folder, shlex.join(map(str, command)))
     run = subprocess.run(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )
