@@ -4,6 +4,8 @@ from contextlib import ExitStack
 
 import numpy as np
 
+from gen.device import Progress
+from gen.intnet import IntegerNetwork
 from gen.result import Result
 from host.content import content_of, read_manifest
 from host.errors import LinkError, LinkFault, Refused
@@ -92,12 +94,12 @@ class Board:
         return self._link.statistics
 
     @property
-    def lanes(self):
+    def lanes(self) -> int:
         """Lanes of the core."""
         return self._manifest["lanes"]
 
     @property
-    def network(self):
+    def network(self) -> IntegerNetwork:
         """The network in the memories; reading it from the folder needs safetensors."""
         return self._content.network
 
@@ -109,7 +111,7 @@ class Board:
 
         return schedule_on(self.network, CoreParams(**self._manifest["parameters"]))
 
-    def run(self, x, progress=None):
+    def run(self, x: np.ndarray, progress: Progress | None = None) -> Result:
         """Run images uint8 [N, C, H, W] or [N, H, W]; return a `Result` with the cycles that the board counted.
 
         Parameters

@@ -3,6 +3,7 @@
 import signal
 import sys
 from functools import wraps
+from importlib.metadata import version
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ from typer.main import get_command
 
 from gen.errors import AdafireError
 from host import commands, tables
-from host.console import reporting, show, show_error
+from host.console import open_streams, reporting, show, show_error
 
 __all__ = ["app", "main"]
 
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 
 _COMMON = {
+    "verbose": (bool, False, typer.Option("--verbose", "-v", help="Tell, on standard error, of every step.")),
     "json": (bool, False, typer.Option("--json", help="One JSON object on standard output, nothing else.")),
     "debug": (bool, False, typer.Option("--debug", help="Show the traceback of an unexpected error.")),
 }
@@ -43,8 +45,23 @@ Waves = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a wavefo
 Simulator = Annotated[str | None, typer.Option(metavar="icarus|verilator", help="Default: what is installed.")]
 
 
+def _show_version(asked: bool):
+    if asked:
+        typer.echo(f"adafire {version('adafire')}")
+        raise typer.Exit
+
+
+@app.callback(help=app.info.help)
+def _every_verb(
+    shown: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+):
+    """Take the options that stand before a verb."""
+
+
 def verb(render, failed=lambda payload: False):
-    """Make a function that returns a payload a command, with ``--json`` and ``--debug``.
+    """Make a function that returns a payload a command, with ``--verbose``, ``--json`` and ``--debug``.
 
     ``render(payload)`` gives what a reader sees; the exit code is 1 where ``failed(payload)``.
     A function that asks for ``progress`` gets a `host.console.Report`.
@@ -55,8 +72,8 @@ def verb(render, failed=lambda payload: False):
         options = [parameter for name, parameter in asked.parameters.items() if name != "progress"]
 
         @wraps(function)
-        def run(*, json, debug, **arguments):
-            with reporting(json) as progress:
+        def run(*, verbose, json, debug, **arguments):
+            with reporting(json, verbose) as progress:
                 if "progress" in asked.parameters:
                     arguments["progress"] = progress
                 payload = function(**arguments)
@@ -282,12 +299,13 @@ def explain(error):
         return str(error), error.exit_code
     if isinstance(error, UsageError):
         path = error.ctx.command_path if error.ctx else "adafire"
-        return f"{error.format_message().rstrip('.')}. `{path} --help` shows the options.", 2
+        text = error.format_message()
+        return f"{text if text.endswith(('.', '?')) else f'{text}.'} `{path} --help` shows the options.", 2
     if isinstance(error, ModuleNotFoundError) and error.name and error.name.partition(".")[0] not in OURS:
         return (
-            f"This command needs the library {error.name!r}, which is not installed: pip install -c constraints.txt "
-            "'.[all]' in the repository, or use the environment that `make test` makes. "
-            "`adafire doctor` shows what is there."
+            f"This command needs the library {error.name!r}, which is not installed: pip install 'adafire[all]', or, "
+            "in a copy of the repository, use the environment that `make test` makes. `adafire doctor` shows what is "
+            "there."
         ), 1
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
@@ -300,6 +318,8 @@ def explain(error):
 
 def main(argv=None):
     """Run the command line ``argv``, by default the program's own, and return its exit code."""
+    if not open_streams():
+        return 1
     if argv is None:  # the program itself: being told to end is like Ctrl-C, it tidies up
         argv = sys.argv[1:]
         signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -1,18 +1,25 @@
 """Where words go: results on standard output, progress and errors on standard error."""
 
 import json
+import logging
 import os
 import sys
 import warnings
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, redirect_stdout
+from typing import Any
 
 import typer
 from rich.console import Console
+from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-__all__ = ["Report", "reporting", "show", "show_error"]
+from gen.errors import AdafireError
+
+__all__ = ["Report", "open_streams", "reporting", "show", "show_error"]
 
 PLAIN_WIDTH = 120
+LOGGER = "adafire"  # those of the floors are below: adafire.gen, adafire.hw, adafire.sim, adafire.host
 
 
 class Report:
@@ -56,32 +63,88 @@ def _standard_output_to_error():
 
 
 @contextmanager
-def reporting(as_json):
+def _logging_to_error(console: Console, verbose: bool) -> Iterator[None]:
+    """Write what the logger ``adafire`` is told to standard error: all that is done if ``verbose``, else warnings."""
+    if console.is_terminal:
+        handler: logging.Handler = RichHandler(console=console, show_time=False, show_level=False, show_path=False)
+    else:
+        handler = logging.StreamHandler(console.file)
+    handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+    logger = logging.getLogger(LOGGER)
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO if verbose else logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+
+
+@contextmanager
+def reporting(as_json: bool, verbose: bool = False) -> Iterator[Report]:
     """Yield the `Report` for one command; nothing but `show` reaches standard output meanwhile."""
-    terminal = sys.stderr.isatty()
+    console = Console(file=sys.stderr)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    bar = Progress(*columns, console=Console(file=sys.stderr), transient=True) if terminal and not as_json else None
-    with _standard_output_to_error(), warnings.catch_warnings(), bar or nullcontext():
+    bar = Progress(*columns, console=console, transient=True) if sys.stderr.isatty() and not as_json else None
+    with ExitStack() as stack:
+        stack.enter_context(_standard_output_to_error())
+        stack.enter_context(_logging_to_error(console, verbose))
+        stack.enter_context(warnings.catch_warnings())
+        stack.enter_context(bar or nullcontext())
         warnings.simplefilter("ignore", FutureWarning)  # libraries talking to their developers, not to our user
         yield Report(bar, stages=None if as_json else sys.stderr)
 
 
-def show(payload, renderables, as_json):
-    """Write a command's result: ``payload`` as one JSON object, or ``renderables`` for a reader."""
-    if as_json:
-        typer.echo(json.dumps(payload, indent=2, default=_plain))
-        return
-    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
-    for renderable in renderables:
-        console.print(renderable)
+def open_streams() -> bool:
+    """Make up for a standard error that is closed; return whether standard output is open, and say if it is not."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")
+    if sys.stdout is None:
+        typer.echo("Standard output is closed, so a result could not be written: redirect it to a file.", err=True)
+        return False
+    return True
 
 
-def show_error(text, exit_code, as_json):
-    """Write an error, as a paragraph on standard error or as JSON on standard output; return ``exit_code``."""
-    if as_json:
-        typer.echo(json.dumps({"error": text, "exit_code": exit_code}, indent=2))
-    else:
-        typer.echo(text, err=True)
+def show(payload: dict[str, Any], renderables: Iterable[Any], as_json: bool) -> None:
+    """Write a command's result: ``payload`` as one JSON object, or ``renderables`` for a reader.
+
+    Raises
+    ------
+    AdafireError : standard output takes no more; a reader that has gone away (as ``head``) is a BrokenPipeError.
+    """
+    try:
+        if as_json:
+            typer.echo(json.dumps(payload, indent=2, default=_plain))
+            return
+        console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+        for renderable in renderables:
+            console.print(renderable)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise AdafireError(
+            f"The command ended well, and its result could not be written to standard output ({error.strerror}); the "
+            "files it made are whole. Make room, or redirect standard output elsewhere."
+        ) from error
+
+
+def show_error(text: str, exit_code: int, as_json: bool) -> int:
+    """Write an error, as a paragraph on standard error or as JSON on standard output; return ``exit_code``.
+
+    Where standard output takes no more, standard error has the paragraph.
+    """
+    try:
+        if as_json:
+            typer.echo(json.dumps({"error": text, "exit_code": exit_code}, indent=2))
+            return exit_code
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)  # else the rest in the buffer is a second error when Python ends
+        os.close(nowhere)
+    typer.echo(text, err=True)
     return exit_code
 
 

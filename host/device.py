@@ -1,9 +1,16 @@
 """One way to open whatever computes a network: golden model, compiled RTL, simulated board, real board."""
 
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from gen.device import Device, Progress
 from gen.errors import InputError
+from gen.intnet import IntegerNetwork
+
+if TYPE_CHECKING:
+    from host.board import Board
 
 __all__ = ["DEFAULT_LANES", "open_board", "open_device", "opened"]
 
@@ -12,8 +19,16 @@ SIMULATED = "sim"
 PACE = 100  # a simulated board may be so much slower than the clock it claims
 
 
-def open_device(where="golden", network=None, *, folder=None, lanes=DEFAULT_LANES, baud=None, progress=None):
-    """Open a device: an object whose ``run(x, progress=None)`` returns a `gen.result.Result`.
+def open_device(
+    where: str | Path = "golden",
+    network: IntegerNetwork | None = None,
+    *,
+    folder: str | Path | None = None,
+    lanes: int = DEFAULT_LANES,
+    baud: int | None = None,
+    progress: Progress | None = None,
+) -> Device:
+    """Open a device: a `gen.device.Device`, whose ``run(x, progress=None)`` returns a `gen.result.Result`.
 
     Parameters
     ----------
@@ -73,7 +88,9 @@ def open_device(where="golden", network=None, *, folder=None, lanes=DEFAULT_LANE
     return device
 
 
-def open_board(port, folder, network=None, *, baud=None, progress=None):
+def open_board(
+    port: str, folder: str | Path, network: Any = None, *, baud: int | None = None, progress: Progress | None = None
+) -> "Board":
     """Open the board on ``port``, or a simulated one for ``sim``, made from ``folder``; a `host.board.Board`.
 
     ``network``, as `host.board.Board.load` takes it, is put into its memories unless it is there. Errors are those
@@ -94,11 +111,10 @@ def open_board(port, folder, network=None, *, baud=None, progress=None):
 
 
 @contextmanager
-def opened(*where, **options):
+def opened(*where: Any, **options: Any) -> Iterator[Device]:
     """Yield `open_device` of the same arguments, and close at the end what can be closed."""
-    device = open_device(*where, **options)
-    try:
+    with ExitStack() as resources:
+        device = open_device(*where, **options)
+        if close := getattr(device, "close", None):
+            resources.callback(close)
         yield device
-    finally:
-        if hasattr(device, "close"):
-            device.close()

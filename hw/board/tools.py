@@ -1,5 +1,7 @@
 """The programs of synthesis, place and route: where they are, which version, and one way to run them."""
 
+import logging
+import shlex
 import shutil
 import subprocess
 import sys
@@ -21,6 +23,7 @@ TOOLS = {
     "gowin_pack": ("gowin_pack", "Apycula"),
 }
 TAIL = 8
+LOG = logging.getLogger("adafire.hw")
 
 
 def find_tool(name):
@@ -51,6 +54,7 @@ def run_tool(work, command, kept):
     ------
     AdafireError : the tool failed; quotes the end of its log, which will be found in the folder ``kept``.
     """
+    LOG.info("%s %s > %s", command.tool, shlex.join(command.arguments), kept / command.log)
     with (work / command.log).open("w") as output:
         run = subprocess.run(
             [find_tool(command.tool), *command.arguments], cwd=work, stdout=output, stderr=subprocess.STDOUT,

@@ -1,10 +1,14 @@
 """The command line as a user meets it: exit codes, texts, and what stands on which stream."""
 
 import json
+import logging
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -35,15 +39,17 @@ def test_no_words_at_all_is_help(adafire):
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_has_help_json_and_debug(adafire, verb):
+def test_every_verb_has_help_json_debug_and_verbose(adafire, verb):
     outcome = adafire(verb, "--help")
-    assert outcome.code == 0 and "--json" in outcome.out and "--debug" in outcome.out
+    assert outcome.code == 0
+    assert all(option in outcome.out for option in ("--json", "--debug", "--verbose"))
     assert "progress" not in outcome.out
 
 
 @pytest.mark.parametrize("words, text", [
     (["boards", "--nonsense"], "No such option: --nonsense. `adafire boards --help` shows the options.\n"),
     (["nonsense"], "No such command 'nonsense'. `adafire --help` shows the options.\n"),
+    (["biuld"], "No such command 'biuld'. Did you mean 'build'? `adafire --help` shows the options.\n"),
     (["info"], "Missing argument 'NET'. `adafire info --help` shows the options.\n"),
     (["evaluate", "net", "--data", "d", "--limit", "0"],
      "Invalid value for '--limit': Input should be greater than or equal to 1. "
@@ -200,7 +206,61 @@ def test_a_missing_library_is_named(adafire, monkeypatch, tmp_path):
     outcome = adafire("convert", "m.pt2", "--calibration", "x.npz", "--out", tmp_path / "n.safetensors")
     assert (outcome.code, outcome.out) == (1, "")
     assert outcome.err == (
-        "This command needs the library 'torch', which is not installed: pip install -c constraints.txt "
-        "'.[all]' in the repository, or use the environment that `make test` makes. "
-        "`adafire doctor` shows what is there.\n"
+        "This command needs the library 'torch', which is not installed: pip install 'adafire[all]', or, in a copy of "
+        "the repository, use the environment that `make test` makes. `adafire doctor` shows what is there.\n"
     )
+
+
+def test_version(adafire):
+    outcome = adafire("--version")
+    assert (outcome.code, outcome.out, outcome.err) == (0, f"adafire {version('adafire')}\n", "")
+
+
+def telling():
+    logging.getLogger("adafire.gen").info("convolution 'a': a Dropout is left out")
+    logging.getLogger("adafire.hw").warning("yosys is an old one")
+    return {"boards": []}
+
+
+@pytest.mark.parametrize("words, told", [
+    ((), "adafire.hw: yosys is an old one\n"),
+    (("-v",), "adafire.gen: convolution 'a': a Dropout is left out\nadafire.hw: yosys is an old one\n"),
+    (("--verbose", "--json"), "adafire.gen: convolution 'a': a Dropout is left out\nadafire.hw: yosys is an old one\n"),
+])
+def test_steps_are_told_on_standard_error(adafire, monkeypatch, words, told):
+    monkeypatch.setattr(commands, "boards", telling)
+    outcome = adafire("boards", *words)
+    assert outcome.code == 0 and outcome.err == told and "Dropout" not in outcome.out
+    assert outcome.json == {"boards": []} if "--json" in words else outcome.out
+    assert logging.getLogger("adafire").handlers == []
+
+
+FULL = "could not be written to standard output (No space left on device)"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full device")
+@pytest.mark.parametrize("words, code, text", [
+    ("boards", 1, FULL), ("boards --json", 1, FULL), ("--help", 1, "No space left on device"),
+    ("info missing --json", 2, "missing does not exist"),
+])
+def test_a_standard_output_that_is_full(words, code, text):
+    outcome = subprocess.run(f"{sys.executable} -m host.cli {words} > /dev/full", shell=True, capture_output=True,
+                             text=True, check=False)
+    assert outcome.returncode == code and text in outcome.stderr and outcome.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("closed, text", [
+    (">&-", "Standard output is closed, so a result could not be written: redirect it to a file.\n"), (">&- 2>&-", ""),
+])
+def test_a_standard_output_that_is_closed(closed, text):
+    outcome = subprocess.run(f"{sys.executable} -m host.cli boards --json {closed}", shell=True, capture_output=True,
+                             text=True, check=False)
+    assert (outcome.returncode, outcome.stderr) == (1, text)
+
+
+def test_a_reader_that_has_seen_enough():
+    outcome = subprocess.run(
+        [shutil.which("bash"), "-c", f"{sys.executable} -m host.cli boards | head -1; echo ${{PIPESTATUS[0]}}"],
+        capture_output=True, text=True, check=False,
+    )
+    assert outcome.stderr == "" and outcome.stdout.splitlines()[-1] in ("0", "1")
