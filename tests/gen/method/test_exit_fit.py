@@ -1,34 +1,22 @@
 """What the fit of the exits promises it keeps, here and elsewhere; the paper's formula is what it says."""
 
 import itertools
-import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from gen.errors import InputError
-from gen.exit_rule import DISTANCE_MAX, EXP, LOG, SCALE_FRACTION, X_MAX, ExitRule
-from gen.method.exit_fit import (
-    _budget, _cheapest, exit_images, exit_steps, fit_exit, least_limits, paper_limits,
+from gen.exit_rule import SHARE_ONE, ExitRule
+from gen.method.exit_fit import cheapest_limits, exit_images, fit_exit, losses
+from gen.method.exit_paper import paper_limits
+from gen.method.exit_score import (
+    NEVER, exit_steps, from_log_doubt, image_scores, least_limits, log_doubt, stops, temperature,
 )
+from gen.method.loss_curves import bound, fit_curves
+from sim.golden.plain import exits
 
 RNG = np.random.default_rng
-
-
-def exits_by_the_book(rule, z, t):
-    """The rule of `gen.exit_rule` in Python integers."""
-    d = [max(z) - value for value in z]
-    if rule.kind == "margin":
-        return sorted(d)[1] > rule.limits[t] if len(z) > 1 else 0 > rule.limits[t]
-    x = [min((min(v >> rule.shift, DISTANCE_MAX) * rule.scale) >> SCALE_FRACTION, X_MAX) for v in d]
-    e = [EXP[v & 255] >> (v >> 8) for v in x]
-    total = sum(e)
-    if rule.kind == "confidence":
-        return total < rule.limits[t]
-    n = total.bit_length() - 1
-    entropy = 256 * (n - 16) + LOG[(total >> (n - 8)) & 255]
-    return sum(a * b for a, b in zip(e, x)) < total * (rule.limits[t] - entropy)
 
 
 @pytest.mark.parametrize("kind", ["entropy", "confidence", "margin"])
@@ -41,9 +29,9 @@ def test_least_limits_is_where_the_rule_turns(kind, classes):
         score = int(least_limits(np.array(z), rule))
         sign = -1 if kind == "margin" else 1
         if sign * score >= 0:
-            assert exits_by_the_book(replace(rule, limits=(sign * score,)), z, 0)
+            assert exits(replace(rule, limits=(sign * score,)), z, 1)
         if sign * score - sign >= 0:
-            assert not exits_by_the_book(replace(rule, limits=(sign * score - sign,)), z, 0)
+            assert not exits(replace(rule, limits=(sign * score - sign,)), z, 1)
 
 
 def logits(images=3000, timesteps=4, classes=10, seed=0):
@@ -55,7 +43,7 @@ def logits(images=3000, timesteps=4, classes=10, seed=0):
     return steps.cumsum(axis=1).astype(np.int64), labels
 
 
-def losses(z, labels, rule):
+def judged(z, labels, rule):
     """Images that the rule's exits lose, those they win, and the timesteps of each."""
     found, steps = z.argmax(2), exit_steps(z, rule)
     final, early = found[:, -1], found[np.arange(len(z)), steps - 1]
@@ -70,7 +58,7 @@ def test_a_loss_that_is_allowed_is_not_exceeded_here_and_ends_more_images_early(
     for points in (0.0, 0.5, 2.0, 8.0, 100.0):
         rule = fit_exit(z, 50.0, kind, points, labels if known else None)
         assert len(rule.limits) == 4 and rule.limits[-1] == (2**31 - 1 if kind == "margin" else 0)
-        lost, _, steps = losses(z, labels if known else z[:, -1].argmax(1), rule)
+        lost, _, steps = judged(z, labels if known else z[:, -1].argmax(1), rule)
         assert 100 * lost.mean() <= points
         spent.append(steps.mean())
     assert spent == sorted(spent, reverse=True) and spent[0] > spent[-2] + 0.5
@@ -83,43 +71,112 @@ def test_the_promise_holds_on_other_images(kind):
     for seed in range(25):
         z, labels = logits(1500, seed=2 * seed)
         rule = fit_exit(z, 50.0, kind, 1.0, labels)
-        lost, won, _ = losses(*logits(4000, seed=2 * seed + 1), rule)
+        lost, won, _ = judged(*logits(4000, seed=2 * seed + 1), rule)
         kept += lost.sum() - won.sum() <= 40
         exceeded.append(lost.sum() > 40)
     assert kept >= 24 and np.mean(exceeded) <= 0.2
 
 
-@pytest.mark.parametrize("images, share, confidence, losses", [
-    (298, 0.01, 0.95, 0), (299, 0.01, 0.95, 1),  # the rule of three: 0.99**299 < 0.05 < 0.99**298
-    (30, 0.1, 0.9, 1), (30, 0.1, 0.5, 3), (5000, 0.002, 0.8, 7), (9, 0.0, 0.8, 0), (9, 1.0, 0.8, 9),
+@pytest.mark.parametrize("kind", ["entropy", "confidence", "margin"])
+def test_some_hundred_images_give_every_timestep_a_limit_and_keep_the_promise(kind):
+    kept, limits = 0, []
+    for seed in range(12):
+        z, labels = logits(400, timesteps=8, seed=2 * seed)
+        rule = fit_exit(z, 50.0, kind, 1.0, labels)
+        lost, won, steps = judged(*logits(4000, timesteps=8, seed=2 * seed + 1), rule)
+        kept += lost.sum() - won.sum() <= 40
+        limits.append((np.bincount(steps, minlength=9)[1:] > 0).all())
+        assert steps.mean() < 6
+    assert kept >= 11 and all(limits)
+
+
+def test_the_curves_are_those_that_the_losses_come_from():
+    rng = RNG(0)
+    doubt, rise, slope = rng.normal(-4, 2, (20000, 3)), np.array([1.0, 2.0, 0.0]), np.array([1.0, 1.5, 0.8])
+    lost = rng.random(doubt.shape) < 1 / (1 + np.exp(-rise - slope * doubt))
+    curves = fit_curves(doubt, lost)
+    assert np.allclose(curves.rise, rise, atol=0.3) and np.allclose(curves.slope, slope, atol=0.1)
+    chance = np.array([0.01, 0.2, 0.5])
+    assert np.allclose(np.diag(curves.chance(np.tile(curves.doubt(chance), (3, 1)))), chance)
+
+
+def test_a_timestep_without_losses_takes_the_curve_of_the_others():
+    rng = RNG(1)
+    doubt = rng.normal(-4, 2, (400, 3))
+    lost = rng.random(doubt.shape) < 1 / (1 + np.exp(-doubt))
+    lost[:, 2] = False
+    curves = fit_curves(doubt, lost)
+    assert curves.slope[2] > curves.slope[:2].mean() / 3
+    assert curves.chance(np.full((1, 3), -4.0))[0, 2] < curves.chance(np.full((1, 3), -4.0))[0, :2].min()
+
+
+@pytest.mark.parametrize("expected, seen, confidence, most", [
+    (0.0, 0, 0.9, 0.0), (4.0, 0, 0.5, 1.84), (4.0, 4, 0.9, 5.89), (4.0, 12, 0.9, 10.65), (1e6, 100, 0.9, 117.5),
 ])
-def test_the_bound_is_that_of_clopper_and_pearson(images, share, confidence, losses):
-    def fewer(n):
-        return sum(math.comb(images, i) * share**i * (1 - share) ** (images - i) for i in range(n))
-
-    assert _budget(images, share, confidence) == losses
-    if 0 < share < 1:
-        assert fewer(losses) <= 1 - confidence < fewer(losses + 1)
+def test_few_losses_leave_the_curves_to_speak_and_many_speak_for_themselves(expected, seen, confidence, most):
+    assert bound(expected, seen, confidence) == pytest.approx(most, rel=0.01)
 
 
-def test_the_allocation_is_the_cheapest_or_nearly():
-    worse = []
-    for seed in range(30):
-        rng = RNG(seed)
-        scores, costs, budget = rng.integers(0, 30, (40, 3)), rng.integers(1, 5, 3), int(rng.integers(1, 12))
-        lost = rng.random((40, 3)) < scores / 60
-        cost = {}
-        for limits in itertools.product([-1, *range(30)], repeat=2):
-            stop = np.column_stack((scores[:, :2] <= limits, np.ones(40, bool)))
-            steps = stop.argmax(1)
-            charge = sum(lost[steps == t, t].sum() + 1 for t in range(2) if (steps == t).any())
-            if charge <= budget:
-                cost[limits] = np.cumsum(costs)[steps].sum()
-        found = _cheapest(scores, lost, budget, costs)
-        limits = tuple(np.maximum(found[:2], -1).tolist())
-        assert limits in cost and found[2] < 0, f"seed {seed}"
-        worse.append(cost[limits] / min(cost.values()))
-    assert np.mean(np.array(worse) == 1) >= 0.8 and max(worse) < 1.05
+@pytest.mark.parametrize("kind", ["entropy", "confidence", "margin"])
+def test_no_other_limits_are_cheaper_for_as_much_expected_loss(kind):
+    z, labels = logits(1500, timesteps=3, seed=5)
+    rule, costs = ExitRule(kind, *temperature(50.0)), np.array([1.0, 2.0, 3.0])
+    scores, found = image_scores(z, rule)[:, :2], z.argmax(2)[..., None]
+    lost = losses(found[:, :2], found[:, 2], labels)
+    limits = cheapest_limits(rule, scores, lost, 3.0, costs)
+    chance = fit_curves(log_doubt(scores, rule), lost).chance(log_doubt(scores, rule))
+
+    def expected(limits):
+        stop = stops(scores, rule, limits)
+        early = stop < 2
+        return chance[early, stop[early]].sum(), np.cumsum(costs)[stop].mean()
+
+    allowed, cost = expected(-limits if kind == "margin" else limits)
+    grid = (np.quantile(scores[:, t], np.linspace(0, 1, 60)) for t in range(2))
+    rivals = [cost for loss, cost in map(expected, itertools.product(*grid)) if loss <= allowed]
+    assert cost < min(rivals) + 0.02 * costs.sum()
+
+
+@pytest.mark.parametrize("kind", ["entropy", "confidence", "margin"])
+def test_a_limit_of_a_doubt_passes_just_that_doubt(kind):
+    rule = ExitRule(kind, *temperature(50.0))
+    scores = np.sort(image_scores(logits(200)[0], rule).ravel())
+    limits = from_log_doubt(log_doubt(scores, rule), rule)
+    assert (np.abs(limits - scores) <= 1 + np.abs(scores) * 1e-9)[scores > (-NEVER if kind == "margin" else 1)].all()
+    assert (np.diff(limits) >= 0).all()
+
+
+def dense(images=200, timesteps=4, rows=3, columns=4, classes=5, seed=0):
+    z, labels = logits(images * rows * columns, timesteps, classes, seed)
+    z = z.reshape(images, rows, columns, timesteps, classes).transpose(0, 3, 4, 1, 2)
+    return z, labels.reshape(images, rows, columns)
+
+
+@pytest.mark.parametrize("kind", ["entropy", "confidence", "margin"])
+@pytest.mark.parametrize("share", [1, SHARE_ONE // 3, SHARE_ONE // 3 + 1, SHARE_ONE])
+def test_a_map_stops_where_the_share_of_its_positions_passes(kind, share):
+    z, _ = dense()
+    limit = int(np.median(image_scores(z, ExitRule(kind, *temperature(50.0), share=share))[:, :3]))
+    rule = ExitRule(kind, *temperature(50.0), (abs(limit),) * 3 + (0,), share=share)
+    steps = exit_steps(z, rule)
+    for one, step in zip(z[:40], steps):
+        held = [sum(exits(rule, list(map(int, at)), t) for at in one[t - 1].reshape(5, -1).T) * SHARE_ONE >= share * 12
+                for t in range(1, 4)]
+        assert step == (held.index(True) + 1 if True in held else 4)
+    assert len(np.unique(steps)) > 1
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_loss_of_a_map_is_the_share_of_positions_it_gets_wrong(known):
+    z, labels = dense(600)
+    rule = fit_exit(z, 50.0, "entropy", 3.0, labels if known else None, output="mask", share=SHARE_ONE // 2)
+    assert (rule.output, rule.share) == ("mask", SHARE_ONE // 2)
+    others, truth = dense(1000, seed=1)
+    steps, found = exit_steps(others, rule), others.argmax(2)
+    final, early = found[:, -1], found[np.arange(1000), steps - 1]
+    truth = truth if known else final
+    assert 0.005 < ((final == truth) & (early != truth)).mean() <= 0.03
+    assert steps.mean() < 3.7
 
 
 def test_what_a_timestep_costs_moves_the_exits():
@@ -169,6 +226,14 @@ def doubts(z, kind, logit):
         "confidence": (1 - p[..., 0]) * classes / (classes - 1),
         "margin": 2 * (1 - q),
     }[kind]
+
+
+def test_the_papers_formula_takes_every_position_of_a_map_as_an_image():
+    z, labels = dense()
+    rule = paper_limits(z, 50.0, "entropy", labels, output="mask", share=SHARE_ONE // 2)
+    flat = z.transpose(0, 3, 4, 1, 2).reshape(-1, 4, 5)
+    one = paper_limits(flat, 50.0, "entropy", labels.ravel())
+    assert rule == replace(one, output="mask", share=SHARE_ONE // 2)
 
 
 @pytest.mark.parametrize("kind", ["entropy", "confidence", "margin"])
