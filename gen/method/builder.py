@@ -1,17 +1,20 @@
 """From a choice for every layer to the integer network: integers, then biases measured on it."""
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
+from gen.exit_rule import SHARE_ONE, ExitRule
 from gen.method.calibrate import sweep
+from gen.method.checks import input_scale
 from gen.method.quantize import quantize_with_scales
 from gen.method.rounding import calibrate_weights
 from gen.method.simulate import activations
 from gen.method.thresholds import thresholds
 
-__all__ = ["Builder", "Plan", "normalised"]
+__all__ = ["Builder", "Plan", "normalised", "seen"]
 
 ACTIVATION_BUDGET = 2**25
 QUICK_IMAGES, QUICK_SWEEPS = 192, 2
@@ -24,7 +27,7 @@ class Plan:
     thresholds: dict
     bursts: dict
     weight_bits: dict
-    least: dict = field(default_factory=dict)
+    min_burst: dict = field(default_factory=dict)
 
 
 class Builder:
@@ -33,22 +36,25 @@ class Builder:
     Parameters
     ----------
     network : FloatNetwork
-    x : uint8 [N, C, H, W]; as many from the first on are used as the memory for their activations allows
+    x : uint8 [N, C, H, W], or frames [N, T, C, H, W]; as many from the first on are used as the memory for their
+        activations allows
     settings : `gen.method.settings.Settings`
-    scale : (mean, std), float [C] each
 
     Attributes
     ----------
     images : how many are used
-    maps : the float network's activations of these, name to float32 [N, C, H, W]
+    scale : (mean, std), float [C] each, of `gen.method.checks.input_scale`
+    maps : the float network's activations of these, of the mean of frames, name to float32 [N, C, H, W]
     """
 
-    def __init__(self, network, x, settings, scale):
-        self.network, self.settings, self._scale = network, settings, scale
-        values = sum(a.numel() for a in activations(network, torch.zeros(1, *x.shape[1:])).values())
+    def __init__(self, network, x, settings):
+        self.network, self.settings = network, settings
+        self.frames = x.ndim == 5
+        self.scale = input_scale(network, settings.mean, settings.std, self.frames)
+        values = sum(math.prod(shape) for shape in network.shapes.values())
         self._pixels = x[: max(64, ACTIVATION_BUDGET // values)]
         self.images = len(self._pixels)
-        self.maps = activations(network, normalised(self._pixels, *scale))
+        self.maps = activations(network, seen(self._pixels, *self.scale))
 
     def uniform(self, bits):
         """Return the `Plan` of one burst cap for all layers; ``bits`` by layer name."""
@@ -70,16 +76,20 @@ class Builder:
 
         ``quick``: on few images, without weight calibration, to compare plans by.
         """
-        settings, (mean, std) = self.settings, self._scale
+        settings = self.settings
         quantized = quantize_with_scales(
             self.network, plan.thresholds, timesteps=settings.timesteps, max_burst=plan.bursts,
-            weight_bits=plan.weight_bits, mean=mean, std=std, neuron=settings.neuron,
-            least=plan.least,
+            weight_bits=plan.weight_bits, mean=settings.mean, std=settings.std, neuron=settings.neuron,
+            min_burst=plan.min_burst, frames=self.frames,
         )
+        net = quantized.network
+        output = None if settings.exit_output == net.outputs[0] else settings.exit_output
+        rule = ExitRule(output=output, share=max(1, round(settings.exit_share * SHARE_ONE)))
+        quantized = replace(quantized, network=replace(net, exit_rule=rule, order=settings.order))
         means = self._means(quantized.network.shapes)
         if quick:
             return sweep(quantized, self._pixels[:QUICK_IMAGES], means, QUICK_SWEEPS, progress)
-        if settings.weight_calibration:
+        if settings.calibrate_weights:
             return calibrate_weights(quantized, self.network, self.maps, self._pixels, means, progress=progress)
         return sweep(quantized, self._pixels, means, progress=progress)
 
@@ -92,7 +102,12 @@ class Builder:
         }
 
 
+def seen(x, mean, std):
+    """Return what the float network sees of ``x``: `normalised` images; of frames [N, T, C, H, W] their mean."""
+    return normalised(x if x.ndim == 4 else x.mean(axis=1, dtype=np.float32), mean, std)
+
+
 def normalised(x, mean, std):
-    """Return what the model sees of pixels uint8 [N, C, H, W]: float32 (x/255 - mean)/std."""
+    """Return (x/255 - mean)/std of pixels uint8 [..., C, H, W], float32 of the same shape."""
     mean, std = (torch.as_tensor(np.asarray(v)).float()[:, None, None] for v in (mean, std))
     return (torch.as_tensor(x).float() / 255 - mean) / std

@@ -10,8 +10,9 @@ from dataclasses import replace
 import numpy as np
 
 from gen.layers import INPUT, signed_bits
-from gen.method.quantize import LEAST_STATE, STATE_MAX, proved_state_bits, settle
+from gen.method.quantize import settle
 from gen.method.simulate import drive, fire, integer_input, pool_counts
+from gen.method.state_bits import LEAST_STATE, STATE_MAX, proved_state_bits
 
 __all__ = ["correct", "sweep"]
 
@@ -21,8 +22,8 @@ LEAST_SLOPE = 0.1  # of a mean count over the bias in thresholds; keeps a quiet 
 def correct(quantized, pixels, means, sweeps=6, progress=None):
     """Return the `IntegerNetwork` with corrected biases and chosen state widths.
 
-    ``pixels`` uint8 [N, C, H, W]; ``means``: layer name to float [C], the float network's mean activation
-    over the positions the integer network keeps (for the readout: its mean output).
+    ``pixels`` uint8 [N, C, H, W], or frames [N, T, C, H, W]; ``means``: layer name to float [C], the float network's
+    mean activation over the positions the integer network keeps (for an output: its mean value).
     """
     return sweep(quantized, pixels, means, sweeps, progress).network
 
@@ -40,29 +41,25 @@ def sweep(quantized, pixels, means, sweeps=6, progress=None, rounding=None):
             quantized = rounding(quantized, layer, maps)
             layer = quantized.network.layers[index]
         if not layer.weighted:
-            maps[layer.name] = pool_counts(layer, maps[layer.source])
-        elif not layer.emits:
+            maps[layer.name] = pool_counts(net, layer, maps[layer.source])
+        elif not layer.fires:
             reached = drive(net, layer, maps).double().mean((0, 1, 3, 4)).numpy()
-            missing = np.rint(means[layer.name] * quantized.logit - reached).astype(np.int64)
+            missing = np.rint(means[layer.name] * quantized.logits[layer.name] - reached).astype(np.int64)
             layer = replace(layer, bias=layer.bias + missing)
         else:
             layer, maps[layer.name] = _corrected(net, layer, maps, quantized, means[layer.name], sweeps)
         layers.append(layer)
-        needed = {source for later in net.layers[index + 1:] for source in _sources(later)}
+        needed = {source for later in net.layers[index + 1:] for source in later.sources}
         maps = {name: value for name, value in maps.items() if name in needed}
         if progress:
             progress((index + 1) / len(net.layers))
     return replace(quantized, network=replace(net, layers=tuple(layers)))
 
 
-def _sources(layer):
-    return (layer.source,) if not layer.weighted else tuple(s.source for s in layer.synapses)
-
-
 def _corrected(net, layer, maps, quantized, mean, sweeps):
     """Return ``layer`` with its bias and state width, and its counts.
 
-    Newton's method on the mean count, whose slope is the share of neurons neither silent nor at their cap; a step
+    Newton's method on the mean count, whose slope is that of the neurons neither silent nor at their cap; a step
     that does not help is halved, and per channel the best sweep wins.
     """
     layer = replace(layer, state_bits=STATE_MAX)
@@ -70,13 +67,12 @@ def _corrected(net, layer, maps, quantized, mean, sweeps):
     currents -= currents.new_tensor(layer.bias.copy())[:, None, None]
     amplitude = quantized.amplitudes[layer.name]
     wanted = np.divide(mean, amplitude, out=np.zeros_like(mean), where=amplitude > 0)
-    most = 2**net.timesteps - 1 if net.two_phase else layer.burst
     bias = best = quantized.biases[layer.name]
     error, step = np.full(len(bias), np.inf), np.zeros(len(bias))
     for _ in range(sweeps + 1):
         _, counts, _ = _settled(layer, currents, bias, net.timesteps)
         excess = _mean(counts) - wanted
-        slope = np.maximum(_mean((counts > 0) & (counts < most)), LEAST_SLOPE) / layer.theta
+        slope = np.maximum(_answering(net, layer, counts), LEAST_SLOPE / layer.theta)
         better = np.abs(excess) < error
         best, error = np.where(better, bias, best), np.where(better, np.abs(excess), error)
         step = np.where(better, excess / slope, step / 2)
@@ -88,6 +84,18 @@ def _corrected(net, layer, maps, quantized, mean, sweeps):
     return replace(layer, state_bits=min(measured, proved_state_bits(net, layer))), counts
 
 
+def _answering(net, layer, counts):
+    """Return the slope of the mean count over the bias, float64 [C]: 1/theta for each neuron that answers to it.
+
+    A neuron with two thresholds answers when it is silent as well: only at its caps it does not.
+    """
+    most = 2**net.timesteps - 1 if net.two_phase else layer.burst
+    if not layer.signed:
+        return _mean((counts > 0) & (counts < most)) / layer.theta
+    above, below = (counts >= 0) & (counts < most), (counts < 0) & (counts > -layer.burst_low)
+    return _mean(above) / layer.theta + _mean(below) / layer.theta_low
+
+
 def _mean(counts):
     """Return the mean per channel, float64 [C], of [T, N, C, H, W]."""
     return (counts.float().sum((3, 4)).double().mean((0, 1)) / counts.shape[3:].numel()).numpy()
@@ -95,6 +103,6 @@ def _mean(counts):
 
 def _settled(layer, currents, bias, steps):
     """Return ``layer`` with the real ``bias``, its counts and the range of its state."""
-    rounded, start = settle(bias, layer.theta, steps, layer.neuron)
+    rounded, start = settle(bias, layer.theta, steps, layer.neuron, layer.signed)
     layer = replace(layer, bias=rounded, v_init=start)
     return layer, *fire(currents + currents.new_tensor(rounded)[:, None, None], layer, steps)

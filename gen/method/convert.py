@@ -6,6 +6,7 @@
         --integers, biases--> integer network --compress--> sparser one --exit rule--> the network
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from importlib import metadata
 
@@ -13,13 +14,15 @@ import numpy as np
 import torch
 
 from gen.errors import InputError
+from gen.intnet import STEPS, IntegerNetwork
+from gen.layers import ADAFIRE
 from gen.layout.weights import stored_bits
-from gen.method.builder import Builder, normalised
+from gen.method.builder import Builder, normalised, seen
+from gen.method.checks import layer_bits, normalisation
 from gen.method.dynamics import Dynamics, Neurons
 from gen.method.exit_fit import exit_images, exit_steps, fit_exit, paper_limits
-from gen.method.quantize import layer_bits, normalisation
 from gen.method.search import Sensitivity, cheapest, search_bursts, search_compression, search_weight_bits
-from gen.method.settings import Settings, check_images, check_labels
+from gen.method.settings import Settings, check_images, check_labels, check_timesteps
 from gen.method.simulate import activations, readout_sums
 from gen.model.load import load
 
@@ -27,65 +30,119 @@ __all__ = ["convert"]
 
 KEPT_OUT = 4  # every fourth image measures candidates, if there is a search
 MOST_KEPT_OUT = 512
+SEARCH_BUDGET = 2**30  # values of all maps, images and timesteps of a search
 JUDGING_IMAGES = 2000
+MAP_BUDGET = 2**26  # values of an output that is a map, all images and timesteps
 
 
-def convert(module, calibration, *, labels=None, progress=None, **options):
+def convert(
+    model,
+    calibration: np.ndarray,
+    *,
+    labels: np.ndarray | None = None,
+    timesteps: int | None = None,
+    max_burst: int = 7,
+    weight_bits: int | dict[str, int] = 8,
+    neuron: str = ADAFIRE,
+    search_burst: float | None = None,
+    compress: float | None = None,
+    weight_memory: int | None = None,
+    search_lanes: int | None = None,
+    calibrate_weights: bool = False,
+    exit: str | None = None,
+    exit_loss: float = 0.2,
+    exit_fit: str = "loss",
+    exit_output: str | None = None,
+    exit_share: float = 1.0,
+    mean: float | Sequence[float] = 0.0,
+    std: float | Sequence[float] = 1.0,
+    order: str = STEPS,
+    progress: Callable[[str, float], None] | None = None,
+) -> IntegerNetwork:
     """Return the `IntegerNetwork` of a trained model; nothing is trained.
 
     Parameters
     ----------
-    module : torch.nn.Module, torch.export.ExportedProgram, onnx.ModelProto, nir.NIRGraph, or the path of a .pt2,
-        .onnx or .nir file
-    calibration : uint8 [N, C, H, W] or [N, H, W]; the model sees (x/255 - mean)/std
-    labels : integers [N], the classes of ``calibration``; without them the float network's or the full run's
-        decision stands in
-    progress : callable(step text, fraction done) or None
-    timesteps, max_burst : 1..64, by default 4, and 1..15, by default 7
-    weight_bits : 2..8, by default 8, or a dict of layer name to that
+    model : torch.nn.Module, torch.export.ExportedProgram, onnx.ModelProto, nir.NIRGraph, or the path of a model's file
+    calibration : images, uint8 [N, C, H, W] or [N, H, W], of which the model sees (x/255 - mean)/std; or recordings of
+        T frames, uint8 [N, T, C, H, W], of which it sees the mean over T, counts of events as they are
+    labels : integers [N], the classes of ``calibration``, or [N, rows, columns] where the output that decides is a map;
+        without them the float network's or the full run's decision stands in
+    timesteps : 1..64; by default 4, and for recordings their number of frames
+    max_burst : 1..255, spikes that a neuron may fire in one timestep
+    weight_bits : 2..8, or a dict of layer name to that
     neuron : adafire, or inverse_leaky: layers two-phase, ``timesteps`` bits of an activation
-    exit : entropy (default), confidence, margin or off
-    exit_loss : accuracy points that early exits may lose, by default 0.2
-    exit_fit : loss, limits for ``exit_loss``, or paper, `gen.method.exit_fit.paper_limits`
     search_burst : choose every layer's burst cap; the cost allowed, a fraction of that with ``max_burst`` for all
     compress : raise every layer's thresholds as far as this many accuracy points allow
     weight_memory : choose every layer's weight bits; the bits of weight memory allowed
     search_lanes : measure costs in cycles of so many lanes, instead of synaptic operations
-    weight_calibration : fit the integer weights layer by layer
-    mean, std : one number or one per channel, of images scaled to 0..1
+    calibrate_weights : fit the integer weights layer by layer
+    exit : entropy, confidence, margin or off; by default entropy, where that has a meaning
+    exit_loss : accuracy points that early exits may lose
+    exit_fit : loss, limits for ``exit_loss``, or paper, `gen.method.exit_paper.paper_limits`
+    exit_output : name of the output that decides, by default the model's first
+    exit_share : share, over 0 to 1, of that output's positions that must be sure
+    mean, std : one number or one per channel, of images scaled to 0..1; one written into the model comes on top
+    order : steps, or tiles: all timesteps of a tile before the next, without early exit
+    progress : callable(step text, fraction done), or None
 
     Raises
     ------
     InputError for bad input, UnsupportedModel with every operation outside the contract.
     """
     tell = progress or (lambda step, fraction: None)
-    settings, x = Settings(**options), check_images(calibration)
+    x = check_images(calibration)
+    settings = Settings(
+        timesteps=check_timesteps(timesteps, x), max_burst=max_burst, weight_bits=weight_bits, neuron=neuron,
+        search_burst=search_burst, compress=compress, weight_memory=weight_memory, search_lanes=search_lanes,
+        calibrate_weights=calibrate_weights, exit=exit, exit_loss=exit_loss, exit_fit=exit_fit,
+        exit_output=exit_output, exit_share=exit_share, mean=mean, std=std, order=order,
+    )
     tell("load", 0.0)
-    network = load(module, x.shape[1:])
-    if network.shape != x.shape[1:]:
+    network = load(model, x.shape[-3:])
+    if network.shape != x.shape[-3:]:
         raise InputError(
             f"The model takes images of shape {_shape(network.shape)}, the calibration images have shape "
-            f"{_shape(x.shape[1:])} (channels x height x width)."
+            f"{_shape(x.shape[-3:])} (channels x height x width)."
         )
-    labels = check_labels(labels, len(x), len(network.layers[-1].bias))
+    settings = _decided(settings, network)
+    labels = check_labels(labels, len(x), network.shapes[settings.exit_output])
     bits = layer_bits(network, settings.weight_bits)
-    scale = normalisation(settings.mean, settings.std, x.shape[1])
     with torch.no_grad():
-        return _Conversion(network, x, labels, settings, scale, tell).run(bits)
+        return _Conversion(network, x, labels, settings, tell).run(bits)
+
+
+def _decided(settings, network):
+    """Return ``settings`` with the output that decides by its layer's name, and the exit off where it has one class."""
+    named = {network.origins[name]: name for name in network.outputs} | {name: name for name in network.outputs}
+    output = settings.exit_output
+    if output is not None and output not in named:
+        raise InputError(f"exit_output is {output!r}, the outputs of the model are {', '.join(network.outputs)}.")
+    output = network.outputs[0] if output is None else named[output]
+    rule = settings.exit_rule
+    if network.channels[output] == 1 and rule != "off":
+        if settings.exit is not None:
+            raise InputError(
+                f"The output {output} has one channel, of which no rule can be sure: set exit to off, not {rule}."
+            )
+        rule = "off"
+    return replace(settings, exit_output=output, exit=rule)
 
 
 class _Conversion:
     """The steps of one conversion and what they share."""
 
-    def __init__(self, network, x, labels, settings, scale, tell):
-        self.network, self.settings, self.scale, self.tell = network, settings, scale, tell
+    def __init__(self, network, x, labels, settings, tell):
+        self.network, self.settings, self.tell = network, settings, tell
         self.x, self.labels = x, labels
         kept_out = np.zeros(len(x), bool)
         if settings.searches and len(x) >= KEPT_OUT:
-            kept_out[np.arange(KEPT_OUT - 1, len(x), KEPT_OUT)[:MOST_KEPT_OUT]] = True
+            values = settings.timesteps * sum(map(np.prod, network.shapes.values()))
+            most = min(MOST_KEPT_OUT, max(1, int(SEARCH_BUDGET // values)))
+            kept_out[np.arange(KEPT_OUT - 1, len(x), KEPT_OUT)[:most]] = True
         self.kept_out = x[kept_out] if kept_out.any() else x
         tell("thresholds", 0.05)
-        self.builder = Builder(network, x[~kept_out], settings, scale)
+        self.builder = Builder(network, x[~kept_out], settings)
         self.used = int(np.flatnonzero(~kept_out)[self.builder.images - 1]) + 1
         self.fronts = {}
 
@@ -105,21 +162,40 @@ class _Conversion:
         own = exit_images(len(self.x), self.used)
         if settings.exit_rule == "off":  # only for the figures
             own = slice(own.start, min(own.stop, own.start + JUDGING_IMAGES))
+        own = self._affordable(own)
         images, known = self.x[own], None if self.labels is None else self.labels[own]
         z = readout_sums(quantized.network, images)
-        fit = {"loss": lambda *how: fit_exit(*how[:3], settings.exit_loss, how[3]), "paper": paper_limits}
-        rule = fit[settings.exit_fit](z, quantized.logit, settings.exit_rule, known)
+        rule = self._fit_exit(quantized, z, known)
         provenance = self._provenance(plan, quantized, self._figures(images, known, z, rule))
         tell("done", 1.0)
         return replace(quantized.network, exit_rule=rule, provenance=provenance)
+
+    def _affordable(self, images):
+        """Return the slice ``images``, cut to what memory holds of the output that decides, if that is a map."""
+        shape = self.network.shapes[self.settings.exit_output]
+        if shape[1:] == (1, 1):
+            return images
+        most = max(64, MAP_BUDGET // (self.settings.timesteps * int(np.prod(shape))))
+        return slice(images.start, min(images.stop, images.start + most))
+
+    def _fit_exit(self, quantized, z, labels, **how):
+        """Return the exit rule for sums ``z``; ``how`` is for `fit_exit`."""
+        settings, looks = self.settings, quantized.network.exit_rule
+        looks = {"output": looks.output, "share": looks.share}
+        if settings.exit_rule == "off":
+            return quantized.network.exit_rule
+        if settings.exit_fit == "paper" and not how:
+            return paper_limits(z, quantized.logit, settings.exit_rule, labels, **looks)
+        return fit_exit(z, quantized.logit, settings.exit_rule, settings.exit_loss, labels, **looks, **how)
 
     def _bench(self, plan):
         """Return the `Sensitivity` of ``plan`` on the images kept out."""
         settings = self.settings
         levels = (1, 2**settings.timesteps - 1) if settings.two_phase else (settings.timesteps, None)
         neurons = {name: Neurons(theta, levels[1] or plan.bursts[name]) for name, theta in plan.thresholds.items()}
-        dynamics = Dynamics(self.network, normalised(self.kept_out, *self.scale), levels[0], settings.search_lanes)
-        return Sensitivity(dynamics, neurons, settings.exit_rule != "off")
+        x = normalised(self.kept_out, *self.builder.scale)
+        dynamics = Dynamics(self.network, x, levels[0], settings.search_lanes)
+        return Sensitivity(dynamics, neurons, None if settings.exit_rule == "off" else settings.exit_output)
 
     @property
     def _unit(self):
@@ -146,15 +222,16 @@ class _Conversion:
         """Return the plan and the network of the cheapest ratios and least bursts that lose no more than asked."""
         settings, tell = self.settings, self.tell
         front = search_compression(self._bench(plan), self._unit, lambda done: tell("compression", 0.6 + 0.1 * done))
-        images = self.x[-JUDGING_IMAGES:]
-        truth = self._decisions(images) if self.labels is None else self.labels[-JUDGING_IMAGES:]
+        judging = self._affordable(slice(max(0, len(self.x) - JUDGING_IMAGES), len(self.x)))
+        images = self.x[judging]
+        truth = self._decisions(images) if self.labels is None else self.labels[judging]
         before = readout_sums(self.builder.build(plan, quick=True).network, images)[:, -1].argmax(1) == truth
         judged = []
 
         def stretched(choice):
             return replace(
                 plan, thresholds={name: ratio * plan.thresholds[name] for name, (ratio, _) in choice.items()},
-                least={name: least for name, (_, least) in choice.items()},
+                min_burst={name: min_burst for name, (_, min_burst) in choice.items()},
             )
 
         def judge(choice):
@@ -162,7 +239,7 @@ class _Conversion:
             z = readout_sums(made.network, images)
             judged.append(choice)
             tell("compression", min(0.78, 0.7 + 0.01 * len(judged)))
-            rule = fit_exit(z, made.logit, settings.exit_rule, settings.exit_loss, truth, confidence=0.5)
+            rule = self._fit_exit(made, z, truth, confidence=0.5)
             lost = 100 * float(before.mean() - (z[:, -1].argmax(1) == truth).mean())
             return lost, float(exit_steps(z, rule).mean())
 
@@ -174,10 +251,13 @@ class _Conversion:
         return plan, self.builder.build(plan)
 
     def _decisions(self, images):
-        """Return the float network's classes, int64 [N]."""
-        last = self.network.layers[-1].name
-        parts = [normalised(part, *self.scale) for part in torch.as_tensor(images).split(250)]
-        return torch.cat([activations(self.network, part)[last].flatten(1).argmax(1) for part in parts]).numpy()
+        """Return the float network's classes, int64 [N], or [N, rows, columns] where the output is a map."""
+        output, found = self.settings.exit_output, []
+        for start in range(0, len(images), 250):
+            x = seen(images[start : start + 250], *self.builder.scale)
+            found.append(activations(self.network, x)[output].argmax(1))
+        classes = torch.cat(found).numpy()
+        return classes[:, 0, 0] if classes.shape[1:] == (1, 1) else classes
 
     def _figures(self, images, labels, z, rule):
         """Return what the conversion cost on calibration images; fractions are 0..1."""
@@ -189,12 +269,13 @@ class _Conversion:
             "measured_against": "the float network" if labels is None else "labels",
             "float_accuracy": float((ann == truth).mean()),
             "integer_accuracy": float((found[:, -1] == truth).mean()),
-            "exit_accuracy": float((found[np.arange(len(z)), steps - 1] == truth).mean()),
-            "mean_timesteps": float(steps.mean() if self.settings.exit_rule != "off" else self.settings.timesteps),
+            "exit_accuracy": float((found[np.arange(len(z)), np.minimum(steps, z.shape[1]) - 1] == truth).mean()),
+            "mean_timesteps": float(steps.mean() if rule.kind != "off" else self.settings.timesteps),
         }
 
     def _provenance(self, plan, quantized, figures):
-        settings, (mean, std) = self.settings, self.scale
+        settings = self.settings
+        mean, std = normalisation(settings.mean, settings.std, self.network.shape[0])
         return {
             "tool": f"adafire {_version()}",
             "source_sha256": self.network.digest,
@@ -206,6 +287,7 @@ class _Conversion:
             },
             "calibration": {"images": len(self.x), "bias_images": self.builder.images, **figures},
             "logit_scale": quantized.logit,
+            "output_scales": quantized.logits,
             "thresholds": {name: [round(float(v), 6) for v in theta] for name, theta in plan.thresholds.items()},
             "silent_channels": {
                 name: int((theta == 0).sum()) for name, theta in plan.thresholds.items() if (theta == 0).any()

@@ -4,18 +4,20 @@ Thresholds, burst caps and weights of one layer can be changed without touching 
 the threshold, here. The integer network that results is judged by `gen.method.simulate`.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from gen.layers import INPUT
-from gen.method.simulate import activations, pooled
+from gen.method.simulate import activations
+from gen.method.torch_windows import convolve, pooled
 
 __all__ = ["Dynamics", "Neurons", "fanouts", "mean_answers", "symmetric_divergence"]
 
-NEVER = 1e30
+NEVER, MOST = 1e30, 1e36  # a threshold that nothing reaches; the largest one
+POSITIONS = 1024  # of an output, evenly spread, that are compared
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +26,7 @@ class Neurons:
 
     threshold: np.ndarray
     burst: int
-    least: int = 1
+    min_burst: int = 1
     weights: tuple | None = None
 
 
@@ -34,23 +36,24 @@ class Dynamics:
     Parameters
     ----------
     network : FloatNetwork
-    x : normalised images, float32 [N, C, H, W]
+    x : normalised images, float32 [N, C, H, W]; or frames [N, T, C, H, W], as many as ``timesteps``
     timesteps : how many are simulated
     lanes : count costs in cycles of so many lanes; None: in synaptic operations
     """
 
     def __init__(self, network, x, timesteps, lanes=None):
         self.network, self.timesteps = network, timesteps
-        maps = activations(network, x)
-        self.probabilities = maps[network.layers[-1].name].flatten(1).double().softmax(1)[:, None]
+        maps = activations(network, x if x.dim() == 4 else x.mean(1))
+        self.probabilities = {name: mean_answers(_sums(maps[name][None], 1)) for name in network.outputs}
         self.means = {name: value.mean((0, 2, 3), dtype=torch.float64).float() for name, value in maps.items()}
-        self.positions = {name: tuple(value.shape[1:]) for name, value in maps.items()}
+        self.lanes, self.signed = lanes, {layer.name: layer.fires and layer.signed for layer in network.layers}
+        self.sizes = {name: math.prod(shape) for name, shape in network.shapes.items()}
         self._fanout = {name: torch.as_tensor(value).float()
-                        for name, value in fanouts(network, self.positions, lanes).items()}
-        self.images = x[None]
+                        for name, value in fanouts(network, network.shapes, lanes).items()}
+        self.images = x[None] if x.dim() == 4 else x.transpose(0, 1)
 
     def run(self, neurons):
-        """Return map name to float32 [T, N, C, H, W] (the readout: its currents) for `Neurons` by layer name."""
+        """Return map name to float32 [T, N, C, H, W] (an output: its currents) for `Neurons` by layer name."""
         return self.replay({INPUT: self.images}, neurons, None)
 
     def replay(self, maps, neurons, changed):
@@ -70,9 +73,17 @@ class Dynamics:
         return maps
 
     def logits(self, maps):
-        """Return the sums of the readout, float64 [N, T, classes]."""
-        current = maps[self.network.layers[-1].name].double().flatten(2)
-        return current.expand(self.timesteps, -1, -1).cumsum(0).transpose(0, 1)
+        """Return name of every output to its sums so far, float64 [N, T, C], or [N, T, C, positions] of a map."""
+        return {name: _sums(maps[name], self.timesteps) for name in self.network.outputs}
+
+    def answers(self, maps):
+        """Return name of every output to `mean_answers` of its sums."""
+        return {name: mean_answers(z) for name, z in self.logits(maps).items()}
+
+    def divergence(self, maps, answers):
+        """Return `symmetric_divergence` from ``answers``, by output, float64 [N, T]: the mean over the outputs."""
+        logits = self.logits(maps)
+        return sum(symmetric_divergence(z, answers[name]) for name, z in logits.items()) / len(logits)
 
     def cost(self, maps, name):
         """Return what the events that ``name`` emits cost per image, float64 [T]: a pool's are its source's."""
@@ -80,8 +91,8 @@ class Dynamics:
         for layer in self.network.layers:
             if layer.name == name or (not layer.weighted and layer.source == name):
                 if layer.name in self._fanout:
-                    nonzero = (maps[layer.name] > 0).sum((1, 2)) * self._fanout[layer.name]
-                    total += nonzero.sum((1, 2)).double().numpy() / len(self.images[0])
+                    nonzero = (maps[layer.name] != 0).sum((1, 2)) * self._fanout[layer.name]
+                    total += nonzero.sum((1, 2)).double().numpy() / self.images.shape[1]
                 if layer.name != name:
                     total += self.cost(maps, layer.name)
         return total
@@ -89,13 +100,8 @@ class Dynamics:
     def _current(self, layer, maps, weights=None):
         total = torch.as_tensor(layer.bias).float()[:, None, None]
         for synapse, weight in zip(layer.synapses, weights or [s.weight for s in layer.synapses]):
-            x, weight = maps[synapse.source], torch.as_tensor(weight).float()
-            flat = x.flatten(0, 1)
-            if weight.shape[2:] == flat.shape[2:] and synapse.groups == 1 and synapse.padding == (0, 0):
-                current = F.linear(flat.flatten(1), weight.flatten(1))[:, :, None, None]
-            else:
-                current = F.conv2d(flat, weight, None, synapse.stride, synapse.padding, synapse.dilation,
-                                   synapse.groups)
+            x = maps[synapse.source]
+            current = convolve(synapse, x.flatten(0, 1), torch.as_tensor(weight).float())
             total = total + current.unflatten(0, x.shape[:2])
         return total
 
@@ -104,35 +110,60 @@ class Dynamics:
         current = self._current(layer, maps, neurons.weights)
         theta = torch.as_tensor(np.where(neurons.threshold > 0, neurons.threshold, NEVER)).float()[:, None, None]
         wanted = self.means[layer.name][:, None, None]
-        counts = self._counts(current, theta, neurons)
+        counts = self._counts(layer, current, theta, neurons)
         missing = wanted - counts.mean((0, 1, 3, 4))[:, None, None] * theta
         current += torch.where(theta < NEVER, missing, 0)
-        return self._counts(current, theta, neurons).mul_(torch.where(theta < NEVER, theta, 0))
+        return self._counts(layer, current, theta, neurons).mul_(torch.where(theta < NEVER, theta, 0))
 
-    def _counts(self, current, theta, neurons):
-        v = (theta / 2).expand(current.shape[1:]).clone()
+    def _counts(self, layer, current, theta, neurons):
+        below = None
+        if layer.signed:
+            slope = torch.as_tensor(layer.slope).float()[:, None, None]
+            below = torch.where(slope > 0, theta / slope, NEVER).clamp_(max=MOST)
+        start = torch.zeros_like(theta) if layer.signed else theta / 2
+        v = start.expand(current.shape[1:]).clone()
         counts = current.new_empty((self.timesteps, *v.shape))
         for t, count in enumerate(counts):
             v += current[min(t, len(current) - 1)]
-            torch.div(v, theta, out=count).floor_().clamp_(0, neurons.burst)
+            if layer.signed:
+                torch.div(v + theta / 2, theta, out=count).floor_().clamp_(0, neurons.burst)
+                count -= ((below / 2 - v) / below).floor_().clamp_(0, neurons.burst)
+            else:
+                torch.div(v, theta, out=count).floor_().clamp_(0, neurons.burst)
             if neurons.min_burst > 1:
-                count.mul_(count >= neurons.min_burst)
-            v.addcmul_(count, theta, value=-1)
+                count.mul_(count.abs() >= neurons.min_burst)
+            v.addcmul_(count, torch.where(count < 0, below, theta) if layer.signed else theta, value=-1)
         return counts
 
 
 def symmetric_divergence(logits, probabilities):
-    """Return half the sum of both Kullback-Leibler divergences in nats, float64 [N, T].
+    """Return half the sum of both Kullback-Leibler divergences in nats, float64 [N, T]; of a map its positions' mean.
 
-    ``logits`` [N, T, C] are sums over timesteps, of which the mean is taken; ``probabilities`` [N, 1 or T, C].
+    ``logits`` [N, T, C] or [N, T, C, positions] are sums over timesteps, of which the mean is taken; ``probabilities``
+    are as `mean_answers` gives them, with T or 1 timesteps.
     """
     p, q = mean_answers(logits).log(), probabilities.clamp(min=1e-12).log()
-    return ((p.exp() - q.exp()) * (p - q)).sum(2) / 2
+    each = ((p.exp() - q.exp()) * (p - q)).sum(2) / 2
+    return each if each.dim() == 2 else each.mean(2)
 
 
 def mean_answers(logits):
-    """Return the softmax of the means so far, float64 [N, T, C], of sums over timesteps."""
-    return (logits / torch.arange(1, logits.shape[1] + 1)[:, None]).softmax(2).clamp(min=1e-12)
+    """Return the softmax of the means so far, float64 like ``logits`` [N, T, C] or [N, T, C, positions].
+
+    A single channel is one answer against its opposite, [N, T, 2]: the sigmoid.
+    """
+    if logits.shape[2] == 1:
+        logits = torch.cat([logits, torch.zeros_like(logits)], 2)
+    steps = torch.arange(1, logits.shape[1] + 1)
+    return (logits / steps.view(-1, *[1] * (logits.dim() - 2))).softmax(2).clamp(min=1e-12)
+
+
+def _sums(currents, timesteps):
+    """Return the sums so far of an output's currents [T or 1, N, C, H, W], at up to `POSITIONS` positions."""
+    flat = currents.flatten(3)
+    flat = flat[..., :: -(-flat.shape[3] // POSITIONS)].double()
+    z = flat.expand(timesteps, -1, -1, -1).cumsum(0).transpose(0, 1)
+    return z[..., 0] if z.shape[3] == 1 else z
 
 
 def fanouts(network, shapes, lanes=None):
@@ -143,21 +174,11 @@ def fanouts(network, shapes, lanes=None):
     """
     costs = {}
     for layer in network.layers:
-        for synapse in () if not layer.weighted else layer.synapses:
+        for synapse in layer.synapses:
             if synapse.source == INPUT:
                 continue
             outputs = len(synapse.weight) // synapse.groups
             each = outputs if lanes is None else -(-outputs // lanes)
-            rows, columns = (
-                _reads(synapse, axis, shapes[synapse.source][axis + 1], shapes[layer.name][axis + 1])
-                for axis in (0, 1)
-            )
-            costs[synapse.source] = costs.get(synapse.source, 0) + each * np.outer(rows, columns)
+            reads = synapse.window.reads(shapes[synapse.source][1:], shapes[layer.name][1:])
+            costs[synapse.source] = costs.get(synapse.source, 0) + each * reads
     return costs
-
-
-def _reads(synapse, axis, length, outputs):
-    """Return how often each of ``length`` positions along an axis is read by so many ``outputs``."""
-    taps = np.arange(synapse.weight.shape[axis + 2]) * synapse.dilation[axis] - synapse.padding[axis]
-    reads = (np.arange(outputs)[:, None] * synapse.stride[axis] + taps).ravel()
-    return np.bincount(reads[(reads >= 0) & (reads < length)], minlength=length)

@@ -8,17 +8,16 @@ real numbers makes up for what upstream layers do wrong; rounded to integers wit
 best one per channel, it makes up for the rounding.
 
 Where the float network is silent, any negative current will do. So the regression is repeated with the target
-there being the current it has found, if that is negative.
+there being the current it has found, if that is negative. A layer with two thresholds is never silent.
 """
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gen.layers import Synapse
 from gen.method.calibrate import sweep
 from gen.method.least_squares import LeastSquares
-from gen.method.quantize import EMPTY_SCALE, THETA_MAX
+from gen.method.quantize import EMPTY_SCALE, THETA_MAX, integer_synapse, theta_below
 
 __all__ = ["Rounding", "calibrate_weights", "columns"]
 
@@ -30,8 +29,8 @@ STRETCHES = np.geomspace(0.9, 3.6, 13)
 def calibrate_weights(quantized, network, maps, pixels, means, sweeps=6, progress=None):
     """Return ``quantized`` with calibrated weights, scales, biases and state widths.
 
-    ``network`` is the float network and ``maps`` its activations for ``pixels`` uint8 [N, C, H, W], as
-    `gen.method.simulate.activations` gives them; ``means``, ``sweeps`` and ``progress`` are those of
+    ``network`` is the float network and ``maps`` its activations for ``pixels``, as
+    `gen.method.simulate.activations` gives them; ``pixels``, ``means``, ``sweeps`` and ``progress`` are those of
     `gen.method.calibrate.correct`.
     """
     return sweep(quantized, pixels, means, sweeps, progress, Rounding(network, maps))
@@ -46,13 +45,13 @@ class Rounding:
 
     def __call__(self, quantized, layer, counts):
         """Return ``quantized`` with ``layer`` calibrated to read ``counts``, map name to [T, N, C, H, W]."""
-        real = next(other for other in self.network.layers if other.name == layer.name)
+        real = self.network.layer(layer.name)
         amplitudes = dict(quantized.amplitudes)
         if not layer.weighted:
             amplitudes[layer.name] = amplitudes[layer.source] / real.divisor
             return replace(quantized, amplitudes=amplitudes)
-        fires = layer.emits
-        unit = amplitudes[layer.name] / layer.theta if fires else np.full(len(layer.bias), 1 / quantized.logit)
+        fires, logits = layer.fires, dict(quantized.logits)
+        unit = amplitudes[layer.name] / layer.theta if fires else np.full(len(layer.bias), 1 / logits[layer.name])
         live = unit > 0
         threshold = np.where(live, unit * layer.theta, 1.0) if fires else np.ones(len(unit))
 
@@ -63,21 +62,22 @@ class Rounding:
         problem = LeastSquares([np.concatenate([seen[i] for i in b], axis=2) for b in blocks], start)
         limit = 2 ** (layer.weight_bits - 1) - 1
         given = threshold / np.where(live, unit, 1.0)
-        found, scale = choose(problem, y / threshold, limit, given, not fires, SILENT_ROUNDS if fires else 0)
+        rounds = SILENT_ROUNDS if fires and not layer.signed else 0
+        found, scale = choose(problem, y / threshold, limit, given, not fires, rounds)
 
         synapses = _split(found, blocks, real.synapses, live)
         reached = sum(_mean_current(s, x) for s, x in zip(synapses, seen))
         biases = quantized.biases | {layer.name: (y.mean(0) / threshold * scale - reached) * live}
-        layer, logit = replace(layer, synapses=synapses), quantized.logit
+        layer = replace(layer, synapses=synapses)
         if fires:
             theta = np.where(live, np.maximum(np.rint(scale), 1), 1).astype(np.int64)
             amplitudes[layer.name] = threshold * live * theta / scale
-            layer = replace(layer, theta=theta)
+            layer = replace(layer, theta=theta, theta_low=theta_below(real, theta))
         else:
-            logit = float(scale[0])
+            logits[layer.name] = float(scale[0])
         layers = tuple(layer if other.name == layer.name else other for other in quantized.network.layers)
         return replace(quantized, network=replace(quantized.network, layers=layers), amplitudes=amplitudes,
-                       biases=biases, logit=logit)
+                       biases=biases, logits=logits)
 
     def _samples(self, net, real, counts):
         """Return what each synapse sees of the mean counts, [groups, rows, n], and the float current [rows, out]."""
@@ -127,13 +127,14 @@ def columns(synapse, x, places):
 
     ``places``: image, row and column, [rows] each, of the neurons. n runs over inputs, then the kernel.
     """
-    image, row, column = (p[:, None, None] for p in places)
-    height, width = x.shape[2:]
-    kernel = synapse.weight.shape[2:]
-    down, right = (np.arange(k) * d - p for k, d, p in zip(kernel, synapse.dilation, synapse.padding))
-    y, z = row * synapse.stride[0] + down[:, None], column * synapse.stride[1] + right
-    inside = (y >= 0) & (y < height) & (z >= 0) & (z < width)
-    seen = x[image, :, y.clip(0, height - 1), z.clip(0, width - 1)] * inside[..., None]
+    image, row, column = places
+    down, right = (
+        synapse.window.places(axis, x.shape[2 + axis], place.max() + 1)[place]
+        for axis, place in enumerate((row, column))
+    )
+    y, z = down[:, :, None], right[:, None, :]
+    inside = (y >= 0) & (z >= 0)
+    seen = x[image[:, None, None], :, y.clip(0), z.clip(0)] * inside[..., None]
     seen = seen.reshape(len(row), -1, synapse.groups, synapse.weight.shape[1])
     return seen.transpose(2, 0, 3, 1).reshape(synapse.groups, len(row), -1).astype(float)
 
@@ -161,7 +162,7 @@ def _split(found, blocks, synapses, live):
         for i, part in zip(block, np.split(weights[:, 0] * live[:, None], ends, axis=1)):
             s = synapses[i]
             weight = part.reshape(s.weight.shape).astype(np.int64)
-            result[i] = Synapse(s.source, weight, s.stride, s.padding, s.dilation, s.groups)
+            result[i] = integer_synapse(s, weight)
     return tuple(result)
 
 

@@ -15,16 +15,17 @@ from scipy.optimize import isotonic_regression
 
 from gen.errors import InputError
 from gen.layers import MIN_BURSTS, MAX_BURST
-from gen.method.dynamics import Neurons, mean_answers, symmetric_divergence
+from gen.method.dynamics import Neurons
 from gen.method.front import front_of
 from gen.method.quantize import rounded_weights
 from gen.method.thresholds import layer_threshold
 
 __all__ = ["Sensitivity", "cheapest", "search_bursts", "search_compression", "search_weight_bits"]
 
-BURSTS = (1, 2, 3, 4, 5, 7, 10, MAX_BURST)
+BURSTS = (1, 2, 3, 4, 5, 7, 10, 15, 31, 63, 127, MAX_BURST)
+NARROW, BYTE = 4, 8  # bits: of a count whose word costs nothing extra; of a weight
 RATIOS = (1.0, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0, 10.0)
-MOST_LEAST, FEW_RATIOS = 4, (1.0, 1.2, 1.5, 2.0)
+MOST_MIN_BURST, FEW_RATIOS = 4, (1.0, 1.2, 1.5, 2.0)
 WIDTHS = (8, 7, 6, 5, 4, 3, 2)
 HOPELESS = 0.25  # nats: a candidate that moves the answer so far, and all beyond it, are not looked at
 SAVINGS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)  # of the cost: points that are built
@@ -39,16 +40,17 @@ class Sensitivity:
     ----------
     dynamics : `gen.method.dynamics.Dynamics` of the images kept out
     neurons : layer name to `Neurons`
-    exits : whether images stop early: taken to be when their decision changes no more
+    exits : the output that decides, where images stop early: taken to be when its decision changes no more, each
+        position of a map by itself; or None
     """
 
-    def __init__(self, dynamics, neurons, exits=False):
+    def __init__(self, dynamics, neurons, exits=None):
         self.timesteps, self.neurons = dynamics.timesteps, neurons
         maps = dynamics.run(neurons)
         simulated = self.timesteps
         self._stopping = np.eye(simulated)[-1]
         if exits:
-            found = dynamics.logits(maps).argmax(2).numpy()
+            found = np.moveaxis(dynamics.logits(maps)[exits].argmax(2).numpy(), 1, -1).reshape(-1, simulated)
             undecided = (found != found[:, -1:])[:, ::-1]
             steps = np.where(undecided.any(1), simulated - undecided.argmax(1), 0)
             self._stopping = np.bincount(steps, minlength=simulated) / len(steps)
@@ -59,15 +61,25 @@ class Sensitivity:
         self._dynamics = copy.copy(dynamics)
         self._dynamics.timesteps = simulated
         self._maps = maps if simulated == self.timesteps else self._dynamics.run(neurons)
-        self._answers = mean_answers(self._dynamics.logits(self._maps))
+        self._answers = self._dynamics.answers(self._maps)
 
     def _divergence(self, maps, answers):
         """Return the divergence of every image, float64 [N]."""
-        return symmetric_divergence(self._dynamics.logits(maps), answers).numpy() @ self._stopping
+        return self._dynamics.divergence(maps, answers).numpy() @ self._stopping
 
     def cost(self, name, maps=None):
         """Return what the events of a layer cost per image."""
         return float(self._dynamics.cost(maps or self._maps, name) @ self._running)
+
+    def width(self, name, burst):
+        """Return what the counts of a layer cost per image, beyond its events, with the cap ``burst``.
+
+        A count of over 4 bits makes a wider map. What that moves, once written and once read at each timestep, costs
+        as much as an operation, which moves a weight, does for as many bits.
+        """
+        bits = burst.bit_length() + self._dynamics.signed[name]
+        moved = 2 * self._dynamics.sizes[name] * max(0, bits - NARROW) / BYTE
+        return float(moved / (self._dynamics.lanes or 1) * self._running.sum())
 
     def try_out(self, name, candidates, hopeless=HOPELESS, float_network=False):
         """Return (costs, divergences) of `Neurons` for one layer, up to the first hopeless ones.
@@ -98,8 +110,9 @@ def search_bursts(bench, network, maps, fraction, unit, progress=None):
         caps = sorted({*BURSTS, bench.neurons[layer.name].burst}, reverse=True)
         candidates = (Neurons(layer_threshold(layer, maps, bench.timesteps, cap), cap) for cap in caps)
         costs, losses = bench.try_out(layer.name, candidates, float_network=True)
-        options[layer.name] = caps[: len(costs)], costs, losses
-    uniform = sum(bench.cost(name) for name in bench.neurons)
+        caps = caps[: len(costs)]
+        options[layer.name] = caps, [cost + bench.width(layer.name, cap) for cost, cap in zip(costs, caps)], losses
+    uniform = sum(bench.cost(name) + bench.width(name, now.burst) for name, now in bench.neurons.items())
     front = front_of("burst caps", unit, options, uniform)
     chosen = front.within(fraction * uniform)
     if chosen is None:
@@ -111,7 +124,7 @@ def search_bursts(bench, network, maps, fraction, unit, progress=None):
 
 
 def search_compression(bench, unit, progress=None):
-    """Return the `Front` of (threshold ratio, least burst) without a point taken: Sensitivity Spike Compression.
+    """Return the `Front` of (threshold ratio, min_burst) without a point taken: Sensitivity Spike Compression.
 
     The paper raises thresholds; a least burst is our addition: it silences small activations and leaves large ones
     their resolution.
@@ -119,13 +132,13 @@ def search_compression(bench, unit, progress=None):
     options = {}
     for name, now in _followed(bench.neurons.items(), progress):
         tried, costs, losses = [], [], []
-        for least in (n for n in MIN_BURSTS if n <= min(now.burst, MOST_LEAST)):
-            ratios = RATIOS if least == 1 else FEW_RATIOS
-            cost, loss = bench.try_out(name, (Neurons(r * now.threshold, now.burst, least) for r in ratios))
-            tried += [(ratio, least) for ratio, _ in zip(ratios, cost)]
+        for min_burst in (n for n in MIN_BURSTS if n <= min(now.burst, MOST_MIN_BURST)):
+            ratios = RATIOS if min_burst == 1 else FEW_RATIOS
+            cost, loss = bench.try_out(name, (Neurons(r * now.threshold, now.burst, min_burst) for r in ratios))
+            tried += [(ratio, min_burst) for ratio, _ in zip(ratios, cost)]
             costs, losses = costs + cost, losses + loss
         options[name] = tried, costs, losses
-    return front_of("compression: threshold ratio, least burst", unit, options, sum(map(bench.cost, bench.neurons)))
+    return front_of("compression: threshold ratio, min_burst", unit, options, sum(map(bench.cost, bench.neurons)))
 
 
 def search_weight_bits(bench, network, plan, stored_bits, budget, progress=None):
@@ -133,7 +146,7 @@ def search_weight_bits(bench, network, plan, stored_bits, budget, progress=None)
 
     ``stored_bits(bits, widest)`` is what the machine spends on a weight where the widest layer has ``widest``.
     """
-    layers = [layer for layer in network.layers if hasattr(layer, "synapses")]
+    layers = [layer for layer in network.layers if layer.weighted]
     losses = {}
     for layer in _followed(layers, progress):
         now = bench.neurons.get(layer.name, Neurons(None, 0))

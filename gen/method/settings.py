@@ -6,12 +6,13 @@ from numbers import Real
 import numpy as np
 
 from gen.errors import InputError
-from gen.exit_rule import KINDS
-from gen.layers import ADAFIRE, INVERSE_LEAKY, NEURONS
+from gen.exit_rule import KINDS, SHARE_ONE
+from gen.intnet import ORDERS, STEPS, TILES
+from gen.layers import ADAFIRE, INVERSE_LEAKY, MAX_TIMESTEPS, NEURONS
+from gen.method.checks import check_settings, check_weight_bits
 from gen.method.exit_fit import FITS
-from gen.method.quantize import check_settings, check_weight_bits
 
-__all__ = ["Settings", "check_images", "check_labels"]
+__all__ = ["Settings", "check_images", "check_labels", "check_timesteps"]
 
 CODE_BITS = 8  # timesteps of inverse-leaky neurons: bits of an activation
 
@@ -27,13 +28,16 @@ class Settings:
     exit: str | None = None
     exit_loss: float = 0.2
     exit_fit: str = "loss"
+    exit_output: str | None = None
+    exit_share: float = 1.0
     search_burst: float | None = None
     compress: float | None = None
     weight_memory: int | None = None
     search_lanes: int | None = None
-    weight_calibration: bool = False
+    calibrate_weights: bool = False
     mean: float | tuple = 0.0
     std: float | tuple = 1.0
+    order: str = STEPS
 
     def __post_init__(self):
         check_settings(self.timesteps, self.max_burst)
@@ -41,6 +45,12 @@ class Settings:
         _one_of("neuron", self.neuron, NEURONS)
         _one_of("exit", self.exit_rule, KINDS)
         _one_of("exit_fit", self.exit_fit, FITS)
+        _one_of("order", self.order, ORDERS)
+        _within("exit_share", self.exit_share, "a share of an output's positions", 1 / SHARE_ONE, 1)
+        if self.order == TILES and self.timesteps > 1 and self.exit_rule != "off":
+            raise InputError(
+                f"A network in tile order has no early exit: set exit to off, or leave it out, not {self.exit!r}."
+            )
         if self.two_phase:
             self._check_two_phase()
         _within("exit_loss", self.exit_loss, "accuracy points", 0, 100)
@@ -81,8 +91,8 @@ class Settings:
 
     @property
     def exit_rule(self):
-        """The exit rule's kind: entropy by default, off for inverse-leaky neurons."""
-        return self.exit or ("off" if self.two_phase else "entropy")
+        """The exit rule's kind: entropy by default, off for inverse-leaky neurons and in tile order."""
+        return self.exit or ("off" if self.two_phase or (self.order == TILES and self.timesteps > 1) else "entropy")
 
     @property
     def searches(self):
@@ -101,7 +111,7 @@ def _within(name, value, unit, low, high):
 
 
 def check_images(x):
-    """Return ``x`` as uint8 [N, C, H, W]; InputError for another type, shape or no image at all."""
+    """Return ``x`` as uint8 [N, C, H, W], or frames [N, T, C, H, W]; InputError for another type, shape or none."""
     x = np.asarray(x)
     if x.dtype != np.uint8:
         hint = "(255 * x).round().astype('uint8')" if x.dtype.kind == "f" else "x.astype('uint8')"
@@ -109,23 +119,46 @@ def check_images(x):
             f"The calibration images must be uint8 pixels, 0 to 255, not {x.dtype}. Convert them with {hint} "
             "and give the normalisation as mean and std."
         )
-    if x.ndim not in (3, 4):
-        shape = list(x.shape)
-        raise InputError(f"The calibration images must be [N, C, H, W] or [N, H, W], not of shape {shape}.")
+    if x.ndim not in (3, 4, 5):
+        raise InputError(
+            "The calibration images must be [N, C, H, W] or [N, H, W], or frames [N, T, C, H, W], not of shape "
+            f"{list(x.shape)}."
+        )
     if not x.size:
         raise InputError(f"The calibration set is empty, of shape {list(x.shape)}. Give some hundred images.")
-    return x if x.ndim == 4 else x[:, None]
+    return x[:, None] if x.ndim == 3 else x
 
 
-def check_labels(labels, images, classes):
-    """Return ``labels`` as int64 [images] or None; InputError for a wrong type, length or class."""
+def check_timesteps(timesteps, x):
+    """Return how many timesteps a network for the images ``x`` has: ``timesteps``, by default 4; of frames theirs."""
+    if x.ndim < 5:
+        return 4 if timesteps is None else timesteps
+    frames = x.shape[1]
+    if timesteps not in (None, frames):
+        raise InputError(
+            f"The recordings have {frames} frames, one for each timestep: leave timesteps out, or cut the recordings "
+            f"into {timesteps!r}."
+        )
+    if frames > MAX_TIMESTEPS:
+        raise InputError(f"The recordings have {frames} frames, the most is {MAX_TIMESTEPS}: cut them into fewer.")
+    return frames
+
+
+def check_labels(labels, images, shape):
+    """Return ``labels`` as int64 or None; InputError for a wrong type, shape or class.
+
+    ``shape`` (channels, rows, columns) is that of the output that decides: a label for each of ``images``, and where
+    it is a map, for each of its positions.
+    """
     if labels is None:
         return None
-    labels = np.asarray(labels)
+    labels, (classes, *positions) = np.asarray(labels), shape
+    expected = (images,) if positions == [1, 1] else (images, *positions)
     if labels.dtype.kind not in "iu":
         raise InputError(f"The labels must be integers, the class of each image, not {labels.dtype}.")
-    if labels.shape != (images,):
-        raise InputError(f"There are {images} calibration images but labels of shape {list(labels.shape)}.")
+    if labels.shape != expected:
+        each = "" if len(expected) == 1 else f" and {positions[0]} x {positions[1]} positions"
+        raise InputError(f"There are {images} calibration images{each} but labels of shape {list(labels.shape)}.")
     if labels.min() < 0 or labels.max() >= classes:
         raise InputError(
             f"The labels must lie in 0..{classes - 1}, the classes of the model; they run from "

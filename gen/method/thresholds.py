@@ -6,7 +6,8 @@ import torch
 __all__ = ["layer_threshold", "mmse_threshold", "thresholds"]
 
 CANDIDATES = 95
-SAMPLES = 2**12  # positive activations of a channel that are looked at
+SAMPLES = 2**12  # activations of a channel, those of 0 left out, that are looked at
+LONG_BURST = 15  # the largest cap whose candidates are fractions of the activation itself
 
 
 def thresholds(network, maps, timesteps, max_burst):
@@ -17,35 +18,44 @@ def thresholds(network, maps, timesteps, max_burst):
     caps = max_burst if isinstance(max_burst, dict) else {}
     return {
         layer.name: layer_threshold(layer, maps, timesteps, caps.get(layer.name, max_burst))
-        for layer in network.layers[:-1] if layer.weighted
+        for layer in network.layers if layer.fires
     }
 
 
 def layer_threshold(layer, maps, timesteps, burst):
     """Return the threshold per channel, float64 [C], of one layer, its own if it has one."""
-    return mmse_threshold(maps[layer.name], timesteps, burst) if layer.threshold is None else layer.threshold
+    if layer.threshold is not None:
+        return layer.threshold
+    return mmse_threshold(maps[layer.name], timesteps, burst, layer.ceiling)
 
 
-def mmse_threshold(activation, timesteps, max_burst):
+def mmse_threshold(activation, timesteps, max_burst, ceiling=None):
     """Return the threshold per channel, float64 [C], that loses least of ``activation``, tensor [N, C, H, W].
 
     A neuron that starts at half its threshold turns a constant activation a into the average over T steps
-    ``theta/T * clip(floor(T*a/theta + 1/2), 0, burst*T)``. Of 95 candidates, 1.00 to 0.06 of the largest
-    activation, the one of least squared error wins; a channel that is never active gets 0.
+    ``theta/T * clip(floor(T*a/theta + 1/2), 0, burst*T)``, and one with two thresholds does the same below zero. Of 95
+    candidates the one of least squared error wins; a channel that is never active gets 0. The candidates are 1.00 to
+    0.06 of the largest magnitude of an activation. Caps over 15 reach further down than that: for them a full burst is
+    as much.
+
+    No burst exceeds the ``ceiling`` of a clipped activation: a threshold is at most ``ceiling / burst``, with which a
+    full burst is the ceiling itself, whatever the current.
     """
-    most = activation.amax((0, 2, 3))
-    a = _positive(activation)
+    most = activation.abs().amax((0, 2, 3))
+    a = _active(activation)
+    largest = most if max_burst <= LONG_BURST else most / max_burst
+    highest = float("inf") if ceiling is None else ceiling / max_burst
     best, least = torch.zeros_like(most), torch.full_like(most, float("inf"))
     for i in range(CANDIDATES):
-        step = ((1 - 0.01 * i) * most / timesteps).clamp(min=1e-30)[:, None]
-        error = (a / step).round_().clamp_(max=max_burst * timesteps).mul_(step).sub_(a)
-        loss = error.square_().sum(1)
+        step = (((1 - 0.01 * i) * largest).clamp(max=highest) / timesteps).clamp(min=1e-30)[:, None]
+        count = (a / step).round_().clamp_(-max_burst * timesteps, max_burst * timesteps)
+        loss = count.mul_(step).sub_(a).square_().sum(1)
         best, least = torch.where(loss < least, step[:, 0] * timesteps, best), torch.minimum(loss, least)
     return torch.where(most > 0, best, 0).double().numpy()
 
 
-def _positive(activation):
-    """Return up to `SAMPLES` positive activations of every channel, [C, samples], 0 where there are fewer."""
-    rows = [row[row > 0] for row in activation.transpose(0, 1).flatten(1)]
+def _active(activation):
+    """Return up to `SAMPLES` activations other than 0 of every channel, [C, samples], 0 where there are fewer."""
+    rows = [row[row != 0] for row in activation.transpose(0, 1).flatten(1)]
     rows = [row[:: -(-len(row) // SAMPLES)] if len(row) else row for row in rows]
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)

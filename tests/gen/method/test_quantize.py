@@ -5,7 +5,8 @@ import pytest
 
 from gen.errors import InputError
 from gen.layers import INPUT, Pool
-from gen.method.quantize import proved_state_bits, quantize, quantize_with_scales, settle
+from gen.method.quantize import quantize, quantize_with_scales, settle
+from gen.method.state_bits import proved_state_bits
 from gen.model.network import FloatNetwork, FloatPool, FloatSynapse, FloatLayer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -145,8 +146,8 @@ def test_bits_per_layer():
     ({"timesteps": 0}, "timesteps must be an integer from 1 to 64, not 0"),
     ({"timesteps": 65}, "timesteps must be an integer from 1 to 64, not 65"),
     ({"timesteps": 2.0}, r"timesteps must be an integer from 1 to 64, not 2\.0"),
-    ({"max_burst": 16}, "max_burst must be an integer from 1 to 15, not 16"),
-    ({"max_burst": True}, "max_burst must be an integer from 1 to 15, not True"),
+    ({"max_burst": 256}, "max_burst must be an integer from 1 to 255, not 256"),
+    ({"max_burst": True}, "max_burst must be an integer from 1 to 255, not True"),
     ({"weight_bits": 9}, r"weight_bits must be an integer from 2 to 8, not 9\."),
     ({"weight_bits": {"body": 1}}, r"weight_bits must be an integer from 2 to 8, not 1 \(layer body\)"),
     ({"weight_bits": {"bodi": 4}}, "does not have: bodi. Its layers with weights are stem, body, head"),

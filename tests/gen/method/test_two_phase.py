@@ -8,10 +8,11 @@ import pytest
 from gen.errors import InputError
 from gen.intnet import IntegerNetwork
 from gen.layers import INPUT, INVERSE_LEAKY, Pool, Readout, Source, Spiking, Synapse
-from gen.method import quantize as quantize_module
+from gen.method import state_bits
 from gen.method.calibrate import correct
-from gen.method.quantize import proved_state_bits, quantize_with_scales
+from gen.method.quantize import quantize_with_scales
 from gen.method.simulate import activations, readout_sums
+from gen.method.state_bits import proved_state_bits
 from gen.method.thresholds import mmse_threshold
 from gen.model.network import FloatNetwork, FloatPool, FloatSynapse, FloatLayer
 from sim.golden import Golden
@@ -54,7 +55,7 @@ def codes(network, layer, width, sums, last):
 
 def test_saturation_in_the_proved_width_changes_no_code(monkeypatch):
     """Random and extreme trains: the proved width is enough, and for some networks one bit less is not."""
-    monkeypatch.setattr(quantize_module, "LEAST_STATE", 1)
+    monkeypatch.setattr(state_bits, "LEAST_STATE", 1)
     narrower, saturated = 0, 0
     for seed in range(150):
         rng = np.random.default_rng(seed)
