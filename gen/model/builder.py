@@ -14,7 +14,7 @@ from gen.errors import InputError, NetworkError, UnsupportedModel
 from gen.layers import INPUT
 from gen.model.canonical import canonical
 from gen.model.currents import settle
-from gen.model.network import FloatLayer, FloatNetwork, FloatPool
+from gen.model.network import FloatLayer, FloatNetwork, FloatPool, FloatSynapse
 from gen.model.outputs import Ending, ending
 from gen.model.refusal import Refused, refusal
 from gen.model.values import Map, View
@@ -37,6 +37,7 @@ class Builder:
         self.problems: list[str] = []
         self.maps: dict[str, Map] = {}
         self.shape: tuple[int, int, int] | None = None
+        self.channels_last = False
         self._images: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
     def image(self, shape: Sequence, advice: str, channels_last: bool = False) -> View:
@@ -59,6 +60,7 @@ class Builder:
         sizes = (seen[-1], *seen[:-1]) if channels_last else seen
         self.shape = (sizes[0], *(1,) * (3 - len(sizes)), *sizes[1:]) if len(sizes) > 1 else (*sizes, 1, 1)
         self.maps[INPUT] = Map(INPUT, self.shape, signed=True)
+        self.channels_last = channels_last
         value = View.whole(self.maps[INPUT], sizes)
         return value.moved(lambda array, empty: np.moveaxis(array, 0, -1)) if channels_last else value
 
@@ -145,21 +147,23 @@ class Builder:
             raise UnsupportedModel(self.problems)
         norm = self._normalise()
         outputs = [found.output for found in endings]
-        return canonical(self.shape, self.layers, outputs, norm, named=bool(names) and len(values) > 1)
+        network = canonical(self.shape, self.layers, outputs, norm, named=bool(names) and len(values) > 1)
+        return replace(network, channels_last=self.channels_last)
 
     def _normalise(self):
-        """Make the image that layers read the one image; return its (factor, shift), None if it stays as it is."""
-        used = {source for layer in self.layers for source in layer.sources if self.is_image(source)}
-        if used <= {INPUT}:
-            return None
-        if len(used) > 1:
-            raise UnsupportedModel([
-                "image (normalisation): is read in two ways, as it is and normalised, or normalised twice; nearest "
-                "supported form: one normalisation in front of all layers"
-            ])
-        (name,) = used
-        self.layers = [_reading(layer, name) for layer in self.layers]
-        return self._images[name]
+        """Make the image that all layers read the one image; return its (factor, shift), None if it stays as it is.
+
+        Where layers read it in several ways, a layer makes each that is not the image itself.
+        """
+        used = [name for name in self._images if any(name in layer.sources for layer in self.layers)]
+        if len(used) == 1 and not any(INPUT in layer.sources for layer in self.layers):
+            self.layers = [_reading(layer, used[0]) for layer in self.layers]
+            return self._images[used[0]]
+        for name in used:
+            factor, shift = self._images[name]
+            synapse = FloatSynapse(INPUT, factor[:, None, None, None], groups=len(factor))
+            self.layers.insert(0, FloatLayer(name, (synapse,), shift, slope=np.ones(len(factor))))
+        return None
 
 
 def _reading(layer, name):

@@ -25,9 +25,20 @@ def ready(build, site: str, value: View) -> View:
     """Return ``value`` as synapses may read it: of maps alone, the image's normalisation told to the network."""
     if value.decode:
         raise Refused(f"reads the result of a {value.decode}, which is not the last operation", "ReLU")
-    value = settle(build, site, value)
+    return _normalised(build, settle(build, site, value))
+
+
+def _normalised(build, value):
+    """Return ``value`` without factor and shift, if it sees the image alone and they are a normalisation of it."""
     known = value.factor is not None or value.shift is not None
-    return bare(build, site, value) if known and all(part.name == INPUT for part in value.parts) else value
+    if not known or any(part.name != INPUT for part in value.parts):
+        return value
+    factor = by_channel(value, 1.0 if value.factor is None else value.factor, 1.0)
+    shift = by_channel(value, 0.0 if value.shift is None else value.shift, 0.0)
+    zeros = value.shift is not None and np.any(np.broadcast_to(value.shift, value.seen)[value.flat < 0])
+    if factor is None or shift is None or zeros or not (factor[0] > 0).all():
+        return value
+    return replace(value, parts=(build.normalised(value.parts[0], factor[0], shift[0]),), factor=None, shift=None)
 
 
 def settle(build, site: str, value: View) -> View:
@@ -130,14 +141,15 @@ def _folded(value, site, factor, mean, shift):
 
 
 def pushed(build, site: str, value: View) -> View:
-    """Return ``value`` with factor and shift inside its parts, which become currents."""
+    """Return ``value`` with factor and shift inside its parts, which become currents, or in the image."""
+    value = _normalised(build, value)
     if value.factor is None and value.shift is None:
         return value
     currents = replace(value, factor=None, shift=None).with_parts(identity(part) for part in value.parts)
     result = _folded(currents, value.origin or site, value.factor, None, value.shift)
     if result is None:
         place = layout(value)
-        result = place.lift(as_current(build, site, place.lay(value)), value.seen)
+        result = place.lift(_read(place.lay(settle(build, site, value))), value.seen)
     return result
 
 
@@ -145,13 +157,6 @@ def bare(build, site: str, value: View) -> View:
     """Return ``value`` without factor and shift: the image normalised, else a layer of them."""
     if value.factor is None and value.shift is None:
         return value
-    if len(value.parts) == 1 and value.parts[0].name == INPUT:
-        factor = by_channel(value, np.ones(()) if value.factor is None else value.factor, 1.0)
-        shift = by_channel(value, np.zeros(()) if value.shift is None else value.shift, 0.0)
-        zeros = value.shift is not None and np.any(np.broadcast_to(value.shift, value.seen)[value.flat < 0])
-        if factor is not None and shift is not None and not zeros and (factor[0] > 0).all():
-            image = build.normalised(value.parts[0], factor[0], shift[0])
-            return replace(value, parts=(image,), factor=None, shift=None)
     return settle(build, site, pushed(build, site, value))
 
 
@@ -168,20 +173,26 @@ def each_channel(numbers, shape) -> np.ndarray | None:
 def as_current(build, site: str, value: View) -> Current:
     """Return ``value``, a view of shape (C, H, W), as a current."""
     current = value.current
-    if current is not None and (value.index is None or _permuted(value) is not None):
+    if current is not None:
         order = _permuted(value)
-        return current if value.index is None else _reordered(current, order)
-    value = ready(build, site, value)
+        if order is not None:
+            return current if value.index is None else _reordered(current, order)
+    return _read(ready(build, site, value))
+
+
+def _read(value):
+    """Return ``value`` (C, H, W), of maps, as the current that reads each number once."""
     factor, shift = (each_channel(numbers, value.seen) for numbers in (value.factor, value.shift))
     if value.index is None and value.seen == value.parts[0].shape:
         result = identity(value.parts[0])
     else:
-        weight = np.eye(value.seen[0])[:, :, None, None]
-        result = Current("", value.seen, synapses_of(value, weight, POINT, spare=None), (np.zeros(value.seen[0]),))
+        channels = value.seen[0]
+        synapses = synapses_of(value, np.eye(channels)[:, :, None, None], POINT, spare=None)
+        result = Current("", value.seen, synapses, (np.zeros(channels),))
     if factor is not None:
         synapses = tuple(replace(s, weight=s.weight * factor[:, None, None, None]) for s in result.synapses)
         result = replace(result, synapses=synapses)
-    name = value.origin if factor is not None or shift is not None else ""
+    name = "" if factor is None and shift is None else value.origin
     return replace(result, name=name, biases=result.biases if shift is None else (shift,))
 
 

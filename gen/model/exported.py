@@ -9,19 +9,22 @@ import logging
 import operator
 import warnings
 
-import numpy as np
 import torch
 from torch.fx.node import map_arg
+from torch.utils._pytree import tree_unflatten
 
 from gen.errors import InputError
 from gen.model import operations as ops
+from gen.model.aten import OPERATIONS, PASSING
 from gen.model.builder import Builder
-from gen.model.operations import EVAL, Refused
+from gen.model.network import FloatNetwork
 from gen.model.pt2_archive import plain_archive
+from gen.model.values import View
 
-__all__ = ["OPERATIONS", "load_program", "read_program", "trace"]
+__all__ = ["load_program", "read_program", "trace"]
 
-IMAGES = "Put nn.Flatten() before a first linear layer and export with a 4-D example."
+IMAGES = "Export with such an example."
+LARGEST = 2**27  # numbers in a constant that the graph makes
 
 
 def read_program(path):
@@ -51,9 +54,8 @@ def trace(module, shape):
     except Exception as error:  # torch.export lets through whatever the model's own forward raises
         raise InputError(
             f"The model cannot be traced by torch.export with images of shape {tuple(images.shape)}: "
-            f"{type(error).__name__}: {_line(error)}. Its forward must take one [N, C, H, W] tensor, return "
-            "one [N, classes] tensor and not branch on values; a network of linear layers starts with "
-            "nn.Flatten()."
+            f"{type(error).__name__}: {_line(error)}. Its forward must take one tensor, [N, C, H, W] for images, and "
+            "not branch on values; a network of linear layers for images starts with nn.Flatten()."
         ) from error
 
 
@@ -62,151 +64,153 @@ def _line(error):
     return next(filter(None, lines), type(error).__name__)
 
 
-def load_program(program):
-    """Return the `FloatNetwork` of an ExportedProgram."""
+def load_program(program: torch.export.ExportedProgram) -> FloatNetwork:
+    """Return the `FloatNetwork` of an exported program."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # torch's own, about its own containers
         program = program.run_decompositions({})
-    signature = program.graph_signature
-    if len(signature.user_inputs) != 1:
-        raise InputError(f"The model takes {len(signature.user_inputs)} inputs; it must take one, the images.")
-    if len(signature.user_outputs) != 1:
-        count = len(signature.user_outputs)
-        raise InputError(f"The model returns {count} results; it must return one tensor, [N, classes].")
-    names = signature.inputs_to_parameters | signature.inputs_to_buffers
-    names |= signature.inputs_to_lifted_tensor_constants
-    stored = program.state_dict | program.constants
-    build, values = Builder(), {}
-    for node in program.graph.nodes:
-        if node.op == "placeholder":
-            known = node.name in names
-            shape = None if known else tuple(node.meta["val"].shape)
-            values[node] = stored[names[node.name]] if known else build.image(shape, IMAGES)
-        elif node.op == "call_function":
-            values[node] = _value(build, node, values)
-    last = next(node for node in values if node.name == signature.user_outputs[0])
-    return build.finish(values[last], _site(last))
+    count = len(program.graph_signature.user_inputs)
+    if count != 1:
+        raise InputError(f"The model takes {count} inputs; it must take one, the images.")
+    return _Walk(program).network()
 
 
-def _value(build, node, values):
-    """Return what ``node`` computes: a constant, a map, a current, or a stand-in after a problem."""
-    known = [values[n] for n in node.all_input_nodes]
-    if all(isinstance(value, torch.Tensor) for value in known):
-        return node.target(*map_arg(node.args, values.get), **map_arg(node.kwargs, values.get))
-    if node.target is operator.getitem:
-        return known[0]
-    if not hasattr(node.target, "_schema") or node.target._schema.name == "aten::sym_size":
-        return None  # arithmetic on sizes: the shapes are known without it
-    op, a = node.target._schema.name.removeprefix("aten::").rstrip("_"), {}
-    for i, argument in enumerate(node.target._schema.arguments):
-        given = node.kwargs.get(argument.name, argument.default_value)
-        given = node.args[i] if i < len(node.args) else given
-        given = values[given] if isinstance(given, torch.fx.Node) else given
-        a[argument.name] = _array(given) if isinstance(given, torch.Tensor) else given
-    value = node.meta.get("val")
-    a["shape"] = shape = tuple(value.shape)[1:] if isinstance(value, torch.Tensor) else None
-    a["last"] = all(user.op == "output" for user in node.users)
-    if op not in OPERATIONS:
-        return build.refuse(_site(node), op, shape=shape)
-    return build.step(_site(node), op, OPERATIONS[op], a, reads=known, shape=shape)
+class _Walk:
+    """One pass over the nodes of a program that its outputs depend on."""
+
+    def __init__(self, program):
+        self.build, self.values = Builder(), {}
+        signature = program.graph_signature
+        names = signature.inputs_to_parameters | signature.inputs_to_buffers
+        names |= signature.inputs_to_lifted_tensor_constants
+        stored = program.state_dict | program.constants
+        self.stored = {node: stored[name] for node, name in names.items()}
+        self.nodes, self.last = _alive(program.graph)
+        self.results = {node.name: node for node in self.nodes}
+        self.results = [self.results.get(name) for name in signature.user_outputs]
+        self.names = _names(program.call_spec.out_spec)
+
+    def network(self):
+        for node in self.nodes:
+            if node.op == "placeholder" and node.name in self.stored:
+                self.values[node] = self.stored[node.name]
+            elif node.op == "placeholder":
+                shape = tuple(node.meta["val"].shape)
+                self.values[node] = self.build.image(shape, IMAGES, channels_last=_channels_last(node))
+            elif node.op == "call_function":
+                self.values[node] = self._value(node)
+        return self.build.finish([self.values.get(node) for node in self.results], self.names)
+
+    def _value(self, node):
+        """Return what ``node`` computes: a constant, a view, a list of views, or a stand-in after a problem."""
+        known = [self.values[n] for n in node.all_input_nodes]
+        given = node.meta.get("val")
+        shape = tuple(given.shape)[1:] if isinstance(given, torch.Tensor) else None
+        if node.target is operator.getitem:
+            return self._item(node, known[0], shape)
+        schema = getattr(node.target, "_schema", None)
+        if schema is None or schema.name == "aten::sym_size":
+            return None if given is None or isinstance(given, torch.SymInt | int) else self._refuse(node, shape)
+        if all(isinstance(value, torch.Tensor) for value in known):
+            return self._constant(node, given, shape)
+        op, a = schema.name.removeprefix("aten::").rstrip("_"), {}
+        for i, argument in enumerate(schema.arguments):
+            value = node.args[i] if i < len(node.args) else node.kwargs.get(argument.name, argument.default_value)
+            a[argument.name] = map_arg(value, lambda n: _plain(self.values[n]))
+        a["shape"], a["last"] = shape, self.last[node]
+        reads = [value for value in known if isinstance(value, View)]
+        if op not in OPERATIONS or not reads:
+            return self._refuse(node, shape)
+        site, shared = _site(node), len(self._readers(node)) > 1 and not self.last[node]
+        return self.build.step(site, op, OPERATIONS[op], a, reads=reads, shape=shape, shared=shared)
+
+    def _readers(self, node):
+        return [user for user in node.users if user in self.last or user.op == "output"]
+
+    def _refuse(self, node, shape):
+        schema = getattr(node.target, "_schema", None)
+        op = str(node.target) if schema is None else schema.name.removeprefix("aten::").rstrip("_")
+        return self.build.refuse(_site(node), op, shape=shape)
+
+    def _item(self, node, values, shape):
+        """Return one of several results; a stand-in where there is none."""
+        place, (source,) = node.args[1], node.all_input_nodes
+        if not isinstance(values, list):
+            return self.build.unknown(_site(node), shape)
+        if place >= len(values):
+            return self.build.refuse(_site(source), _op(source), "is asked where the largest lies", "its values alone",
+                                     shape=shape)
+        if len(self._readers(node)) > 1 and not self.last[node]:
+            return self.build.step(_site(source), _op(source), ops.settle, values[place], shape=shape)
+        return values[place]
+
+    def _constant(self, node, given, shape):
+        """Return what ``node`` makes of constants alone."""
+        if torch.Tag.nondeterministic_seeded in node.target.tags:
+            return self.build.refuse(_site(node), _op(node), "draws random numbers", "constants", shape=shape)
+        if isinstance(given, torch.Tensor) and given.numel() > LARGEST:
+            reason = f"makes a constant of {given.numel()} numbers"
+            return self.build.refuse(_site(node), _op(node), reason, f"at most {LARGEST}", shape=shape)
+        return node.target(*map_arg(node.args, self.values.get), **map_arg(node.kwargs, self.values.get))
 
 
-def _array(tensor):
-    return tensor.detach().cpu().double().numpy()
+def _alive(graph):
+    """Return the nodes that the output depends on, and of each whether it leads to outputs alone, seen or decoded."""
+    output = next(node for node in graph.nodes if node.op == "output")
+    alive, waiting = set(), [output]
+    while waiting:
+        node = waiting.pop()
+        if node not in alive:
+            alive.add(node)
+            waiting += node.all_input_nodes
+    nodes = [node for node in graph.nodes if node in alive and node is not output]
+    last = {}
+    for node in reversed(nodes):
+        users = [user for user in node.users if user in alive]
+        last[node] = all(user is output or last[user] and _op(user) in PASSING | {"getitem"} for user in users)
+    return nodes, last
+
+
+def _op(node):
+    schema = getattr(node.target, "_schema", None)
+    return getattr(node.target, "__name__", str(node.target)) if schema is None else (
+        schema.name.removeprefix("aten::").rstrip("_"))
+
+
+def _channels_last(node):
+    """Whether each reader of the input ``node`` moves its last axis to the front, or takes it as channels."""
+    rank = node.meta["val"].ndim
+    fronted = [0, rank - 1, *range(1, rank - 1)]
+    readers = list(node.users)
+    return rank > 2 and bool(readers) and all(
+        _op(user) in ("linear", "matmul")
+        or _op(user) == "permute" and [axis % rank for axis in user.args[1]] == fronted
+        or _op(user) == "transpose" and rank == 3 and {axis % rank for axis in user.args[1:3]} == {1, 2}
+        for user in readers
+    )
+
+
+def _names(spec):
+    """Return the names of a dictionary's outputs, in order; None where the model returns no dictionary."""
+    results = tree_unflatten(range(spec.num_leaves), spec)
+    if not isinstance(results, dict):
+        return None
+
+    def walk(value, path):
+        if isinstance(value, dict | list | tuple):
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            return [name for key, item in items for name in walk(item, [*path, str(key)])]
+        return [(value, ".".join(path))]
+
+    return [name for _, name in sorted(walk(results, []))]
+
+
+def _plain(value):
+    """Return constants as float64 arrays; integers stay exact in them."""
+    return value.detach().cpu().double().numpy() if isinstance(value, torch.Tensor) else value
 
 
 def _site(node):
     """Return the name a user knows: the path of the module, else the name of the operation."""
     stack = node.meta.get("nn_module_stack") or {"": ("", None)}
     return list(stack.values())[-1][0].removeprefix("L['self'].") or node.name
-
-
-def _conv(build, site, a):
-    if a.get("transposed"):
-        raise Refused("a transposed convolution has no counterpart", "Conv2d")
-    geometry = (a[name] for name in ("stride", "padding", "dilation", "groups"))
-    return ops.conv(build, site, a["input"], a["weight"], a["bias"], *geometry)
-
-
-def _linear(build, site, a):
-    return ops.linear(build, site, a["input"], a["weight"], a["bias"])
-
-
-def _addmm(build, site, a):
-    weight = a["mat2"].T if ops.is_constant(a["mat2"]) else None
-    return ops.linear(build, site, a["mat1"], weight, a["self"])
-
-
-def _batch_norm(build, site, a):
-    if a.get("training"):
-        raise Refused("is in training mode", EVAL)
-    parameters = (a[name] for name in ("weight", "bias", "running_mean", "running_var", "eps"))
-    return ops.batch_norm(build, site, a["input"], *parameters)
-
-
-def _add(build, site, a):
-    if not all(isinstance(a[name], ops.Map | ops.Current | np.ndarray) for name in ("self", "other")):
-        raise Refused("adds a constant", "the bias of the convolution")
-    return ops.add(build, site, a["self"], a["other"], float(a.get("alpha", 1)))
-
-
-def _average(build, site, a):
-    return ops.average(build, site, a["self"], a["kernel_size"], a["stride"] or a["kernel_size"], a["padding"],
-                       a["divisor_override"], a["count_include_pad"], a["ceil_mode"])
-
-
-def _maximum(build, site, a):
-    return ops.maximum(build, site, a["self"], a["kernel_size"], a["stride"] or a["kernel_size"], a["padding"],
-                       a["dilation"], a["ceil_mode"])
-
-
-def _adaptive(build, site, a):
-    return ops.adaptive(build, site, a["self"], a["output_size"])
-
-
-def _adaptive_max(build, site, a):
-    return ops.adaptive(build, site, a["self"], a["output_size"], "max")
-
-
-def _mean(build, site, a):
-    return ops.mean(build, site, a["self"], a["dim"], a["keepdim"])
-
-
-def _pad(build, site, a):
-    left, right, top, bottom = (*a["pad"], 0, 0, 0, 0)[:4]
-    if any(a["pad"][4:]) or a.get("mode", "constant") != "constant" or a["value"]:
-        raise Refused("pads other than with zeros in height and width", "zero padding")
-    return ops.pad(build, site, a["self"], (top, left, bottom, right))
-
-
-def _dropout(build, site, a):
-    if a["train"]:
-        raise Refused("is in training mode", EVAL)
-    return a["input"]
-
-
-def _softmax(build, site, a):
-    return ops.softmax(build, site, next(iter(a.values())), a["dim"], a["last"])
-
-
-def _reshape(build, site, a):
-    return ops.reshape(build, site, next(iter(a.values())), a["shape"])
-
-
-def _same(build, site, a):
-    return next(iter(a.values()))
-
-
-OPERATIONS = {
-    "conv2d": _conv, "convolution": _conv, "linear": _linear, "addmm": _addmm,
-    "batch_norm": _batch_norm, "_native_batch_norm_legit_no_training": _batch_norm,
-    "relu": lambda build, site, a: ops.fire(build, site, a["self"]), "add": _add,
-    "avg_pool2d": _average, "max_pool2d": _maximum, "max_pool2d_with_indices": _maximum,
-    "adaptive_avg_pool2d": _adaptive, "_adaptive_avg_pool2d": _adaptive, "adaptive_max_pool2d": _adaptive_max,
-    "mean": _mean, "constant_pad_nd": _pad, "pad": _pad, "dropout": _dropout,
-    **dict.fromkeys(("softmax", "_softmax", "log_softmax", "_log_softmax"), _softmax),
-    **dict.fromkeys(("clone", "alias", "detach", "contiguous", "lift_fresh_copy", "_to_copy", "to"), _same),
-    **dict.fromkeys(
-        ("view", "reshape", "flatten", "_unsafe_view", "squeeze", "unsqueeze", "unflatten"), _reshape
-    ),
-}

@@ -169,6 +169,7 @@ class FloatNetwork:
     mean, std : float64 [channels] of a normalisation written into the model itself, or None: of the input that the
         model takes, images scaled to 0..1 as a rule, the layers read (input - mean) / std
     returns : the results of the model, made of the readouts; by default each readout is one
+    channels_last : whether the model takes [N, height, width, channels], or [N, length, channels] where height is 1
     """
 
     shape: tuple[int, int, int]
@@ -178,6 +179,7 @@ class FloatNetwork:
     std: np.ndarray | None = None
     frames: bool = field(default=False)
     returns: tuple[Output, ...] = ()
+    channels_last: bool = False
 
     def __post_init__(self):
         if not self.outputs:

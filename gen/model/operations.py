@@ -17,9 +17,8 @@ from math import prod
 
 import numpy as np
 
-from gen.layers import INPUT
 from gen.model.convolution import conv, conv_transpose, linear
-from gen.model.currents import affine, as_current, bare, by_channel, emit, identity, pushed, settle
+from gen.model.currents import affine, as_current, by_channel, emit, identity, pushed, settle
 from gen.model.planes import layout
 from gen.model.pooling import adaptive, average, maximum, mean
 from gen.model.refusal import EVAL, OUTSIDE, Refused, refusal
@@ -94,7 +93,7 @@ def fire(build, site: str, value: View, threshold=None, slope=None, ceiling: flo
         raise Refused("has a slope below zero for what is below zero", "slopes from 0 up")
     if ceiling is not None and not ceiling > 0:
         raise Refused(f"cuts off at {ceiling}", "a ceiling above zero")
-    value = bare(build, site, value) if _image(value) else pushed(build, site, value)
+    value = pushed(build, site, value)
     constants = [None if array is None else by_channel(value, _along(value, array), 1.0)
                  for array in (threshold, slope)]
     if any(array is not None and found is None for array, found in zip((threshold, slope), constants)):
@@ -124,10 +123,6 @@ def at_output(build, site: str, value: View, name: str, axis: int | None = None,
         if not (position == position.take([0], axis)).all():
             raise Refused("normalizes over positions", "softmax over the channels")
     return replace(value, decode=name)
-
-
-def _image(value):
-    return all(part.name == INPUT for part in value.parts)
 
 
 def _along(value, array):

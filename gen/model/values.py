@@ -23,7 +23,7 @@ __all__ = ["Current", "Map", "View", "is_constant"]
 
 def is_constant(value: object) -> bool:
     """Return whether ``value`` is a weight or another constant array."""
-    return isinstance(value, np.ndarray)
+    return isinstance(value, np.ndarray | np.generic)
 
 
 @dataclass(frozen=True)
