@@ -46,7 +46,7 @@ def conv_transpose(build, site: str, source: View, weight, bias, stride=1, paddi
         raise Refused(f"has {groups} groups for {len(weight)} channels")
     inputs, outputs, *kernel = weight.shape
     weight = weight.reshape(groups, inputs // groups, outputs, *kernel).swapaxes(1, 2)
-    weight = weight.reshape(groups * outputs, inputs // groups, *kernel)[:, :, ::-1, ::-1]
+    weight = np.ascontiguousarray(weight.reshape(groups * outputs, inputs // groups, *kernel)[:, :, ::-1, ::-1])
     _check_channels(source, inputs, len(weight), groups)
     around, more = sides(source.seen[1:], padding, kernel, stride, dilation, axes), pair(output_padding, axes, 0)
     reach = [d * (k - 1) for d, k in zip(dilation, kernel)] * 2

@@ -3,27 +3,31 @@
 A door is a module of this room, imported when first used: only it needs its format's library.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
 
 from gen.errors import InputError
+from gen.model.network import FloatNetwork
 
 __all__ = ["SUFFIXES", "load"]
 
 SUFFIXES = {
     ".pt2": "an exported PyTorch program (torch.export.save)",
     ".onnx": "an ONNX model",
+    ".tflite": "a TFLite (LiteRT) model",
     ".nir": "a NIR graph",
 }
 
 
-def load(model, shape=None):
+def load(model: object, shape: tuple[int, int, int] | None = None) -> FloatNetwork:
     """Return the `FloatNetwork` of ``model``.
 
     Parameters
     ----------
-    model : torch.nn.Module, torch.export.ExportedProgram, onnx.ModelProto, nir.NIRGraph, or the path of a .pt2,
-        .onnx or .nir file
-    shape : (C, H, W) of an image; a module is traced with it, and a NIR graph may take it as a vector
+    model : torch.nn.Module, torch.export.ExportedProgram, onnx.ModelProto, nir.NIRGraph, bytes of a TFLite model, or
+        the path of a .pt2, .onnx, .tflite or .nir file
+    shape : (C, H, W) of an image; a module is traced with it, and a NIR or TFLite graph may take it as a vector
 
     Raises InputError for a file that is none, a model that cannot be traced, NaN weights, a library that is
     missing; UnsupportedModel with every problem for a model outside the contract.
@@ -39,17 +43,22 @@ def load(model, shape=None):
         from gen.model.nir_file import load_nir
 
         return load_nir(model, shape)
+    if isinstance(model, bytes | bytearray):
+        from gen.model.tflite_file import load_tflite
+        from gen.model.tflite_model import read_graph
+
+        return load_tflite(read_graph(bytes(model)), shape)
     if kinds & {"torch.Module", "torch.ExportedProgram"}:
         from gen.model.exported import load_program, trace
 
         return load_program(trace(model, shape) if "torch.Module" in kinds else model)
     raise InputError(
-        "A model is a torch.nn.Module, a torch.export.ExportedProgram, an onnx.ModelProto, a nir.NIRGraph or the "
-        f"path of a file ({', '.join(SUFFIXES)}), not {type(model).__name__}."
+        "A model is a torch.nn.Module, a torch.export.ExportedProgram, an onnx.ModelProto, a nir.NIRGraph, the bytes "
+        f"of a TFLite model or the path of a file ({', '.join(SUFFIXES)}), not {type(model).__name__}."
     )
 
 
-def _load_file(path, shape):
+def _load_file(path: Path, shape: tuple[int, int, int] | None) -> FloatNetwork:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         kinds = ", ".join(f"{name} for {what}" for name, what in SUFFIXES.items())
@@ -60,6 +69,10 @@ def _load_file(path, shape):
         from gen.model.onnx_file import load_onnx, read_onnx
 
         return load_onnx(read_onnx(path))
+    if suffix == ".tflite":
+        from gen.model.tflite_file import load_tflite, read_tflite
+
+        return load_tflite(read_tflite(path), shape)
     if suffix == ".nir":
         from gen.model.nir_file import load_nir, read_nir
 
