@@ -113,8 +113,8 @@ def convert(
         str, typer.Option(metavar="X", help="Images as --data elsewhere, labels if any; x_train of a file with parts.")
     ],
     out: Annotated[Path, typer.Option(metavar="NET.safetensors", help="Network file to write.")],
-    timesteps: Annotated[int, typer.Option(help="T, 1..64.")] = 4,
-    max_burst: Annotated[int, typer.Option(help="phi, spikes a neuron may fire in one timestep, 1..15.")] = 7,
+    timesteps: Annotated[int | None, typer.Option(help="T, 1..64; default: 4, or as many as X has frames.")] = None,
+    max_burst: Annotated[int, typer.Option(help="phi, spikes a neuron may fire in one timestep, 1..255.")] = 7,
     weight_bits: Annotated[int, typer.Option(help="2..8.")] = 8,
     neuron: Annotated[
         str, typer.Option(metavar="adafire|inverse_leaky", help="Bursts, or layers two-phase: T-bit codes.")
@@ -139,16 +139,23 @@ def convert(
     exit_fit: Annotated[
         str, typer.Option(metavar="loss|paper", help="Limits for --exit-loss, or by the paper's formula.")
     ] = "loss",
+    exit_output: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Output that decides; default: the model's first.")
+    ] = None,
+    exit_share: Annotated[float, typer.Option(help="Share of that output's positions that must be sure, 0..1.")] = 1.0,
     mean: Annotated[str, typer.Option(help="The model sees (x/255 - mean)/std; commas between channels.")] = "0",
     std: Annotated[str, typer.Option(help="See --mean.")] = "1",
+    order: Annotated[
+        str, typer.Option(metavar="steps|tiles", help="All layers at a timestep, or all timesteps of a tile, first.")
+    ] = "steps",
     calibration_images: Annotated[int, typer.Option(min=1, metavar="N", help="The first N images of X.")] = 2000,
 ):
     """Convert a trained model into an integer spiking network."""
     return commands.convert(
         model, calibration, calibration_images, out, mean, std, progress, timesteps=timesteps, max_burst=max_burst,
         weight_bits=weight_bits, neuron=neuron, search_burst=search_burst, compress=compress,
-        weight_memory=weight_memory, search_lanes=search_lanes, weight_calibration=calibrate_weights,
-        exit=exit, exit_loss=exit_loss, exit_fit=exit_fit,
+        weight_memory=weight_memory, search_lanes=search_lanes, calibrate_weights=calibrate_weights,
+        exit=exit, exit_loss=exit_loss, exit_fit=exit_fit, exit_output=exit_output, exit_share=exit_share, order=order,
     )
 
 
