@@ -49,7 +49,7 @@ ROWS = {  # the options of each row
         "timesteps": 4, "max_burst": 15, "search_burst": 0.9, "compress": 0.1, "exit_loss": 0.5,
     },
     "SpikeConverter: T = 5": {"timesteps": 5, "neuron": "inverse_leaky"},
-    "4-bit weights, T = 8": {"timesteps": 8, "exit": "off", "weight_bits": 4, "weight_calibration": True},
+    "4-bit weights, T = 8": {"timesteps": 8, "exit": "off", "weight_bits": 4, "calibrate_weights": True},
 }
 ON_HARDWARE = (
     QUANTIZED_ANN, "AdaFire: T = 8, phi = 7", "all together, 0 + 0.2 points", "SpikeConverter: T = 5",
