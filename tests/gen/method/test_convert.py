@@ -105,8 +105,9 @@ def test_provenance_tells_where_the_network_comes_from(module):
     assert told["settings"] == {
         "timesteps": 4, "max_burst": 7, "neuron": "adafire", "exit": "margin", "exit_loss": 5, "exit_fit": "loss",
         "search_burst": None, "compress": None, "weight_memory": None, "search_lanes": None,
-        "weight_calibration": False, "mean": [0.25], "std": [1.0], "weight_bits": {"conv1": 8, "fc1": 8},
+        "calibrate_weights": False, "exit_output": "fc1", "exit_share": 1.0, "order": "steps", "mean": [0.25], "std": [1.0], "weight_bits": {"conv1": 8, "fc1": 8},
     }
+    assert told["output_scales"] == {"fc1": told["logit_scale"]}
     assert "searches" not in told
     figures = told["calibration"]
     assert figures["images"] == 80 and figures["measured_against"] == "labels"
@@ -141,7 +142,7 @@ def test_a_network_with_silent_channels_converts(module):
 @pytest.mark.parametrize("images, text", [
     (IMAGES / 255.0, r"must be uint8 pixels, 0 to 255, not float64. Convert them with \(255 \* x\).round"),
     (IMAGES.astype(np.int64), r"must be uint8 pixels, 0 to 255, not int64. Convert them with x.astype"),
-    (IMAGES[0, 0], r"must be \[N, C, H, W\] or \[N, H, W\], not of shape \[6, 6\]"),
+    (IMAGES[0, 0], r"\[N, H, W\], or frames \[N, T, C, H, W\], not of shape \[6, 6\]"),
     (IMAGES[:0], r"The calibration set is empty, of shape \[0, 1, 6, 6\]"),
 ])
 def test_images_that_are_none(module, images, text):
@@ -169,7 +170,7 @@ def test_labels_that_are_none(module, labels, text):
 
 @pytest.mark.parametrize("option, text", [
     ({"timesteps": 65}, "timesteps must be an integer from 1 to 64, not 65"),
-    ({"max_burst": 0}, "max_burst must be an integer from 1 to 15, not 0"),
+    ({"max_burst": 0}, "max_burst must be an integer from 1 to 255, not 0"),
     ({"weight_bits": 1}, "weight_bits must be an integer from 2 to 8, not 1"),
     ({"weight_bits": {"conv": 4}}, r"names layers that the network does not have: conv. .* are conv1 \(0\), fc1 \(5\)"),
     ({"exit": "sometimes"}, "exit must be one of off, entropy, confidence, margin, not 'sometimes'"),

@@ -33,12 +33,12 @@ def tried():
     with torch.no_grad():
         network = load(module(), (1, 8, 8))
         settings = Settings(timesteps=4, max_burst=5)
-        builder = Builder(network, IMAGES, settings, SCALE)
+        builder = Builder(network, IMAGES, settings)
         plan = builder.uniform({"conv1": 8, "conv2": 8, "fc1": 8})
         return network, plan, builder.maps, bench(network, plan)
 
 
-def bench(network, plan, exits=False):
+def bench(network, plan, exits=None):
     neurons = {name: Neurons(theta, plan.bursts[name]) for name, theta in plan.thresholds.items()}
     return Sensitivity(Dynamics(network, normalised(IMAGES, *SCALE), 4), neurons, exits)
 
@@ -49,10 +49,18 @@ def test_burst_caps_keep_the_budget(tried, fraction):
     with torch.no_grad():
         front = search_bursts(measuring, network, maps, fraction, "operations")
     uniform = sum(map(measuring.cost, measuring.neurons))
+    assert {255, 63, 15, 1} <= set(front.values["conv1"])
     taken = front.points[front.taken]
     assert front.reference == pytest.approx(uniform) and taken.cost <= fraction * uniform * (1 + 1e-9)
     assert all(point.loss >= taken.loss for point in front.points if point.cost <= fraction * uniform)
     assert set(front.choice()) == {"conv1", "conv2"} and all(5 in values for values in front.values.values())
+
+
+def test_counts_of_over_four_bits_cost_what_their_width_moves(tried):
+    *_, measuring = tried
+    assert [measuring.width("conv1", cap) for cap in (1, 7, 15)] == [0, 0, 0]
+    maps = 6 * 8 * 8 * 4  # neurons times timesteps
+    assert [measuring.width("conv1", cap) for cap in (16, 31, 255)] == [2 * maps / 8, 2 * maps / 8, 8 * maps / 8]
 
 
 def test_what_no_burst_cap_reaches_is_said(tried):
@@ -66,9 +74,9 @@ def test_higher_ratios_cost_less_and_one_changes_nothing(tried):
     with torch.no_grad():
         front = search_compression(measuring, "operations")
     for name, values in front.values.items():
-        for least in (1, 2, 4):
-            ratios = tuple(ratio for ratio, with_least in values if with_least == least)
-            assert ratios == (RATIOS if least == 1 else FEW_RATIOS)[: len(ratios)] and len(ratios) > 1, name
+        for min_burst in (1, 2, 4):
+            ratios = tuple(ratio for ratio, least in values if least == min_burst)
+            assert ratios == (RATIOS if min_burst == 1 else FEW_RATIOS)[: len(ratios)] and len(ratios) > 1, name
     untouched = [front.choice(i) for i, point in enumerate(front.points) if abs(point.loss) < 1e-9]
     assert untouched == [{"conv1": (1.0, 1), "conv2": (1.0, 1)}]
     assert front.points[0].cost < 0.7 * front.reference < front.points[-1].cost * 1.01
@@ -97,7 +105,7 @@ def test_weights_are_squeezed_into_the_memory(tried):
 def test_timesteps_that_hardly_an_image_reaches_are_not_counted(tried):
     network, plan, _, late = tried
     with torch.no_grad():
-        early = bench(network, plan, exits=True)
+        early = bench(network, plan, exits=network.outputs[0])
     assert all(early.cost(name) < late.cost(name) for name in plan.thresholds)
 
 

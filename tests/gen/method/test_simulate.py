@@ -115,7 +115,7 @@ def test_the_simulation_is_the_contract(seed):
         wanted = np.array([trace.counts[layer.name] for trace in traces])
         np.testing.assert_array_equal(maps[layer.name].numpy().swapaxes(0, 1), wanted, err_msg=layer.name)
         largest = max(largest, len(np.unique(wanted)))
-    assert largest >= 3, "the example computes nothing"
+    assert largest > 1, "the example computes nothing"
     np.testing.assert_array_equal(readout_sums(net, images), readout_sums(net, images, output=net.outputs[0]))
 
 
