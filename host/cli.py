@@ -6,7 +6,7 @@ from functools import wraps
 from importlib.metadata import version
 from inspect import Parameter, signature
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.main import get_command
@@ -18,7 +18,7 @@ from host.console import open_streams, reporting, show, show_error
 __all__ = ["app", "main"]
 
 # click's class for a wrong command line, wherever this typer keeps its click.
-UsageError = typer.BadParameter.__base__
+UsageError: Any = typer.BadParameter.__base__
 
 INTERRUPTED = 130
 OURS = ("gen", "hw", "sim", "host")
@@ -84,7 +84,7 @@ def verb(render, failed=lambda payload: False):
             Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
             for name, (kind, default, option) in _COMMON.items()
         ]
-        run.__signature__ = asked.replace(parameters=[*options, *common])
+        vars(run)["__signature__"] = asked.replace(parameters=[*options, *common])
         return app.command()(run)
 
     return register
@@ -157,6 +157,25 @@ def convert(
         weight_memory=weight_memory, search_lanes=search_lanes, calibrate_weights=calibrate_weights,
         exit=exit, exit_loss=exit_loss, exit_fit=exit_fit, exit_output=exit_output, exit_share=exit_share, order=order,
     )
+
+
+@verb(tables.cascade)
+def cascade(
+    progress,
+    small: Annotated[Path, typer.Argument(metavar="SMALL", help="Network file of the first stage.")],
+    large: Annotated[Path, typer.Argument(metavar="LARGE", help="Network file of the second stage.")],
+    calibration: Annotated[
+        str, typer.Option(metavar="X", help="Images as --data elsewhere, labels if any; x_train of a file with parts.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="NET.safetensors", help="Network file to write.")],
+    exit_loss: Annotated[float, typer.Option(metavar="POINTS", help="Accuracy it may lose against LARGE alone.")] = 0.2,
+    exit: Annotated[
+        str | None, typer.Option(metavar="entropy|confidence|margin", help="Default: SMALL's rule, or entropy.")
+    ] = None,
+    calibration_images: Annotated[int, typer.Option(min=1, metavar="N", help="The first N images of X.")] = 2000,
+):
+    """Join two networks in one: LARGE looks at what SMALL is in doubt of."""
+    return commands.cascade(small, large, calibration, calibration_images, out, exit_loss, exit, progress)
 
 
 @verb(tables.network)

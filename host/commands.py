@@ -12,7 +12,8 @@ from gen.errors import InputError
 from gen.folders import real_path
 
 __all__ = [
-    "boards", "build", "convert", "datasets", "evaluate", "export", "generate", "info", "report", "run", "verify",
+    "boards", "build", "cascade", "convert", "datasets", "evaluate", "export", "generate", "info", "report", "run",
+    "verify",
 ]
 
 
@@ -35,6 +36,25 @@ def convert(model, calibration, calibration_images, out, mean, std, progress, **
     fronts = [str(path) for name, front in network.provenance.get("searches", {}).items()
               for path in save_front(front, out.with_suffix(f".{name}"))]
     return {"network": str(out), "fronts": fronts, **_described(network), "seconds": time.perf_counter() - start}
+
+
+def cascade(small, large, calibration, calibration_images, out, exit_loss, exit, progress):
+    """Make one network of the network files ``small`` and ``large`` and write it to ``out``.
+
+    Returns what `info` says, plus ``fit``, what the calibration images did, and seconds.
+    """
+    start = time.perf_counter()
+    check_output_file(out)
+    from gen.data.datasets import open_dataset
+    from gen.method.cascade import cascade as join
+    from gen.netfile import load_network, save_network
+
+    first, second = map(load_network, (small, large))
+    x, labels = open_dataset(calibration, "train", first.classes, progress=progress).load(calibration_images)
+    network = join(first, second, x, labels, exit_loss=exit_loss, exit=exit, progress=progress)
+    save_network(network, out)
+    fit = network.provenance["cascade"]
+    return {"network": str(out), "fit": fit, **_described(network), "seconds": time.perf_counter() - start}
 
 
 def info(network):

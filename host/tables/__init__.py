@@ -1,11 +1,11 @@
 """Payloads as a person reads them: each function takes a verb's payload and yields rich renderables."""
 
 from host.tables.designs import build, generated, report
-from host.tables.networks import exported, network
+from host.tables.networks import cascade, exported, network
 from host.tables.results import demo, evaluation, run, verification
 from host.tables.surroundings import boards, datasets, doctor
 
 __all__ = [
-    "boards", "build", "datasets", "demo", "doctor", "evaluation", "exported", "generated", "network", "report",
-    "run", "verification",
+    "boards", "build", "cascade", "datasets", "demo", "doctor", "evaluation", "exported", "generated", "network",
+    "report", "run", "verification",
 ]

@@ -1,9 +1,9 @@
 """Tables of integer networks, and of what is written of them."""
 
 from host.describe import bursts
-from host.tables.cells import columns, kilobits, number, pairs, span, times
+from host.tables.cells import columns, kilobits, number, pairs, percent, span, times
 
-__all__ = ["exported", "network"]
+__all__ = ["cascade", "exported", "network"]
 
 
 def network(payload):
@@ -30,6 +30,18 @@ def network(payload):
         *((f"from: {name}", _brief(value)) for name, value in payload["provenance"].items() if name != "searches"),
         *((f"chosen: {name}", _chosen(front)) for name, front in payload["provenance"].get("searches", {}).items()),
         ("seconds", number(payload.get("seconds"), 1)),
+    ])
+
+
+def cascade(payload):
+    """Yield the network, then what its fit found on the calibration images."""
+    yield from network(payload)
+    fit = payload["fit"]
+    yield pairs("The first stage on the calibration images", [
+        ("images", f"{fit['images']:,}"),
+        ("believed", percent(fit["believed"])),
+        (f"points lost against the second, by {fit['measured_against']}", number(fit["lost_points"], 2)),
+        ("points allowed", number(fit["exit_loss"], 2)),
     ])
 
 
