@@ -24,6 +24,7 @@ from gen.model.values import View
 __all__ = ["load_program", "read_program", "trace"]
 
 IMAGES = "Export with such an example."
+POINTWISE = {"add", "sub", "rsub", "mul", "div", "clone", "_to_copy"}
 LARGEST = 2**27  # numbers in a constant that the graph makes
 
 
@@ -178,16 +179,21 @@ def _op(node):
 
 
 def _channels_last(node):
-    """Whether each reader of the input ``node`` moves its last axis to the front, or takes it as channels."""
+    """Whether whatever reads the input ``node``, scaled or shifted or not, takes its last axis for the channels."""
     rank = node.meta["val"].ndim
     fronted = [0, rank - 1, *range(1, rank - 1)]
-    readers = list(node.users)
-    return rank > 2 and bool(readers) and all(
-        _op(user) in ("linear", "matmul")
-        or _op(user) == "permute" and [axis % rank for axis in user.args[1]] == fronted
-        or _op(user) == "transpose" and rank == 3 and {axis % rank for axis in user.args[1:3]} == {1, 2}
-        for user in readers
-    )
+
+    def takes(user):
+        op = _op(user)
+        if op in POINTWISE:
+            return bool(user.users) and all(map(takes, user.users))
+        if op == "permute":
+            return [axis % rank for axis in user.args[1]] == fronted
+        if op == "transpose":
+            return rank == 3 and {axis % rank for axis in user.args[1:3]} == {1, 2}
+        return op in ("linear", "matmul")
+
+    return rank > 2 and bool(node.users) and all(map(takes, node.users))
 
 
 def _names(spec):

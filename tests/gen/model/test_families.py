@@ -1,0 +1,34 @@
+"""Every family of examples/ computes as a float network what it computes in PyTorch, through the module and the file."""
+
+import numpy as np
+import pytest
+import torch
+from torch.utils._pytree import tree_leaves
+
+from examples.families import FAMILIES, family
+from gen.model.load import load
+from tests.gen.model.reference import results
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+DECODED = {
+    "": lambda x: x, "sigmoid": torch.sigmoid, "softmax": lambda x: x.softmax(-1),
+    "log_softmax": lambda x: x.log_softmax(-1),
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_float_network_of_a_family_is_the_model(name, tmp_path):
+    module, shape = family(name)
+    x = torch.randn(4, *shape)
+    with torch.no_grad():
+        expected = tree_leaves(module(x))
+    torch.export.save(torch.export.export(module, (x,)), tmp_path / "model.pt2")
+    network, read = load(module, shape), load(tmp_path / "model.pt2")
+    assert read.digest == network.digest
+    found = results(network, x)
+    assert len(found) == len(expected) == len(network.returns)
+    for output, values, wanted in zip(network.returns, found, expected):
+        values, wanted = DECODED[output.decode](torch.as_tensor(values)).numpy(), wanted.double().numpy()
+        assert values.shape == wanted.shape
+        assert np.abs(values - wanted).max() <= 1e-4 * np.abs(wanted).max(), output.name
