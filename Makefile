@@ -63,6 +63,7 @@ $(MODELS)/mnist_%.pt2: | $(READY)
 
 lint: $(READY)
 	$(BIN)/ruff check --no-cache .
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 clean:
 	rm -rf $(VENV) *.egg-info build adafire-demo .hypothesis

@@ -5,7 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from gen.intnet import IntegerNetwork, StagedNetwork
+from gen.intnet import Network
 from gen.result import Result
 
 __all__ = ["Device", "Progress"]
@@ -22,7 +22,7 @@ class Device(Protocol):
     """
 
     @property
-    def network(self) -> IntegerNetwork | StagedNetwork:
+    def network(self) -> Network:
         """The network that it computes."""
         ...
 

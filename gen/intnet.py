@@ -53,7 +53,7 @@ import numpy as np
 from gen.exit_rule import ExitRule
 from gen.layers import INPUT, INVERSE_LEAKY, MAX_SIDE, MAX_TIMESTEPS, Layer, NetworkError, Source, signed_bits
 
-__all__ = ["ORDERS", "IntegerNetwork", "StagedNetwork"]
+__all__ = ["ORDERS", "IntegerNetwork", "Network", "StagedNetwork"]
 
 ORDERS = STEPS, TILES = ("steps", "tiles")
 MAX_WORD_BITS = 32
@@ -242,7 +242,8 @@ class IntegerNetwork:
                 ranges[layer.name] = (-layer.burst_low, layer.burst)
             elif layer.emits:
                 area = layer.window.area if layer.kind == "sum" else 1
-                ranges[layer.name] = tuple(area * bound for bound in ranges[layer.source])
+                low, high = ranges[layer.source]
+                ranges[layer.name] = (area * low, area * high)
         return ranges
 
     def current_range(self, layer):
@@ -304,6 +305,10 @@ class StagedNetwork:
         for number, stage in enumerate(self.stages, 1):
             if (_source(stage) != _source(first)) or (stage.source.offset != first.source.offset).any():
                 raise NetworkError(f"stage {number} looks at another input than stage 1")
+            if stage.source.kind == "frames" and stage.timesteps != first.timesteps:
+                raise NetworkError(
+                    f"stage {number} has {stage.timesteps} timesteps, stage 1 has {first.timesteps}: each has a frame"
+                )
             if _outputs(stage) != _outputs(first) or stage.readout.name != first.readout.name:
                 raise NetworkError(f"stage {number} has other outputs than stage 1: {_outputs(stage)}")
             if number < len(self.stages) and stage.exit_rule.kind == "off":
@@ -320,6 +325,10 @@ class StagedNetwork:
     def timesteps(self) -> int:
         """The most timesteps that an input can take, those of all stages."""
         return sum(stage.timesteps for stage in self.stages)
+
+
+# What a network file holds.
+Network = IntegerNetwork | StagedNetwork
 
 
 def _source(network):

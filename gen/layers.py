@@ -10,6 +10,7 @@ There is one protocol. A layer has a ``name`` and a ``role``; it reads maps thro
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -72,7 +73,7 @@ class Source:
     kind: str = "direct"
     low: int = 0
     high: int = 255
-    offset: np.ndarray | None = None
+    offset: np.ndarray = None  # pyright: ignore[reportAssignmentType] - zeros are put in its place
 
     def __post_init__(self):
         shape = tuple(int(n) for n in self.shape)
@@ -147,6 +148,9 @@ class Layer:
     role: str
     name: str
     synapses: tuple[Synapse, ...]
+
+    if TYPE_CHECKING:  # a role has fields of its own, and who uses one has asked for the role
+        def __getattr__(self, name: str) -> Any: ...
 
     @property
     def inputs(self) -> tuple:

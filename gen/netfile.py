@@ -164,7 +164,7 @@ def _build(header, tensors):
     source = Source(**header["source"], offset=tensors.pop("source.offset"))
     if "stages" in header:
         stages = [_build_stage(stage, source, tensors, f"stages.{i}.") for i, stage in enumerate(header["stages"])]
-        network = StagedNetwork(stages, provenance)
+        network = StagedNetwork(tuple(stages), provenance)
     else:
         network = _build_stage(header, source, tensors, "", provenance)
     if tensors:
@@ -194,7 +194,7 @@ def _build_stage(header, source, tensors, prefix, provenance=None):
             ]
         layers.append(cls(**entry))
     rule, order = ExitRule(**header["exit_rule"]), header.get("order", STEPS)
-    return IntegerNetwork(source, layers, header["timesteps"], rule, provenance or {}, order)
+    return IntegerNetwork(source, tuple(layers), header["timesteps"], rule, provenance or {}, order)
 
 
 def _weight(array):
@@ -277,6 +277,6 @@ def _scalars(part):
 def _narrow(array):
     """Return the array in the narrowest of int8, int16, int32 and int64 that holds it."""
     low, high = int(array.min()), int(array.max())
-    for dtype in (np.int8, np.int16, np.int32, np.int64):
-        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
-            return np.ascontiguousarray(array, dtype)
+    dtypes = (np.int8, np.int16, np.int32)
+    fits = (dtype for dtype in dtypes if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max)
+    return np.ascontiguousarray(array, next(fits, np.int64))

@@ -63,9 +63,10 @@ class Window:
 
     def seen(self, size) -> tuple[int, int]:
         """Return how many rows and columns a map of ``size`` (rows, columns) has after upsampling."""
+        (rows, columns), (f, g) = size, self.upsample
         if self.fill == ZEROS:
-            return tuple((n - 1) * f + 1 for n, f in zip(size, self.upsample))
-        return tuple(n * f for n, f in zip(size, self.upsample))
+            return (rows - 1) * f + 1, (columns - 1) * g + 1
+        return rows * f, columns * g
 
     def padded(self, size) -> tuple[int, int]:
         """Return how many rows and columns it has after upsampling and padding."""
@@ -75,10 +76,11 @@ class Window:
 
     def size(self, size) -> tuple[int, int]:
         """Return (rows, columns) of the result for a map of ``size``; less than 1 where the window is too large."""
-        return tuple(
+        rows, columns = (
             (n - d * (k - 1) - 1) // s + 1
             for n, k, s, d in zip(self.padded(size), self.kernel, self.stride, self.dilation)
         )
+        return rows, columns
 
     def places(self, axis: int, length: int, outputs: int) -> np.ndarray:
         """Return int64 [outputs, kernel], the source position that a tap reads along ``axis`` (0: rows); -1: none."""
@@ -93,7 +95,7 @@ class Window:
         for axis in (0, 1):
             places = self.places(axis, size[axis], outputs[axis])
             counts.append(np.bincount(places[places >= 0], minlength=size[axis]))
-        return np.outer(*counts)
+        return np.outer(counts[0], counts[1])
 
     def covered(self, size) -> tuple[int, int]:
         """Return how many rows and columns of a map of ``size``, counted from the first, its windows reach.
@@ -107,11 +109,19 @@ class Window:
             last, factor = last - self.padding[axis], self.upsample[axis]
             needed = (-(-last // factor) if self.fill == ZEROS else last // factor) + 1
             cut.append(max(1, min(size[axis], needed)))
-        return tuple(cut)
+        return cut[0], cut[1]
 
 
 class Windowed:
     """What reads the map ``source`` through a window of ``kernel``, with the further fields of `Window` as its own."""
+
+    source: str
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, ...]
+    dilation: tuple[int, int]
+    upsample: tuple[int, int]
+    fill: str
 
     @cached_property
     def window(self) -> Window:

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 import numpy as np
 
 from gen.device import Progress
-from gen.intnet import IntegerNetwork
+from gen.intnet import Network
 from gen.result import Result
 from host.content import content_of, read_manifest
 from host.errors import LinkError, LinkFault, Refused
@@ -99,7 +99,7 @@ class Board:
         return self._manifest["lanes"]
 
     @property
-    def network(self) -> IntegerNetwork:
+    def network(self) -> Network:
         """The network in the memories; reading it from the folder needs safetensors."""
         return self._content.network
 

@@ -49,6 +49,7 @@ class Content:
             return self.made[0]
         from gen.netfile import load_network
 
+        assert self.folder is not None  # one of both is there
         return load_network(self.folder / NETWORK)
 
     @cached_property

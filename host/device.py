@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gen.device import Device, Progress
 from gen.errors import InputError
-from gen.intnet import IntegerNetwork
+from gen.intnet import Network
 
 if TYPE_CHECKING:
     from host.board import Board
@@ -21,7 +21,7 @@ PACE = 100  # a simulated board may be so much slower than the clock it claims
 
 def open_device(
     where: str | Path = "golden",
-    network: IntegerNetwork | None = None,
+    network: Network | None = None,
     *,
     folder: str | Path | None = None,
     lanes: int = DEFAULT_LANES,
@@ -58,8 +58,6 @@ def open_device(
         A board: the network is too large for it, it was built from another folder, it does not answer.
     """
     where = str(where)
-    if where in ("golden", "rtl") and network is None:
-        raise InputError(f"The device {where!r} needs a network: open_device({where!r}, network).")
     if folder is not None:
         if where in ("golden", "rtl") or (where != SIMULATED and Path(where).is_dir()):
             raise InputError(f"The device {where!r} is no port: a folder goes with a board's port, or with 'sim'.")
@@ -67,11 +65,11 @@ def open_device(
     if where == "golden":
         from sim.golden import Golden
 
-        return Golden(network)
+        return Golden(_needed(where, network))
     if where == "rtl":
         from sim.model import CompiledCore
 
-        return CompiledCore.for_network(network, lanes=lanes, progress=progress)
+        return CompiledCore.for_network(_needed(where, network), lanes=lanes, progress=progress)
     if where == SIMULATED or not Path(where).is_dir():
         raise InputError(
             f"There is no device {where!r}: name 'golden' (the integer model), 'rtl' (the compiled core), or a "
@@ -86,6 +84,12 @@ def open_device(
     if network is not None and network_hash(network) != network_hash(device.network):
         raise InputError(f"The core in {where} was generated for another network: generate it for this one.")
     return device
+
+
+def _needed(where, network: Network | None) -> Network:
+    if network is None:
+        raise InputError(f"The device {where!r} needs a network: open_device({where!r}, network).")
+    return network
 
 
 def open_board(

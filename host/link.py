@@ -14,7 +14,7 @@ RESETS = 5               # how often a reset is sent before the board counts as 
 RECONNECT_S = 15.0       # how long an unplugged cable may stay unplugged
 LONGEST_REPLY = 1 << 16  # bytes without a flag that are certainly no reply
 
-_ANSWERS = {Command.RUN: Command.RESULT}
+_ANSWERS = {Command.RUN: Command.RESULT}  # others are answered by themselves
 
 
 @dataclass
@@ -95,6 +95,8 @@ class Link:
             deadline, answered = self._deadline(), False
             while not answered:
                 for frame in self._receive(deadline):
+                    if frame is None:
+                        raise LinkFault("a reply arrived damaged")
                     sequence = self._checked(frame, unanswered)
                     if sequence is not None:
                         key, _, size = unanswered.pop(sequence)
@@ -158,8 +160,6 @@ class Link:
 
     def _checked(self, frame, unanswered):
         """Return the sequence number of the request that a frame answers, None for one that nobody waits for."""
-        if frame is None:
-            raise LinkFault("a reply arrived damaged")
         command, sequence, payload = frame
         if command == ERROR_REPLY:
             self.statistics.refused += 1
@@ -168,7 +168,7 @@ class Link:
             self.statistics.strays += 1
             return None
         asked = unanswered[sequence][1]
-        if command != _ANSWERS.get(asked, asked) | REPLY:
+        if command != (_ANSWERS.get(asked) or asked) | REPLY:
             raise LinkFault(f"the reply to {asked.name} is of the kind 0x{command:02x}")
         self.statistics.replies += 1
         return sequence

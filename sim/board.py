@@ -91,10 +91,12 @@ class SimulatedBoard:
         self._lock = threading.Lock()
         self._folder = tempfile.mkdtemp(prefix="adafire-board-")
         self.port = str(Path(self._folder) / "port")
-        self._process = subprocess.Popen(
+        self._process = process = subprocess.Popen(
             [program, self.port, str(clocks_per_bit)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1,
         )
+        assert process.stdin and process.stdout and process.stderr  # they are pipes
+        self._orders, self._answers, self._errors = process.stdin, process.stdout, process.stderr
         try:
             self._answer()
         except BaseException:
@@ -146,14 +148,14 @@ class SimulatedBoard:
         with self._lock:
             process = self._process
             with suppress(BrokenPipeError):
-                process.stdin.close()
+                self._orders.close()
             try:
                 process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            process.stdout.close()
-            process.stderr.close()
+            self._answers.close()
+            self._errors.close()
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def __enter__(self):
@@ -164,24 +166,24 @@ class SimulatedBoard:
 
     def _order(self, line):
         with self._lock:
-            if self._process.stdin.closed:
+            if self._orders.closed:
                 raise AdafireError("The simulated board is closed: open another one.")
             with suppress(BrokenPipeError):  # the answer says why
-                self._process.stdin.write(line + "\n")
+                self._orders.write(line + "\n")
             return int(self._answer())
 
     def _answer(self):
-        line = self._process.stdout.readline()
+        line = self._answers.readline()
         if line:
             return line
         code = self._process.wait()
-        said = self._process.stderr.read().strip() or f"it ended with code {code}"
+        said = self._errors.read().strip() or f"it ended with code {code}"
         raise AdafireError(f"The simulated board has stopped: {said}.")
 
 
 def main():
     """Serve the design of a folder in the foreground."""
-    parser = argparse.ArgumentParser(prog="python -m sim.board", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m sim.board", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folder", help="made by `adafire generate`")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

@@ -1,5 +1,7 @@
 """The host's side of a link in the simulator: frames to a design, as bytes or as bits on its pins, and answers."""
 
+from abc import ABC, abstractmethod
+
 from hw.link.framing import DIGEST_CYCLES
 from hw.regmap import decode, encode, frames
 
@@ -12,8 +14,8 @@ async def ticks(ctx, count):
         await ctx.tick()
 
 
-class Cable:
-    """Collects answers.
+class Cable(ABC):
+    """Collects answers; a kind of cable knows how bytes are sent.
 
     Attributes
     ----------
@@ -22,6 +24,10 @@ class Cable:
 
     def __init__(self):
         self.answers, self._buffer, self._seen = [], bytearray(), 0
+
+    @abstractmethod
+    async def send(self, ctx, data, *, broken=False):
+        """Send bytes; ``broken`` ones have no stop bit."""
 
     def _take(self, byte):
         self._buffer.append(byte)

@@ -9,6 +9,7 @@ counts of the readout and of a layer that only accumulates, and the states of a 
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -230,5 +231,5 @@ def _wrong_tile(schedule, expected, tile, pass_index):
         index = int(column[tile])
         return repr(schedule.passes[index].title) if index < len(schedule.passes) else f"number {index}"
 
-    where = _neuron(schedule, expected, tile, 0) if tile < len(expected) else ()
+    where: tuple[Any, ...] = _neuron(schedule, expected, tile, 0) if tile < len(expected) else ()
     return Difference("pass", layer(expected.pass_index), layer(pass_index), *where)

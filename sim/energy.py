@@ -11,7 +11,8 @@ The estimate charges what the machine does: words moved by every memory, multipl
 that the core has.
 """
 
-from collections import Counter
+from collections import defaultdict
+from typing import Any
 
 import numpy as np
 
@@ -104,7 +105,8 @@ def convention(network, result, x, every_timestep=False):
     first_macs = dense * (result.exit_steps if every_timestep else np.ones_like(result.exit_steps))
     lit = input_values(network, x) != 0 if first else None
     on_pixels = sum(operations(synapse, lit, network.shapes[layer.name][1:]) for layer, synapse in first)
-    acs, spike_acs = (None if ops is None else ops - on_pixels for ops in (result.synaptic_ops, result.spike_ops))
+    acs = result.synaptic_ops - on_pixels
+    spike_acs = None if result.spike_ops is None else result.spike_ops - on_pixels
     return {
         "first_layer_macs": first_macs, "acs": acs, "spike_acs": spike_acs,
         "convention_uJ": (first_macs * MAC_PJ + acs * AC_PJ) / 1e6,
@@ -154,7 +156,8 @@ class EnergyMeter:
 
     def __init__(self, device, network):
         self._network, self._schedule = network, getattr(device, "schedule", None)
-        self._images, self._energy, self._words = 0, Counter(), {}
+        self._images, self._words = 0, {}
+        self._energy = defaultdict[str, float](float)
 
     def __call__(self, x, labels, result):
         """Add a batch: images, labels (not looked at), `gen.result.Result`."""
@@ -179,7 +182,7 @@ class EnergyMeter:
         memory_estimated_uJ, arithmetic_estimated_uJ, hardware_estimated_uJ : float, as `estimated` has them, and
         memory_words : {memory: [words read, words written]}; of a device that counts cycles
         """
-        figures = {name: total / self._images for name, total in self._energy.items()}
+        figures: dict[str, Any] = {name: total / self._images for name, total in self._energy.items()}
         figures["convention_ann_uJ"] = ann_uJ(self._network)
         if self._words:
             figures["memory_words"] = {name: (words / self._images).tolist() for name, words in self._words.items()}

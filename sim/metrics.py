@@ -67,7 +67,8 @@ class Figures:
         }
         if "cycles" in self._sums:
             figures["cycles_per_image"] = self._mean("cycles")
-            figures["lane_utilization"] = self._sums["synaptic_ops"] / (self.lanes * self._sums["cycles"])
+            if self.lanes:
+                figures["lane_utilization"] = self._sums["synaptic_ops"] / (self.lanes * self._sums["cycles"])
         return figures
 
     def _mean(self, name):

@@ -113,7 +113,7 @@ def opened(verilog, signals):
         )
         declared = rf"(\n  (?:wire|reg) (?:\[\d+:0\] )?\\?{re.escape(signal)})(?![\w.$])"
         body, hits = re.subn(declared, r"\1 /*verilator public_flat_rd*/", found.group() if found else "", count=1)
-        if not hits:
+        if not found or not hits:
             raise AdafireError(
                 f"The Verilog of the core has no signal {component}.{signal}, which shows what it does: it is of "
                 "another version of adafire, generate it again."

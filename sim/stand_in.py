@@ -80,7 +80,7 @@ class Far:
     def __init__(self, params, *, seed=0, stall=0.3, limit=40_000):
         self.dut = Endpoint(params, {"BUILD_2": 0x7E7D7E7D, "RX_BYTES": RX_BYTES, "MAX_PAYLOAD": MAX_PAYLOAD})
         self.bench = Bench(self.dut, seed=seed, limit=limit)
-        self.core = StandIn(self.bench, self.dut.core, seed)
+        self.core = StandIn(self.bench, self.dut.core, seed)  # pyright: ignore[reportAttributeAccessIssue] - a port
         self.cable = ByteCable(self.bench, self.dut, stall=stall)
 
     def run(self, testbench):

@@ -9,7 +9,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FLOORS = ("gen", "hw", "sim", "host")
 FILES = [path.relative_to(ROOT) for floor in FLOORS for path in sorted((ROOT / floor).rglob("*.py"))]
-CONTRACT = {f"gen.{name}" for name in ("intnet", "layers", "window", "exit_rule", "inputs", "result", "errors")}
+CONTRACT = {
+    f"gen.{name}" for name in ("device", "intnet", "layers", "window", "exit_rule", "inputs", "result", "errors")
+}
 GOLDEN = [path for path in FILES if path.parts[:2] == ("sim", "golden")]
 # what a host without torch and Amaranth loads
 LIGHT = {

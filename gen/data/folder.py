@@ -75,8 +75,9 @@ class ShardSet(ImageSet):
                 )
             if (part.labels is None) != (first.labels is None):
                 raise InputError(f"{folder}: of {part.name} and {first.name} only one holds labels: give all or none.")
-        if first.labels is not None:
-            self.labels = np.concatenate([part.labels for part in self._parts])
+        labels = [part.labels for part in self._parts if part.labels is not None]
+        if labels:
+            self.labels = np.concatenate(labels)
 
     def __len__(self):
         return sum(map(len, self._parts))

@@ -1,5 +1,9 @@
 """A set of images that streams: what `gen.data.datasets.open_dataset` returns and `sim.metrics.evaluate` takes."""
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 
 from gen.errors import InputError
@@ -9,7 +13,7 @@ __all__ = ["BATCH", "ArraySet", "ImageSet", "check_limit"]
 BATCH = 256
 
 
-class ImageSet:
+class ImageSet(ABC):
     """N images of one shape, read batch by batch.
 
     Attributes
@@ -23,9 +27,20 @@ class ImageSet:
     order, uint8, in arrays of at most ``size``.
     """
 
-    name, shape, labels, path = None, None, None, None
+    name: str
+    shape: tuple[int, ...]
+    labels: np.ndarray | None = None
+    path: Path | None = None
 
-    def batches(self, size=BATCH, limit=None):
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def _read(self, size: int, count: int) -> Iterator[np.ndarray]: ...
+
+    def batches(
+        self, size: int = BATCH, limit: int | None = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         """Yield (x uint8 [n, *shape], y int64 [n] or None) with n <= ``size``, of the first ``limit`` images.
 
         Raises
@@ -40,7 +55,7 @@ class ImageSet:
             yield x, None if self.labels is None else self.labels[start : start + len(x)]
             start += len(x)
 
-    def load(self, limit=None):
+    def load(self, limit: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:
         """Return the first ``limit`` images at once: (x uint8 [N, *shape], y int64 [N] or None)."""
         count, start = self.count(limit), 0
         x = np.empty((count, *self.shape), np.uint8)
@@ -49,11 +64,11 @@ class ImageSet:
             start += len(part)
         return x, None if self.labels is None else self.labels[:count]
 
-    def first(self, size=BATCH, limit=None):
+    def first(self, size: int = BATCH, limit: int | None = None) -> np.ndarray:
         """Return the images of the first batch, to see whether they suit what they are for."""
         return next(self.batches(size, limit))[0]
 
-    def count(self, limit=None):
+    def count(self, limit: int | None = None) -> int:
         """Return how many images ``limit`` leaves."""
         return len(self) if limit is None else min(limit, len(self))
 

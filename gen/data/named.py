@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -190,7 +191,7 @@ def _by_hand(name):
     )
 
 
-def _pooch(name):
+def _pooch(name) -> Any:
     try:
         import pooch
     except ModuleNotFoundError as error:
@@ -203,7 +204,7 @@ def _pooch(name):
 def _reason(error):
     import requests
 
-    if isinstance(error, requests.HTTPError):
+    if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"{error.response.status_code} {error.response.reason}"
     if isinstance(error, requests.Timeout):
         return f"no answer within {TIMEOUT_S} s"

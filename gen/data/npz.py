@@ -37,6 +37,8 @@ class NpzSet(ImageSet):
         only when its images are read.
     """
 
+    path: Path
+
     def __init__(self, path, split=None, classes=None):
         self.path = Path(path)
         self.name, held = self.path.name, self._arrays()
@@ -101,8 +103,8 @@ class NpzSet(ImageSet):
             yield stream, shape, fortran, dtype
 
     def _header(self, name):
-        with self._readable(), self._member(name) as (_, *header):
-            return header
+        with self._readable(), self._member(name) as (_, shape, fortran, dtype):
+            return shape, fortran, dtype
 
     def _whole(self, name):
         with self._readable(), self._member(name) as (stream, shape, fortran, dtype):

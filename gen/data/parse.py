@@ -49,10 +49,17 @@ def cifar10(folder):
     try:
         with tarfile.open(path, "r:gz") as archive:
             for split, files in _CIFAR.items():
-                members = [archive.extractfile(f"cifar-10-batches-bin/{file}").read() for file in files]
+                members = [_member(archive, f"cifar-10-batches-bin/{file}") for file in files]
                 records = np.frombuffer(b"".join(members), np.uint8).reshape(-1, size)
                 arrays[f"x_{split}"] = records[:, 1:].reshape(-1, *_CIFAR_SHAPE)
                 arrays[f"y_{split}"] = records[:, 0]
-    except (OSError, EOFError, KeyError, AttributeError, ValueError, tarfile.TarError, zlib.error) as error:
+    except (OSError, EOFError, KeyError, ValueError, tarfile.TarError, zlib.error) as error:
         raise InputError(f"{path} is not the binary version of CIFAR-10 ({error}): download it again.") from error
     return arrays
+
+
+def _member(archive, name):
+    held = archive.extractfile(name)
+    if held is None:
+        raise ValueError(f"{name} is no file")
+    return held.read()

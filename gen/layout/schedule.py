@@ -74,7 +74,8 @@ def build_schedule(network, lanes, neurons=None, halved_bits=None):
     layers = passes = _place_layers(_halved(layer_passes(network, lanes), halved_bits))
     if network.two_phase:
         passes = _place_states(two_phase_passes(network, layers))
-    draft = Schedule(network, layers, passes, _regions(network, passes), None)
+    regions = _regions(network, passes)
+    draft = Schedule(network, layers, passes, regions, None)  # pyright: ignore[reportArgumentType] - the next line's
     return replace(draft, params=_needed(draft, lanes, neurons, weight_bits))
 
 

@@ -38,12 +38,12 @@ class Examples:
         self._seen, self._found = 0, defaultdict(lambda: ([], []))
 
     def __call__(self, x, y, result):
-        judged = y is not None and not self._network.dense
-        wrong = result.classes != y if judged else np.zeros(len(x), bool)
+        labels = None if self._network.dense else y
+        wrong = np.zeros(len(x), bool) if labels is None else result.classes != labels
         for step in np.unique(result.exit_steps):
             for kind, most, kept in zip((~wrong, wrong), (RIGHT, WRONG), self._found[int(step)]):
                 for n in np.flatnonzero(kind & (result.exit_steps == step))[: most - len(kept)]:
-                    kept.append(self._example(x[n], self._seen + n, y[n] if judged else None, result, n))
+                    kept.append(self._example(x[n], self._seen + n, None if labels is None else labels[n], result, n))
         self._seen += len(x)
 
     def of(self, step):

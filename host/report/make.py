@@ -97,7 +97,7 @@ def _images(network, data, split, limit, image, progress):
     if image is not None and not 0 <= image < images.count(limit):
         raise InputError(f"--image {image}: there are images 0 to {images.count(limit) - 1}.")
     x, y = images.load(limit)
-    digest = hashlib.sha256(images.path.read_bytes() if images.path else x)
+    digest = hashlib.sha256(images.path.read_bytes() if images.path else x.data)
     return x, y, {"file": images.name, "images": len(x), "of": len(images), "sha256": digest.hexdigest()}
 
 

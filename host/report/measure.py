@@ -218,7 +218,7 @@ def _pass(schedule, p, events, ops, ran, cycles):
         "cycles": None,
     }
     if cycles is not None:
-        total = sum(cycles.values())
+        total = np.sum(list(cycles.values()), axis=0)
         lane_cycles = schedule.params.lanes * total.sum()
         entry |= {
             "cycles": float(total.sum(axis=1).mean()), "cycles_by_timestep": _by_timestep(total, ran),

@@ -40,9 +40,9 @@ class BoardTop(Elaboratable):
         m.submodules.design = design = self._design
         uart, (name, number, *colour) = platform.request("uart", 0, dir="-"), self._board.led
         led = platform.request(name, number, dir="-")
-        m.submodules.rx = rx = io.Buffer("i", uart.rx)
-        m.submodules.tx = tx = io.Buffer("o", uart.tx)
-        m.submodules.led = light = io.Buffer("o", getattr(led, *colour) if colour else led)
+        m.submodules.rx = rx = io.Buffer(io.Direction.Input, uart.rx)
+        m.submodules.tx = tx = io.Buffer(io.Direction.Output, uart.tx)
+        m.submodules.led = light = io.Buffer(io.Direction.Output, getattr(led, *colour) if colour else led)
         m.d.comb += [
             ClockSignal().eq(clocking.clk), ClockSignal("startup").eq(clocking.clk),
             startup.locked.eq(clocking.locked), ResetSignal().eq(startup.reset),

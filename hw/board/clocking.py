@@ -6,7 +6,7 @@ sysCLOCK PLL timing) and FPGA-TN-02200, FPGA-DS-02008 and FPGA-TN-02052 (iCE40 U
 UG286 (rPLL), AMD DS181 with UG472 (MMCM of the 7 series).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -60,7 +60,7 @@ class Pll:
     output: tuple
     references: range
     multipliers: range
-    dividers: tuple
+    dividers: Sequence[int]
     instance: Callable
     from_output: bool = False
     takes_pin: bool = False
@@ -236,7 +236,7 @@ class Clocking(wiring.Component):
         if self._pll.takes_pin:
             source = self._pin.io
         else:
-            m.submodules.buffer = buffer = io.Buffer("i", self._pin)
+            m.submodules.buffer = buffer = io.Buffer(io.Direction.Input, self._pin)
             source = buffer.i
         for instance in self._pll.instance(self._setting, source, self.clk, self.locked):
             m.submodules[instance.type.lower()] = instance

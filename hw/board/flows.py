@@ -89,7 +89,7 @@ _ECP5_PACKAGES = {"BG256": "CABGA256", "BG381": "CABGA381", "BG554": "CABGA554",
 
 
 def _place_ecp5(target, constraints):
-    capacity = re.search(r"(\d+)F", target.device).group(1)
+    capacity = re.findall(r"(\d+)F", target.device)[0]
     die = f"{'um5g-' if 'UM5G' in target.device else ''}{capacity}k"
     return (
         f"--{die}", "--speed", target.speed, "--package", _ECP5_PACKAGES[target.package],

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gen.errors import InputError
 from gen.layout.image import memory_image
-from gen.intnet import IntegerNetwork
+from gen.intnet import Network
 from gen.netfile import load_network
 from gen.layout.program import CoreParams
 from gen.layout.schedule import schedule_on
@@ -31,7 +31,7 @@ class Order:
     folder: Path
     manifest: dict
     params: CoreParams
-    network: IntegerNetwork
+    network: Network
     board: Board
     clock_mhz: float
     core_only: bool

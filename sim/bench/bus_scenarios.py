@@ -75,7 +75,7 @@ class Bench:
         await with_timeout(self.host.sent(), PERIOD * LIMIT, "ns")
 
         async def resting():
-            return await self.host.read("STATUS") & RESTS
+            return (await self.host.read("STATUS") or 0) & RESTS
 
         await self.until("rest", resting)
 
@@ -261,4 +261,4 @@ async def lost_places(bench):
 
 
 if BusJob.read().bus == "axi":
-    lost_places = scenario(lost_places)
+    lost_places = scenario(lost_places)  # pyright: ignore[reportAssignmentType] - as a decorator does

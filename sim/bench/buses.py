@@ -118,7 +118,8 @@ def simulate_bus(bus, networks, work, *, simulator, lanes=2, images=3, seed=0, p
 
 def main():
     """Build and run the job that the environment names; fail if a scenario fails."""
-    from cocotb_tools.runner import get_results, get_runner
+    from cocotb_tools.check_results import get_results
+    from cocotb_tools.runner import get_runner
 
     job = BusJob.read()
     top, _, ports = BUSES[job.bus]

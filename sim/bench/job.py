@@ -23,8 +23,9 @@ def planned_runs(images, waves=False):
     }
 
 
+@dataclass(frozen=True)
 class Told:
-    """A dataclass that goes to another process as a file of JSON."""
+    """What goes to another process as a file of JSON."""
 
     def write(self, path):
         """Write it."""

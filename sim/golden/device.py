@@ -6,12 +6,12 @@ inverse-leaky neurons layer by layer. In a network of stages, those that a stage
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 
+from gen.device import Progress
 from gen.intnet import IntegerNetwork, StagedNetwork
 from gen.result import Result
 from sim.golden.plain import Trace
@@ -43,7 +43,7 @@ class Golden:
         """
         return fanout(self.network)
 
-    def run(self, x: np.ndarray, progress: Callable[[int, int], None] | None = None) -> Result:
+    def run(self, x: np.ndarray, progress: Progress | None = None) -> Result:
         """Classify images; those that exit leave the batch, so an early exit saves time.
 
         Parameters
@@ -68,14 +68,15 @@ class Golden:
         total, passed = self._stages[0].run(x, answered)
         if last:
             return total
-        total = replace(total, stages=np.zeros(len(x), np.int64))
+        numbers = np.zeros(len(x), np.int64)
+        total = replace(total, stages=numbers)
         rows = np.arange(len(x))
         for number, stage in enumerate(self._stages[1:], 1):
             rows, last = rows[~passed], number == len(self._stages) - 1
             result, passed = stage.run(x[rows], answered)
             for name in _ADDED:
                 getattr(total, name)[rows] += getattr(result, name)
-            total.stages[rows], total.classes[rows], total.logits[rows] = number, result.classes, result.logits
+            numbers[rows], total.classes[rows], total.logits[rows] = number, result.classes, result.logits
             for name, z in result.outputs.items():
                 total.outputs[name][rows] = z
         return total

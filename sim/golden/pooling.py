@@ -17,7 +17,7 @@ class Pooling:
         self.name, self._source, self._maximum = layer.name, layer.source, layer.kind == "max"
         size, (channels, *result) = network.shapes[layer.source][1:], network.shapes[layer.name]
         self._shape, self._dtype = (*result, channels), map_dtype(network, layer.name)
-        self._places = tuple(layer.window.places(axis, size[axis], result[axis]) for axis in (0, 1))
+        self._rows, self._columns = (layer.window.places(axis, size[axis], result[axis]) for axis in (0, 1))
 
     def rooms(self, size):
         """Return its arrays for ``size`` images: the pooled map, [size, H', W', C]."""
@@ -25,10 +25,11 @@ class Pooling:
 
     def calls(self, rooms, scratch):
         """Return the calls of one timestep of n images."""
-        return [partial(pool, rooms.maps[self._source], *self._places, self._maximum, rooms.maps[self.name])]
+        maps = rooms.maps
+        return [partial(pool, maps[self._source], self._rows, self._columns, self._maximum, maps[self.name])]
 
     def execute(self, batch, record):
         """Pool every timestep of a two-phase batch."""
         batch.maps[self.name] = [self.rooms(len(spikes))["maps"] for spikes in batch.maps[self._source]]
         for spikes, out in zip(batch.maps[self._source], batch.maps[self.name]):
-            pool(spikes, *self._places, self._maximum, out)
+            pool(spikes, self._rows, self._columns, self._maximum, out)

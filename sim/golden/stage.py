@@ -84,7 +84,7 @@ class Stage:
 
     def _every_image(self, values, rule, store):
         """Run ``values`` on all cores and give ``store`` what the model's ``timesteps`` yields."""
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         waiting = iter(range(len(values)))
         held = max(sum(int(np.prod(shape)) for shape in self.network.shapes.values()), 1)
         size = max(1, min(_BATCH, -(-len(values) // cores), _BATCH_VALUES // held))
