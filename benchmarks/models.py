@@ -94,7 +94,8 @@ def results(network, x):
 
 
 DECODE = {
-    "": lambda x: x, "sigmoid": expit, "softmax": partial(softmax, axis=-1), "log_softmax": partial(log_softmax, axis=-1),
+    "": lambda x: x, "sigmoid": expit,
+    "softmax": partial(softmax, axis=-1), "log_softmax": partial(log_softmax, axis=-1),
 }
 
 
