@@ -21,7 +21,8 @@ from host.cli import app
 from hw.board.boards import BOARDS
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+PAGES = [ROOT / "README.md", CONTRIBUTING, *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\w+)((?: +\S+)*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^]]*\]\(([^)#:]+)(?:#[^)]*)?\)")
 # What a machine without boards has in place of the program that writes a bitstream: it wants its file to be there.
@@ -160,6 +161,23 @@ def test_command_lines_are_ones_we_have(page):
 def test_links_lead_somewhere(page):
     for target in LINK.findall(page.read_text()):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+CHANGES = re.findall(r"^\| (an? [^|]+) \| (.+) \|$", CONTRIBUTING.read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("change, files", CHANGES, ids=[change for change, _ in CHANGES])
+def test_what_a_change_touches(change, files):
+    named = re.findall(r"`([\w./]+\.\w+)`", files)
+    assert 2 <= len(named) <= 6
+    for name in named:
+        assert list(ROOT.glob(name.replace("NAME", "*"))), f"{change}: there is no {name}"
+
+
+def test_the_files_that_contributors_read_of():
+    named = set(re.findall(r"`([\w./]+\.(?:py|md|toml|txt))`", CONTRIBUTING.read_text()))
+    assert len(CHANGES) > 8 and len(named) > 20
+    assert [name for name in named if not list(ROOT.glob(name.replace("NAME", "*")))] == []
 
 
 def test_the_tutorial(shell):
