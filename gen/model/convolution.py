@@ -21,6 +21,7 @@ from gen.window import NEAREST, ZEROS, Window
 __all__ = ["conv", "conv_transpose", "linear"]
 
 SPARE = 2  # blank taps on each axis of a kernel, before a layer that copies is the better way
+LEAST = 1 / 4  # of the channels of a map, so that a convolution in groups of them is one of all, the others unseen
 
 
 def conv(build, site: str, source: View, weight, bias, stride=1, padding=0, dilation=1, groups: int = 1) -> View:
@@ -121,6 +122,7 @@ def _foldable(build, site, source, window):
 def _fold(source, weight, bias, groups):
     """Return weight and bias that also do what ``source`` has as factor and shift for each channel."""
     factor, shift = (each_channel(numbers, source.seen) for numbers in (source.factor, source.shift))
+
     def whole(numbers):
         return np.repeat(numbers.reshape(groups, -1), len(weight) // groups, axis=0)[:, :, None, None]
 
@@ -129,39 +131,52 @@ def _fold(source, weight, bias, groups):
 
 
 def _grouped(build, site, source, weight, bias, window, groups):
-    """Return a convolution in groups of a view: for each plane its groups, in the order of the map that it reads."""
+    """Return a convolution in groups of a view: for each plane its groups, in the order of the map that it reads.
+
+    Where a plane leaves out groups of its map, they are there with weights of zero, and nothing sees them.
+    """
     inputs, outputs = weight.shape[1], len(weight) // groups
     weight, bias = _fold(source, weight, bias, groups)
     source = replace(source, factor=None, shift=None)
     found = planes(source.parts, source.flat)
-    orders = None if found is None else [_groups_of(plane, source, inputs) for plane in found]
-    if orders is None or any(order is None for order in orders) or sum(map(len, orders)) != groups:
+    orders = [_groups_of(plane, source, inputs) for plane in found or ()]
+    if any(order is None for order in orders) or sum((order < groups).sum() for order in orders) < groups:
         weight = dense(FloatSynapse("", weight, groups=groups))
         return _convolved(build, site, source, weight, bias, window, 1, 2)
-    results = []
+    weight = np.append(weight, np.zeros((outputs, *weight.shape[1:])), 0)
+    bias = np.append(bias, np.zeros(outputs))
+    results, places, end = [], np.full(groups, -1), 0
     for plane, order in zip(found, orders):
-        rows = (np.array(order)[:, None] * outputs + np.arange(outputs)).ravel()
+        rows = (order[:, None] * outputs + np.arange(outputs)).ravel()
         fits = fit_plane(source, plane, window, max(SPARE, *window.kernel))
         if None in fits:
-            return _convolved(build, site, gathered(build, site, source), weight, bias, window, groups, 2)
+            return _convolved(build, site, gathered(build, site, source), weight[:-outputs], bias[:-outputs], window,
+                              groups, 2)
         synapse = through(source.parts[plane.part].name, weight[rows], len(order), window.fill, *fits)
         shape = (len(rows), *window.size(source.seen[1:]))
         results.append(View.whole(Current(site, shape, (synapse,), (bias[rows],))))
+        kept = np.flatnonzero(order < groups)
+        places[order[kept]] = end + kept
+        end += len(order)
     joined = results[0] if len(results) == 1 else concat(build, site, results, 0)
-    back = np.argsort(np.concatenate(orders))
-    return select(build, site, joined, 0, (back[:, None] * outputs + np.arange(outputs)).ravel())
+    return select(build, site, joined, 0, (places[:, None] * outputs + np.arange(outputs)).ravel())
 
 
 def _groups_of(plane, source, inputs):
-    """Return the groups of ``inputs`` channels of a view that are a whole map, in its order; None if they are not."""
-    order = np.argsort(plane.sources)
-    channels = plane.channels[order]
-    if not np.array_equal(plane.sources[order], np.arange(source.parts[plane.part].shape[0])) or len(channels) % inputs:
+    """Return for each group of ``inputs`` channels of a map which group of a view it is, by ``plane``.
+
+    Groups that the view leaves out are called after the last. None where groups of the view are no whole groups of
+    the map in its order, or hardly any of them is there.
+    """
+    groups, channels = source.seen[0] // inputs, source.parts[plane.part].shape[0]
+    seen = np.full(channels, source.seen[0])
+    seen[plane.sources] = plane.channels
+    if channels % inputs or len(np.unique(plane.sources)) < max(len(plane.sources), LEAST * channels):
         return None
-    firsts = channels[::inputs]
-    if (firsts % inputs).any() or not np.array_equal(channels, np.add.outer(firsts, np.arange(inputs)).ravel()):
-        return None
-    return (firsts // inputs).tolist()
+    seen = seen.reshape(-1, inputs)
+    whole = (seen % inputs == np.arange(inputs)) & (seen // inputs == seen[:, :1] // inputs)
+    left_out = (seen == source.seen[0]).all(1)
+    return np.where(left_out, groups, seen[:, 0] // inputs) if (whole.all(1) | left_out).all() else None
 
 
 def linear(build, site: str, source: View, weight, bias) -> View:

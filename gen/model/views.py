@@ -53,13 +53,23 @@ def select(build, site: str, value: View, axis: int, picks) -> View:
 
 
 def concat(build, site: str, values, axis: int) -> View:
-    """Join ``values`` along one axis."""
-    (axis,) = _axes([axis], values[0])
+    """Join ``values`` along one axis; a constant among them must be zeros, with or without N."""
+    first = next(value for value in values if isinstance(value, View))
+    (axis,) = _axes([axis], first)
+    values = [value if isinstance(value, View) else _zeros(value, first) for value in values]
     others = {tuple(np.delete(value.seen, axis)) if len(value.seen) > axis else None for value in values}
     if len(others) > 1:
         shapes = ", ".join(str(value.seen) for value in values)
         raise Refused(f"joins maps of shapes {shapes}", "maps of one shape but for that axis")
     return _joined(values, lambda arrays: np.concatenate(arrays, axis))
+
+
+def _zeros(constant, like):
+    """Return ``constant``, zeros, as a view that picks nothing of the first part of ``like``."""
+    if np.any(constant):
+        raise Refused("joins a constant that is not zero", "zeros, or maps alone")
+    shape = constant.shape[1:] if constant.ndim > len(like.seen) else constant.shape
+    return View(like.parts[:1], shape, np.full(shape, -1, np.int32))
 
 
 def stack(build, site: str, values, axis: int) -> View:
