@@ -29,12 +29,12 @@ def channels_last(values, dtype):
 
 
 def map_dtype(network, name):
-    """Return the type of a map's values: the narrowest of a few, each of which costs the compiled loops a copy."""
+    """Return the type of a map's values, one of a few: the compiled loops are compiled anew for each."""
     low, high = network.value_ranges[name]
     for dtype in (np.uint8, np.int16):
         if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
             return dtype
-    return exact_dtype(max(-low, high))
+    return np.float64
 
 
 def exact_dtype(bound):

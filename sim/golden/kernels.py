@@ -16,34 +16,35 @@ _compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contrac
 
 
 @_compiled
-def copy_windows(source, rows, runs, at, begin, fill, out):
+def copy_windows(source, rows, blocks, columns, line, at, begin, fill, out):
     """Copy the windows of output rows, from row ``begin`` of n * H', to ``out`` [positions, K], from column ``at`` on.
 
     ``source`` is [n, H, W, C]. ``rows``, int64 [H', kernel height], is the row of the map that a kernel row reads, or
-    -1. Entries ``starts[x]`` to ``starts[x + 1]`` of ``runs`` = (starts, entries) make up a kernel row of output column
-    x: each is how many numbers lie side by side and where in a row of the map they begin, or -1. Where there is no map
-    ``out`` gets ``fill``.
+    -1. The ``blocks`` of a kernel row, of ``line`` numbers, are those of `sim.golden.places.read_blocks` for all
+    ``columns`` of the result. Where there is no map ``out`` gets ``fill``.
     """
     _, height, width, channels = source.shape
-    starts, entries = runs
-    length, line, columns = out.shape[1], width * channels, len(starts) - 1
+    length = out.shape[1]
     maps, windows = source.reshape(-1), out.reshape(-1)
     for r in range(len(out) // columns):
         i, y = (begin + r) // len(rows), (begin + r) % len(rows)
-        for x in range(columns):
-            to = np.uintp((r * columns + x) * length + at)
-            for dy in range(rows.shape[1]):
-                row = rows[y, dy]
-                for entry in range(starts[x], starts[x + 1]):
-                    size = np.uintp(entries[entry, 0])
-                    if row < 0 or entries[entry, 1] < 0:
+        for dy in range(rows.shape[1]):
+            row = rows[y, dy]
+            for b in range(len(blocks)):
+                to = np.uintp((r * columns + blocks[b, 0]) * length + at + dy * line + blocks[b, 2])
+                count, size = blocks[b, 1], np.uintp(blocks[b, 4])
+                if row < 0 or blocks[b, 3] < 0:
+                    for _ in range(count):
                         for j in range(size):
                             windows[to + j] = fill
-                    else:
-                        of = np.uintp((i * height + row) * line + entries[entry, 1])
+                        to += np.uintp(length)
+                else:
+                    of = np.uintp((i * height + row) * width * channels + blocks[b, 3])
+                    for _ in range(count):
                         for j in range(size):
                             windows[to + j] = maps[of + j]
-                    to += size
+                        to += np.uintp(length)
+                        of += np.uintp(blocks[b, 5])
 
 
 @_compiled

@@ -1,7 +1,4 @@
-"""Tables of what a window reads, for the compiled loops: `gen.window` once more, sorted for them.
-
-A table is a pair (starts, entries): the entries of key k are ``entries[starts[k] : starts[k + 1]]``, int64 [any, m].
-"""
+"""Tables of what a window reads, sorted as the compiled loops want them; the geometry itself is in `gen.window`."""
 
 from __future__ import annotations
 
@@ -9,29 +6,42 @@ import numpy as np
 
 from gen.window import Window
 
-__all__ = ["met_columns", "met_rows", "read_runs"]
+__all__ = ["met_columns", "met_rows", "read_blocks"]
 
 
-def read_runs(columns: np.ndarray, channels: int):
-    """Return for each output column what its taps read side by side: how many numbers, the first in a row of the map.
+def read_blocks(window: Window, columns: np.ndarray, channels: int) -> np.ndarray:
+    """Return int64 [blocks, 6], how a kernel row of all output columns is copied from a row of the map.
 
-    ``columns`` is `Window.places` along a row; runs beside the map begin at -1.
+    What several taps read side by side is a run of numbers, ``channels`` at each place; beside the map is one as well.
+    Output columns that follow one another and have such a run at the same place of their windows make a block: first
+    output column, how many, place in the kernel row, place in the row of the map or -1, length, and how far the next
+    one's place in the map is. ``columns`` is `Window.places` along a row.
     """
     outputs, kernel = columns.shape
+    advance = window.stride[1] // window.upsample[1]
     begins = np.ones(columns.shape, bool)
     before, now = columns[:, :-1], columns[:, 1:]
     begins[:, 1:] = np.where((before < 0) | (now < 0), (before < 0) != (now < 0), now != before + 1)
     output, tap = np.nonzero(begins)
-    end = np.append(output * kernel + tap, outputs * kernel)
+    length = np.diff(np.append(output * kernel + tap, outputs * kernel))
     first = columns[output, tap]
-    entries = np.stack([np.diff(end) * channels, np.where(first < 0, -1, first * channels)], axis=1)
-    return _starts(output, outputs), entries
+    by = np.lexsort((output, length, tap))
+    output, tap, length, first = output[by], tap[by], length[by], first[by]
+    follows = (np.diff(output) == 1) & (np.diff(tap) == 0) & (np.diff(length) == 0)
+    follows &= np.where(first[1:] < 0, first[:-1] < 0, (first[:-1] >= 0) & (np.diff(first) == advance))
+    head = np.flatnonzero(np.append(True, ~follows))
+    count = np.diff(np.append(head, len(output)))
+    first = np.where(first[head] < 0, -1, first[head] * channels)
+    return np.stack([
+        output[head], count, tap[head] * channels, first, length[head] * channels, np.full(len(head), advance * channels)
+    ], axis=1)
 
 
 def met_rows(rows: np.ndarray, height: int):
-    """Return for each row of the map, of ``height``, the kernel rows that read it and the result's rows they do it for.
+    """Return (starts, entries): by which kernel rows each row of the map is read, and for which rows of the result.
 
-    ``rows`` is `Window.places` along a column.
+    Those of row y are ``entries[starts[y] : starts[y + 1]]``, int64 [any, 2]. ``rows`` is `Window.places` along a
+    column, for a map of ``height``.
     """
     output, tap = np.nonzero(rows >= 0)
     source = rows[output, tap]
@@ -40,10 +50,10 @@ def met_rows(rows: np.ndarray, height: int):
 
 
 def met_columns(window: Window, columns: np.ndarray, width: int):
-    """Return for each column of the map what it meets in a row of the result, and the order of a kernel row's taps.
+    """Return what each column of the map meets in a row of the result, like `met_rows`; and the order of the taps.
 
-    The entries are runs of taps, consecutive in that order, that meet consecutive columns: first tap in the order,
-    first column, length. Taps a stride apart meet neighbouring columns, the later tap the earlier column.
+    The entries, int64 [any, 3], are runs of taps, consecutive in that order, that meet consecutive columns: first tap
+    in the order, first column, length. Taps a stride apart meet neighbouring columns, the later the earlier column.
     """
     kernel, stride, dilation = window.kernel[1], window.stride[1], window.dilation[1]
     apart = stride // dilation if stride % dilation == 0 else kernel

@@ -13,7 +13,7 @@ import numpy as np
 
 from gen.layers import MAX_BURST
 from sim.golden.kernels import copy_windows, encode
-from sim.golden.places import read_runs
+from sim.golden.places import read_blocks
 
 __all__ = ["Product", "dense", "multiplies", "split"]
 
@@ -109,7 +109,7 @@ class _Windows:
     def __init__(self, synapse, shape, size, channels, at):
         self.source, window = synapse.source, synapse.window
         rows, columns = (window.places(axis, shape[axis + 1], size[axis]) for axis in (0, 1))
-        self.tables = rows, read_runs(columns, channels), at
+        self.tables = rows, read_blocks(window, columns, channels), size[1], window.kernel[1] * channels, at
         straight = all(
             np.array_equal(places.ravel(), np.arange(n)) for places, n in zip((rows, columns), shape[1:])
         )
