@@ -125,9 +125,11 @@ def test_the_board_tables_are_those_of_the_data(name):
 
 def operations_table():
     """Return what stands between its marks in docs/models.md."""
-    from gen.model import exported, nir_file, onnx_nodes
+    from gen.model import aten, nir_nodes, onnx_nodes, tflite_nodes
 
-    doors = {"PyTorch (ATen, without `_` in front)": exported, "ONNX": onnx_nodes, "NIR": nir_file}
+    doors = {
+        "PyTorch (ATen, without `_` in front)": aten, "ONNX": onnx_nodes, "TFLite": tflite_nodes, "NIR": nir_nodes,
+    }
     rows = []
     for door, module in doors.items():
         names = sorted((name for name in module.OPERATIONS if not name.startswith("_")), key=str.lower)
