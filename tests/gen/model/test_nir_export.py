@@ -16,20 +16,25 @@ from gen.model.load import load
 from gen.model.network import FloatPool, FloatSynapse, FloatLayer
 from gen.model.nir_export import export_nir, save_nir
 from sim.golden import Golden
-from sim.random_networks import random_images, random_network
+from sim.random_networks import FIRST, SECOND, random_images, random_network, random_staged_network
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def simulated(graph, pixels):
-    """Run a graph on pixels [C, H, W]: in rounds, until every node has seen its sources; return spikes and sums."""
-    x = torch.tensor(pixels / 255.0 - graph.metadata["mean"][:, None, None])
+def simulated(graph, image):
+    """Run a graph on an image [C, H, W], or frames [T, C, H, W]: in rounds, until every node has seen its sources.
+
+    Return spikes of every IF node, and sums of every Output node after each timestep.
+    """
+    frames = graph.metadata["frames"]
+    inputs = torch.tensor(image / (1.0 if frames else 255.0) - graph.metadata["mean"][:, None, None])
     state = {name: torch.tensor(np.broadcast_to(node.metadata["v_init"].reshape(-1, *(1,) * (node.r.ndim - 1)),
                                                 node.r.shape).astype(float))
              for name, node in graph.nodes.items() if isinstance(node, nir.IF)}
-    spikes, total, sums = {name: [] for name in state}, 0, []
-    for _ in range(graph.metadata["timesteps"]):
-        values = {"input": x}
+    spikes = {name: [] for name in state}
+    sums = {name: [0] for name, node in graph.nodes.items() if isinstance(node, nir.Output)}
+    for step in range(graph.metadata["timesteps"]):
+        values = {"input": inputs[step] if frames else inputs}
         while len(values) < len(graph.nodes):
             for name, node in graph.nodes.items():
                 sources = [a for a, b in graph.edges if b == name]
@@ -52,25 +57,33 @@ def simulated(graph, pixels):
                     limit, theta = 2.0 ** (node.metadata["state_bits"] - 1), torch.tensor(node.v_threshold)
                     state[name] += value.round()  # 255 * (pixel / 255) is a whole number but for rounding
                     value = (state[name] / theta).floor().clamp(0, node.metadata["burst"])
-                    value = torch.where(value < node.metadata["least"], 0, value)
+                    value = torch.where(value < node.metadata["min_burst"], 0, value)
                     state[name] = (state[name] - value * theta).clamp(-limit, limit - 1)
                     spikes[name].append(value.numpy())
                 values[name] = value
-        total = total + values["output"]
-        sums.append(total.numpy().round())
-    return spikes, np.array(sums)
+        for name in sums:
+            sums[name].append(sums[name][-1] + values[name].numpy().round())
+    return spikes, {name: np.array(parts[1:]) for name, parts in sums.items()}
 
 
-def networks():
-    """Return random networks of average pools."""
-    found = ((seed, random_network(seed, sources=("direct",), rules=("off",), max_neurons=900, max_timesteps=4))
-             for seed in count())
-    plain = ((seed, network) for seed, network in found
-             if not any(not layer.weighted and layer.kind == "max" for layer in network.layers))
-    return [pytest.param(network, id=f"seed {seed}") for seed, network in islice(plain, 12)]
+def networks(contract, number):
+    """Return random networks that NIR has nodes for."""
+    limits = {"max_layers": 6 if contract == FIRST else 2, "max_neurons": 900, "max_timesteps": 4, "rules": ("off",)}
+    sources = ("direct",) if contract == FIRST else ("direct", "frames")
+    found = ((seed, random_network(seed, contract=contract, sources=sources, **limits)) for seed in count())
+    known = ((seed, network) for seed, network in found if exported(network))
+    return [pytest.param(network, id=f"contract {contract}, seed {seed}") for seed, network in islice(known, number)]
 
 
-@pytest.mark.parametrize("network", networks())
+def exported(network):
+    """Return whether a network with spikes has a graph."""
+    try:
+        return export_nir(network) is not None and any(layer.fires for layer in network.layers)
+    except UnsupportedModel:
+        return False
+
+
+@pytest.mark.parametrize("network", networks(FIRST, 12) + networks(SECOND, 12))
 def test_the_graph_spikes_as_the_network(network):
     graph = export_nir(network)
     for image in random_images(network, 3, 2):
@@ -82,10 +95,24 @@ def test_the_graph_spikes_as_the_network(network):
                 found = np.array(spikes[layer.name]).reshape(network.timesteps, len(layer.theta), *(
                     (1, 1) if spikes[layer.name][0].ndim == 1 else spikes[layer.name][0].shape[1:]))
                 np.testing.assert_array_equal(found[..., :height, :width], trace.counts[layer.name])
-        np.testing.assert_array_equal(sums, trace.logits)
+        for name, found in zip(network.outputs, sums.values(), strict=True):
+            np.testing.assert_array_equal(found, trace.outputs[name].reshape(found.shape))
 
 
-@pytest.mark.parametrize("network", networks()[:6])
+@pytest.mark.parametrize("network", networks(SECOND, 8))
+def test_outputs_and_frames_come_back(network):
+    back = load(export_nir(network))
+    assert back.frames == (network.source.kind == "frames")
+    shapes = [back.shapes[name] for name in back.outputs]
+    assert shapes == [network.shapes[name] for name in network.outputs]
+    if len(shapes) > 1:
+        assert back.outputs == network.outputs
+    bursts = {layer.theta.tobytes(): layer for layer in network.layers if layer.fires}
+    for layer in back.layers:
+        assert not layer.fires or layer.threshold.astype(int).tobytes() in bursts
+
+
+@pytest.mark.parametrize("network", networks(FIRST, 6))
 def test_it_comes_back_with_its_thresholds_and_the_weights_up_to_their_scale(network, tmp_path):
     save_nir(network, tmp_path / "n.nir")
     back = load(tmp_path / "n.nir")
@@ -133,14 +160,29 @@ def test_what_nir_cannot_say_is_refused_at_once():
                   if any(not layer.weighted and layer.kind == "max" for layer in n.layers))
     with pytest.raises(UnsupportedModel) as caught:
         export_nir(frames)
-    assert len(caught.value.problems) >= 2
     assert caught.value.problems[0].endswith(
         "(maximum pool): NIR has no such node; nearest supported form: average pools")
-    assert caught.value.problems[-1].startswith("input (frames): it must be the same at every timestep")
+    assert all("maximum pool" in problem for problem in caught.value.problems)
+    signed = [random_network(seed, contract=SECOND) for seed in range(40)]
+    found = " ".join(problem for network in signed for problem in refused(network))
+    for text in ("(counts below zero): NIR has no such node; nearest supported form: ReLU", "(upsampling of ",
+                 "(pool with dilation, or padded on one side): NIR has no such node"):
+        assert text in found
+    with pytest.raises(UnsupportedModel, match=r"network \(stages\): NIR has one network"):
+        export_nir(random_staged_network(1))
+
+
+def refused(network):
+    """Return the problems of a network that has no graph, none where it has."""
+    try:
+        export_nir(network)
+        return []
+    except UnsupportedModel as error:
+        return error.problems
 
 
 def test_the_file_appears_whole_or_not_at_all(tmp_path):
-    network = networks()[0].values[0]
+    network = networks(FIRST, 1)[0].values[0]
     with pytest.raises(InputError, match="cannot be written .*name a file in a folder you may write to"):
         save_nir(network, tmp_path / "absent" / "n.nir")
     assert not list(tmp_path.iterdir())
