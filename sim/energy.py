@@ -65,7 +65,11 @@ def operations(synapse, values, size):
 
 
 def macs(network):
-    """Return (MACs, additions alone) of one image in the same network without spikes; identities only add."""
+    """Return (MACs, additions alone) of one image in the same network without spikes; identities only add.
+
+    Of a network of stages these are those of the last, which can answer alone.
+    """
+    network = network.stages[-1]
     multiplied = added = 0
     for layer, synapse in _synapses(network):
         count = int(np.prod(network.shapes[layer.name])) * synapse.weight[0].size
@@ -84,7 +88,7 @@ def convention(network, result, x, every_timestep=False):
 
     Parameters
     ----------
-    network : gen.intnet.IntegerNetwork
+    network : gen.intnet.IntegerNetwork or StagedNetwork
     result : gen.result.Result of any device on ``x``, N images
     x : uint8 images
     every_timestep : whether the layers that read a direct input are charged at every timestep, as published code
@@ -99,12 +103,14 @@ def convention(network, result, x, every_timestep=False):
         convention_uJ, convention_spikes_uJ : float [N] by these two readings, the second None with ``spike_acs``
         convention_ann_uJ : float, `ann_uJ`
     """
-    direct = network.source.kind == "direct"
-    first = [(layer, s) for layer, s in _synapses(network) if s.source == INPUT] if direct else []
-    dense = sum(int(np.prod(network.shapes[layer.name])) * synapse.weight[0].size for layer, synapse in first)
-    first_macs = dense * (result.exit_steps if every_timestep else np.ones_like(result.exit_steps))
-    lit = input_values(network, x) != 0 if first else None
-    on_pixels = sum(operations(synapse, lit, network.shapes[layer.name][1:]) for layer, synapse in first)
+    first_macs, on_pixels = np.zeros((2, len(result.exit_steps)), np.int64)
+    lit = input_values(network.stages[0], x) != 0
+    for stage, steps in zip(network.stages, _steps_of_stages(network, result)):
+        charged = steps if every_timestep else steps > 0
+        for layer, synapse in _synapses(stage) if stage.source.kind == "direct" else ():
+            if synapse.source == INPUT:
+                first_macs += int(np.prod(stage.shapes[layer.name])) * synapse.weight[0].size * charged
+                on_pixels += operations(synapse, lit, stage.shapes[layer.name][1:]) * (steps > 0)
     acs = result.synaptic_ops - on_pixels
     spike_acs = None if result.spike_ops is None else result.spike_ops - on_pixels
     return {
@@ -187,6 +193,17 @@ class EnergyMeter:
         if self._words:
             figures["memory_words"] = {name: (words / self._images).tolist() for name, words in self._words.items()}
         return figures
+
+
+def _steps_of_stages(network, result):
+    """Return int64 [stages, N], the timesteps that each stage ran; one that did not answer ran all of its own."""
+    before = np.cumsum([0, *(stage.timesteps for stage in network.stages)])
+    if result.stages is None:
+        return [result.exit_steps]
+    return [
+        np.where(result.stages < number, 0, np.minimum(result.exit_steps - before[number], stage.timesteps))
+        for number, stage in enumerate(network.stages)
+    ]
 
 
 def _synapses(network):

@@ -21,33 +21,35 @@ class Figures:
 
     def __init__(self, lanes=None):
         self.lanes, self.images, self.seconds = lanes, 0, 0.0
-        self._sums, self._exits, self._right = Counter(), Counter(), None
+        self._sums, self._exits, self._stages, self._right = Counter(), Counter(), Counter(), None
 
     def add(self, result, labels=None, seconds=0.0):
         """Add the `gen.result.Result` of some images, their labels (integers, or None) and the time it took.
 
+        Where the deciding output is a map there is a label for each of its positions, [N, H, W].
+
         Raises
         ------
-        InputError : labels that are none of the network's classes.
+        InputError : labels that are none of the network's classes, or of another shape than its answers.
         """
-        classes = result.logits.shape[1]
         if labels is not None:
-            if not (0 <= labels.min() and labels.max() < classes):
-                raise InputError(
-                    f"The labels lie in {labels.min()}..{labels.max()}, the network has classes 0..{classes - 1}."
-                )
+            _check_labels(labels, result)
             self._right = self._right or Counter()
-            self._right.update(result.exit_steps[result.classes == labels].tolist())
+            shares = (result.classes == labels).reshape(len(labels), -1).mean(axis=1)
+            for step, share in zip(result.exit_steps.tolist(), shares.tolist()):
+                self._right[step] += share
         self.images += len(result.classes)
         self.seconds += seconds
         self._exits.update(result.exit_steps.tolist())
+        if result.stages is not None:
+            self._stages.update(result.stages.tolist())
         for name in _SUMMED:
             if getattr(result, name) is not None:
                 self._sums[name] += int(getattr(result, name).sum())
 
     @property
     def accuracy(self):
-        """The share of images classified as their labels say, 0..1; None without labels."""
+        """The share of images, or of all their positions, that are as their labels say, 0..1; None without labels."""
         return None if self._right is None else self._right.total() / self.images
 
     def as_dict(self):
@@ -65,6 +67,8 @@ class Figures:
             "synaptic_ops_per_image": self._mean("synaptic_ops"),
             "seconds": self.seconds,
         }
+        if self._stages:
+            figures["stages"] = [self._stages[stage] for stage in range(max(self._stages) + 1)]
         if "cycles" in self._sums:
             figures["cycles_per_image"] = self._mean("cycles")
             if self.lanes:
@@ -82,7 +86,8 @@ def evaluate(device, data, labels=None, limit=None, progress=None, batch=BATCH, 
     ----------
     device : whatever has ``run(x, progress=None)``, returning a `gen.result.Result`, and ``lanes`` if it counts cycles
     data : `gen.data.images.ImageSet`, of which ``batch`` images at a time are in memory; or integers [N, ...]
-    labels : integers [N], or None: accuracy is None then. An image set brings its own.
+    labels : integers [N], [N, H, W] where the deciding output is a map, or None: accuracy is None then. An image set
+        brings its own.
     limit : use the first ``limit`` images only
     progress : called with (how far it is in words, fraction)
     watch : functions to call with (x, labels or None, `Result`) of every batch
@@ -90,10 +95,11 @@ def evaluate(device, data, labels=None, limit=None, progress=None, batch=BATCH, 
     Returns
     -------
     images : int
-    accuracy : 0..1, or None
+    accuracy : 0..1, or None; that of positions (pixels) where the deciding output is a map
     mean_timesteps, events_per_image, synaptic_ops_per_image : float
     exit_histogram : list, how many images stopped after timestep 1, 2, ... up to the latest
     exit_accuracy : list, the share of these that are right, None where there are none; or None
+    stages : list, how many images stage 1, 2, ... up to the latest answered; only of a network of stages
     seconds : float, wall time of the device; reading the images is not in it
     cycles_per_image : float; lane_utilization : 0..1; both only of a device that counts cycles
 
@@ -114,6 +120,17 @@ def evaluate(device, data, labels=None, limit=None, progress=None, batch=BATCH, 
         for see in watch:
             see(x, y, result)
     return figures.as_dict()
+
+
+def _check_labels(labels, result):
+    if labels.shape != result.classes.shape:
+        raise InputError(
+            f"The labels of a batch have shape {labels.shape}, the answers {result.classes.shape}: give one label for "
+            "each image, or for each position where the output that decides is a map."
+        )
+    classes = result.logits.shape[1]
+    if labels.size and not (0 <= labels.min() and labels.max() < classes):
+        raise InputError(f"The labels lie in {labels.min()}..{labels.max()}, the network has classes 0..{classes - 1}.")
 
 
 class _Teller:

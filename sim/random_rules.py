@@ -1,4 +1,4 @@
-"""Random exit rules for a network, with limits from the scores of random images, so that these exit at many timesteps."""
+"""Random exit rules for a network, with limits from the scores of random images: these exit at many timesteps."""
 
 from dataclasses import replace
 

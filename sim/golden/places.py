@@ -32,9 +32,8 @@ def read_blocks(window: Window, columns: np.ndarray, channels: int) -> np.ndarra
     head = np.flatnonzero(np.append(True, ~follows))
     count = np.diff(np.append(head, len(output)))
     first = np.where(first[head] < 0, -1, first[head] * channels)
-    return np.stack([
-        output[head], count, tap[head] * channels, first, length[head] * channels, np.full(len(head), advance * channels)
-    ], axis=1)
+    sizes = tap[head] * channels, first, length[head] * channels, np.full(len(head), advance * channels)
+    return np.stack([output[head], count, *sizes], axis=1)
 
 
 def met_rows(rows: np.ndarray, height: int):

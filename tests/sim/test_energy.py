@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from gen.layout.schedule import build_schedule
 from sim.energy import EnergyMeter, ann_uJ, convention, estimated, is_identity, macs, operations
 from sim.golden import Golden
 from sim.metrics import evaluate
-from sim.random_networks import random_images, random_network
+from sim.random_networks import SECOND, random_images, random_network, random_staged_network
 from sim.traffic import memory_traffic
 
 IMAGE = np.array([[[4, 0, 2], [1, 3, 0], [0, 5, 6]]], np.uint8)
@@ -101,6 +102,55 @@ def test_operations_counted_one_by_one(seed):
             expected += values[:, c // (4 // groups) * (6 // groups) + i, row, column]
     assert (operations(synapse, values, (height, width)) == expected).all(), seed
     assert operations(synapse, values[0], (height, width)) == expected[0], seed
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_stages_are_charged_for_what_they_ran(seed):
+    """The convention of a network of stages is that of each stage alone, on the images that came to it."""
+    network = random_staged_network(seed, sources=("direct",))
+    x = random_images(network, seed, 12)
+    result = Golden(network).run(x)
+    for every_timestep in (False, True):
+        found = convention(network, result, x, every_timestep)
+        expected = {name: np.zeros(len(x), np.int64) for name in ("first_layer_macs", "acs", "spike_acs")}
+        for number, stage in enumerate(network.stages):
+            here = np.flatnonzero(result.stages >= number)
+            alone = convention(stage, Golden(stage).run(x[here]), x[here], every_timestep)
+            for name, total in expected.items():
+                total[here] += alone[name]
+        for name, total in expected.items():
+            np.testing.assert_array_equal(found[name], total, err_msg=f"{name}, seed {seed}")
+    assert macs(network) == macs(network.stages[-1])
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_operations_of_the_second_contract_tap_by_tap(seed):
+    """What the weights of every synapse meet in a trace of a random network is what the model counted."""
+    network = random_network(seed, contract=SECOND, sources=("direct",), max_neurons=150, max_weights=600)
+    x = random_images(network, seed, 1)
+    trace, result = Golden(network).trace(x[0]), Golden(network).run(x)
+    maps = trace.counts | {INPUT: input_values(network, x)[:1] != 0}
+    met = graded = 0
+    for layer in network.layers:
+        for synapse in layer.synapses:
+            size, reached = maps[synapse.source].shape[2:], len(synapse.weight) // synapse.groups
+            for _, row in taps(synapse, 0, size[0], network.shapes[layer.name][1]):
+                for _, column in taps(synapse, 1, size[1], network.shapes[layer.name][2]):
+                    counts = maps[synapse.source][:, :, row, column].astype(int)
+                    met += np.count_nonzero(counts) * reached
+                    graded += abs(counts).sum() * reached
+    assert (result.synaptic_ops[0], result.spike_ops[0]) == (met, graded), seed
+
+
+def taps(synapse, axis, length, outputs):
+    """Yield (output, source position) of every tap along an axis that lies on the map, by the contract's formula."""
+    kernel, stride, before, dilation, factor = (
+        pair[axis] for pair in (synapse.kernel, synapse.stride, synapse.padding, synapse.dilation, synapse.upsample)
+    )
+    for output, tap in product(range(outputs), range(kernel)):
+        place = output * stride + tap * dilation - before
+        if 0 <= place < length * factor and not (synapse.fill == "zeros" and place % factor):
+            yield output, place // factor
 
 
 def test_macs_one_by_one():

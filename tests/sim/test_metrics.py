@@ -8,7 +8,7 @@ from gen.errors import InputError
 from gen.result import Result
 from sim.golden import Golden
 from sim.metrics import Figures, evaluate
-from sim.random_networks import random_images, random_network
+from sim.random_networks import random_images, random_network, random_staged_network
 
 
 class Device:
@@ -104,3 +104,34 @@ def test_the_golden_model():
     figures = evaluate(Golden(network), images, result.classes)
     assert figures["accuracy"] == 1.0 and sum(figures["exit_histogram"]) == 70
     assert figures["mean_timesteps"] == result.exit_steps.mean() and "cycles_per_image" not in figures
+
+
+class DenseDevice:
+    """Two images, maps of 1 x 2 positions; the second is answered by the second stage."""
+
+    def run(self, x, progress=None):
+        classes, n = np.array([[[0, 1]], [[1, 1]]])[: len(x)], len(x)
+        logits = np.moveaxis(np.eye(2, dtype=np.int64)[classes], -1, 1)
+        steps, events, ops, stages = np.array([[1, 3], [4, 0], [10, 20], [0, 1]])[:, :n]
+        return Result(classes, steps, logits, events, ops, stages=stages)
+
+
+def test_labels_that_are_maps_and_stages():
+    figures = evaluate(DenseDevice(), X[:2], np.array([[[0, 1]], [[1, 0]]]))
+    assert figures["accuracy"] == 0.75 and figures["exit_accuracy"] == [1.0, None, 0.5]
+    assert figures["exit_histogram"] == [1, 0, 1] and figures["stages"] == [1, 1]
+    with pytest.raises(InputError, match=r"The labels of a batch have shape \(2,\), the answers \(2, 1, 2\): give one"):
+        evaluate(DenseDevice(), X[:2], np.array([0, 1]))
+    with pytest.raises(InputError, match=r"The labels lie in 0..2, the network has classes 0..1"):
+        evaluate(DenseDevice(), X[:2], np.array([[[0, 1]], [[2, 0]]]))
+
+
+def test_stages_in_the_golden_model():
+    for seed in range(6):
+        network = random_staged_network(seed)
+        images = random_images(network, seed, 20)
+        result = Golden(network).run(images)
+        figures = evaluate(Golden(network), images, result.classes)
+        assert figures["accuracy"] == 1.0
+        assert figures["stages"] == np.bincount(result.stages).tolist(), seed
+        assert figures["exit_histogram"] == np.bincount(result.exit_steps)[1:].tolist(), seed
