@@ -1,0 +1,169 @@
+"""Published ResNets on CIFAR-10: what timesteps, burst caps, early exits and a second stage buy.
+
+    python -m benchmarks.published --models DIR --data cifar10.npz [--rows TEXT ...] [--out DIR] [--markdown FILE]
+
+DIR holds resnet20_cifar10.safetensors and those of ResNet-32 and 56, the weights of akamaster/pytorch_resnet_cifar10;
+examples/published.py has the class. The data file has x_train, y_train, x_test and y_test, or, of the images, what is
+left when from each the red and blue channel lose the green one and every row the row above (x_train_filtered, ...).
+
+Every network is converted with `--calibration` training images, nothing is trained; cascades are fitted on other
+training images. The test images then run on the golden model, which equals the core bit for bit. ``--rows`` takes those
+rows whose name begins so.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.markdown import table
+from examples.published import MEAN, STD, resnet
+from gen.errors import InputError
+from gen.intnet import IntegerNetwork, StagedNetwork
+from gen.method.cascade import cascade
+from gen.method.convert import convert
+from gen.netfile import load_network, save_network
+from sim.golden import Golden
+
+BURST = 63  # of the networks at T = 1 that others are compared with
+BURSTS = (15, 31, 63, 255)
+FLOAT = {f"ResNet-{depth}, float": depth for depth in (20, 32, 56)}
+SINGLE = {  # depth, timesteps, burst cap
+    **{f"ResNet-20, T = 1, bursts to {burst}": (20, 1, burst) for burst in BURSTS},
+    **{f"ResNet-20, T = {steps}, bursts to 7": (20, steps, 7) for steps in (4, 8)},
+    **{f"ResNet-{depth}, T = 1, bursts to {BURST}": (depth, 1, BURST) for depth in (32, 56)},
+}
+EXITING = {f"ResNet-20, T = {steps}, bursts to 7, exits for 0.2 points": steps for steps in (4, 8)}
+CASCADES = {  # depth of the second stage, points it may lose
+    f"ResNet-20 then {depth}, T = 1, for {points} points": (depth, points)
+    for depth in (32, 56) for points in (0.2, 0.5, 1.0)
+}
+COLUMNS = {
+    "accuracy": "{:.2%}", "mean timesteps": "{:.2f}", "events": "{:,.0f}", "synaptic operations": "{:,.0f}",
+    "to the second stage": "{:.1%}",
+}
+
+
+class Published:
+    """The networks of one run, each converted once and kept in the folder ``--out``."""
+
+    def __init__(self, options: argparse.Namespace):
+        self.options = options
+        self.test = tuple(part[: options.images] for part in read_cifar(options.data, "test"))
+        self.train = read_cifar(options.data, "train")
+
+    def model(self, depth: int) -> torch.nn.Module:
+        path = self.options.models / f"resnet{depth}_cifar10.safetensors"
+        if not path.is_file():
+            raise InputError(f"{path} is missing: name the folder of the published weights as --models.")
+        return resnet(depth, path)
+
+    def network(self, depth: int, timesteps: int, burst: int, exit: str = "off") -> IntegerNetwork:
+        """Return the network of ``depth``, converted."""
+        calibration = self.options.calibration
+        file = self.options.out / f"resnet{depth}_t{timesteps}_b{burst}_{exit}_{calibration}.safetensors"
+        if not file.exists():
+            x, labels = (part[:calibration] for part in self.train)
+            made = convert(
+                self.model(depth), x, labels=labels, timesteps=timesteps, max_burst=burst, exit=exit, mean=MEAN,
+                std=STD,
+            )
+            save_network(made, file)
+        return load_network(file)
+
+    def cascade(self, depth: int, points: float) -> StagedNetwork:
+        """Return ResNet-20 with the network of ``depth`` behind it, fitted on images that converted neither."""
+        x, labels = (part[self.options.calibration :] for part in self.train)
+        small, large = (self.network(one, 1, BURST) for one in (20, depth))
+        return cascade(small, large, x, labels, exit_loss=points, exit="confidence")
+
+    def accuracy(self, depth: int) -> dict:
+        """Return the accuracy of the float network."""
+        model, (x, labels) = self.model(depth), self.test
+        mean, std = (torch.tensor(value)[:, None, None] for value in (MEAN, STD))
+        with torch.no_grad():
+            parts = [model((part.float() / 255 - mean) / std).argmax(1) for part in torch.as_tensor(x).split(500)]
+        return {"accuracy": float((torch.cat(parts).numpy() == labels).mean())}
+
+    def measured(self, network: IntegerNetwork | StagedNetwork) -> dict:
+        """Return the figures of ``network`` on all test images."""
+        x, labels = self.test
+        result = Golden(network).run(x)
+        second = {} if result.stages is None else {"to the second stage": float((result.stages > 0).mean())}
+        return {
+            "accuracy": float((result.classes == labels).mean()), "mean timesteps": float(result.exit_steps.mean()),
+            "events": float(result.events.mean()), "synaptic operations": float(result.synaptic_ops.mean()), **second,
+        }
+
+    def rows(self) -> Iterator[tuple[str, dict]]:
+        """Yield the name of every row and its figures."""
+        wanted = tuple(self.options.rows or ("",))
+        for name in (*FLOAT, *SINGLE, *EXITING, *CASCADES):
+            if not name.startswith(wanted):
+                continue
+            if name in FLOAT:
+                yield name, self.accuracy(FLOAT[name])
+            elif name in SINGLE:
+                yield name, self.measured(self.network(*SINGLE[name]))
+            elif name in EXITING:
+                yield name, self.measured(self.network(20, EXITING[name], 7, "confidence"))
+            else:
+                yield name, self.measured(self.cascade(*CASCADES[name]))
+
+
+def read_cifar(path: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return images uint8 [N, 3, 32, 32] and labels int64 [N] of the file ``path``; ``part`` is train or test.
+
+    Raises InputError for a file without them.
+    """
+    try:
+        with np.load(path) as file:
+            held = {name: file[name] for name in file.files if name.split("_")[1:2] == [part]}
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as an .npz file ({error}).") from error
+    labels, images, filtered = (held.get(name) for name in (f"y_{part}", f"x_{part}", f"x_{part}_filtered"))
+    if labels is None or (images is None and filtered is None):
+        raise InputError(f"{path} lacks y_{part}, or x_{part} or x_{part}_filtered: it holds {', '.join(held)}.")
+    return (unfiltered(filtered) if images is None else images), labels.astype(np.int64)
+
+
+def unfiltered(differences: np.ndarray) -> np.ndarray:
+    """Return images uint8 [N, 3, H, W] of their ``differences``: rows to the row above, red and blue to green."""
+    x = np.cumsum(differences, axis=-2, dtype=np.uint8)
+    x[:, [0, 2]] += x[:, [1]]
+    return x
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--models", type=Path, required=True, help="folder of the published weights")
+    parser.add_argument("--data", type=Path, required=True, help="CIFAR-10 as an .npz file")
+    parser.add_argument("--rows", nargs="+", metavar="TEXT", help="only those that begin so")
+    parser.add_argument("--images", type=int, default=10_000, help="test images")
+    parser.add_argument("--calibration", type=int, default=2000, help="training images of a conversion")
+    parser.add_argument("--out", type=Path, default=Path("published"), help="folder that keeps the networks")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--markdown", type=Path, help="write the table to this file")
+    options = parser.parse_args()
+    results = {}
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+        for name, figures in Published(options).rows():
+            results[name] = figures
+            print(f"{name}: {json.dumps(figures)}", file=sys.stderr, flush=True)
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    text = table("", COLUMNS, results)
+    print(text)
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
+    if options.markdown:
+        options.markdown.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
