@@ -5,7 +5,8 @@ import pytest
 
 from gen.errors import InputError
 from gen.exit_rule import KINDS
-from gen.layers import INPUT, INVERSE_LEAKY
+from gen.layers import ADAFIRE, INPUT, INVERSE_LEAKY
+from gen.netfile import network_hash
 from sim.golden import Golden
 from sim.random_networks import random_images, random_network
 
@@ -112,7 +113,7 @@ def test_images_exit_at_every_step_and_states_saturate(networks):
     assert saturated > 20 and capped > 20 and 5 < silent < 100
 
 
-SEPARATED = [
+TWO_PHASE = [
     "off", "direct", *(f"T{t}" for t in range(1, 9)), "signed input", "rectangular map", "sum pool", "padded pool",
     "overlapping pool", "global pool", "pool of pool", "two pools on a map", "3 sources", "input as second source",
     "one source twice", "mixed bits", "dead channel", "stride 2", "stride 3", "padding", "dilation", "linear",
@@ -120,7 +121,7 @@ SEPARATED = [
 ]
 
 
-def test_separated_networks_have_every_feature_and_saturate():
+def test_two_phase_networks_have_every_feature_and_saturate():
     found, layers = Counter(), Counter()
     for seed in range(150):
         network = random_network(seed, neuron=INVERSE_LEAKY)
@@ -137,7 +138,7 @@ def test_separated_networks_have_every_feature_and_saturate():
                 layers["high"] += bool((state == limit - 1).any())
                 layers["early"] += bool(((before == -limit) | (before == limit - 1)).any())
                 layers["all"] += 1
-    assert not {feature: found[feature] for feature in SEPARATED if found[feature] < 3}
+    assert not {feature: found[feature] for feature in TWO_PHASE if found[feature] < 3}
     assert not {"max pool", "frames", "margin"} & set(found)
     assert layers["early"] > 5 and min(layers["low"], layers["high"], layers["full"]) > 20, layers
     assert layers["silent"] < layers["all"] / 3, layers
@@ -191,3 +192,12 @@ def test_no_images():
 def test_limits_that_nothing_meets():
     with pytest.raises(InputError, match="None of 1000 random networks has at most 0 neurons and 9 weights: allow"):
         random_network(0, max_neurons=0, max_weights=9)
+
+
+@pytest.mark.parametrize(("seed", "neuron", "digest"), [
+    (0, ADAFIRE, "5a2133df3c9cdcf0"), (1, ADAFIRE, "ce56d73074b03248"), (17, ADAFIRE, "e18bf918cf04770c"),
+    (42, ADAFIRE, "ac98bbd4417b491a"), (0, INVERSE_LEAKY, "7c387aa36a3afbb4"), (5, INVERSE_LEAKY, "6e7fcf6e59282a8a"),
+])
+def test_a_seed_of_the_first_contract_names_the_network_it_always_did(seed, neuron, digest):
+    """The machine's tests name seeds; what they found once they find again."""
+    assert network_hash(random_network(seed, neuron=neuron)).startswith(digest)
