@@ -12,15 +12,13 @@ rows whose name begins so.
 """
 
 import argparse
-import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from benchmarks.markdown import table
+from benchmarks.tables import add_files, report
 from examples.published import MEAN, STD, resnet
 from gen.errors import InputError
 from gen.intnet import IntegerNetwork, StagedNetwork
@@ -53,6 +51,7 @@ class Published:
 
     def __init__(self, options: argparse.Namespace):
         self.options = options
+        options.out.mkdir(parents=True, exist_ok=True)
         self.test = tuple(part[: options.images] for part in read_cifar(options.data, "test"))
         self.train = read_cifar(options.data, "train")
 
@@ -146,23 +145,9 @@ def main():
     parser.add_argument("--images", type=int, default=10_000, help="test images")
     parser.add_argument("--calibration", type=int, default=2000, help="training images of a conversion")
     parser.add_argument("--out", type=Path, default=Path("published"), help="folder that keeps the networks")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument("--markdown", type=Path, help="write the table to this file")
+    add_files(parser)
     options = parser.parse_args()
-    results = {}
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-        for name, figures in Published(options).rows():
-            results[name] = figures
-            print(f"{name}: {json.dumps(figures)}", file=sys.stderr, flush=True)
-    except InputError as error:
-        sys.exit(f"error: {error}")
-    text = table("", COLUMNS, results)
-    print(text)
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=1) + "\n")
-    if options.markdown:
-        options.markdown.write_text(text + "\n")
+    report(Published(options).rows(), COLUMNS, options)
 
 
 if __name__ == "__main__":
