@@ -132,11 +132,16 @@ def measure(name, images):
         example = (x.permute(0, 2, 3, 1) if name in RAW else x).reshape(len(x), *shape)
         expected = [result.numpy() for result in as_list(module(example))]
         for door, model in doors(module, example[:2], folder):
-            row = {"family": name, "door": door, "converts": model is not None}
+            row = {"family": name, "door": door, "refused": None}
             rows.append(row)
             if model is None:
+                row["refused"] = "the format cannot hold it"
                 continue
-            network = load(model, given)
+            try:
+                network = load(model, given)
+            except InputError as error:
+                row["refused"] = str(error)
+                continue
             row["error"] = relative_error(network, x, expected)
             first = first or network
             row["same"] = network.digest == first.digest
@@ -161,8 +166,8 @@ def table(rows):
 
 
 def _cell(row):
-    if not row["converts"]:
-        return "cannot hold it"
+    if row["refused"]:
+        return "cannot hold it" if row["refused"].startswith("the format") else "refused"
     return f"{row['error']:.0e}" + ("" if row["same"] else ", another sum order")
 
 
@@ -179,7 +184,7 @@ def main():
         for row in measure(name, arguments.images):
             rows.append(row)
             shown.add_row(
-                name, row["door"], f"{row['error']:.1e}" if "error" in row else "cannot hold it",
+                name, row["door"], f"{row['error']:.1e}" if "error" in row else row["refused"],
                 str(row.get("same", "")), f"{100 * row['agreement']:.2f} %" if "agreement" in row else "",
                 f"{row['seconds']:.1f}" if "seconds" in row else "",
             )
