@@ -105,8 +105,13 @@ def convert(
             f"The model takes images of shape {_shape(network.shape)}, the calibration images have shape "
             f"{_shape(x.shape[-3:])} (channels x height x width)."
         )
+    if network.frames and x.ndim == 4:
+        raise InputError(
+            "The model takes frames, another map at each timestep: give recordings as calibration images, uint8 "
+            "[N, T, C, H, W]."
+        )
     settings = _decided(settings, network)
-    labels = check_labels(labels, len(x), network.shapes[settings.exit_output])
+    labels = check_labels(labels, len(x), network.shapes[str(settings.exit_output)])
     bits = layer_bits(network, settings.weight_bits)
     with torch.no_grad():
         return _Conversion(network, x, labels, settings, tell).run(bits)
@@ -288,6 +293,7 @@ class _Conversion:
             "calibration": {"images": len(self.x), "bias_images": self.builder.images, **figures},
             "logit_scale": quantized.logit,
             "output_scales": quantized.logits,
+            **({"decode": self.network.decode} if self.network.decode else {}),
             "thresholds": {name: [round(float(v), 6) for v in theta] for name, theta in plan.thresholds.items()},
             "silent_channels": {
                 name: int((theta == 0).sum()) for name, theta in plan.thresholds.items() if (theta == 0).any()

@@ -44,7 +44,9 @@ class Dynamics:
     def __init__(self, network, x, timesteps, lanes=None):
         self.network, self.timesteps = network, timesteps
         maps = activations(network, x if x.dim() == 4 else x.mean(1))
-        self.probabilities = {name: mean_answers(_sums(maps[name][None], 1)) for name in network.outputs}
+        self.probabilities = {
+            name: mean_answers(_sums(maps[name][None], 1, network.decode.get(name))) for name in network.outputs
+        }
         self.means = {name: value.mean((0, 2, 3), dtype=torch.float64).float() for name, value in maps.items()}
         self.lanes, self.signed = lanes, {layer.name: layer.fires and layer.signed for layer in network.layers}
         self.sizes = {name: math.prod(shape) for name, shape in network.shapes.items()}
@@ -74,7 +76,8 @@ class Dynamics:
 
     def logits(self, maps):
         """Return name of every output to its sums so far, float64 [N, T, C], or [N, T, C, positions] of a map."""
-        return {name: _sums(maps[name], self.timesteps) for name in self.network.outputs}
+        decode = self.network.decode
+        return {name: _sums(maps[name], self.timesteps, decode.get(name)) for name in self.network.outputs}
 
     def answers(self, maps):
         """Return name of every output to `mean_answers` of its sums."""
@@ -116,7 +119,7 @@ class Dynamics:
         return self._counts(layer, current, theta, neurons).mul_(torch.where(theta < NEVER, theta, 0))
 
     def _counts(self, layer, current, theta, neurons):
-        below = None
+        below = theta
         if layer.signed:
             slope = torch.as_tensor(layer.slope).float()[:, None, None]
             below = torch.where(slope > 0, theta / slope, NEVER).clamp_(max=MOST)
@@ -158,9 +161,12 @@ def mean_answers(logits):
     return (logits / steps.view(-1, *[1] * (logits.dim() - 2))).softmax(2).clamp(min=1e-12)
 
 
-def _sums(currents, timesteps):
-    """Return the sums so far of an output's currents [T or 1, N, C, H, W], at up to `POSITIONS` positions."""
-    flat = currents.flatten(3)
+def _sums(currents, timesteps, decode):
+    """Return the sums so far of an output's currents [T or 1, N, C, H, W], at up to `POSITIONS` positions.
+
+    What the model puts through a sigmoid is no choice among channels: each number is a position of its own.
+    """
+    flat = currents.flatten(2)[:, :, None] if decode == "sigmoid" else currents.flatten(3)
     flat = flat[..., :: -(-flat.shape[3] // POSITIONS)].double()
     z = flat.expand(timesteps, -1, -1, -1).cumsum(0).transpose(0, 1)
     return z[..., 0] if z.shape[3] == 1 else z

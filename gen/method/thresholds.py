@@ -56,6 +56,15 @@ def mmse_threshold(activation, timesteps, max_burst, ceiling=None):
 
 def _active(activation):
     """Return up to `SAMPLES` activations other than 0 of every channel, [C, samples], 0 where there are fewer."""
-    rows = [row[row != 0] for row in activation.transpose(0, 1).flatten(1)]
-    rows = [row[:: -(-len(row) // SAMPLES)] if len(row) else row for row in rows]
+    spread = _spread if (activation < 0).any() else _stride
+    rows = [spread(row[row != 0]) for row in activation.transpose(0, 1).flatten(1)]
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+
+
+def _stride(row):
+    return row[:: -(-len(row) // SAMPLES)] if len(row) else row
+
+
+def _spread(row):
+    """Return samples of a row in which hardly a 0 was left out: a whole stride would meet the same columns always."""
+    return row[torch.linspace(0, len(row) - 1, SAMPLES).long()] if len(row) > SAMPLES else row

@@ -105,7 +105,8 @@ def test_provenance_tells_where_the_network_comes_from(module):
     assert told["settings"] == {
         "timesteps": 4, "max_burst": 7, "neuron": "adafire", "exit": "margin", "exit_loss": 5, "exit_fit": "loss",
         "search_burst": None, "compress": None, "weight_memory": None, "search_lanes": None,
-        "calibrate_weights": False, "exit_output": "fc1", "exit_share": 1.0, "order": "steps", "mean": [0.25], "std": [1.0], "weight_bits": {"conv1": 8, "fc1": 8},
+        "calibrate_weights": False, "exit_output": "fc1", "exit_share": 1.0, "order": "steps", "mean": [0.25],
+        "std": [1.0], "weight_bits": {"conv1": 8, "fc1": 8},
     }
     assert told["output_scales"] == {"fc1": told["logit_scale"]}
     assert "searches" not in told
