@@ -1,12 +1,13 @@
-"""The three architectures of the method's table, small, for 28x28 grey images and 10 classes.
+"""Architectures, small, for 28x28 grey images and 10 classes.
 
-Ordinary ReLU networks with batch norm: nothing in them knows that it will fire bursts. `vgg` is a plain stack,
-`resnet` the 20-layer residual network of CIFAR behind a stem of stride 2, `mobilenet` depthwise separable.
+Ordinary networks with batch norm: nothing in them knows that it will fire bursts. `vgg` is a plain stack, `resnet` the
+20-layer residual network of CIFAR behind a stem of stride 2, `mobilenet` depthwise separable; these three, of the
+method's table, have ReLUs alone. `mobilenet_v2` has ReLU6, and linear layers between which its residuals run.
 """
 
 from torch import nn
 
-__all__ = ["mobilenet", "resnet", "vgg"]
+__all__ = ["mobilenet", "mobilenet_v2", "resnet", "vgg"]
 
 
 def conv(inputs, outputs, kernel=3, stride=1, groups=1):
@@ -62,3 +63,26 @@ def mobilenet(widths=(16, 32, 64, 64, 128), strides=(2, 1, 2, 1)):
         layers += [conv(inputs, inputs, stride=stride, groups=inputs), nn.ReLU()]
         layers += [conv(inputs, outputs, 1), nn.ReLU()]
     return nn.Sequential(*layers, *head(widths[-1]))
+
+
+class Inverted(nn.Module):
+    """Three convolutions, 1x1 to ``expand`` times the channels, 3x3 depthwise, 1x1 without activation; a residual."""
+
+    def __init__(self, inputs, outputs, stride, expand=4):
+        super().__init__()
+        wide = expand * inputs
+        self.layers = nn.Sequential(
+            conv(inputs, wide, 1), nn.ReLU6(), conv(wide, wide, stride=stride, groups=wide), nn.ReLU6(),
+            conv(wide, outputs, 1),
+        )
+        self.residual = inputs == outputs and stride == 1
+
+    def forward(self, x):
+        return x + self.layers(x) if self.residual else self.layers(x)
+
+
+def mobilenet_v2(widths=(8, 12, 12, 24, 24), strides=(2, 1, 2, 1), last=96):
+    """Return a stem of stride 2, an inverted residual block for each of ``strides``, a 1x1 convolution to ``last``."""
+    layers = [conv(1, widths[0], stride=2), nn.ReLU6()]
+    layers += [Inverted(*shape) for shape in zip(widths, widths[1:], strides)]
+    return nn.Sequential(*layers, conv(widths[-1], last, 1), nn.ReLU6(), *head(last))

@@ -7,7 +7,7 @@ The data are named as for `adafire evaluate --data`: mnist, fashion_mnist, or an
     fashion    28,944 weights, three convolutions, for Fashion-MNIST
     mnist_cnn   9,064 weights, two convolutions, for MNIST
     mnist_mlp 101,632 weights, 784-128-10, that of the published spiking accelerators, for MNIST
-    vgg, resnet, mobilenet    those of examples/architectures.py, for Fashion-MNIST
+    vgg, resnet, mobilenet, mobilenet_v2    those of examples/architectures.py, for Fashion-MNIST
 """
 
 import argparse
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
-from architectures import mobilenet, resnet, vgg  # beside this script
+from architectures import mobilenet, mobilenet_v2, resnet, vgg  # beside this script
 from torch import nn
 
 from gen.errors import AdafireError
@@ -61,6 +61,7 @@ RECIPES = {
         make.__name__: Recipe(make, epochs=24, rate=1e-2, fit={"flip": True, "smoothing": 0.05})
         for make in (vgg, resnet, mobilenet)
     },
+    "mobilenet_v2": Recipe(mobilenet_v2, epochs=10, rate=1e-2, fit={"flip": True, "smoothing": 0.05}),
 }
 
 
