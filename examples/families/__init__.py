@@ -32,7 +32,7 @@ def family(name: str, seed: int = 0) -> tuple[nn.Module, tuple[int, ...]]:
 
 
 def settled(module: nn.Module, shape: tuple[int, ...], images: int = 32) -> nn.Module:
-    """Give ``module`` weights by He, and batch norms the statistics of random images of ``shape``; return it in eval."""
+    """Give ``module`` weights by He, batch norms the statistics of random images of ``shape``; return it in eval."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")

@@ -8,6 +8,7 @@ not.
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -93,7 +94,7 @@ def _divide(build, site, a):
     return ops.multiply(build, site, a["self"], 1 / _operand(a["other"]))
 
 
-def _operand(value):
+def _operand(value) -> Any:
     """Return a number as the constant that it is."""
     return np.array(float(value)) if isinstance(value, int | float) else value
 
@@ -204,16 +205,13 @@ def _pad(build, site, a):
 
 
 def _nearest(build, site, a):
-    """Enlarge by whole factors, or take every so manieth row and column."""
+    """Enlarge each axis by a whole factor, or take every so manieth row or column."""
     value, sizes = _value(a), a["shape"][1:]
-    size = value.seen[1:]
-    if all(new % old == 0 for new, old in zip(sizes, size)):
-        return ops.upsample(build, site, value, [new // old for new, old in zip(sizes, size)])
-    if any(old % new for new, old in zip(sizes, size)):
-        raise Refused(f"makes {tuple(sizes)} of {size}, by a factor that is not whole", "whole factors")
-    for axis, (new, old) in enumerate(zip(sizes, size), 1):
-        value = ops.slice_(build, site, value, axis, 0, None, old // new)
-    return value
+    for axis, (new, old) in enumerate(zip(sizes, value.seen[1:]), 1):
+        if new % old and old % new:
+            raise Refused(f"makes {tuple(sizes)} of {value.seen[1:]}, by a factor that is not whole", "whole factors")
+        value = ops.slice_(build, site, value, axis, 0, None, max(1, old // new))
+    return ops.upsample(build, site, value, [max(1, new // old) for new, old in zip(sizes, _value(a).seen[1:])])
 
 
 def _nearest_exact(build, site, a):

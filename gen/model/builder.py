@@ -58,7 +58,8 @@ class Builder:
             )
         seen = tuple(shape[1:])
         sizes = (seen[-1], *seen[:-1]) if channels_last else seen
-        self.shape = (sizes[0], *(1,) * (3 - len(sizes)), *sizes[1:]) if len(sizes) > 1 else (*sizes, 1, 1)
+        height, width = (1, 1, *sizes[1:])[-2:]
+        self.shape = sizes[0], height, width
         self.maps[INPUT] = Map(INPUT, self.shape, signed=True)
         self.channels_last = channels_last
         value = View.whole(self.maps[INPUT], sizes)
@@ -121,11 +122,11 @@ class Builder:
     def unknown(self, site: str, shape) -> View:
         """Return a stand-in for a value of ``shape``, without N; of no known shape where that is None."""
         if not shape or not all(isinstance(n, int) and n > 0 for n in shape):
-            return View((), None)
+            return View((), None)  # pyright: ignore[reportArgumentType] - `step` shows it to no operation
         name = STAND_IN + site
         channels, *rest = shape
-        sizes = (1, *rest) if len(rest) == 1 else (1, 1) if not rest else (int(np.prod(rest[:-1])), rest[-1])
-        self.maps[name] = Map(name, (channels, *sizes), signed=True)
+        width = rest.pop() if rest else 1
+        self.maps[name] = Map(name, (channels, int(np.prod(rest)), width), signed=True)
         return View.whole(self.maps[name], tuple(shape))
 
     def finish(self, values: Sequence, names: Sequence[str] | None = None) -> FloatNetwork:

@@ -52,8 +52,8 @@ def canonical(shape, layers: Sequence[FloatLayer | FloatPool], outputs: Sequence
         names[name] = given.get(name, f"{kind}{counts['conv' if kind == 'dw' else kind]}")
         result.append(_renamed(layer, names))
     mean, std = (None, None) if norm is None else (0.0 - norm[1] / norm[0], 1 / norm[0])
-    returns = tuple(replace(output, readouts=tuple(map(names.get, output.readouts))) for output in outputs)
-    return FloatNetwork(shape, tuple(result), tuple(map(names.get, ends)), mean, std, returns=returns)
+    returns = tuple(replace(output, readouts=tuple(names[name] for name in output.readouts)) for output in outputs)
+    return FloatNetwork(shape, tuple(result), tuple(names[name] for name in ends), mean, std, returns=returns)
 
 
 def _sorted_synapses(layers):

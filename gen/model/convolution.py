@@ -13,7 +13,7 @@ from gen.model.currents import (
 from gen.model.network import FloatSynapse
 from gen.model.planes import planes
 from gen.model.refusal import Refused
-from gen.model.sizes import pair, sides
+from gen.model.sizes import Numbers, pair, sides
 from gen.model.values import Current, View, is_constant
 from gen.model.views import concat, reshape, select, transpose
 from gen.window import NEAREST, ZEROS, Window
@@ -24,7 +24,8 @@ SPARE = 2  # blank taps on each axis of a kernel, before a layer that copies is 
 LEAST = 1 / 4  # of the channels of a map, so that a convolution in groups of them is one of all, the others unseen
 
 
-def conv(build, site: str, source: View, weight, bias, stride=1, padding=0, dilation=1, groups: int = 1) -> View:
+def conv(build, site: str, source: View, weight, bias, stride: Numbers = 1, padding: Numbers = 0,
+         dilation: Numbers = 1, groups: int = 1) -> View:
     """Convolve (C, H, W), or (C, L) with a ``weight`` of three axes, [out, in/groups, length].
 
     padding : a number, one for each axis, (top, left, bottom, right), or same, same_lower or valid
@@ -38,13 +39,13 @@ def conv(build, site: str, source: View, weight, bias, stride=1, padding=0, dila
     return _convolved(build, site, source, weight, _bias(bias, len(weight)), window, groups, axes)
 
 
-def conv_transpose(build, site: str, source: View, weight, bias, stride=1, padding=0, output_padding=0, dilation=1,
-                   groups: int = 1) -> View:
+def conv_transpose(build, site: str, source: View, weight, bias, stride: Numbers = 1, padding: Numbers = 0,
+                   output_padding: Numbers = 0, dilation: Numbers = 1, groups: int = 1) -> View:
     """Convolve transposed: ``weight`` is [in, out/groups, height, width], or without height for (C, L)."""
     source, weight, axes = _spatial(source, weight, bias, "ConvTranspose")
     groups, stride, dilation = int(groups), pair(stride, axes), pair(dilation, axes)
     if len(weight) % groups:
-        raise Refused(f"has {groups} groups for {len(weight)} channels")
+        raise Refused(f"has {groups} groups for {len(weight)} channels", "groups that divide them")
     inputs, outputs, *kernel = weight.shape
     weight = weight.reshape(groups, inputs // groups, outputs, *kernel).swapaxes(1, 2)
     weight = np.ascontiguousarray(weight.reshape(groups * outputs, inputs // groups, *kernel)[:, :, ::-1, ::-1])
@@ -54,7 +55,7 @@ def conv_transpose(build, site: str, source: View, weight, bias, stride=1, paddi
     padding = tuple(r - p + o for r, p, o in zip(reach, around, (0, 0, *more)))
     if min(padding) < 0:
         raise Refused(f"cuts off more than its kernel reaches, padding {around}", "padding below the kernel's size")
-    window = Window(kernel, (1, 1), padding, dilation, stride, ZEROS if stride != (1, 1) else NEAREST)
+    window = Window(pair(kernel), (1, 1), padding, dilation, stride, ZEROS if stride != (1, 1) else NEAREST)
     return _convolved(build, site, source, weight, _bias(bias, len(weight)), window, groups, axes)
 
 
@@ -73,12 +74,12 @@ def _spatial(source, weight, bias, what):
 
 def _check_channels(source, inputs, outputs, groups):
     if source.seen[0] != inputs or groups < 1 or outputs % groups:
-        raise Refused(f"takes {inputs} channels in {groups} groups, the map has {source.seen[0]}")
+        raise Refused(f"takes {inputs} channels in {groups} groups, the map has {source.seen[0]}", "as many channels")
 
 
 def _bias(bias, channels):
     if bias is not None and bias.shape != (channels,):
-        raise Refused(f"its bias of shape {bias.shape} is not one for each of {channels} channels")
+        raise Refused(f"its bias of shape {bias.shape} is not one for each of {channels} channels", "[channels]")
     return np.zeros(channels) if bias is None else bias
 
 
@@ -86,7 +87,7 @@ def _convolved(build, site, source, weight, bias, window, groups, axes):
     """Return the convolution of ``source`` (C, H, W): (C, H, W), or (C, W) for a kernel of one of the ``axes``."""
     size = window.size(source.seen[1:])
     if min(size) < 1:
-        raise Refused(f"has a kernel larger than the map of {source.seen[1:]}")
+        raise Refused(f"has a kernel larger than the map of {source.seen[1:]}", "a larger map, or more padding")
     source = _foldable(build, site, ready(build, site, source), window)
     shape = (len(weight), *size)
     part = source.parts[0]
@@ -146,10 +147,10 @@ def _grouped(build, site, source, weight, bias, window, groups):
     weight = np.append(weight, np.zeros((outputs, *weight.shape[1:])), 0)
     bias = np.append(bias, np.zeros(outputs))
     results, places, end = [], np.full(groups, -1), 0
-    for plane, order in zip(found, orders):
+    for plane, order in zip(found or (), orders):
         rows = (order[:, None] * outputs + np.arange(outputs)).ravel()
         fits = fit_plane(source, plane, window, max(SPARE, *window.kernel))
-        if None in fits:
+        if fits is None:
             return _convolved(build, site, gathered(build, site, source), weight[:-outputs], bias[:-outputs], window,
                               groups, 2)
         synapse = through(source.parts[plane.part].name, weight[rows], len(order), window.fill, *fits)
@@ -184,7 +185,7 @@ def linear(build, site: str, source: View, weight, bias) -> View:
     if not is_constant(weight) or weight.ndim != 2 or not (bias is None or is_constant(bias)):
         raise Refused("the weight must be a constant", "Linear")
     if source.seen[-1] != weight.shape[1]:
-        raise Refused(f"takes {weight.shape[1]} inputs, the map of shape {source.seen} has {source.seen[-1]}")
+        raise Refused(f"takes {weight.shape[1]} inputs, the map of shape {source.seen} has {source.seen[-1]}", "Flatten")
     bias = _bias(bias, len(weight))
     if len(source.seen) > 1:
         return _positionwise(build, site, source, weight, bias)
@@ -206,7 +207,7 @@ def _scattered(source, weight):
     for part, start in zip(source.parts, source.starts):
         inside = np.flatnonzero((source.index >= start) & (source.index < start + prod(part.shape)))
         kernel = np.zeros((len(weight), prod(part.shape)))
-        np.add.at(kernel, (slice(None), source.index[inside] - start), weight[:, inside])
+        np.add.at(kernel.T, source.index[inside] - start, weight[:, inside].T)
         yield FloatSynapse(part.name, kernel.reshape(len(weight), *part.shape))
 
 

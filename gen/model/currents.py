@@ -188,6 +188,7 @@ def _read(value):
     else:
         channels = value.seen[0]
         synapses = synapses_of(value, np.eye(channels)[:, :, None, None], POINT, spare=None)
+        assert synapses is not None  # any number of blank taps is allowed
         result = Current("", value.seen, synapses, (np.zeros(channels),))
     if factor is not None:
         synapses = tuple(replace(s, weight=s.weight * factor[:, None, None, None]) for s in result.synapses)
@@ -236,7 +237,7 @@ def synapses_of(value: View, weight, window: Window, spare: int | None = 0) -> t
     result = []
     for plane in found:
         fits = fit_plane(value, plane, window, spare)
-        if None in fits:
+        if fits is None:
             if spare is None:
                 raise Refused("reads rows or columns that no window picks", "even steps")
             return None
@@ -244,8 +245,8 @@ def synapses_of(value: View, weight, window: Window, spare: int | None = 0) -> t
     return tuple(result)
 
 
-def fit_plane(value: View, plane: Plane, window: Window, spare: int | None) -> tuple[Fit | None, Fit | None]:
-    """Return how ``window`` over ``plane`` of ``value`` reads rows and columns of the part itself; see `fit`."""
+def fit_plane(value: View, plane: Plane, window: Window, spare: int | None) -> tuple[Fit, Fit] | None:
+    """Return how ``window`` over ``plane`` of ``value`` reads rows and columns of the part itself; None as of `fit`."""
     shape, result = value.parts[plane.part].shape, []
     for axis, places in enumerate((plane.rows, plane.columns)):
         length, before, after = shape[1 + axis], window.padding[axis], window.padding[2 + axis]
@@ -256,13 +257,14 @@ def fit_plane(value: View, plane: Plane, window: Window, spare: int | None) -> t
             whole = np.array_equal(places, np.arange(length))
             kernel, stride, dilation = geometry[:3]
             result.append(Fit(kernel, 0, stride, before, after, dilation, window.upsample[axis]) if whole else None)
-    return tuple(result)
+    rows, columns = result
+    return None if rows is None or columns is None else (rows, columns)
 
 
 def _synapse(source, plane, weight, fill, rows, columns):
     """Return the synapse of ``plane``; depthwise where each of its channels goes to the same one of the result."""
     kernel = np.zeros((len(weight), source.shape[0], *weight.shape[2:]))
-    np.add.at(kernel, (slice(None), plane.sources), weight[:, plane.channels])
+    np.add.at(kernel.swapaxes(0, 1), plane.sources, weight[:, plane.channels].swapaxes(0, 1))
     groups = 1
     if kernel.shape[0] == kernel.shape[1]:
         own = np.arange(len(kernel))

@@ -8,6 +8,7 @@ import copy
 import logging
 import operator
 import warnings
+from typing import Any
 
 import torch
 from torch.fx.node import map_arg
@@ -211,7 +212,7 @@ def _names(spec):
     return [name for _, name in sorted(walk(results, []))]
 
 
-def _plain(value):
+def _plain(value) -> Any:
     """Return constants as float64 arrays; integers stay exact in them."""
     return value.detach().cpu().double().numpy() if isinstance(value, torch.Tensor) else value
 

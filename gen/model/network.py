@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -75,6 +76,9 @@ class FloatLayer:
     ceiling: float | None = None
     origin: str = ""
 
+    if TYPE_CHECKING:  # as of `gen.layers.Layer`
+        def __getattr__(self, name: str) -> Any: ...
+
     @property
     def role(self):
         """As in `gen.layers.ROLES`."""
@@ -113,6 +117,9 @@ class FloatPool(Windowed):
     dilation: tuple[int, int] = (1, 1)
     upsample: tuple[int, int] = (1, 1)
     fill: str = NEAREST
+
+    if TYPE_CHECKING:
+        def __getattr__(self, name: str) -> Any: ...
 
     role = POOL
     weighted = fires = False

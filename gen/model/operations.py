@@ -101,7 +101,8 @@ def fire(build, site: str, value: View, threshold=None, slope=None, ceiling: flo
     parts = []
     for i, part in enumerate(value.parts):
         theta, below = (None if found is None else found[i] for found in constants)
-        capped = ceiling is None or getattr(part, "ceiling", None) is not None and part.ceiling <= ceiling
+        own = part.ceiling if isinstance(part, Map) else None
+        capped = ceiling is None or own is not None and own <= ceiling
         if isinstance(part, Map) and not part.signed and threshold is None and capped:
             parts.append(part)
         else:

@@ -62,7 +62,7 @@ def planes(parts, index: np.ndarray) -> tuple[Plane, ...] | None:
     """
     starts = np.cumsum([0, *(prod(part.shape) for part in parts)])
     filled = index >= 0
-    rows, columns = filled.any(2), filled.any(1)
+    rows, columns = np.any(filled, axis=2), np.any(filled, axis=1)
     if not (filled == rows[:, :, None] & columns[:, None, :]).all():
         return None
     groups: dict[tuple, list[tuple[int, int]]] = {}
@@ -77,11 +77,12 @@ def planes(parts, index: np.ndarray) -> tuple[Plane, ...] | None:
         if plane.min() < starts[part] or plane.max() >= starts[part + 1]:
             return None
         picks = tuple(_spread(*pick) for pick in ((rows[channel], row[:, 0]), (columns[channel], column[0])))
-        groups.setdefault((part, *picks), []).append((channel, source[0, 0]))
-    return tuple(
-        Plane(part, *np.array(pairs).T, np.frombuffer(row, np.int64), np.frombuffer(column, np.int64))
-        for (part, row, column), pairs in groups.items()
-    )
+        groups.setdefault((part, *picks), []).append((int(channel), int(source[0, 0])))
+    result = []
+    for (part, *axes), pairs in groups.items():
+        channels, sources = np.array(pairs).T
+        result.append(Plane(part, channels, sources, *(np.frombuffer(axis, np.int64) for axis in axes)))
+    return tuple(result)
 
 
 def _spread(filled, picks):

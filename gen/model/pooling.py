@@ -16,7 +16,7 @@ from gen.model.currents import bare, each_channel, fit_plane, gathered, settle
 from gen.model.network import FloatPool, FloatSynapse
 from gen.model.planes import layout, planes
 from gen.model.refusal import Refused
-from gen.model.sizes import pair, sides
+from gen.model.sizes import Numbers, pair, sides
 from gen.model.values import Current, Map, View
 from gen.model.views import reshape, upsample
 from gen.window import Window
@@ -26,8 +26,8 @@ __all__ = ["adaptive", "average", "maximum", "mean"]
 SUM, MAX = "sum", "max"
 
 
-def average(build, site: str, source: View, kernel, stride, padding=0, divisor=None, include_pad: bool = True,
-            ceil: bool = False) -> View:
+def average(build, site: str, source: View, kernel, stride, padding: Numbers = 0, divisor=None,
+            include_pad: bool = True, ceil: bool = False) -> View:
     """Average over windows of (C, H, W), or of (C, L); padding as in `gen.model.sizes.sides`.
 
     divisor : of every window, by default its size. Refused where windows at the border have another.
@@ -43,16 +43,19 @@ def average(build, site: str, source: View, kernel, stride, padding=0, divisor=N
                  axes)
 
 
-def maximum(build, site: str, source: View, kernel, stride, padding=0, dilation=1, ceil: bool = False) -> View:
+def maximum(build, site: str, source: View, kernel, stride, padding: Numbers = 0,
+            dilation: Numbers = 1, ceil: bool = False) -> View:
     """Take the largest of every window of (C, H, W), or of (C, L); what lies outside takes no part."""
     source, axes = _spatial(source)
     kernel, stride, dilation = pair(kernel, axes), pair(stride, axes), pair(dilation, axes)
     padding = sides(source.seen[1:], padding, kernel, stride, dilation, axes)
-    if any(2 * p > k for p, k in zip(padding, kernel * 2)):
-        raise Refused(f"has a padding of {padding} for a kernel of {kernel}", "at most half the kernel")
     if ceil:
         padding = (*padding[:2], *_to_the_end(source.seen[1:], kernel, stride, padding, dilation))
-    return _flat(build, site, _pool(build, site, source, MAX, Window(kernel, stride, padding, dilation), 1), axes)
+    window = Window(kernel, stride, padding, dilation)
+    sizes = zip(source.seen[1:], window.size(source.seen[1:]))
+    if any((window.places(axis, *size) < 0).all(axis=1).any() for axis, size in enumerate(sizes)):
+        raise Refused(f"has windows beside the map, padding {padding} of kernel {kernel}", "at most half the kernel")
+    return _flat(build, site, _pool(build, site, source, MAX, window, 1), axes)
 
 
 def _spatial(source):
@@ -92,7 +95,7 @@ def adaptive(build, site: str, source: View, output, kind: str = SUM) -> View:
     if any(n % o for n, o in zip(size, output)):
         raise Refused(f"an output of {output} does not divide the map of {size}", "an output size that divides")
     kernel = tuple(n // o for n, o in zip(size, output))
-    result = _pool(build, site, source, kind, Window(kernel, kernel), prod(kernel) if kind == SUM else 1)
+    result = _pool(build, site, source, kind, Window(pair(kernel), pair(kernel)), prod(kernel) if kind == SUM else 1)
     return _flat(build, site, result, axes)
 
 
@@ -131,25 +134,22 @@ def _pool(build, site, source, kind, window, divisor):
     """Return ``source`` (C, H, W) pooled, each map that it sees by itself."""
     size = window.size(source.seen[1:])
     if min(size) < 1:
-        raise Refused(f"has a window larger than the map of {source.seen[1:]}")
+        raise Refused(f"has a window larger than the map of {source.seen[1:]}", "a larger map")
     if window.kernel == window.stride == (1, 1) and not any(window.padding) and divisor == 1:
         return source
     source = _commuting(build, site, source, kind, window)
     found = planes(source.parts, source.flat)
     if found is None:
         raise Refused(f"pools a map of shape {source.seen} that was reshaped", "the pool before Flatten")
-    fits = [fit_plane(source, plane, window, 0) for plane in found]
-    if any(None in pair for pair in fits) or kind == MAX and _meets_zeros(source, found):
+    fits = [fits for plane in found if (fits := fit_plane(source, plane, window, 0))]
+    if len(fits) < len(found) or kind == MAX and _needs_zeros(source, found, fits, size):
         return _pool(build, site, gathered(build, site, source), kind, window, divisor)
     shape, parts, pooled = (source.seen[0], *size), [], {}
     index = np.full(shape, -1, np.int64)
     for plane, (rows, columns) in zip(found, fits):
         key = plane.part, rows, columns
         if key not in pooled:
-            inner = Window((rows.kernel, columns.kernel), (rows.stride, columns.stride),
-                           (rows.before, columns.before, rows.after, columns.after), (rows.dilation, columns.dilation),
-                           (rows.upsample, columns.upsample))
-            part = _part(build, site, source.parts[plane.part], kind, inner, divisor)
+            part = _part(build, site, source.parts[plane.part], kind, _window(rows, columns), divisor)
             pooled[key] = sum(prod(part.shape) for part in parts)
             parts.append(part)
         area = prod(size)
@@ -175,12 +175,22 @@ def _commuting(build, site, source, kind, window):
     return source
 
 
-def _meets_zeros(source, found):
-    """Whether a maximum would leave out zeros of the view that may be the largest."""
-    return any(
-        ((plane.rows < 0).any() or (plane.columns < 0).any()) and getattr(source.parts[plane.part], "signed", True)
-        for plane in found
-    )
+def _window(rows, columns):
+    """Return the window over a part of two fits without blank taps."""
+    return Window((rows.kernel, columns.kernel), (rows.stride, columns.stride),
+                  (rows.before, columns.before, rows.after, columns.after), (rows.dilation, columns.dilation),
+                  (rows.upsample, columns.upsample))
+
+
+def _needs_zeros(source, found, fits, size):
+    """Whether a maximum is that of zeros which the view has around a part, and which take no part in a pool of it."""
+    for plane, axes in zip(found, fits):
+        part, window = source.parts[plane.part], _window(*axes)
+        if (plane.rows < 0).any() or (plane.columns < 0).any():
+            places = (window.places(axis, part.shape[1 + axis], size[axis]) for axis in (0, 1))
+            if getattr(part, "signed", True) or any((taps < 0).all(1).any() for taps in places):
+                return True
+    return False
 
 
 def _part(build, site, part, kind, window, divisor):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from gen.model.refusal import Refused
 
-__all__ = ["pair", "sides"]
+__all__ = ["Numbers", "pair", "sides"]
+
+# One number for all axes, one for each, or the name of a padding.
+Numbers = int | Sequence[int] | np.ndarray | str
 
 SAME, SAME_LOWER, VALID = "same", "same_lower", "valid"
 
@@ -17,7 +22,7 @@ def pair(value, axes: int = 2, other: int = 1) -> tuple[int, int]:
     numbers = numbers * axes if len(numbers) == 1 else numbers
     if len(numbers) != axes or axes > 2:
         raise Refused(f"has a window of {len(numbers)} dimensions over {axes} axes", "one or two dimensions")
-    return tuple(numbers) if axes == 2 else (other, *numbers)
+    return (numbers[0], numbers[1]) if axes == 2 else (other, numbers[0])
 
 
 def sides(size, padding, kernel, stride, dilation=(1, 1), axes: int = 2) -> tuple[int, int, int, int]:
@@ -35,8 +40,9 @@ def sides(size, padding, kernel, stride, dilation=(1, 1), axes: int = 2) -> tupl
                  for n, s, d, k in zip(size, stride, dilation, kernel)]
         small, large = [n // 2 for n in total], [n - n // 2 for n in total]
         before, after = (small, large) if padding == SAME else (large, small)
-        return *before, *after
+        return before[0], before[1], after[0], after[1]
     numbers = [int(p) for p in np.ravel(padding)]
     if len(numbers) == 2 * axes:
         return *pair(numbers[:axes], axes, 0), *pair(numbers[axes:], axes, 0)
-    return pair(numbers, axes, 0) * 2
+    rows, columns = pair(numbers, axes, 0)
+    return rows, columns, rows, columns

@@ -9,7 +9,7 @@ a view alone (`gen.model.views`); what computes reads it back as windows over ma
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -76,7 +76,7 @@ class View:
     """
 
     parts: tuple[Map | Current, ...]
-    seen: tuple[int, ...] | None
+    seen: tuple[int, ...]
     index: np.ndarray | None = None
     factor: np.ndarray | None = None
     shift: np.ndarray | None = None
@@ -144,6 +144,6 @@ class View:
                  for name, value, empty in (("factor", self.factor, 1.0), ("shift", self.shift, 0.0))}
         return View.picked(self.parts, move(self.flat, -1), **known, decode=self.decode, origin=self.origin)
 
-    def with_parts(self, parts: tuple[Map | Current, ...]) -> View:
+    def with_parts(self, parts: Iterable[Map | Current]) -> View:
         """Return the same picks from ``parts`` of the same shapes in place of its own."""
         return replace(self, parts=tuple(parts))

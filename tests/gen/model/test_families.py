@@ -1,4 +1,4 @@
-"""Every family of examples/ computes as a float network what it computes in PyTorch, through the module and the file."""
+"""Every family of examples/ computes as a float network what it computes in PyTorch, through module and file."""
 
 import numpy as np
 import pytest
