@@ -49,9 +49,10 @@ class Given:
 
     def view(self, index: int = 0) -> View:
         """Return the input ``index``, which must be a map."""
-        if not isinstance(self[index], View):
+        value = self[index]
+        if not isinstance(value, View):
             raise Refused("reads a constant where the map is expected", "the map first, the constant second")
-        return self[index]
+        return value
 
     def constant(self, index: int, what: str) -> np.ndarray | None:
         """Return the input ``index``, which must be a constant or absent."""

@@ -65,8 +65,8 @@ def _matrix(weight):
 def _batch_norm(build, site, given):
     if given.get("training_mode", 0):
         raise Refused("is in training mode", EVAL)
-    parameters = [given.constant(i, "parameters") for i in range(1, 5)]
-    return ops.batch_norm(build, site, given.view(), *parameters, given.get("epsilon", 1e-5))
+    scale, shift, mean, variance = (given.constant(i, "parameters") for i in range(1, 5))
+    return ops.batch_norm(build, site, given.view(), scale, shift, mean, variance, given.get("epsilon", 1e-5))
 
 
 def _plus(build, site, given):

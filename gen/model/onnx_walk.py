@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from typing import Any
 
 import numpy as np
 
@@ -43,9 +44,10 @@ class Walk:
         self.graph, self.opset = graph, opset
         self.build, self.constants, self.maps = Builder(), Constants(opset), MAX_MAPS
         self.batch, self.ends = 1, _ends(graph)
-        self.values, self.modules, self.integers, self.pairs = {"": None}, {}, {}, 0
+        self.values: dict[str, Any] = {"": None}
+        self.modules, self.integers, self.pairs = {}, {}, 0
         self.used = {*graph.outputs, *(name for node in graph.nodes for name in node.input)}
-        self.readers = Counter(name for node in graph.nodes if not self._ends_in(node) for name in {*node.input})
+        self.readers = Counter(name for node in graph.nodes for name in self._computes_with(node))
         for name in graph.initializers:
             module, _, kind = name.rpartition(".")
             if kind == "weight" and module:
@@ -135,7 +137,7 @@ class Walk:
 
     def _read(self, node, op):
         """Return what ``node`` reads; of the map whose sizes it asks for, a constant of that shape."""
-        values = [self._value(name) for name in node.input]
+        values: list[Any] = [self._value(name) for name in node.input]
         if op in SIZES and isinstance(values[0], View) and values[0].seen is not None:
             values = [np.broadcast_to(np.float32(0), (self.batch, *values[0].seen))]
         if op == "CastLike" and is_constant(values[0]):
@@ -204,9 +206,11 @@ class Walk:
         modules = [self.modules[name] for name in node.input[1:] if name in self.modules]
         return next(iter(modules), node_name(node))
 
-    def _ends_in(self, node):
-        """Return whether ``node`` computes nothing that another layer reads."""
-        return node.op_type in SIZES or node.op_type in AT_THE_END and self.ends.issuperset(node.output)
+    def _computes_with(self, node):
+        """Return the tensors of which ``node`` computes what another layer reads: none where it sizes or orders."""
+        if node.op_type in SIZES or node.op_type in AT_THE_END and self.ends.issuperset(node.output):
+            return set()
+        return set(node.input[:1] if node.op_type == "CastLike" else node.input)
 
 
 def _ends(graph):

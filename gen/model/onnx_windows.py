@@ -99,15 +99,14 @@ def _resize(build, site, given):
     """Nearest by a whole factor, up or down, and what has one position in every mode."""
     value, wanted = given.view(), given.result()
     scales = given.get("scales") if given.opset < 9 else given.constant(1 if given.opset < 11 else 2, "scales")
+    if given.get("mode", "nearest") != "nearest" and any(n not in (1, m) for n, m in zip(value.seen, wanted)):
+        raise Refused(*refusal("resizebilinear"))
     picks = []
     for axis, (size, count) in enumerate(zip(value.seen, wanted)):
         scale = count / size
         if scales is not None and len(scales) == len(value.seen) + 1:
             scale = float(scales[axis + 1])
         picks.append(np.zeros(count, int) if size == 1 else _nearest(given, size, count, scale))
-    mode = given.get("mode", "nearest")
-    if mode != "nearest" and any(n != 1 and n != m for n, m in zip(value.seen, wanted)):
-        raise Refused(*refusal(f"resize{'bilinear' if mode == 'linear' else mode}"))
     for axis, pick in enumerate(picks):
         if len(pick) != value.seen[axis] or (pick != np.arange(len(pick))).any():
             value = ops.select(build, site, value, axis, pick)
