@@ -45,13 +45,17 @@ def read_program(path):
         logging.disable(disabled)
 
 
-def trace(module, shape):
-    """Return the exported program of an nn.Module for images of ``shape`` (C, H, W); the module stays as it is."""
+def trace(module: torch.nn.Module, shape: tuple[int, ...] | None) -> torch.export.ExportedProgram:
+    """Return the exported program of an nn.Module for images of ``shape``; the module stays as it is.
+
+    ``shape`` is (C, H, W), which a module may take with channels last, or as (C, W) or (W, C) where H is 1.
+    """
     if shape is None:
         raise InputError("To trace a torch.nn.Module, give the shape of an image, (channels, height, width).")
     images = torch.zeros(2, *shape)
     try:
         module = copy.deepcopy(module).cpu().eval().float()
+        images = _accepted(module, images)
         return torch.export.export(module, (images,))
     except Exception as error:  # torch.export lets through whatever the model's own forward raises
         raise InputError(
@@ -59,6 +63,23 @@ def trace(module, shape):
             f"{type(error).__name__}: {_line(error)}. Its forward must take one tensor, [N, C, H, W] for images, and "
             "not branch on values; a network of linear layers for images starts with nn.Flatten()."
         ) from error
+
+
+def _accepted(module, images):
+    """Return ``images`` in the first form that ``module`` takes, as they are if it takes none."""
+    forms = [images]
+    if images.ndim == 4:
+        forms.append(images.permute(0, 2, 3, 1))
+    if images.ndim == 4 and images.shape[2] == 1:
+        forms += [images[:, :, 0], images[:, :, 0].mT]
+    for form in forms:
+        try:
+            with torch.no_grad():
+                module(form.contiguous())
+        except (RuntimeError, ValueError, IndexError, TypeError, AssertionError):
+            continue
+        return form.contiguous()
+    return images
 
 
 def _line(error):

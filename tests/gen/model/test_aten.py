@@ -187,6 +187,16 @@ def test_sequences_and_vectors(name):
     compared(settled(module, shape), shape, torch.randn(3, *shape))
 
 
+def test_a_module_is_given_images_as_it_takes_them():
+    x = torch.randn(2, 4, 1, 6)
+    sequence, last = nn.Conv1d(4, 2, 3), Graph(lambda m, x: m.c(x.permute(0, 3, 1, 2)), c=conv(4, 2))
+    expected = sequence(x[:, :, 0]).detach().numpy()
+    np.testing.assert_allclose(results(load(sequence, (4, 1, 6)), x[:, :, 0])[0], expected, atol=1e-6)
+    network = load(last, (4, 5, 6))
+    assert network.channels_last and network.shape == (4, 5, 6)
+    assert load(nn.Linear(4, 2), (4, 1, 6)).shape == (4, 1, 6)
+
+
 def test_a_normalisation_in_forward_becomes_mean_and_std():
     mean, std = column(0.4, 0.5, 0.6), column(0.2, 0.3, 0.4)
     module = Graph(lambda m, x: m.c((x - mean) / std) + m.d((x - mean) / std), c=conv(3, 2), d=conv(3, 2))
