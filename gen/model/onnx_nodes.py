@@ -34,8 +34,8 @@ def _gemm(build, site, given):
 
 def _row(bias, count):
     """Return ``bias``, which broadcasts to [N, count], as [count]."""
-    if bias.ndim > 1 and bias.shape[0] != 1:
-        raise Refused(f"has a bias of shape {bias.shape}, another one for each image", "one number for each output")
+    if bias.size not in (1, count) or bias.ndim > 1 and bias.shape[0] != 1:
+        raise Refused(f"has a bias of shape {bias.shape}, not one for each output", "one number for each output")
     return np.broadcast_to(bias.ravel(), count)
 
 

@@ -26,11 +26,11 @@ def known_operation(node, opset: int) -> bool:
         return False
 
 
-def result_shapes(node, opset: int, inputs: list) -> list[tuple[int, ...] | None]:
+def result_shapes(node, opset: int, inputs: list, most: int = MAX_NUMBERS) -> list[tuple[int, ...] | None]:
     """Return the shape, N included, of every output of ``node``; None where it depends on values that are not known.
 
     ``inputs`` holds, for each input, a constant array, the shape of a map of floats, or None where it is absent.
-    Raises Refused for a node that ONNX does not allow, and for a result of more than MAX_NUMBERS numbers.
+    Raises Refused for a node that ONNX does not allow, and for a result of more than ``most`` numbers.
     """
     helper, kinds, known = onnx.helper, {}, {}
     try:
@@ -51,8 +51,8 @@ def result_shapes(node, opset: int, inputs: list) -> list[tuple[int, ...] | None
             from error
     shapes = [_shape(results.get(name)) for name in node.output]
     numbers = max((numbers_of(shape) for shape in shapes if shape is not None), default=0)
-    if numbers > MAX_NUMBERS:
-        raise Refused(f"makes {numbers} numbers, of which {MAX_NUMBERS} are computed at most", "smaller maps")
+    if numbers > most:
+        raise Refused(f"makes {numbers} numbers, of which {most} are computed at most", "smaller ones")
     return shapes
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ onnx = need("onnx")
 
 IMAGES = "Export it with such an example."
 FLOATS = {onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
-MAX_MAPS = 2**34  # numbers in all maps together
+MAX_MAP, MAX_MAPS = 2**26, 2**30  # numbers in a map, and in all of them together
 ON_EVERY_NUMBER = {"Identity", "Cast", "Add", "Sub", "Mul", "Div", *QUANTIZERS}
 SIZES = {"Shape", "Size"}  # they read no number
 AT_THE_END = {"Cast", "Concat", *QUANTIZERS, *KEEPING, "Sigmoid", "Softmax", "LogSoftmax"} - {"MaxPool"}
@@ -73,14 +74,18 @@ class Walk:
     def _image(self, info):
         kind = info.type.tensor_type.elem_type
         if kind not in FLOATS:
-            name = onnx.TensorProto.DataType.Name(kind).lower() if kind else "no tensor"
+            names = {number: name.lower() for name, number in onnx.TensorProto.DataType.items()}
+            name = names.get(kind, str(kind)) if kind else "no tensor"
             raise InputError(
                 f"The model takes images of type {name}; it must take floats, the normalised pixels. Export it "
                 "without the conversion in front, and give --mean and --std."
             )
         shape = sizes(info)
+        numbers = prod(size for size in shape if isinstance(size, int))
+        if numbers > MAX_MAP:
+            raise InputError(f"The model takes {numbers} numbers at once, of which {MAX_MAP} are looked at at most.")
         self.values[info.name] = self.build.image(shape, IMAGES, self._channels_last(info.name, shape))
-        self.batch = shape[0] if isinstance(shape[0], int) else 1
+        self.batch = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else 1
         self.kind = np.float64 if kind == onnx.TensorProto.DOUBLE else np.float32
 
     def _channels_last(self, name, shape):
@@ -138,9 +143,9 @@ class Walk:
     def _read(self, node, op):
         """Return what ``node`` reads; of the map whose sizes it asks for, a constant of that shape."""
         values: list[Any] = [self._value(name) for name in node.input]
-        if op in SIZES and isinstance(values[0], View) and values[0].seen is not None:
+        if op in SIZES and values and isinstance(values[0], View) and values[0].seen is not None:
             values = [np.broadcast_to(np.float32(0), (self.batch, *values[0].seen))]
-        if op == "CastLike" and is_constant(values[0]):
+        if op == "CastLike" and len(values) > 1 and is_constant(values[0]):
             values[1] = np.array(0, self.kind) if isinstance(values[1], View) else values[1]
         return values
 
@@ -159,15 +164,15 @@ class Walk:
         if op not in OPERATIONS or not known_operation(node, self.opset):
             raise Refused(*refusal(op))
         inputs = [(self.batch, *value.seen) if isinstance(value, View) else value for value in values]
-        results = result_shapes(node, self.opset, inputs)
+        results = result_shapes(node, self.opset, inputs, MAX_MAP * self.batch)
         for shape in results:
             if shape is not None and (not shape or shape[0] != self.batch):
                 raise Refused(f"makes {list(shape)} of {self.batch} image(s), across images", "N first throughout")
             if shape is not None and 0 in shape:
                 raise Refused(f"makes {list(shape)}, no number at all", "sizes from 1 up")
-            self.maps -= 0 if shape is None else numbers_of(shape)
+            self.maps -= 0 if shape is None else numbers_of(shape[1:])
         if self.maps < 0:
-            raise Refused("makes more numbers than are looked at", "fewer or smaller maps")
+            raise Refused(f"makes more than {MAX_MAPS} numbers with all maps before it", "fewer or smaller maps")
         return results
 
     def _translated(self, build, site, node, op, values, results):
