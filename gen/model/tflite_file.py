@@ -5,7 +5,8 @@ their integers, maps to be exact, `QUANTIZE` and `DEQUANTIZE` to do nothing. Its
 pixel of 0..255 as uint8, or less 128 as int8, so that scale and zero point become the network's mean and std.
 
 TFLite has channels last, here they come first: what works on planes is transposed before and after, which costs
-nothing in the network. N counts as the batch size written in the model, mostly 1.
+nothing in the network. A model made from PyTorch may take its image with channels first and transpose it itself.
+N counts as the batch size written in the model, mostly 1.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from gen.model import operations as ops
 from gen.model.builder import STAND_IN, Builder
 from gen.model.network import FloatNetwork
 from gen.model.refusal import Refused, refusal
-from gen.model.tflite_given import MAX_MAP, Given
+from gen.model.tflite_given import MAX_MAP, Bordered, Given
 from gen.model.tflite_model import DTYPES, Graph, Node, Tensor, read_graph
-from gen.model.tflite_nodes import COMPUTED, ENDINGS, FLOATS, OPERATIONS, ORDER_ALONE
+from gen.model.tflite_nodes import COMPUTED, ENDINGS, FLOATS, ON_EVERY_NUMBER, OPERATIONS, ORDER_ALONE
 from gen.model.values import View
 
 __all__ = ["load_tflite", "read_tflite"]
@@ -52,7 +53,7 @@ class _Walk:
 
     def __init__(self, graph: Graph):
         self.graph, self.build, self.batch, self.numbers = graph, Builder(), 1, 0
-        self.values: dict[int, View | np.ndarray | None] = {-1: None}
+        self.values: dict[int, View | Bordered | np.ndarray | None] = {-1: None}
         self.last, self.shared = _readers(graph)
 
     def network(self, shape):
@@ -81,7 +82,7 @@ class _Walk:
         if len(sizes) == 2 and shape is not None and np.prod(shape) == sizes[1]:
             image = ops.reshape(self.build, site, self.build.image(("N", *shape), IMAGES), sizes[1:])
         else:
-            image = self.build.image(sizes, IMAGES, channels_last=True)
+            image = self.build.image(sizes, IMAGES, channels_last=not self._channels_first())
         if not tensor.quantized:
             return image
         if tensor.scale.size != 1 or tensor.type not in PIXEL_OFFSET or not tensor.scale[0] > 0:
@@ -92,6 +93,25 @@ class _Walk:
         scale, offset = tensor.scale[0], PIXEL_OFFSET[tensor.type] + tensor.zero[0]
         image = ops.multiply(self.build, site, image, np.array(255 * scale))
         return ops.add(self.build, site, image, np.array(-offset * scale))
+
+    def _channels_first(self):
+        """Return whether all that reads the image brings its axis 1 last first, as converters from PyTorch write it."""
+        (image,), found = self.graph.inputs, False
+        rank, *waiting = len(self.graph.tensors[image].shape), image
+        for number in waiting:
+            for node in self.graph.nodes:
+                if number not in node.inputs:
+                    continue
+                before, after = (self.graph.tensors[i].shape for i in (number, node.outputs[0]))
+                if node.op in ON_EVERY_NUMBER or len(after) > len(before) == rank == 3 and after[1] == before[1]:
+                    waiting.append(node.outputs[0])
+                elif node.op == "TRANSPOSE" and after == (before[0], *before[2:], before[1]):
+                    found = True
+                elif node.op == "RESHAPE" and len(before) > 2 and after == (before[0], *before[2:], 1) != before:
+                    found = True  # a transpose of one channel, simplified
+                else:
+                    return False
+        return found
 
     def _value(self, number):
         """Return the value of a tensor; a weight is read when it is first asked for."""
@@ -114,7 +134,8 @@ class _Walk:
         if node.op == "SHAPE" and isinstance(values[0], View) and values[0].seen is not None:
             values = [np.broadcast_to(np.float32(0), (self.batch, *values[0].seen))]
         given = Given(node, values, tensors, self.batch, node.outputs[0] in self.last)
-        maps = [value for value in values if isinstance(value, View)]
+        maps = [value.view if isinstance(value, Bordered) else value for value in values
+                if isinstance(value, View | Bordered)]
         if not maps:
             result = self._computed(site, given)
         else:
@@ -131,7 +152,8 @@ class _Walk:
         if given.op not in OPERATIONS:
             raise Refused(*refusal(given.op))
         result = OPERATIONS[given.op](build, site, given)
-        self.numbers += sum(prod(value.seen) for value in (result if isinstance(result, list) else [result]))
+        views = result if isinstance(result, list) else [result.view if isinstance(result, Bordered) else result]
+        self.numbers += sum(prod(view.seen) for view in views)
         if self.numbers > MAX_MAPS:
             raise InputError(f"The maps of the model are more than {MAX_MAPS} numbers. Use smaller images.")
         return result
@@ -171,4 +193,4 @@ def _readers(graph: Graph) -> tuple[set[int], set[int]]:
 
 def _site(tensor: Tensor, node: Node, number: int) -> str:
     """Return the name a user knows: the first of those that the converter joined, else operation and place."""
-    return tensor.name.partition(";")[0][:MAX_NAME] or f"{node.op.lower()}{number}"
+    return tensor.name.partition(";")[0][-MAX_NAME:] or f"{node.op.lower()}{number}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
 
 import numpy as np
@@ -10,13 +11,24 @@ import numpy as np
 from gen.model import operations as ops
 from gen.model.refusal import LINEAR_PIECES, Refused
 from gen.model.tflite_model import Node, Tensor, tflite
-from gen.model.values import View, is_constant
+from gen.model.values import View
 
-__all__ = ["MAX_MAP", "Given", "check_size", "planes", "to_last"]
+__all__ = ["MAX_MAP", "Bordered", "Given", "check_size", "planes", "to_last"]
 
 ACTIVATIONS = {value: name for name, value in vars(tflite.ActivationFunctionType).items() if isinstance(value, int)}
 CEILINGS = {"RELU": None, "RELU6": 6.0, "RELU_0_TO_1": 1.0}
 MAX_MAP = 2**26  # numbers
+
+
+@dataclass(frozen=True, eq=False)
+class Bordered:
+    """A map in a border of the lowest number there is: what converters write in front of a padded maximum pool.
+
+    padding : (top, left, bottom, right)
+    """
+
+    view: View
+    padding: tuple[int, int, int, int]
 
 
 class Given:
@@ -38,14 +50,17 @@ class Given:
 
     def map(self, index=0) -> View:
         """Return the value at ``index``, which is computed from the image."""
-        if not isinstance(self[index], View):
+        value = self[index]
+        if isinstance(value, Bordered):
+            raise Refused("reads a map that is padded with the lowest number", "a maximum pool behind that padding")
+        if not isinstance(value, View):
             raise Refused("reads a constant where a map is needed", "the map as its first input")
-        return self[index]
+        return value
 
     def constant(self, index, what, rank=None) -> np.ndarray:
         """Return the constant at ``index``, which the message calls ``what``."""
         value = self[index]
-        if not is_constant(value):
+        if not isinstance(value, np.ndarray):
             raise Refused(f"has {what} that depend on the image", f"constant {what}")
         if rank is not None and value.ndim != rank:
             raise Refused(f"has {what} of shape {value.shape}", f"{what} of {rank} axes")

@@ -66,6 +66,13 @@ class Tensor:
         """Whether its integers stand for real numbers."""
         return self.scale.size > 0 and self.type in ("INT8", "UINT8", "INT16", "INT32")
 
+    @property
+    def lowest(self) -> float:
+        """The smallest number that it can hold."""
+        if not self.quantized:
+            return -float(np.finfo("f4").max)
+        return float(((np.iinfo(DTYPES[self.type]).min - self.zero) * self.scale).max())
+
     @cached_property
     def real(self) -> np.ndarray | None:
         """The constant: integers as they are, real numbers as float64; None where it is none, or of another type."""

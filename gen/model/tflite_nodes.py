@@ -12,15 +12,16 @@ import numpy as np
 
 from gen.model import operations as ops
 from gen.model.refusal import Refused
-from gen.model.tflite_given import check_size, planes, to_last
+from gen.model.tflite_given import Bordered, check_size, planes, to_last
 from gen.model.tflite_views import VIEWS, picks
 from gen.model.values import is_constant
 
-__all__ = ["COMPUTED", "ENDINGS", "FLOATS", "OPERATIONS", "ORDER_ALONE"]
+__all__ = ["COMPUTED", "ENDINGS", "FLOATS", "ON_EVERY_NUMBER", "OPERATIONS", "ORDER_ALONE"]
 
 FLOATS = ("FLOAT32", "FLOAT16", "FLOAT64")
 QUANTIZERS = {"QUANTIZE", "DEQUANTIZE", "FAKE_QUANT"}
 ORDER_ALONE = QUANTIZERS | {"RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "CONCATENATION"}
+ON_EVERY_NUMBER = QUANTIZERS | {"CAST", "ADD", "SUB", "MUL", "DIV", "PAD"}
 ENDINGS = ORDER_ALONE | {"SOFTMAX", "LOG_SOFTMAX", "LOGISTIC"}
 
 
@@ -88,9 +89,12 @@ def _average(build, site, given):
 
 
 def _maximum(build, site, given):
-    window = given.option("FilterHeight"), given.option("FilterWidth")
-    source = planes(build, site, given.map())
-    result = ops.maximum(build, site, source, window, given.stride, given.padding, (1, 1), False)
+    window, source, padding = (given.option("FilterHeight"), given.option("FilterWidth")), given[0], given.padding
+    if isinstance(source, Bordered) and padding == "valid":
+        source, padding = source.view, source.padding
+    else:
+        source = given.map()
+    result = ops.maximum(build, site, planes(build, site, source), window, given.stride, padding, (1, 1), False)
     return given.activated(build, site, to_last(build, site, result))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from gen.model import operations as ops
 from gen.model.refusal import Refused
-from gen.model.tflite_given import check_size, planes, to_last
+from gen.model.tflite_given import Bordered, check_size, planes, to_last
 from gen.model.values import View, is_constant
 
 __all__ = ["VIEWS", "picks"]
@@ -47,7 +47,11 @@ def _transpose(build, site, given):
 
 def _pad(build, site, given):
     pads = given.constant(1, "pads", 2).astype(int).tolist()
-    if given[2] is not None and np.any(given.constant(2, "numbers")) or any(pads[0]):
+    around = np.zeros(()) if given[2] is None else given.constant(2, "numbers")
+    if len(pads) == 4 and not any(pads[0] + pads[3]) and (around <= given.results[0].lowest).all():
+        (top, bottom), (left, right) = pads[1:3]
+        return Bordered(given.map(), (top, left, bottom, right))
+    if np.any(around) or any(pads[0]):
         raise Refused("pads other than with zeros in height, width and channels", "zero padding")
     check_size(*(n + before + after for n, (before, after) in zip(given.map().seen, pads[1:])))
     return ops.pad(build, site, given.map(), pads[1:])

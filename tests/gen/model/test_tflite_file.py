@@ -16,6 +16,12 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 RNG = np.random.default_rng(7)
 
 
+@pytest.fixture(autouse=True)
+def same_numbers():
+    """Let every test draw the same numbers, whichever run before it."""
+    RNG.bit_generator.state = np.random.default_rng(7).bit_generator.state
+
+
 def normal(*shape):
     return RNG.normal(size=shape) / np.sqrt(np.prod(shape[1:]) + 1)
 
@@ -111,6 +117,14 @@ def average_pool(m, x):
 @operation
 def max_pool_with_padding(m, x):
     return m.pool("MAX_POOL_2D", x, (3, 3), (2, 2), (1, 4, 4, 4), SAME, RELU6), (4, 4, 4)
+
+
+@operation
+def max_pool_behind_a_border(m, x):
+    y = m.conv(x, normal(5, 3, 3, 4), (1, 8, 8, 5), normal(5) - 1)
+    pads, lowest = m.const([[0, 0], [1, 1], [0, 1], [0, 0]]), m.const(np.float32(-np.inf))
+    y = m.node("PADV2", [y, pads, lowest], (1, 10, 9, 5))
+    return m.pool("MAX_POOL_2D", y, (3, 3), (2, 2), (1, 4, 4, 5), VALID, RELU), (4, 4, 5)
 
 
 @operation
@@ -337,6 +351,25 @@ def test_sequences_and_vectors():
     assert load(content, (3, 2, 2)).shape == (3, 2, 2)
 
 
+def test_an_image_with_channels_first_is_taken_as_such():
+    m = Maker()
+    x = m.node("TRANSPOSE", [m.input(1, 3, 8, 6), m.const([0, 2, 3, 1])], (1, 8, 6, 3), "TransposeOptions")
+    content = m.content(head(m, m.conv(x, normal(4, 3, 3, 3), (1, 8, 6, 4), act=RELU), (8, 6, 4)))
+    network, images = load(content), RNG.normal(size=(3, 3, 8, 6)).astype("f4")
+    assert network.shape == (3, 8, 6)
+    np.testing.assert_allclose(results(network, np.moveaxis(images, 1, -1))[0], interpreted(content, images)[0],
+                               rtol=1e-4, atol=1e-5)
+    m = Maker()
+    x = m.node("RESHAPE", [m.input(1, 4, 16), m.const([1, 4, 1, 16])], (1, 4, 1, 16), "ReshapeOptions")
+    x = m.node("TRANSPOSE", [x, m.const([0, 2, 3, 1])], (1, 1, 16, 4), "TransposeOptions")
+    content = m.content(head(m, m.conv(x, normal(4, 1, 3, 4), (1, 1, 16, 4), act=RELU), (1, 16, 4)))
+    assert load(content).shape == (4, 1, 16)
+    m = Maker()
+    x = m.node("RESHAPE", [m.input(1, 1, 8, 6), m.const([1, 8, 6, 1])], (1, 8, 6, 1), "ReshapeOptions")
+    content = m.content(head(m, m.conv(x, normal(4, 3, 3, 1), (1, 8, 6, 4), act=RELU), (8, 6, 4)))
+    assert load(content).shape == (1, 8, 6)
+
+
 def quantized_pair(kind):
     """Return a model of ``kind`` uint8 or int8, and the float network it stands for, as a float model."""
     zero = {"u1": 128, "i1": -5}[kind]
@@ -356,7 +389,7 @@ def quantized_pair(kind):
                zero={"u1": 0, "i1": -128}[kind])
     ends = [m.const(weights[1].astype(kind), scale=scales[1], zero=zeros[1]),
             m.const(biases[1].astype("i4"), scale=scales[1] * 6 / 255)]
-    z = m.node("FULLY_CONNECTED", [y, *ends], (1, 3), "FullyConnectedOptions", dtype=kind, scale=0.04, zero=zero)
+    z = m.node("FULLY_CONNECTED", [y, *ends], (1, 3), "FullyConnectedOptions", dtype=kind, scale=0.08, zero=zero)
     real = [(w - o) * s.reshape(-1, *(1,) * (w.ndim - 1)) for w, o, s in zip(weights, zeros, scales)]
     v = f.conv(u, real[0], (1, 8, 8, 4), biases[0] * scales[0] * 0.01, act=RELU6)
     v = f.node("RESHAPE", [v, f.const([1, 256])], (1, 256), "ReshapeOptions")
@@ -420,6 +453,9 @@ REFUSED = {
                                    "MirrorPadOptions"), "(MIRROR_PAD): is outside the contract"),
     "ones": (lambda m, x: m.node("PADV2", [x, m.const([[0, 0], [1, 1], [1, 1], [0, 0]]), m.const(np.float32(1))],
                                  (1, 10, 10, 4)), "pads other than with zeros"),
+    "lowest border": (lambda m, x: m.conv(
+        m.node("PADV2", [x, m.const([[0, 0], [1, 1], [1, 1], [0, 0]]), m.const(np.float32(-np.inf))], (1, 10, 10, 4)),
+        normal(4, 3, 3, 4), (1, 8, 8, 4), padding=VALID), "reads a map that is padded with the lowest number"),
     "images": (lambda m, x: m.node("RESHAPE", [x, m.const([2, 128])], (2, 128), "ReshapeOptions"),
                "makes [1, 8, 8, 4] [2, 128], across images"),
     "order": (lambda m, x: m.node("TRANSPOSE", [x, m.const([1, 0, 2, 3])], (8, 1, 8, 4), "TransposeOptions"),
