@@ -6,6 +6,7 @@ recording, and before ``(i + 1) * step``.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,8 @@ class EventSet(ImageSet):
     InputError : naming the file, what is wrong with it and what it must hold.
     """
 
+    path: Path
+
     def __init__(self, path: str | Path, step: int, steps: int | None = None, split: str | None = None,
                  size: tuple[int, int] | None = None):
         self.path, self.name, self._step = Path(path), Path(path).name, step
@@ -112,11 +115,10 @@ class EventSet(ImageSet):
             self.labels = self.labels.astype(np.int64)
 
     def _read(self, size: int, count: int) -> Iterator[np.ndarray]:
-        steps, polarities, *picture = self.shape
+        (steps, polarities, height, width), (t, x, y, p) = self.shape, self._events
         for start in range(0, count, size):
-            ends = range(start, min(start + size, count))
+            bounds = pairwise(self._offsets[start : min(start + size, count) + 1])
             yield np.stack([
-                frames(*(a[self._offsets[i] : self._offsets[i + 1]] for a in self._events), self._step, steps,
-                       tuple(picture), polarities)
-                for i in ends
+                frames(t[a:b], x[a:b], y[a:b], p[a:b], self._step, steps, (height, width), polarities)
+                for a, b in bounds
             ])

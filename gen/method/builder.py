@@ -97,7 +97,7 @@ class Builder:
         """Return layer name to the float network's mean activation, float [C], where the integer one has neurons."""
         return {
             layer.name: self.maps[layer.name][..., : shapes[layer.name][1], : shapes[layer.name][2]]
-            .mean((0, 2, 3), dtype=float).numpy()
+            .mean((0, 2, 3), dtype=torch.float64).numpy()
             for layer in self.network.layers if layer.weighted
         }
 

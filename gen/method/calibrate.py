@@ -6,6 +6,7 @@ the error of the dynamics.
 """
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,8 @@ def sweep(quantized, pixels, means, sweeps=6, progress=None, rounding=None):
             missing = np.rint(means[layer.name] * quantized.logits[layer.name] - reached).astype(np.int64)
             layer = replace(layer, bias=layer.bias + missing)
         else:
-            layer, maps[layer.name] = _corrected(net, layer, maps, quantized, means[layer.name], sweeps)
+            layer, counts = _corrected(net, layer, maps, quantized, means[layer.name], sweeps)
+            maps[layer.name] = counts
         layers.append(layer)
         needed = {source for later in net.layers[index + 1:] for source in later.sources}
         maps = {name: value for name, value in maps.items() if name in needed}
@@ -56,7 +58,7 @@ def sweep(quantized, pixels, means, sweeps=6, progress=None, rounding=None):
     return replace(quantized, network=replace(net, layers=tuple(layers)))
 
 
-def _corrected(net, layer, maps, quantized, mean, sweeps):
+def _corrected(net, layer, maps, quantized, mean, sweeps) -> tuple[Any, Any]:
     """Return ``layer`` with its bias and state width, and its counts.
 
     Newton's method on the mean count, whose slope is that of the neurons neither silent nor at their cap; a step

@@ -11,7 +11,7 @@ import numpy as np
 
 from gen.errors import InputError
 from gen.exit_rule import KINDS, ExitRule
-from gen.intnet import IntegerNetwork, StagedNetwork
+from gen.intnet import Network, StagedNetwork
 from gen.method.dynamics import fanouts
 from gen.method.exit_fit import MOST_IMAGES, cheapest_limits, losses
 from gen.method.exit_score import decisions, exit_steps, image_scores, stops, temperature
@@ -21,7 +21,7 @@ from gen.method.simulate import readout_sums
 __all__ = ["cascade"]
 
 
-def cascade(small: IntegerNetwork, large: IntegerNetwork, calibration, labels=None, *, exit_loss: float = 0.2,
+def cascade(small: Network, large: Network, calibration, labels=None, *, exit_loss: float = 0.2,
             exit: str | None = None, progress: Callable | None = None) -> StagedNetwork:
     """Return the network whose first stage is ``small`` and whose second, where that is in doubt, is ``large``.
 
@@ -45,7 +45,7 @@ def cascade(small: IntegerNetwork, large: IntegerNetwork, calibration, labels=No
     classifies correctly and the small one, believed, does not; where the small one alone is right nothing is counted.
     """
     tell = progress or (lambda step, fraction: None)
-    large = _fitting(small, large)
+    small, large = small.stages[0], _fitting(small, large)
     if not isinstance(exit_loss, Real) or not 0 <= exit_loss <= 100:
         raise InputError(f"exit_loss is in accuracy points, 0 to 100, not {exit_loss!r}.")
     rule, x = _unfitted(small, exit), check_images(calibration)
@@ -66,7 +66,7 @@ def cascade(small: IntegerNetwork, large: IntegerNetwork, calibration, labels=No
         "exit_loss": exit_loss, "believed": float(believed.mean()),
         "lost_points": 100 * float(lost[believed, stop[believed]].sum() / len(x)),
     }
-    stages = replace(small, exit_rule=rule), large
+    stages = replace(small, exit_rule=rule), large.stages[0]
     return StagedNetwork(stages, {"cascade": figures, "stages": [small.provenance, large.provenance]})
 
 
@@ -153,7 +153,7 @@ def _unfitted(network, kind):
     if rule.kind in ("entropy", "confidence"):
         return replace(rule, kind=kind)
     logit = network.provenance.get("logit_scale")
-    if not isinstance(logit, Real) or not logit > 0:
+    if not isinstance(logit, int | float) or not logit > 0:
         raise InputError(
             "The small network's file does not say what a unit of its output is worth (logit_scale in its provenance), "
             "which entropy and confidence are measured by: convert it again, or set exit to margin."

@@ -6,6 +6,7 @@
         --integers, biases--> integer network --compress--> sparser one --exit rule--> the network
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from importlib import metadata
@@ -28,6 +29,7 @@ from gen.model.load import load
 
 __all__ = ["convert"]
 
+LOG = logging.getLogger("adafire.gen")
 KEPT_OUT = 4  # every fourth image measures candidates, if there is a search
 MOST_KEPT_OUT = 512
 SEARCH_BUDGET = 2**30  # values of all maps, images and timesteps of a search
@@ -90,7 +92,7 @@ def convert(
     ------
     InputError for bad input, UnsupportedModel with every operation outside the contract.
     """
-    tell = progress or (lambda step, fraction: None)
+    tell = _telling(progress)
     x = check_images(calibration)
     settings = Settings(
         timesteps=check_timesteps(timesteps, x), max_burst=max_burst, weight_bits=weight_bits, neuron=neuron,
@@ -115,6 +117,21 @@ def convert(
     bits = layer_bits(network, settings.weight_bits)
     with torch.no_grad():
         return _Conversion(network, x, labels, settings, tell).run(bits)
+
+
+def _telling(progress):
+    """Return the function that every step calls: it tells ``progress``, and the log when a step begins."""
+    begun = None
+
+    def tell(step, fraction):
+        nonlocal begun
+        if step != begun:
+            LOG.info("conversion: %s", step)
+            begun = step
+        if progress:
+            progress(step, fraction)
+
+    return tell
 
 
 def _decided(settings, network):

@@ -28,7 +28,7 @@ from gen.intnet import IntegerNetwork
 from gen.layers import ADAFIRE, INPUT, INVERSE_LEAKY, Pool, Readout, Source, Spiking, Synapse
 from gen.method.checks import check_neuron, check_settings, input_scale, layer_bits
 from gen.method.state_bits import STATE_MAX, proved_state_bits
-from gen.model.network import FloatNetwork, FloatPool, FloatSynapse
+from gen.model.network import FloatLayer, FloatNetwork, FloatPool, FloatSynapse
 
 __all__ = [
     "Quantized", "integer_synapse", "quantize", "quantize_with_scales", "rounded_weights", "settle", "theta_below",
@@ -128,7 +128,7 @@ def quantize_with_scales(
             rounded, _ = settle(biases[layer.name], np.ones_like(width), timesteps)
             layers.append(Readout(layer.name, synapses, rounded, width))
     source = Source(network.shape, "frames" if frames else "direct", offset=offset.astype(np.int64))
-    net = IntegerNetwork(source, layers, timesteps)
+    net = IntegerNetwork(source, tuple(layers), timesteps)
     for index, layer in enumerate(layers):
         if layer.fires:
             layers[index] = replace(layer, state_bits=proved_state_bits(net, layer))
@@ -149,7 +149,7 @@ def integer_synapse(real: FloatSynapse, weight) -> Synapse:
     return Synapse(real.source, weight, real.stride, real.padding, real.dilation, real.groups, real.upsample, real.fill)
 
 
-def _integer_pool(real: FloatPool):
+def _integer_pool(real: FloatLayer | FloatPool):
     return Pool(real.name, real.source, real.kind, real.kernel, real.stride, real.padding, real.dilation,
                 real.upsample, real.fill)
 

@@ -18,6 +18,7 @@ import numpy as np
 from gen.method.calibrate import sweep
 from gen.method.least_squares import LeastSquares
 from gen.method.quantize import EMPTY_SCALE, THETA_MAX, integer_synapse, theta_below
+from gen.model.network import FloatNetwork
 
 __all__ = ["Rounding", "calibrate_weights", "columns"]
 
@@ -40,7 +41,7 @@ def calibrate_weights(quantized, network, maps, pixels, means, sweeps=6, progres
 class Rounding:
     """Calibrates one layer at a time: ``network`` is the float network, ``maps`` its activations."""
 
-    network: object
+    network: FloatNetwork
     maps: dict
 
     def __call__(self, quantized, layer, counts):

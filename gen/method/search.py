@@ -149,7 +149,7 @@ def search_weight_bits(bench, network, plan, stored_bits, budget, progress=None)
     layers = [layer for layer in network.layers if layer.weighted]
     losses = {}
     for layer in _followed(layers, progress):
-        now = bench.neurons.get(layer.name, Neurons(None, 0))
+        now = bench.neurons.get(layer.name, Neurons(np.zeros(0), 0))
         _, losses[layer.name] = bench.try_out(layer.name, (
             Neurons(now.threshold, now.burst, weights=rounded_weights(network, layer, plan.thresholds, bits))
             for bits in WIDTHS

@@ -1,5 +1,6 @@
 """What the user asks of a conversion, checked before anything slow runs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
 
@@ -35,8 +36,8 @@ class Settings:
     weight_memory: int | None = None
     search_lanes: int | None = None
     calibrate_weights: bool = False
-    mean: float | tuple = 0.0
-    std: float | tuple = 1.0
+    mean: float | Sequence[float] = 0.0
+    std: float | Sequence[float] = 1.0
     order: str = STEPS
 
     def __post_init__(self):

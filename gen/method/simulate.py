@@ -98,7 +98,7 @@ def fire(currents, layer, steps):
     limit = 2.0 ** (layer.state_bits - 1)
     v, counts = state.expand(currents.shape[1:]).clone(), []
     low, high = float(state.min()), float(state.max())
-    below = _per_channel(currents, layer.theta_low) if layer.signed else None
+    below = _per_channel(currents, layer.theta_low) if layer.signed else theta
     for t in range(steps):
         v += currents[min(t, len(currents) - 1)]
         if layer.signed:

@@ -5,6 +5,7 @@ Whatever has no meaning is noted, replaced by a stand-in and walked past, so tha
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -23,6 +24,7 @@ __all__ = ["Builder", "shown"]
 
 SUPPORTED = "supported are convolutions, linear layers, BatchNorm, ReLU and its kin, pools, adds and whatever reshapes"
 STAND_IN = "?"
+LOG = logging.getLogger("adafire.gen")
 
 
 class Builder:
@@ -103,6 +105,8 @@ class Builder:
             return self.unknown(site, shape)
         try:
             result = operation(self, site, *arguments)
+            if any(result is value for value in reads):
+                LOG.info("%s (%s) is left out: it changes nothing", site, op)
             return settle(self, site, result) if shared and isinstance(result, View) and result.pending else result
         except Refused as refused:
             return self.refuse(site, op, refused.reason, refused.form, shape)
@@ -148,6 +152,9 @@ class Builder:
             raise UnsupportedModel(self.problems)
         norm = self._normalise()
         outputs = [found.output for found in endings]
+        for output in outputs:
+            if output.decode:
+                LOG.info("%s: the %s behind it is left to the host", output.name, output.decode)
         network = canonical(self.shape, self.layers, outputs, norm, named=bool(names) and len(values) > 1)
         return replace(network, channels_last=self.channels_last)
 

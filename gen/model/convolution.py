@@ -141,13 +141,14 @@ def _grouped(build, site, source, weight, bias, window, groups):
     source = replace(source, factor=None, shift=None)
     found = planes(source.parts, source.flat)
     orders = [_groups_of(plane, source, inputs) for plane in found or ()]
-    if any(order is None for order in orders) or sum((order < groups).sum() for order in orders) < groups:
+    known = [order for order in orders if order is not None]
+    if len(known) < len(orders) or sum((order < groups).sum() for order in known) < groups:
         weight = dense(FloatSynapse("", weight, groups=groups))
         return _convolved(build, site, source, weight, bias, window, 1, 2)
     weight = np.append(weight, np.zeros((outputs, *weight.shape[1:])), 0)
     bias = np.append(bias, np.zeros(outputs))
     results, places, end = [], np.full(groups, -1), 0
-    for plane, order in zip(found or (), orders):
+    for plane, order in zip(found or (), known):
         rows = (order[:, None] * outputs + np.arange(outputs)).ravel()
         fits = fit_plane(source, plane, window, max(SPARE, *window.kernel))
         if fits is None:

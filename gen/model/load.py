@@ -6,6 +6,7 @@ A door is a module of this room, imported when first used: only it needs its for
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from gen.errors import InputError
 from gen.model.network import FloatNetwork
@@ -20,7 +21,7 @@ SUFFIXES = {
 }
 
 
-def load(model: object, shape: tuple[int, int, int] | None = None) -> FloatNetwork:
+def load(model: Any, shape: tuple[int, int, int] | None = None) -> FloatNetwork:
     """Return the `FloatNetwork` of ``model``.
 
     Parameters

@@ -97,7 +97,7 @@ def _checked(path, file):
 
 
 def _address(item):
-    return h5py.h5o.get_info(item.id).addr
+    return h5py.h5o.get_info(item.id).addr  # pyright: ignore[reportAttributeAccessIssue] - compiled
 
 
 def _count(path, data):
@@ -131,7 +131,7 @@ def main(path: str) -> None:
         sys.exit(error.exit_code)
     content = io.BytesIO()
     values = {f"value{i}": value for i, value in enumerate(found.values())}
-    np.savez(content, names=np.array(list(found), "U"), **values)
+    np.savez(content, allow_pickle=False, names=np.array(list(found), "U"), **values)
     sys.stdout.buffer.write(content.getbuffer())
 
 

@@ -15,12 +15,13 @@ What NIR cannot say is in the metadata: of an IF node ``burst`` (the spikes that
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from gen.errors import InputError, UnsupportedModel
+from gen.folders import whole_files
 from gen.intnet import IntegerNetwork, StagedNetwork
 from gen.layers import INPUT, Pool, Spiking, Synapse
 from gen.model.optional import need
@@ -32,23 +33,19 @@ nir = need("nir")
 PIXELS = 255.0
 
 
-def save_nir(network: IntegerNetwork | StagedNetwork, path: str | Path) -> nir.NIRGraph:
+def save_nir(network: IntegerNetwork | StagedNetwork, path: str | Path) -> Any:
     """Write `export_nir` of ``network`` to ``path`` and return it; the file appears whole or not at all."""
     path, content, graph = Path(path), io.BytesIO(), export_nir(network)
     nir.write(content, graph)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_bytes(content.getvalue())
-        os.replace(temporary, path)
+        whole_files({path: content.getvalue()})
     except OSError as error:
         advice = "name a file in a folder you may write to"
         raise InputError(f"{path} cannot be written ({error}): {advice}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return graph
 
 
-def export_nir(network: IntegerNetwork | StagedNetwork) -> nir.NIRGraph:
+def export_nir(network: IntegerNetwork | StagedNetwork) -> Any:
     """Return the `nir.NIRGraph` of a network; UnsupportedModel with all that NIR has no node for."""
     problems = [
         f"{layer.name} ({what}): NIR has no such node; nearest supported form: {form}"

@@ -14,6 +14,7 @@ from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,7 @@ IMAGES = "Give its Input node the shape (channels, height, width)."
 MAX_MAP = 2**26  # numbers
 
 
-def read_nir(path: str | Path) -> nir.NIRGraph:
+def read_nir(path: str | Path) -> Any:
     """Return the `nir.NIRGraph` in the file ``path``; InputError where there is none."""
     try:
         with np.errstate(all="ignore"):  # nir divides by strides before anybody has looked at them
@@ -49,7 +50,7 @@ def read_nir(path: str | Path) -> nir.NIRGraph:
         ) from error
 
 
-def load_nir(graph: nir.NIRGraph, shape: tuple[int, int, int] | None = None) -> FloatNetwork:
+def load_nir(graph: Any, shape: tuple[int, int, int] | None = None) -> FloatNetwork:
     """Return the `FloatNetwork` of a `nir.NIRGraph`; ``shape`` (C, H, W) where its input is a vector of pixels.
 
     It is one of frames where the metadata of the graph say so: ``frames`` is true.

@@ -39,7 +39,7 @@ class Constants:
     def __init__(self, opset: int):
         self.opset, self.numbers, self.products = opset, MAX_NUMBERS, MAX_PRODUCTS
 
-    def compute(self, node, values: list) -> list[np.ndarray]:
+    def compute(self, node, values: list) -> list[np.ndarray | None]:
         """Return the outputs of a ``node`` that reads the constants ``values``; Refused where that is not done."""
         op = node.op_type
         if op in CONTROL:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from math import prod
+from typing import Any
 
 from gen.errors import InputError
 from gen.model.optional import need
@@ -48,7 +49,7 @@ def check_model(model) -> None:
         raise InputError(f"its tensors hold {numbers} numbers, of which {MAX_NUMBERS} are read at most")
 
 
-def _messages(message) -> Iterator[Message]:
+def _messages(message) -> Iterator[Any]:
     """Yield ``message`` and every message in it."""
     yield message
     for field, value in message.ListFields():

@@ -1,13 +1,14 @@
 """The library of one door: loaded with that door alone, and asked for in plain words where it is missing."""
 
 from importlib import import_module
+from typing import Any
 
 from gen.errors import InputError
 
 __all__ = ["need"]
 
 
-def need(module):
+def need(module: str) -> Any:
     """Return the imported ``module``; InputError with the pip line where its package is not installed."""
     package = module.partition(".")[0]
     try:

@@ -166,7 +166,9 @@ def layout(value: View) -> Layout:
     numbers = np.arange(prod(value.seen)).reshape(value.seen)
     for order in _orders(numbers, value.parts):
         if _readable(value.parts, value.index.ravel()[order]):
-            return Layout(order.shape, None if order.shape == value.seen and (order == numbers).all() else order)
+            channels, height, width = order.shape
+            same = order.shape == value.seen and (order == numbers).all()
+            return Layout((channels, height, width), None if same else order)
     raise Refused(f"mixes channels and positions of a map of shape {value.seen}", SEPARATE)
 
 

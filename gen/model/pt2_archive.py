@@ -26,6 +26,7 @@ import zipfile
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
+from typing import Any
 
 from gen.errors import InputError
 from gen.model.pt2_graph import PLAIN, NotPlain, check_graph, on_cpu
@@ -184,7 +185,7 @@ def _globals(pickled) -> Iterator[str]:
     """Yield "module name" of whatever a pickle would call, without loading it."""
     for opcode, argument, _ in pickletools.genops(pickled):
         if opcode.name == "GLOBAL":
-            yield argument
+            yield str(argument)
         elif opcode.name in CALLING:
             yield f"a name by {opcode.name} (pickle protocol 4 and up; the default of torch.export.save is 2)"
 
@@ -209,9 +210,9 @@ def _tensors(records, folder, table):
             yield record
 
 
-def _sizes(meta, name):
+def _sizes(meta, name) -> list[int]:
     sizes = meta.get("sizes") if isinstance(meta, dict) else None
-    whole = [size.get("as_int") if isinstance(size, dict) else None for size in sizes or ()]
+    whole: list[Any] = [size.get("as_int") if isinstance(size, dict) else None for size in sizes or ()]
     if sizes is None or len(whole) > MAX_AXES or not all(type(n) is int and n >= 0 for n in whole):
         raise NotPlain(f"does not say in whole numbers what sizes {name} has. Write it anew.")
     return whole

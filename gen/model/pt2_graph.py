@@ -82,7 +82,7 @@ def _check_operation(node):
         return
     match = re.fullmatch(r"torch\.ops\.(aten|prims)\.(\w+)\.(\w+)", target)
     operation = getattr(getattr(getattr(torch.ops, match[1]), match[2], None), match[3], None) if match else None
-    if not isinstance(operation, torch._ops.OpOverload):
+    if not match or not isinstance(operation, torch._ops.OpOverload):
         raise NotPlain(
             f"calls {target}, which is no operation of PyTorch's own: its code is not part of the file. Write the "
             "model with operations of PyTorch, or run_decompositions() before saving."

@@ -23,7 +23,8 @@ def read_blocks(window: Window, columns: np.ndarray, channels: int) -> np.ndarra
     before, now = columns[:, :-1], columns[:, 1:]
     begins[:, 1:] = np.where((before < 0) | (now < 0), (before < 0) != (now < 0), now != before + 1)
     output, tap = np.nonzero(begins)
-    length = np.diff(np.append(output * kernel + tap, outputs * kernel))
+    ends = np.append(output * kernel + tap, outputs * kernel)
+    length = ends[1:] - ends[:-1]
     first = columns[output, tap]
     by = np.lexsort((output, length, tap))
     output, tap, length, first = output[by], tap[by], length[by], first[by]
