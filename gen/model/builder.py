@@ -8,10 +8,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 
 from gen.errors import InputError, NetworkError, UnsupportedModel
+from gen.intnet import MAX_MAP
 from gen.layers import INPUT
 from gen.model.canonical import canonical
 from gen.model.currents import settle
@@ -59,6 +61,8 @@ class Builder:
                 "Export it again without dynamic shapes for height and width."
             )
         seen = tuple(shape[1:])
+        if prod(seen) > MAX_MAP:
+            raise InputError(f"The model takes images of {prod(seen)} numbers; the most is {MAX_MAP}.")
         sizes = (seen[-1], *seen[:-1]) if channels_last else seen
         height, width = (1, 1, *sizes[1:])[-2:]
         self.shape = sizes[0], height, width

@@ -13,7 +13,7 @@ from gen.model.currents import (
 from gen.model.network import FloatSynapse
 from gen.model.planes import planes
 from gen.model.refusal import Refused
-from gen.model.sizes import Numbers, pair, sides
+from gen.model.sizes import Numbers, bounded, pair, sides
 from gen.model.values import Current, View, is_constant
 from gen.model.views import concat, reshape, select, transpose
 from gen.window import NEAREST, ZEROS, Window
@@ -89,7 +89,7 @@ def _convolved(build, site, source, weight, bias, window, groups, axes):
     if min(size) < 1:
         raise Refused(f"has a kernel larger than the map of {source.seen[1:]}", "a larger map, or more padding")
     source = _foldable(build, site, ready(build, site, source), window)
-    shape = (len(weight), *size)
+    shape = bounded((len(weight), *size))
     part = source.parts[0]
     if source.index is None and source.seen == part.shape:
         weight, bias = _fold(source, weight, bias, groups)
@@ -143,6 +143,7 @@ def _grouped(build, site, source, weight, bias, window, groups):
     orders = [_groups_of(plane, source, inputs) for plane in found or ()]
     known = [order for order in orders if order is not None]
     if len(known) < len(orders) or sum((order < groups).sum() for order in known) < groups:
+        bounded((len(weight), source.seen[0], *window.kernel), "weight")
         weight = dense(FloatSynapse("", weight, groups=groups))
         return _convolved(build, site, source, weight, bias, window, 1, 2)
     weight = np.append(weight, np.zeros((outputs, *weight.shape[1:])), 0)
@@ -186,7 +187,8 @@ def linear(build, site: str, source: View, weight, bias) -> View:
     if not is_constant(weight) or weight.ndim != 2 or not (bias is None or is_constant(bias)):
         raise Refused("the weight must be a constant", "Linear")
     if source.seen[-1] != weight.shape[1]:
-        raise Refused(f"takes {weight.shape[1]} inputs, the map of shape {source.seen} has {source.seen[-1]}", "Flatten")
+        reason = f"takes {weight.shape[1]} inputs, the map of shape {source.seen} has {source.seen[-1]}"
+        raise Refused(reason, "Flatten before it")
     bias = _bias(bias, len(weight))
     if len(source.seen) > 1:
         return _positionwise(build, site, source, weight, bias)
@@ -207,7 +209,7 @@ def _scattered(source, weight):
     """Yield the synapse over each whole map of which the vector ``source`` holds numbers."""
     for part, start in zip(source.parts, source.starts):
         inside = np.flatnonzero((source.index >= start) & (source.index < start + prod(part.shape)))
-        kernel = np.zeros((len(weight), prod(part.shape)))
+        kernel = np.zeros(bounded((len(weight), prod(part.shape)), "weight"))
         np.add.at(kernel.T, source.index[inside] - start, weight[:, inside].T)
         yield FloatSynapse(part.name, kernel.reshape(len(weight), *part.shape))
 

@@ -10,6 +10,7 @@ from gen.layers import INPUT
 from gen.model.network import FloatLayer, FloatSynapse
 from gen.model.planes import SEPARATE, Fit, Plane, fit, layout, planes
 from gen.model.refusal import Refused
+from gen.model.sizes import bounded
 from gen.model.values import Current, Map, View
 from gen.window import POINT, Window
 
@@ -263,7 +264,7 @@ def fit_plane(value: View, plane: Plane, window: Window, spare: int | None) -> t
 
 def _synapse(source, plane, weight, fill, rows, columns):
     """Return the synapse of ``plane``; depthwise where each of its channels goes to the same one of the result."""
-    kernel = np.zeros((len(weight), source.shape[0], *weight.shape[2:]))
+    kernel = np.zeros(bounded((len(weight), source.shape[0], *weight.shape[2:]), "weight"))
     np.add.at(kernel.swapaxes(0, 1), plane.sources, weight[:, plane.channels].swapaxes(0, 1))
     groups = 1
     if kernel.shape[0] == kernel.shape[1]:
@@ -276,6 +277,7 @@ def _synapse(source, plane, weight, fill, rows, columns):
 
 def through(source: str, weight, groups: int, fill: str, rows: Fit, columns: Fit) -> FloatSynapse:
     """Return the synapse that reads the map ``source`` with ``weight`` at the taps of two fits that are not blank."""
+    bounded((*weight.shape[:2], rows.kernel, columns.kernel), "weight")
     blank = [(axis.first, axis.kernel - axis.first - taps) for axis, taps in zip((rows, columns), weight.shape[2:])]
     return FloatSynapse(
         source, np.pad(weight, ((0, 0), (0, 0), *blank)), (rows.stride, columns.stride),

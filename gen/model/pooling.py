@@ -16,7 +16,7 @@ from gen.model.currents import bare, each_channel, fit_plane, gathered, settle
 from gen.model.network import FloatPool, FloatSynapse
 from gen.model.planes import layout, planes
 from gen.model.refusal import Refused
-from gen.model.sizes import Numbers, pair, sides
+from gen.model.sizes import Numbers, bounded, pair, sides
 from gen.model.values import Current, Map, View
 from gen.model.views import reshape, upsample
 from gen.window import Window
@@ -133,6 +133,7 @@ def mean(build, site: str, source: View, axes, keepdims: bool, kind: str = SUM) 
 def _pool(build, site, source, kind, window, divisor):
     """Return ``source`` (C, H, W) pooled, each map that it sees by itself."""
     size = window.size(source.seen[1:])
+    bounded((source.seen[0], *size))
     if min(size) < 1:
         raise Refused(f"has a window larger than the map of {source.seen[1:]}", "a larger map")
     if window.kernel == window.stride == (1, 1) and not any(window.padding) and divisor == 1:

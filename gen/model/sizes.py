@@ -1,19 +1,32 @@
-"""Numbers of a window as formats write them, in the form of `gen.window`: rows first, a height of 1 for one axis."""
+"""Numbers of a window as formats write them, in the form of `gen.window`: rows first, a height of 1 for one axis.
+
+And what is too large to be computed, before it is made.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 
+from gen.intnet import MAX_MAP
 from gen.model.refusal import Refused
 
-__all__ = ["Numbers", "pair", "sides"]
+__all__ = ["Numbers", "bounded", "pair", "sides"]
 
 # One number for all axes, one for each, or the name of a padding.
 Numbers = int | Sequence[int] | np.ndarray | str
 
 SAME, SAME_LOWER, VALID = "same", "same_lower", "valid"
+
+
+def bounded(shape, what: str = "map"):
+    """Return ``shape``, of a map or a weight; Refused where it is more than the integer network may hold."""
+    count = prod(int(n) for n in shape)
+    if count > MAX_MAP:
+        raise Refused(f"makes a {what} of {count} numbers, the most is {MAX_MAP}", "smaller maps")
+    return shape
 
 
 def pair(value, axes: int = 2, other: int = 1) -> tuple[int, int]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from gen.model.currents import bare
 from gen.model.refusal import Refused
+from gen.model.sizes import bounded
 from gen.model.values import View
 
 __all__ = ["concat", "pad", "repeat", "reshape", "select", "slice_", "stack", "transpose", "upsample"]
@@ -78,6 +79,7 @@ def stack(build, site: str, values, axis: int) -> View:
 
 
 def _joined(values, join) -> View:
+    bounded([sum(prod(value.seen) for value in values)])
     decodes = {value.decode for value in values}
     if len(decodes) > 1:
         raise Refused("joins results that the host is to treat differently", "one output for each")
@@ -105,6 +107,7 @@ def pad(build, site: str, value: View, pads) -> View:
         value = bare(build, site, value)
     if not any(map(any, pads)):
         return value
+    bounded([n + max(0, before) + max(0, after) for n, (before, after) in zip(value.seen, pads)])
     return value.moved(lambda array, empty: np.pad(array[cuts], widths, constant_values=empty))
 
 
@@ -113,6 +116,8 @@ def upsample(build, site: str, value: View, factors) -> View:
     factors = [int(factor) for factor in factors]
     if min(factors) < 1 or len(factors) >= len(value.seen):
         raise Refused(f"enlarges a map of shape {value.seen} by {tuple(factors)}", "whole factors of rows and columns")
+
+    bounded((*value.seen, *factors))
 
     def enlarged(array, empty):
         for axis, factor in enumerate(factors, array.ndim - len(factors)):
@@ -124,6 +129,7 @@ def upsample(build, site: str, value: View, factors) -> View:
 
 def repeat(build, site: str, value: View, shape) -> View:
     """Broadcast to ``shape`` by NumPy's rules."""
+    bounded(shape)
     try:
         return value.moved(lambda array, empty: np.broadcast_to(array, shape))
     except ValueError as error:

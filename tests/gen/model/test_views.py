@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from gen.errors import UnsupportedModel
+from gen.errors import InputError, NetworkError, UnsupportedModel
 from gen.model import operations as ops
 from gen.model.builder import Builder
 from gen.model.operations import Refused
@@ -224,3 +224,28 @@ def test_an_upsampling_beyond_the_contract_is_a_problem_of_its_layer():
     value = build.step("conv", "conv", ops.conv, value, weights(1, 1, 3, 3), None)
     with pytest.raises(UnsupportedModel, match=r"conv \(conv\): .*upsample must be two integers of 1..64"):
         build.finish([value])
+
+
+def corner(build, value):
+    """Return six numbers of a map of its own, which is as large as ``value``."""
+    value = ops.fire(build, "", ops.conv(build, "", value, weights(1, 4, 1, 1), None, 1, 1))
+    return ops.reshape(build, "", ops.slice_(build, "", ops.select(build, "", value, 1, 5), 1, 0, 6), (6,))
+
+
+@pytest.mark.parametrize("operation", [
+    lambda b, v: ops.repeat(b, "", v, (10**6, 4, 4, 6)),
+    lambda b, v: ops.upsample(b, "", v, (10**4, 10**4)),
+    lambda b, v: ops.pad(b, "", v, [(0, 10**9), (0, 0), (0, 0)]),
+    lambda b, v: ops.conv(b, "", v, weights(1, 4, 1, 1), None, padding=4096 * 4),
+    lambda b, v: ops.linear(b, "", corner(b, ops.pad(b, "", v, [(0, 0), (0, 2000), (0, 2000)])), weights(40, 6), None),
+    lambda b, v: ops.concat(b, "", [ops.upsample(b, "", v, (64, 64))] * 256, 0),
+])
+def test_nothing_is_made_that_is_too_large(operation):
+    build, _, value, _ = start(True)
+    with pytest.raises((Refused, NetworkError), match="the most is|must be"):
+        operation(build, value)
+
+
+def test_an_image_that_is_too_large_is_refused():
+    with pytest.raises(InputError, match="images of 10000000000 numbers; the most is"):
+        Builder().image(("N", 1, 10**5, 10**5), "")
