@@ -94,7 +94,12 @@ class Builder:
         return sweep(quantized, self._pixels, means, progress=progress)
 
     def _means(self, shapes):
-        """Return layer name to the float network's mean activation, float [C], where the integer one has neurons."""
+        """Return layer name to the float network's mean activation, float [C], where the integer one has neurons.
+
+        Of a network that spikes over frames none: what its neurons do in time, the mean of the frames does not show.
+        """
+        if self.frames and any(layer.threshold is not None for layer in self.network.layers if layer.fires):
+            return {}
         return {
             layer.name: self.maps[layer.name][..., : shapes[layer.name][1], : shapes[layer.name][2]]
             .mean((0, 2, 3), dtype=torch.float64).numpy()

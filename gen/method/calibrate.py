@@ -24,7 +24,8 @@ def correct(quantized, pixels, means, sweeps=6, progress=None):
     """Return the `IntegerNetwork` with corrected biases and chosen state widths.
 
     ``pixels`` uint8 [N, C, H, W], or frames [N, T, C, H, W]; ``means``: layer name to float [C], the float network's
-    mean activation over the positions the integer network keeps (for an output: its mean value).
+    mean activation over the positions the integer network keeps (for an output: its mean value). A layer that they
+    leave out spiked before it came here: it keeps its bias and starts from 0, as it did.
     """
     return sweep(quantized, pixels, means, sweeps, progress).network
 
@@ -43,6 +44,9 @@ def sweep(quantized, pixels, means, sweeps=6, progress=None, rounding=None):
             layer = quantized.network.layers[index]
         if not layer.weighted:
             maps[layer.name] = pool_counts(net, layer, maps[layer.source])
+        elif layer.name not in means:
+            if layer.fires:
+                layer, maps[layer.name] = _kept(net, layer, maps)
         elif not layer.fires:
             reached = drive(net, layer, maps).double().mean((0, 1, 3, 4)).numpy()
             missing = np.rint(means[layer.name] * quantized.logits[layer.name] - reached).astype(np.int64)
@@ -80,10 +84,23 @@ def _corrected(net, layer, maps, quantized, mean, sweeps) -> tuple[Any, Any]:
         step = np.where(better, excess / slope, step / 2)
         bias = best - step * (amplitude > 0)
     layer, counts, reached = _settled(layer, currents, best, net.timesteps)
+    return _narrowed(net, layer, reached), counts
+
+
+def _kept(net, layer, maps) -> tuple[Any, Any]:
+    """Return ``layer`` from rest, its bias as it is, with a state width; and its counts."""
+    layer = replace(layer, v_init=np.zeros_like(layer.v_init), state_bits=STATE_MAX)
+    counts, reached = fire(drive(net, layer, maps), layer, net.timesteps)
+    return _narrowed(net, layer, reached), counts
+
+
+def _narrowed(net, layer, reached):
+    """Return ``layer`` with a state that holds what it ``reached``, (least, greatest), and as much again."""
+    proved = proved_state_bits(net, layer)
     if net.two_phase:
-        return replace(layer, state_bits=proved_state_bits(net, layer)), counts
+        return replace(layer, state_bits=proved)
     measured = max(LEAST_STATE, signed_bits(*(int(v) for v in reached)) + 1)
-    return replace(layer, state_bits=min(measured, proved_state_bits(net, layer))), counts
+    return replace(layer, state_bits=min(measured, proved))
 
 
 def _answering(net, layer, counts):

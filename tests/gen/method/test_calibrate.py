@@ -59,3 +59,15 @@ def test_correction_brings_the_means_to_those_of_the_float_network(quantized):
     for new, old in zip(net.layers, case.network.layers):
         if new.fires:
             assert 8 <= new.state_bits <= old.state_bits
+
+
+def test_a_layer_without_a_mean_keeps_its_bias_and_starts_from_rest(quantized):
+    case, x, _ = quantized
+    net = correct(case, x, {})
+    for new, old in zip(net.layers, case.network.layers):
+        if new.weighted:
+            assert (new.bias == old.bias).all()
+        if new.fires:
+            assert not new.v_init.any() and 8 <= new.state_bits <= old.state_bits
+    ones = {name: np.ones(n) for name, n in (("a", 5), ("b", 5), ("z", 3))}
+    assert np.isfinite(mean_errors(case, net, x, ones)).all(), "which looks at saturation, too"
