@@ -25,6 +25,7 @@ __all__ = ["FILLS", "NEAREST", "POINT", "ZEROS", "Window", "Windowed"]
 FILLS = NEAREST, ZEROS = ("nearest", "zeros")
 MAX_STEP = 2**12  # of a stride, a padding, a dilation
 MAX_UPSAMPLE = 64
+MAX_TAPS = 2**24  # of all outputs along an axis: `Window.places` has a number for each
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,12 @@ class Windowed:
         if min(size) < 1:
             raise NetworkError(
                 f"a window of {tuple(self.kernel)} is larger than the padded map {self.source!r} of {tuple(shape[1:])}"
+            )
+        taps = max(n * k for n, k in zip(size, self.window.kernel))
+        if taps > MAX_TAPS:
+            raise NetworkError(
+                f"a window of {tuple(self.kernel)} of the map {self.source!r} has {taps} taps along an axis, the most is "
+                f"{MAX_TAPS}"
             )
         return size
 

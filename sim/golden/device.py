@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from gen.device import Progress
+from gen.errors import InputError
 from gen.intnet import IntegerNetwork, StagedNetwork
 from gen.result import Result
 from sim.golden.plain import Trace
@@ -39,9 +40,9 @@ class Golden:
     def fanout(self) -> dict[str, np.ndarray]:
         """Name of every map that a synapse reads to int64 [H * W], the weights that an event there meets.
 
-        Of a network of one stage.
+        Of a network of one stage; `InputError` for another.
         """
-        return fanout(self.network)
+        return fanout(self._only.network)
 
     def run(self, x: np.ndarray, progress: Progress | None = None) -> Result:
         """Classify images; those that exit leave the batch, so an early exit saves time.
@@ -98,7 +99,15 @@ class Golden:
         """Return int64 [N, T, classes], the logits after every timestep as if the exit rule were ``off``.
 
         They are [N, T, classes, H, W] where the output that decides is a map. Of a two-phase network these are z(1) ..
-        z(T), of which only the last has the bias. A network of stages has none: ask each stage's own model.
+        z(T), of which only the last has the bias. Raises `InputError` for a network of stages.
         """
-        (stage,) = self._stages
-        return stage.all_logits(x)
+        return self._only.all_logits(x)
+
+    @property
+    def _only(self):
+        if len(self._stages) > 1:
+            raise InputError(
+                f"The network has {len(self._stages)} stages, each with fan-outs and logits of its own: make a golden "
+                "model of one of network.stages."
+            )
+        return self._stages[0]

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from gen.errors import NetworkError
+from gen.layers import Pool
 from gen.window import NEAREST, ZEROS, Window
 
 
@@ -100,3 +101,10 @@ def test_padding_of_two_numbers_is_that_of_both_sides():
 def test_bad_windows(fields, text):
     with pytest.raises(NetworkError, match=f"^{text}$"):
         Window(**{"kernel": (3, 3)} | fields)
+
+
+def test_tables_that_would_not_fit_in_memory():
+    pool = Pool("p", "a", "max", (2**16, 1), (1, 1), (2**12, 0))
+    with pytest.raises(NetworkError, match="of the map 'a' has 536936448 taps along an axis, the most is 16777216"):
+        pool.output_shape((1, 2**16, 1))
+    assert Pool("p", "a", "max", (2**16, 1), (1, 1)).output_shape((1, 2**16, 1)) == (1, 1, 1)

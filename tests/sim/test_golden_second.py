@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gen.errors import NetworkError
+from gen.errors import InputError, NetworkError
 from gen.exit_rule import SHARE_ONE, ExitRule
 from gen.intnet import IntegerNetwork, StagedNetwork
 from gen.layers import ADAFIRE, INPUT, INVERSE_LEAKY, Pool, Readout, Source, Spiking, Synapse
@@ -118,6 +118,14 @@ def test_a_stage_answers_for_what_the_one_before_doubts():
     assert result.stages.tolist() == [0, 1, 1] and result.exit_steps.tolist() == [1, 3, 3]
     assert result.classes.tolist() == [0, 1, 1] and result.synaptic_ops.tolist() == [2, 4, 4]
     assert Golden(network).trace(np.full((1, 1, 1), 20, np.uint8)).class_ == 1
+
+
+def test_the_logits_and_fan_outs_of_stages_are_those_of_each():
+    golden = Golden(random_staged_network(3))
+    with pytest.raises(InputError, match="The network has . stages, each with fan-outs and logits of its own"):
+        golden.all_logits(random_images(golden.network, 3, 1))
+    with pytest.raises(InputError, match="make a golden model of one of network.stages"):
+        getattr(golden, "fanout")
 
 
 def test_stages_of_frames_have_the_same_frames():
