@@ -147,8 +147,8 @@ class Windowed:
         taps = max(n * k for n, k in zip(size, self.window.kernel))
         if taps > MAX_TAPS:
             raise NetworkError(
-                f"a window of {tuple(self.kernel)} of the map {self.source!r} has {taps} taps along an axis, the most is "
-                f"{MAX_TAPS}"
+                f"a window of {tuple(self.kernel)} of the map {self.source!r} has {taps} taps along an axis, the most "
+                f"is {MAX_TAPS}"
             )
         return size
 
