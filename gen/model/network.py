@@ -239,8 +239,10 @@ class FloatNetwork:
 
     @cached_property
     def digest(self):
-        """SHA-256, in hexadecimal, of the structure and every weight, bias, threshold and activation."""
+        """SHA-256, in hexadecimal, of the structure, the normalisation, every weight, bias, threshold, activation."""
         digest = hashlib.sha256(repr(self.shape).encode())
+        for value in (self.mean, self.std):
+            digest.update(b"" if value is None else value.astype("<f8").tobytes())
         for layer in self.layers:
             if not layer.weighted:
                 digest.update(pool_content(layer, layer.name, layer.source))

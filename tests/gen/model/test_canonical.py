@@ -1,11 +1,13 @@
 """Names and order follow from what a network computes, not from how a format lists it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from gen.layers import INPUT
 from gen.model.canonical import canonical
-from gen.model.network import FloatNetwork, FloatPool, FloatSynapse, FloatLayer
+from gen.model.network import FloatLayer, FloatNetwork, FloatPool, FloatSynapse, Output
 
 RNG = np.random.default_rng(5)
 
@@ -63,7 +65,49 @@ def test_order_and_names_of_the_source_leave_no_trace(seed):
     assert other.digest == canonical((1, 4, 4), LAYERS).digest, f"seed {seed}"
 
 
-def test_another_weight_another_digest():
+@pytest.mark.parametrize("number, change", [
+    (2, lambda layer: {"synapses": (synapse("a", 4, 4, 1, 1),)}),
+    (2, lambda layer: {"bias": layer.bias + 1}),
+    (2, lambda layer: {"slope": np.full(4, 0.1)}),
+    (2, lambda layer: {"ceiling": 6.0}),
+    (2, lambda layer: {"threshold": np.ones(4)}),
+    (2, lambda layer: {"synapses": (replace(layer.synapses[0], padding=(0, 0, 1, 1)),)}),
+    (2, lambda layer: {"synapses": (replace(layer.synapses[0], upsample=(2, 2), stride=(2, 2)),)}),
+    (4, lambda pool: {"kind": "sum"}),
+    (4, lambda pool: {"divisor": 2.0}),
+    (4, lambda pool: {"upsample": (2, 2), "stride": (4, 4)}),
+    (4, lambda pool: {"dilation": (2, 2), "padding": (0, 0, 1, 1)}),
+])
+def test_another_number_another_digest(number, change):
     changed = list(LAYERS)
-    changed[2] = FloatLayer("c", (synapse("a", 4, 4, 1, 1),), LAYERS[2].bias)
+    changed[number] = replace(LAYERS[number], **change(LAYERS[number]))
     assert canonical((1, 4, 4), changed).digest != canonical((1, 4, 4), LAYERS).digest
+
+
+def test_a_normalisation_is_mean_and_std():
+    factor, shift = np.array([4.0]), np.array([-2.0])
+    network = canonical((1, 4, 4), LAYERS, norm=(factor, shift))
+    assert network.mean.tolist() == [0.5] and network.std.tolist() == [0.25]
+    assert network.digest != canonical((1, 4, 4), LAYERS).digest
+
+
+ENDS = [*LAYERS, FloatLayer("y", (synapse("b", 2, 4, 1, 1),), np.zeros(2), fires=False)]
+
+
+def test_outputs_keep_their_order_and_are_named_where_the_model_names_them():
+    both = Output("both", ("z", "y"), (35,), np.arange(35))
+    outputs = Output("mask", ("y",), (2, 4, 4)), both, Output("class", ("z",), (3,))
+    network = canonical((1, 4, 4), ENDS, outputs, named=True)
+    assert network.outputs == ("mask", "class")
+    assert [output.readouts for output in network.returns] == [("mask",), ("class", "mask"), ("class",)]
+    assert [layer.name for layer in network.layers if not layer.fires and layer.weighted] == ["mask", "class"]
+    unnamed = canonical((1, 4, 4), ENDS, outputs)
+    assert {"conv": 1, "fc": 1} == {name.rstrip("0123456789"): 1 for name in unnamed.outputs}
+    assert unnamed.returns[0].name == "mask" and unnamed.returns[0].readouts == unnamed.outputs[:1]
+
+
+def test_an_output_is_assembled_from_its_readouts():
+    values = {"a": np.arange(8.0).reshape(2, 2, 1, 2), "b": np.array([[[[10.0]]], [[[20.0]]]])}
+    picked = Output("x", ("b", "a"), (2, 2), np.array([[0, -1], [4, 1]]))
+    assert picked.assemble(values).tolist() == [[[10, 0], [3, 0]], [[20, 0], [7, 4]]]
+    assert Output("y", ("a",), (4,)).assemble(values).tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]

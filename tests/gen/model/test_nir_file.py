@@ -108,7 +108,7 @@ def test_every_problem_is_listed_at_once():
         "if4 (IF): resets to a v_reset that is not 0; nearest supported form: v_reset = 0, which is taken as "
         "subtracting the threshold",
         f"delay5 (Delay): is outside the contract; {SUPPORTED}",
-        f"linear8 (Linear): takes 64 inputs, the map of shape (4, 16) has 16; {SUPPORTED}",
+        "linear8 (Linear): takes 64 inputs, the map of shape (4, 16) has 16; nearest supported form: Flatten before it",
     ]
 
 
