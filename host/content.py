@@ -1,6 +1,6 @@
 """What a generated folder says of its board, and what the memories of that board hold: needs numpy only."""
 
-import json
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,10 +11,11 @@ import numpy as np
 from gen.errors import InputError
 from gen.inputs import input_stream
 from gen.layers import Source
+from gen.manifest import MANIFEST
+from gen.manifest import read_manifest as manifest_of
 
 __all__ = ["Content", "content_of", "read_content", "read_manifest"]
 
-MANIFEST = "manifest.json"
 IMAGE = "image.bin"
 NETWORK = "network.safetensors"
 _NEEDED = (
@@ -33,6 +34,7 @@ class Content:
     cycles : clock cycles of one image, estimated, all timesteps
     folder : the generated folder that holds the load stream and the network; None if ``made`` does
     made : (network, load stream), or None
+    digest : SHA-256 of the load stream's file, where the folder's manifest says it
     """
 
     identity: int
@@ -41,6 +43,7 @@ class Content:
     cycles: int
     folder: Path | None = None
     made: tuple | None = None
+    digest: str | None = None
 
     @cached_property
     def network(self):
@@ -55,7 +58,12 @@ class Content:
     @cached_property
     def stream(self):
         """The bytes of the load stream."""
-        return self.made[1] if self.made else _read(self.folder, IMAGE)
+        if self.made:
+            return self.made[1]
+        stream = _read(self.folder, IMAGE)
+        if self.digest and hashlib.sha256(stream).hexdigest() != self.digest:
+            raise InputError(f"{self.folder}/{IMAGE} was altered or damaged since: generate the folder again.")
+        return stream
 
     def registers(self):
         """Return what the registers hold while this is in the memories."""
@@ -88,19 +96,16 @@ class Content:
 def read_manifest(folder):
     """Return (manifest, `Content`) of a folder that `adafire generate` made; `InputError` if it is none."""
     folder = Path(folder)
-    text = _read(folder, MANIFEST)
-    try:
-        manifest = json.loads(text)
-    except ValueError as error:
-        raise InputError(f"{folder / MANIFEST} is not JSON ({error}): generate the folder again.") from error
-    missing = [name for name in _NEEDED if name not in manifest] if isinstance(manifest, dict) else _NEEDED
+    manifest = manifest_of(folder)
+    missing = [name for name in _NEEDED if name not in manifest]
     if missing:
         raise InputError(
             f"{folder / MANIFEST} does not say {', '.join(missing)}: an older adafire wrote it; generate the "
             "folder again, and the bitstream from it."
         )
     network, classes, described = manifest["network_id"], manifest["classes"], manifest["input"]
-    return manifest, Content(network, classes, described, manifest["estimated_cycles_per_image"], folder)
+    cycles, digest = manifest["estimated_cycles_per_image"], manifest.get("hashes", {}).get(IMAGE)
+    return manifest, Content(network, classes, described, cycles, folder, digest=digest)
 
 
 def content_of(network, parameters):

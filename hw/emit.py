@@ -1,7 +1,6 @@
 """`generate`: a network and a board become Verilog, a memory image and what a host must know of them."""
 
 import hashlib
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -16,6 +15,7 @@ from gen.layout.estimate import estimate_cycles, estimate_memories, estimate_res
 from gen.folders import foreign_files, real_path, whole_folder
 from gen.intnet import Network
 from gen.layout.image import load_stream, memory_image, write_image
+from gen.manifest import MANIFEST, read_manifest, write_manifest
 from gen.netfile import network_hash, save_network
 from gen.layout.schedule import build_schedule, schedule_on
 from gen.layout.target import TARGETS, find_target
@@ -24,7 +24,6 @@ from hw.link.regmap_text import c_header
 
 __all__ = ["DEFAULT_LANES", "MANIFEST", "generate"]
 
-MANIFEST = "manifest.json"
 SCHEMA = 2
 DEFAULT_LANES = 16
 DEFAULT_BAUD = 1_000_000
@@ -88,7 +87,7 @@ def generate(
         write_image(work / "image.bin", load_stream(memory_image(schedule), schedule.params))
         save_network(network, work / "network.safetensors")
         manifest |= _contents(work)
-        (work / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+        manifest = write_manifest(work, manifest)
     report("done", 1.0)
     return manifest
 
@@ -207,9 +206,9 @@ def _check_folder(out, force):
 def _listed(folder):
     """Return the names of the files that the core's manifest in ``folder`` says are its own."""
     try:
-        names = json.loads((folder / MANIFEST).read_text())["files"]
+        names = read_manifest(folder)["files"]
         return [MANIFEST, *(escape(name) for name in names if not (folder / name).is_dir())]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{folder / MANIFEST} cannot be read ({error}), so it is not known what in {folder} may be replaced: "
             "move the folder away, or choose another one."

@@ -11,7 +11,6 @@ faster::
 """
 
 import argparse
-import json
 import shutil
 import signal
 import subprocess
@@ -25,6 +24,7 @@ from pathlib import Path
 from gen.errors import AdafireError, InputError
 from gen.layout.program import CoreParams
 from gen.layout.target import find_target
+from gen.manifest import read_manifest
 from sim.cells import with_cells
 from sim.verilate import compile_verilog
 
@@ -45,7 +45,7 @@ def board_sources(folder, clocks_per_bit=CLOCKS_PER_BIT):
 
     folder = Path(folder)
     try:
-        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest = read_manifest(folder)
         params, core = CoreParams(**manifest["parameters"]), (folder / "core.v").read_text()
         link = link_params(find_target(manifest["board"]), manifest, clocks_per_bit * manifest["baud"] / 10**6)
         values = register_values(manifest)

@@ -1,7 +1,6 @@
 """The core's Verilog compiled into a library: thousands of images a minute, every bit visible."""
 
 import ctypes
-import json
 import re
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from gen.errors import AdafireError, InputError
 from gen.layout.image import load_stream, memory_image
 from gen.inputs import input_stream
 from gen.intnet import IntegerNetwork
+from gen.manifest import read_manifest
 from gen.netfile import load_network
 from gen.layout.program import CoreParams
 from gen.result import Result
@@ -88,7 +88,7 @@ class CompiledCore:
         """Compile the Verilog that `generate` wrote into ``folder``."""
         folder = Path(folder)
         try:
-            params = CoreParams(**json.loads((folder / "manifest.json").read_text())["parameters"])
+            params = CoreParams(**read_manifest(folder)["parameters"])
             verilog = (folder / "core.v").read_text()
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(

@@ -11,6 +11,7 @@ from gen.errors import InputError
 from gen.layout.estimate import estimate_cycles, estimate_memories
 from gen.layout.schedule import build_schedule
 from gen.layout.target import find_target
+from gen.manifest import read_manifest
 from host.describe import describe
 from sim.energy import is_identity
 
@@ -34,7 +35,7 @@ def facts(folder, schedule):
     InputError : build/report.json is there and no report of `adafire build`.
     """
     folder = Path(folder)
-    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest = read_manifest(folder)
     target, network, params = find_target(manifest["board"]), schedule.network, schedule.params
     built = _built(folder, manifest)
     return {

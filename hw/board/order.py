@@ -1,13 +1,13 @@
 """What shall be built: a generated folder, a board, a clock, all checked before anything slow runs."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from gen.errors import InputError
 from gen.layout.image import memory_image
 from gen.intnet import Network
+from gen.manifest import read_manifest
 from gen.netfile import load_network
 from gen.layout.program import CoreParams
 from gen.layout.schedule import schedule_on
@@ -75,7 +75,7 @@ class Order:
 def place_order(folder, clock_mhz=None, core_only=False, seed=None):
     """Return the `Order` for ``folder``; arguments and errors as of `hw.board.build.build`."""
     try:
-        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest = read_manifest(folder)
         board = find_board(manifest["board"])
         params = CoreParams(**manifest["parameters"])
         network = load_network(folder / "network.safetensors")

@@ -1,14 +1,13 @@
 """A folder made by `adafire generate`, read back and checked before anything slow begins."""
 
 import hashlib
-import json
 from pathlib import Path
 
 from gen.errors import InputError
+from gen.manifest import MANIFEST, read_manifest
 from gen.netfile import load_network
 from gen.layout.program import CoreParams
 from gen.layout.schedule import schedule_on
-from hw.emit import MANIFEST
 
 __all__ = ["IMAGE", "NETWORK", "VERILOG", "read_folder"]
 
@@ -29,7 +28,7 @@ def read_folder(folder):
     if not (folder / MANIFEST).is_file():
         raise InputError(f"{folder} holds no {MANIFEST}, so it is no generated core: {AGAIN}")
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
+        manifest = read_manifest(folder)
         params, hashes = CoreParams(**manifest["parameters"]), dict(manifest["hashes"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder / MANIFEST} cannot be read ({error}): {AGAIN}") from error

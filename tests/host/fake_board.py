@@ -12,6 +12,7 @@ from collections import deque
 import numpy as np
 
 from gen.layout.image import load_stream, memory_image
+from gen.manifest import write_manifest
 from gen.netfile import network_hash, save_network
 from gen.layout.schedule import build_schedule, schedule_on
 from hw.identity import describe_input, network_id
@@ -41,7 +42,7 @@ def make_folder(folder, network, lanes=4, params=None, **changes):
         "input": describe_input(network), "initialised": True, "baud": 1_000_000,
         "estimated_cycles_per_image": 2000, **changes,
     }
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    write_manifest(folder, manifest)
     (folder / "image.bin").write_bytes(stream)
     save_network(network, folder / "network.safetensors")
     return folder, schedule.params, stream

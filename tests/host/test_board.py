@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from gen.errors import DoesNotFit, InputError
+from gen.manifest import write_manifest
 from gen.result import Result
 from host.board import Board
 from host.device import open_device
@@ -185,12 +186,11 @@ def test_images_of_another_network_are_refused_before_anything_is_sent(world, ch
 def test_a_folder_of_an_older_adafire(world):
     folder = world.make(FIRST, name="old")
     (folder / "manifest.json").write_text('{"schema": 1, "lanes": 4, "parameters": {}}')
+    with pytest.raises(InputError, match=r"manifest\.json has no digest of itself: an older adafire wrote it"):
+        Board(world.line(), folder)
+    write_manifest(folder, {"schema": 1, "lanes": 4, "parameters": {}})
     with pytest.raises(InputError, match=r"manifest\.json does not say build_id, network_id, classes, input"):
         Board(world.line(), folder)
-    for text in ("[]", "{"):
-        (folder / "manifest.json").write_text(text)
-        with pytest.raises(InputError, match=r"manifest\.json (is not JSON|does not say)"):
-            Board(world.line(), folder)
 
 
 LIGHT = """

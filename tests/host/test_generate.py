@@ -89,7 +89,8 @@ def test_a_folder_of_something_else_is_never_touched(adafire, net, tmp_path):
 
 
 @pytest.mark.parametrize("made, kept", [
-    ("report.html", False), ("build/uart.bit", False), ("mine/notes.txt", True), ("trace.vcd", True), (".git/HEAD", True),
+    ("report.html", False), ("build/uart.bit", False), ("mine/notes.txt", True), ("trace.vcd", True),
+    (".git/HEAD", True),
 ])
 def test_what_a_user_put_beside_a_core_is_never_deleted(adafire, net, tmp_path, monkeypatch, made, kept):
     for name in ("core", "uart", "axi", "wishbone"):

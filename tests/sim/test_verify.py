@@ -18,6 +18,7 @@ from gen.exit_rule import ExitRule
 from gen.intnet import IntegerNetwork
 from gen.layers import INVERSE_LEAKY, Pool, Readout, Source, Spiking, Synapse
 from gen.layout.schedule import build_schedule
+from gen.manifest import write_manifest
 from hw.emit import generate
 from sim.bench.job import planned_runs
 from sim.compare import expected_probe, first_difference
@@ -100,7 +101,7 @@ def put(core, name, content):
     (core / name).write_bytes(content)
     manifest = json.loads((core / "manifest.json").read_text())
     manifest["hashes"][name] = hashlib.sha256(content).hexdigest()
-    (core / "manifest.json").write_text(json.dumps(manifest))
+    write_manifest(core, manifest)
 
 
 def edit(core, pattern, replacement):
