@@ -336,6 +336,11 @@ def explain(error):
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}. Nothing half-written remains.", 1
+    if isinstance(error, RecursionError):
+        return "What was given is nested deeper than can be read: it is damaged, or no such file.", 2
+    if isinstance(error, MemoryError):
+        detail = f" ({error})" if str(error) else ""
+        return f"The memory of this machine does not suffice{detail}: give fewer images, or a smaller network.", 1
     return (
         f"Unexpected {type(error).__name__}: {error}. This is a fault in adafire or its surroundings, not a known bad "
         "input; run the same command with --debug to see the traceback."

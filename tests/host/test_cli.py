@@ -83,6 +83,16 @@ def test_errors_are_one_paragraph_and_a_code(adafire, monkeypatch, error, code):
     assert outcome.json == {"error": str(error), "exit_code": code}
 
 
+@pytest.mark.parametrize("error, code, text", [
+    (RecursionError("maximum recursion depth exceeded"), 2, "What was given is nested deeper than can be read"),
+    (MemoryError("Unable to allocate 239. GiB"), 1, "The memory of this machine does not suffice (Unable to allocate"),
+])
+def test_what_is_too_large_is_no_fault_of_adafire(adafire, monkeypatch, error, code, text):
+    monkeypatch.setattr(commands, "info", raising(error))
+    outcome = adafire("info", "net")
+    assert outcome.code == code and outcome.err.startswith(text) and "fault in adafire" not in outcome.err
+
+
 def test_operating_system_errors_name_the_file(adafire, monkeypatch):
     monkeypatch.setattr(commands, "info", raising(OSError(28, "No space left on device", "net.safetensors")))
     outcome = adafire("info", "net")
