@@ -8,6 +8,7 @@ import copy
 import logging
 import operator
 import warnings
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -32,15 +33,23 @@ LARGEST = 2**27  # numbers in a constant that the graph makes
 def read_program(path):
     """Return the exported program in the file ``path``; InputError where there is none."""
     archive = plain_archive(path)
-    disabled = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # torch logs a traceback, and asks to look at it
     try:
-        return torch.export.load(archive)
+        with _quiet():
+            return torch.export.load(archive)
     except Exception as error:  # torch.export.load lets through whatever a damaged graph leads it into
         raise InputError(
             f"{path} is not an exported PyTorch program ({_line(error).partition(' Please')[0]}). Write one with "
             "torch.export.save(torch.export.export(model.eval(), (images,)), 'model.pt2')."
         ) from error
+
+
+@contextmanager
+def _quiet():
+    """Keep torch from logging a traceback, and from asking to look at it."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        yield
     finally:
         logging.disable(disabled)
 
@@ -89,9 +98,15 @@ def _line(error):
 
 def load_program(program: torch.export.ExportedProgram) -> FloatNetwork:
     """Return the `FloatNetwork` of an exported program."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # torch's own, about its own containers
-        program = program.run_decompositions({})
+    try:
+        with warnings.catch_warnings(), _quiet():
+            warnings.simplefilter("ignore", FutureWarning)  # torch's own, about its own containers
+            program = program.run_decompositions({})
+    except Exception as error:  # torch runs the graph on shapes: a damaged one may lead it anywhere
+        raise InputError(
+            f"The exported program cannot be run ({_line(error)}): it is damaged, or made by another PyTorch. Export "
+            "it again."
+        ) from error
     count = len(program.graph_signature.user_inputs)
     if count != 1:
         raise InputError(f"The model takes {count} inputs; it must take one, the images.")
