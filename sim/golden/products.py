@@ -17,7 +17,8 @@ from sim.golden.places import read_blocks
 
 __all__ = ["Product", "dense", "multiplies", "split"]
 
-_PAIR_MAX, _WINDOWS_BYTES, _LINE_MAX = 2**15 - 1, 2**20, 2**26
+_PAIR_MAX = 2**15 - 1  # of two products, each of a byte and a weight
+_WINDOWS_BYTES, _LINE_MAX = 2**20, 2**26  # the windows held at a time; those of one row, which are held in any case
 
 
 def multiplies(network, layer, synapse):
@@ -38,10 +39,12 @@ def split(low, high, weight_max):
 
 
 def _zero(low, s):
+    """Return how far below zero a part of a count can be, of 2**s parts."""
     return max(0, -(low >> s))
 
 
 def _top(high, s):
+    """Return how far above zero."""
     return max(0, high + 2**s - 1 >> s)
 
 

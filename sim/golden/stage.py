@@ -35,17 +35,20 @@ class Stage:
         """
         network, values = self.network, input_values(self.network, x)
         exit_steps, events, ops, spike_ops = np.zeros((4, len(values)), np.int64)
-        passed = np.zeros(len(values), bool)
+        passed, lock = np.zeros(len(values), bool), Lock()
         outputs = {name: np.zeros((len(values), *network.shapes[name]), np.int64) for name in network.outputs}
 
         def store(batch, stop, held):
+            if not stop.any():
+                return
             rows = batch.rows[stop]
             exit_steps[rows], passed[rows] = batch.t[stop], held[stop]
             events[rows], ops[rows], spike_ops[rows] = batch.counters[stop].T
             for name, z in batch.outputs.items():
                 outputs[name][rows] = z[stop]
-            if answered and len(rows):
-                answered(held[stop])
+            if answered:
+                with lock:
+                    answered(held[stop])
 
         self._every_image(values, network.exit_rule, store)
         logits = self._deciding(outputs)
@@ -88,12 +91,10 @@ class Stage:
         waiting = iter(range(len(values)))
         held = max(sum(int(np.prod(shape)) for shape in self.network.shapes.values()), 1)
         size = max(1, min(_BATCH, -(-len(values) // cores), _BATCH_VALUES // held))
-        lock = Lock()
 
         def work():
             for step in self._model.timesteps(values, waiting, rule, size):
-                with lock:
-                    store(*step)
+                store(*step)
 
         with ThreadPoolExecutor(cores) as pool:
             try:
