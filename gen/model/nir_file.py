@@ -23,7 +23,7 @@ from gen.model import operations as ops
 from gen.model.builder import Builder
 from gen.model.network import FloatNetwork
 from gen.model.nir_archive import read_tree
-from gen.model.nir_nodes import OPERATIONS, Border
+from gen.model.nir_nodes import OPERATIONS, passed
 from gen.model.optional import need
 from gen.model.values import View
 
@@ -96,10 +96,11 @@ class _Walk:
         op, shape, shared = type(node).__name__, _declared(node), len(self.readers[name]) > 1
         for other in reads[1:]:
             value = self.build.step(name, op, ops.add, value, other, reads=(value, other))
-        if op not in OPERATIONS:
+        operation = passed if isinstance(node, _Border) else OPERATIONS.get(op)
+        if operation is None:
             return self.build.refuse(name, op, shape=shape)
         last = all(isinstance(self.nodes[reader], nir.Output) for reader in self.readers[name])
-        return self.build.step(name, op, OPERATIONS[op], value, node, last, reads=(value,), shape=shape, shared=shared)
+        return self.build.step(name, op, operation, value, node, last, reads=(value,), shape=shape, shared=shared)
 
     def _image(self, node, shape) -> View:
         sizes = _sizes(node.input_type["input"]) or ()
@@ -122,6 +123,10 @@ class _Walk:
             ) from error
 
 
+class _Border:
+    """The border of a subgraph: what enters leaves."""
+
+
 def _unnested(graph):
     """Return (nodes, edges) with subgraphs put in place of their nodes: ``block.conv``."""
     nodes, edges, ends = {}, [], {}
@@ -136,7 +141,7 @@ def _unnested(graph):
             raise InputError(f"The NIR subgraph {name} must have one Input and one Output node.")
         for inside, what in inner.items():
             passes = isinstance(what, nir.Input | nir.Output)
-            nodes[f"{name}.{inside}"] = Border() if passes else what
+            nodes[f"{name}.{inside}"] = _Border() if passes else what
         edges += [(f"{name}.{a}", f"{name}.{b}") for a, b in links]
         ends[name] = f"{name}.{inputs[0]}", f"{name}.{outputs[0]}"
     edges += [(ends.get(a, (a, a))[1], ends.get(b, (b, b))[0]) for a, b in graph.edges]

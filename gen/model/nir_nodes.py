@@ -12,11 +12,7 @@ import numpy as np
 from gen.model import operations as ops
 from gen.model.refusal import Refused
 
-__all__ = ["OPERATIONS", "Border"]
-
-
-class Border:
-    """The border of a subgraph: what enters leaves."""
+__all__ = ["OPERATIONS", "passed"]
 
 
 def _real(array, what) -> np.ndarray:
@@ -106,12 +102,13 @@ def _integrator(build, site, value, node, last):
     return ops.multiply(build, site, value, _neurons(node.r, "r", value))
 
 
-def _same(build, site, value, node, last):
+def passed(build, site, value, node, last):
+    """Return ``value`` as it came."""
     return value
 
 
 OPERATIONS = {
     "Conv1d": _conv, "Conv2d": _conv, "Affine": _linear, "Linear": _linear, "Scale": _scale, "IF": _fire,
     "SumPool2d": _pool(1), "AvgPool2d": _pool(None), "Flatten": _flatten, "I": _integrator,
-    "Output": _same, "Border": _same,
+    "Output": passed,
 }

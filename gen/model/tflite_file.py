@@ -11,6 +11,7 @@ N counts as the batch size written in the model, mostly 1.
 
 from __future__ import annotations
 
+import logging
 from math import prod
 from pathlib import Path
 
@@ -31,6 +32,7 @@ __all__ = ["load_tflite", "read_tflite"]
 PIXEL_OFFSET = {"UINT8": 0, "INT8": 128}
 IMAGES = "Convert it with a fixed shape of the image, [1, H, W, C]."
 MAX_NAME = 80
+LOG = logging.getLogger("adafire.model")
 MAX_MAPS = 2**31  # numbers in all maps together
 
 
@@ -67,6 +69,9 @@ class _Walk:
         self.values[inputs[0]] = self._image(self.graph.tensors[inputs[0]], shape)
         for number, node in enumerate(self.graph.nodes):
             self._node(number, node)
+        maps = sum(tensor.quantized and tensor.content is None for tensor in self.graph.tensors)
+        if maps:
+            LOG.info("%d maps are quantized in the model: it is read as its float network", maps)
         names = [self.graph.tensors[number].name or f"output{i}" for i, number in enumerate(outputs)]
         return self.build.finish([self._value(number) for number in outputs], names)
 

@@ -57,6 +57,11 @@ class Given:
             raise Refused("reads a constant where a map is needed", "the map as its first input")
         return value
 
+    def operand(self, index) -> View | np.ndarray:
+        """Return the value at ``index``, a constant or one that is computed from the image."""
+        value = self[index]
+        return value if isinstance(value, np.ndarray) else self.map(index)
+
     def constant(self, index, what, rank=None) -> np.ndarray:
         """Return the constant at ``index``, which the message calls ``what``."""
         value = self[index]

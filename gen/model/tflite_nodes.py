@@ -112,13 +112,19 @@ def _reduce(kind):
 
 def _add(alpha):
     def add(build, site, given):
-        return given.activated(build, site, ops.add(build, site, given[0], given[1], alpha))
+        return given.activated(build, site, ops.add(build, site, given.operand(0), given.operand(1), alpha))
 
     return add
 
 
+def _operands(given):
+    """Return both operands, a constant as the second."""
+    one, other = given.operand(0), given.operand(1)
+    return (other, one) if is_constant(one) else (one, other)
+
+
 def _multiply(build, site, given):
-    value, constant = (given[1], given[0]) if is_constant(given[0]) else (given[0], given[1])
+    value, constant = _operands(given)
     return given.activated(build, site, ops.multiply(build, site, value, constant))
 
 
@@ -130,7 +136,7 @@ def _divide(build, site, given):
 
 
 def _largest(build, site, given):
-    value, constant = (given[1], given[0]) if is_constant(given[0]) else (given[0], given[1])
+    value, constant = _operands(given)
     if not is_constant(constant) or np.any(constant):
         raise Refused("picks the larger of two maps, or cuts off at another number than zero", "RELU")
     return ops.fire(build, site, value)

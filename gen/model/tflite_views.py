@@ -58,8 +58,9 @@ def _pad(build, site, given):
 
 
 def _concat(build, site, given):
-    rank = next(len(value.seen) for value in given.values if isinstance(value, View))
-    result = ops.concat(build, site, given.values, given.axis(given.option("Axis", 0), rank))
+    values = [given.operand(i) for i in range(len(given.values))]
+    rank = next(len(value.seen) for value in values if isinstance(value, View))
+    result = ops.concat(build, site, values, given.axis(given.option("Axis", 0), rank))
     return given.activated(build, site, result)
 
 

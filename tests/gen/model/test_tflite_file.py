@@ -398,8 +398,9 @@ def quantized_pair(kind):
 
 
 @pytest.mark.parametrize("kind", ["u1", "i1"])
-def test_a_quantized_model_is_the_float_network_that_it_stands_for(kind):
+def test_a_quantized_model_is_the_float_network_that_it_stands_for(kind, caplog):
     quantized, real, zero = quantized_pair(kind)
+    caplog.set_level("INFO", "adafire.model")
     network, offset = load(quantized), {"u1": 0, "i1": 128}[kind]
     pixels = RNG.integers(0, 256, (4, 8, 8, 3))
     numbers = (pixels - offset - zero) * 0.01
@@ -408,6 +409,7 @@ def test_a_quantized_model_is_the_float_network_that_it_stands_for(kind):
     (run,) = interpreted(quantized, pixels - offset)
     assert np.abs(found - run).max() < 0.03 * np.abs(run).max()  # what its rounding of maps costs
     assert network.layers[0].ceiling == 6
+    assert "4 maps are quantized in the model: it is read as its float network" in caplog.text
 
 
 def test_float16_weights_and_weights_of_eight_bits_are_read():
