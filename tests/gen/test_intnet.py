@@ -78,7 +78,7 @@ def test_the_input_range_holds_the_padding():
         (np.ones((2, 0, 3, 3), int), {}, r"the weight read from 'input' must be .*, not \(2, 0, 3, 3\)"),
         (WEIGHT, {"groups": 3}, "3 groups do not divide 2 output channels"),
         (WEIGHT, {"groups": 0}, r"groups must be 1\.\.65536, not 0"),
-        (WEIGHT, {"stride": (0, 1)}, r"the window that reads 'input': stride must be two integers of 1\.\.4096, not \(0, 1\)"),
+        (WEIGHT, {"stride": (0, 1)}, r".* reads 'input': stride must be two integers of 1\.\.4096, not \(0, 1\)"),
         (WEIGHT, {"padding": (1, -1)}, r".*: padding must be two or four integers of 0\.\.4096, not \(1, -1\)"),
         (WEIGHT, {"dilation": (1, 1, 1)}, r".*: dilation must be two integers of 1\.\.4096, not \(1, 1, 1\)"),
     ],
@@ -147,7 +147,7 @@ def test_bad_readouts(changes, text):
     ("changes", "text"),
     [
         ({"kind": "mean"}, "layer 'p': a pool is 'sum' or 'max', not 'mean'"),
-        ({"kernel": (0, 2)}, r"layer 'p': the window that reads 'a': kernel must be two integers of 1\.\.65536, not .*"),
+        ({"kernel": (0, 2)}, r"layer 'p': the .* reads 'a': kernel must be two integers of 1\.\.65536, not .*"),
         ({"stride": (2,)}, r"layer 'p': the window that reads 'a': stride must be two integers .*, not \(2,\)"),
         ({"fill": "linear"}, "layer 'p': .*: fill must be one of nearest, zeros, not 'linear'"),
     ],
@@ -311,7 +311,8 @@ def test_signed_ranges_by_hand():
 
 
 def test_several_outputs_of_any_size():
-    small, dense = readout(), Readout("map", [Synapse("a", np.ones((5, 2, 1, 1), int))], np.zeros(5, int), np.full(5, 8))
+    read = Synapse("a", np.ones((5, 2, 1, 1), int))
+    small, dense = readout(), Readout("map", [read], np.zeros(5, int), np.full(5, 8))
     net = network(spiking(), dense, small, exit_rule=ExitRule("margin", limits=(1, 2), output="fc", share=100))
     assert net.outputs == ("map", "fc") and net.readout is small and net.classes == 3 and not net.dense
     assert replace(net, exit_rule=ExitRule()).readout is dense and replace(net, exit_rule=ExitRule()).dense

@@ -304,7 +304,9 @@ def test_a_failed_write_leaves_the_old_file(path, monkeypatch):
     assert path.read_bytes() == good and list(path.parent.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("text", ['{"schema": NaN}', '{"schema": 1, "sha256": Infinity}', "[" * 100_000 + "]" * 100_000])
+@pytest.mark.parametrize("text", [
+    '{"schema": NaN}', '{"schema": 1, "sha256": Infinity}', "[" * 100_000 + "]" * 100_000,
+])
 def test_a_header_that_is_no_json(tmp_path, text):
     path = tmp_path / "net.safetensors"
     save_file({"a": np.zeros(1, np.int8)}, path, {"adafire": text})

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gen.layers import INPUT, Pool, Readout, Spiking
+from gen.layers import INPUT
 from gen.layout.image import load_stream, memory_image, read_image, write_image
 from gen.layout.program import (EXIT_CODES, MEMORIES, WORD_BITS, header_fields, layer_fields, memory_shapes,
                          synapse_fields, words_of)
