@@ -21,6 +21,7 @@ what the last bit stands for, the bias arrives once, and half a theta in it make
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -61,7 +62,7 @@ class Quantized:
         return self.logits[self.network.readout.name]
 
 
-def quantize(network: FloatNetwork, thresholds: dict, **options) -> IntegerNetwork:
+def quantize(network: FloatNetwork, thresholds: dict, **options: Any) -> IntegerNetwork:
     """Return the `IntegerNetwork` of ``network``; see `quantize_with_scales` for the options."""
     return quantize_with_scales(network, thresholds, **options).network
 
