@@ -12,7 +12,7 @@ from scipy.special import expit, gammaincinv, logit
 __all__ = ["LossCurves", "bound", "fit_curves"]
 
 EVIDENCE = 4.0  # losses that the curves are worth as evidence of their own sum
-OWN = 1.0  # precision with which a timestep's curve is thought to be that of all; a normal prior, in standard doubts
+OWN = 4.0  # precision with which a timestep's curve is thought to be that of all; a normal prior, in standard doubts
 COMMON = np.array([1e-3, 0.1])  # that of the common curve, around `GUESS`
 GUESS = np.array([-3.0, 1.0])
 LEAST_SLOPE = 0.05
