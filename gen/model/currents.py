@@ -16,7 +16,7 @@ from gen.window import POINT, Window
 
 __all__ = [
     "affine", "as_current", "bare", "by_channel", "dense", "each_channel", "emit", "fit_plane", "gathered", "identity",
-    "pushed", "ready", "settle", "synapses_of", "through",
+    "pushed", "ready", "settle", "synapses_of", "through", "trimmed",
 ]
 
 EACH = "one number for each channel"
@@ -44,6 +44,7 @@ def _normalised(build, value):
 
 def settle(build, site: str, value: View) -> View:
     """Return ``value`` with each of its currents made a layer that keeps what it sums, below zero too."""
+    value = trimmed(value)
     return value.with_parts(
         emit(build, part, site, slope=None if _positive(build, part) else np.ones(part.shape[0]))
         if isinstance(part, Current) else part for part in value.parts
@@ -66,6 +67,26 @@ def emit(build, current: Current, site: str, threshold=None, slope=None, ceiling
     for pool in current.pools:
         result = build.append(replace(pool, source=result.name))
     return result
+
+
+def trimmed(value: View) -> View:
+    """Return ``value`` without the channels of its currents that it does not see: nobody computes them for it."""
+    if value.index is None or not value.pending:
+        return value
+    parts, index = [], value.index.copy()
+    end = 0
+    for part, start in zip(value.parts, value.starts):
+        channels, area = part.shape[0], part.shape[1] * part.shape[2]
+        inside = (value.index >= start) & (value.index < start + channels * area)
+        channel, place = np.divmod(value.index[inside] - start, area)
+        seen = np.unique(channel)
+        if isinstance(part, Current) and len(seen) < channels and all(s.groups == 1 for s in part.synapses):
+            part, channel = _reordered(part, seen), np.searchsorted(seen, channel)
+        index[inside] = end + channel * area + place
+        end += part.shape[0] * area
+        parts.append(part)
+    known = {name: getattr(value, name) for name in ("factor", "shift", "decode", "origin")}
+    return View.picked(tuple(parts), index, **known)
 
 
 def by_channel(value: View, numbers, empty: float) -> list[np.ndarray] | None:

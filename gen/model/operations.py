@@ -18,7 +18,7 @@ from math import prod
 import numpy as np
 
 from gen.model.convolution import conv, conv_transpose, linear
-from gen.model.currents import affine, as_current, by_channel, emit, identity, pushed, settle
+from gen.model.currents import affine, as_current, by_channel, emit, identity, pushed, settle, trimmed
 from gen.model.planes import layout
 from gen.model.pooling import adaptive, average, maximum, mean
 from gen.model.refusal import EVAL, OUTSIDE, Refused, refusal
@@ -30,6 +30,7 @@ __all__ = [
     "concat", "conv", "conv_transpose", "fire", "is_constant", "linear", "maximum", "mean", "multiply", "pad",
     "refusal", "repeat", "reshape", "scaled", "select", "settle", "slice_", "stack", "transpose", "upsample",
 ]
+
 
 def batch_norm(build, site: str, value: View, scale, shift, mean, variance, eps: float) -> View:
     """Normalize the first axis; ``eps`` counts in single precision, as every format can hold it."""
@@ -93,7 +94,7 @@ def fire(build, site: str, value: View, threshold=None, slope=None, ceiling: flo
         raise Refused("has a slope below zero for what is below zero", "slopes from 0 up")
     if ceiling is not None and not ceiling > 0:
         raise Refused(f"cuts off at {ceiling}", "a ceiling above zero")
-    value = pushed(build, site, value)
+    value = trimmed(pushed(build, site, value))
     constants = [None if array is None else by_channel(value, _along(value, array), 1.0)
                  for array in (threshold, slope)]
     if any(array is not None and found is None for array, found in zip((threshold, slope), constants)):

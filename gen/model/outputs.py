@@ -41,7 +41,7 @@ def ending(build, site: str, value: View, others, alone: bool = False) -> Ending
         names.append(name)
         currents.append(current)
     index = value.index
-    if alone and value.decode == "sigmoid" and value.seen in ((1,), (1, 1, 1)) and currents[0].shape == (1, 1, 1):
+    if alone and value.decode == "sigmoid" and value.seen in ((), (1,), (1, 1, 1)) and currents[0].shape == (1, 1, 1):
         build.layers[-1] = _against_zero(build.layers[-1])
         index = np.ones(value.seen, np.int32)
     return Ending(Output(site, tuple(names), value.seen, index, value.decode), tuple(currents))

@@ -6,6 +6,7 @@ import torch
 from torch.utils._pytree import tree_leaves
 
 from examples.families import FAMILIES, family
+from gen.model.exported import trace
 from gen.model.load import load
 from tests.gen.model.reference import results
 
@@ -23,9 +24,10 @@ def test_the_float_network_of_a_family_is_the_model(name, tmp_path):
     x = torch.randn(4, *shape)
     with torch.no_grad():
         expected = tree_leaves(module(x))
-    torch.export.save(torch.export.export(module, (x,)), tmp_path / "model.pt2")
-    network, read = load(module, shape), load(tmp_path / "model.pt2")
-    assert read.digest == network.digest
+    program = trace(module, shape)
+    torch.export.save(program, tmp_path / "model.pt2")
+    network = load(program)
+    assert load(tmp_path / "model.pt2").digest == network.digest
     found = results(network, x)
     assert len(found) == len(expected) == len(network.returns)
     for output, values, wanted in zip(network.returns, found, expected):

@@ -185,6 +185,15 @@ def test_a_detour_that_leads_back_leaves_no_trace():
     assert ops.conv(build, "", back, weights(2, 4, 1, 1), None).parts[0].synapses[0].source == "stem"
 
 
+def test_halves_of_a_sum_are_computed_once_each():
+    build, images, value, x = start(False)
+    halves = [ops.slice_(build, "", value, 0, 0, 2), ops.slice_(build, "", value, 0, 2, 4)]
+    fired = [ops.fire(build, "one", halves[0]), ops.fire(build, "other", halves[1], slope=0.5)]
+    assert [layer.synapses[0].weight.shape for layer in build.layers] == [(2, 2, 3, 3)] * 2
+    (found,) = results(build.finish([ops.concat(build, "", fired, 0)]), images)
+    np.testing.assert_allclose(found, np.concatenate([np.maximum(x[:, :2], 0), np.where(x > 0, x, x / 2)[:, 2:]], 1))
+
+
 def test_windows_take_over_padding_crops_steps_and_upsampling():
     build, _, value, _ = start(True)
 
