@@ -156,8 +156,7 @@ def _error(network, x, wanted):
     from gen.method.simulate import activations
 
     images = np.asarray(x, float)
-    if images.ndim > 2 and network.shape[0] != images.shape[1]:
-        images = np.moveaxis(images, -1, 1)  # channels last
+    images = np.moveaxis(images, -1, 1) if network.channels_last else images
     images = images.reshape(-1, *network.shape)
     if network.mean is not None:
         images = (images - network.mean[:, None, None]) / network.std[:, None, None]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gen.errors import InputError
 from gen.model.network import FloatNetwork
-from gen.model.onnx_graph import STANDARD, Graph, check_model, first_line, inlined
+from gen.model.onnx_graph import PARTS_MISSING, STANDARD, Graph, check_model, first_line, inlined, is_whole
 from gen.model.onnx_walk import Walk
 from gen.model.optional import need
 
@@ -27,12 +27,14 @@ def read_onnx(path: Path):
     """Return the `onnx.ModelProto` in the file ``path``, external data included, or raise InputError."""
     try:
         model = onnx.load(path, load_external_data=False)
-        check_model(model)
+        if not is_whole(model):
+            raise ValueError(PARTS_MISSING)
     except (DecodeError, OSError, ValueError) as error:
         raise InputError(
             f"{path} is not an ONNX model ({first_line(error)}): it is truncated, or of another kind. Copy it again, "
             "or write one with torch.onnx.export(model.eval(), (images,), 'model.onnx')."
         ) from error
+    check_model(model)
     try:
         external_data.load_external_data_for_model(model, str(path.parent))
     except (onnx.checker.ValidationError, OSError, ValueError) as error:
@@ -47,10 +49,7 @@ def read_onnx(path: Path):
 
 def load_onnx(model) -> FloatNetwork:
     """Return the `FloatNetwork` of an `onnx.ModelProto`."""
-    try:
-        check_model(model)
-    except InputError as error:
-        raise InputError(f"This is not an ONNX model: {error}.") from error
+    check_model(model)
     opset = _opset(model)
     model = inlined(model)
     return Walk(Graph.of(model.graph), opset).network()

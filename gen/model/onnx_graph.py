@@ -17,7 +17,8 @@ from gen.errors import InputError
 from gen.model.optional import need
 
 __all__ = [
-    "MAX_NODES", "MAX_NUMBERS", "STANDARD", "Graph", "check_model", "first_line", "inlined", "node_name", "sizes",
+    "MAX_NODES", "MAX_NUMBERS", "PARTS_MISSING", "STANDARD", "Graph", "check_model", "first_line", "inlined",
+    "is_whole", "node_name", "sizes",
 ]
 
 onnx, inliner = need("onnx"), need("onnx.inliner")
@@ -25,28 +26,37 @@ Message = need("google.protobuf.message").Message
 
 VENDOR = "com.microsoft"
 VENDORS_COPIES = {"QuantizeLinear", "DequantizeLinear"}  # of what ONNX itself has, for types that it lacked at the time
+PARTS_MISSING = "names no version, no opset or no graph"
 MAX_NODES = 2**16  # functions counted as often as they are called
 MAX_NUMBERS = 2**28  # of all weights together; as many may be computed from them
 STANDARD = ("", "ai.onnx")  # the two names of ONNX's own domain
 
 
 def check_model(model) -> None:
-    """Raise InputError, a reason without a subject, for what is no model, has broken names or too many numbers."""
-    if not model.ir_version or not model.HasField("graph") or not model.opset_import:
-        raise InputError("it names no version, no opset or no graph")
+    """Raise InputError for what is no model, has broken names or too many numbers."""
+    if not is_whole(model):
+        raise InputError(f"The ONNX model {PARTS_MISSING}. Write one with torch.onnx.export.")
     numbers = 0
     for message in _messages(model):
         for field, value in message.ListFields():
             if field.type == field.TYPE_STRING:
                 broken = [text for text in ([value] if isinstance(value, bytes) else value) if isinstance(text, bytes)]
                 if broken:
-                    raise InputError(f"the name {broken[0]!r} is not UTF-8")
+                    raise InputError(f"The ONNX model is damaged: the name {broken[0]!r} is not UTF-8. Copy it again.")
         if isinstance(message, onnx.TensorProto):
             if any(size < 0 for size in message.dims):
-                raise InputError(f"the tensor {message.name!r} has a negative size, {list(message.dims)}")
+                raise InputError(
+                    f"The ONNX model is damaged: its tensor {message.name!r} has a negative size, "
+                    f"{list(message.dims)}. Copy it again."
+                )
             numbers += prod(message.dims)
     if numbers > MAX_NUMBERS:
-        raise InputError(f"its tensors hold {numbers} numbers, of which {MAX_NUMBERS} are read at most")
+        raise InputError(f"The tensors of the ONNX model hold {numbers} numbers; {MAX_NUMBERS} are read at most.")
+
+
+def is_whole(model) -> bool:
+    """Return whether a ModelProto says of what version it is, and has a graph."""
+    return bool(model.ir_version) and model.HasField("graph") and len(model.opset_import) > 0
 
 
 def _messages(message) -> Iterator[Any]:

@@ -112,7 +112,7 @@ class Walk:
             tensor = self.graph.initializers[name]
             try:
                 self.values[name] = widened(onnx.numpy_helper.to_array(tensor))
-            except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+            except (onnx.checker.ValidationError, ValueError, KeyError, TypeError, OSError) as error:
                 raise InputError(
                     f"The tensor {name!r} of the ONNX model, {list(tensor.dims)}, cannot be read "
                     f"({first_line(error)}): the file is damaged. Copy or export it again."
@@ -158,13 +158,20 @@ class Walk:
     def _shapes(self, node, op, values):
         """Return the shapes of the results, N included; Refused for a node that has no meaning or is too large."""
         if op in QUANTIZERS:
+            if not isinstance(values[0], View):
+                raise Refused("has scales that depend on the image", "constant scales")
             return [(self.batch, *values[0].seen)]
-        if any(part in op.lower() for part in INTEGERS):
-            raise Refused("computes in integers", QDQ)
-        if op not in OPERATIONS or not known_operation(node, self.opset):
-            raise Refused(*refusal(op))
+        if not known_operation(node, self.opset):
+            return [None]
         inputs = [(self.batch, *value.seen) if isinstance(value, View) else value for value in values]
-        results = result_shapes(node, self.opset, inputs, MAX_MAP * self.batch)
+        try:
+            results = result_shapes(node, self.opset, inputs, MAX_MAP * self.batch)
+        except Refused:
+            if op in OPERATIONS:
+                raise
+            results = [None]  # its own reason comes first
+        if op not in OPERATIONS:
+            return results
         for shape in results:
             if shape is not None and (not shape or shape[0] != self.batch):
                 raise Refused(f"makes {list(shape)} of {self.batch} image(s), across images", "N first throughout")
@@ -177,6 +184,10 @@ class Walk:
 
     def _translated(self, build, site, node, op, values, results):
         """Return what the operation makes of ``values``."""
+        if any(part in op.lower() for part in INTEGERS):
+            raise Refused("computes in integers", QDQ)
+        if op not in OPERATIONS and op not in QUANTIZERS or not known_operation(node, self.opset):
+            raise Refused(*refusal(op))
         values = [as_operand(value) if is_constant(value) else value for value in values]
         last = node.output[0] in self.ends
         given = Given(values, attributes(node), self.opset, self.batch, results, last)
