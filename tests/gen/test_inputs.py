@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from gen.errors import InputError
+from gen.exit_rule import ExitRule
 from gen.inputs import input_stream, input_values
-from gen.intnet import IntegerNetwork
+from gen.intnet import IntegerNetwork, StagedNetwork
 from gen.layers import INPUT, Readout, Source, Synapse
 
 X = np.arange(48, dtype=np.uint8).reshape(3, 1, 4, 4)
@@ -21,6 +24,12 @@ def test_values_are_pixels_less_the_offset():
     np.testing.assert_array_equal(values, X.astype(int) - 10)
     two = input_values(network((2, 4, 4), offset=np.array([1, 200])), np.zeros((5, 2, 4, 4), np.uint8))
     assert (two[:, 0] == -1).all() and (two[:, 1] == -200).all()
+
+
+def test_stages_of_frames_see_the_frames_of_one():
+    first = network(kind="frames")
+    both = StagedNetwork([replace(first, exit_rule=ExitRule("margin", limits=(1, 1, 1))), first])
+    assert both.timesteps == 6 and input_values(both, np.zeros((5, 3, 1, 4, 4), np.uint8)).shape == (5, 3, 1, 4, 4)
 
 
 def test_one_channel_may_be_left_out():
