@@ -135,6 +135,15 @@ def test_no_image_leaves_the_proved_state_width(seed):
     assert fire(currents, layer, 16)[1] == (min(reached + [layer.v_init.min()]), max(reached + [layer.v_init.max()]))
 
 
+def test_theta_is_the_scale_rounded_to_the_nearest():
+    network, thresholds = small_network()
+    quantized = quantize_with_scales(network, thresholds, weight_bits=3)
+    for name, threshold in thresholds.items():
+        moved = quantized.amplitudes[name] / threshold - 1
+        assert (np.abs(moved) <= 0.5 / (quantized.network.layer(name).theta - 0.5)).all()
+        assert moved.min() < 0 < moved.max()
+
+
 def test_bits_per_layer():
     network, thresholds = small_network()
     net = quantize(network, thresholds, weight_bits={"stem": 8, "body": 3})

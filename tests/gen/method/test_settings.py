@@ -18,6 +18,11 @@ from gen.method.settings import Settings
     ({"search_lanes": 2.5}, r"search_lanes must be a positive integer, not 2\.5"),
     ({"weight_memory": 99, "weight_bits": 4}, "weight_memory chooses .*: give either it or weight_bits"),
     ({"weight_memory": 99, "weight_bits": {}}, "weight_memory chooses .*: give either it or weight_bits"),
+    ({"max_burst": 256}, "max_burst must be an integer from 1 to 255, not 256"),
+    ({"exit_share": 0}, "exit_share is in a share of an output's positions, .* to 1, not 0"),
+    ({"exit_share": 1.5}, "exit_share is in a share of an output's positions, .* to 1, not 1.5"),
+    ({"order": "rows"}, "order must be one of steps, tiles, not 'rows'"),
+    ({"order": "tiles", "exit": "margin"}, "in tile order has no early exit: set exit to off, .* not 'margin'"),
     ({"neuron": "inverse_leaky", "compress": 1.0}, "compress is about bursts, inverse-leaky neurons have none"),
     ({"neuron": "inverse_leaky", "search_burst": 0.5}, "search_burst is about bursts.* or convert with neuron adafire"),
     ({"neuron": "inverse_leaky", "exit": "margin"}, "has no early exit: set exit to off, .* not 'margin'"),
@@ -30,6 +35,7 @@ def test_impossible_options(options, text):
 
 def test_what_is_left_out_follows_from_the_rest():
     assert Settings().exit_rule == "entropy" and not Settings().two_phase and not Settings().searches
+    assert Settings(order="tiles").exit_rule == "off" and Settings(order="tiles", timesteps=1).exit_rule == "entropy"
     two_phase = Settings(neuron="inverse_leaky")
     assert two_phase.exit_rule == "off" and two_phase.two_phase
     assert Settings(compress=0.0).searches and Settings(weight_memory=1).searches and Settings(search_burst=1).searches

@@ -175,6 +175,17 @@ def test_no_image_leaves_the_proved_width_of_signed_neurons(seed):
     assert max(-least, most) > limit / 16 or limit == 2**7, "the bound is far from tight"
 
 
+@pytest.mark.parametrize("signed", [{}, {"theta_low": np.array([10]), "burst_low": 1}])
+@pytest.mark.parametrize("start, bits", [(5000, 14), (-5000, 14), (0, 8)])
+def test_a_state_holds_what_it_starts_with(start, bits, signed):
+    """Currents of 0 to 3, bursts of 1: a state far from 0 comes back by theta at most at each timestep."""
+    layer = Spiking("a", (Synapse(INPUT, np.ones((1, 1, 1, 1), int)),), np.zeros(1, int), np.array([10]),
+                    np.array([start]), 1, 30, np.array([8]), **signed)
+    readout = Readout("z", (Synapse("a", np.ones((1, 1, 1, 1), int)),), np.zeros(1, int), np.array([8]))
+    net = IntegerNetwork(Source((1, 1, 1), high=3), (layer, readout), 10)
+    assert proved_state_bits(net, layer) == bits
+
+
 def test_activations_of_every_kind():
     x = torch.linspace(-9, 9, 19).reshape(19, 1, 1, 1)
     kinds = {
