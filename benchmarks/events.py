@@ -61,7 +61,7 @@ def rows(options: argparse.Namespace):
         train, test = recordings(options.data, "train", step), recordings(options.data, "test", step)
         used, others = (tuple(part[at] for part in train) for at in (slice(MEASURED), slice(MEASURED, None)))
         cut = tuple(part[:CALIBRATION] for part in others)
-        for burst, exit in [(burst, "off") for burst in BURSTS] + [(BURSTS[-1], "confidence")]:
+        for burst, exit in [(burst, "off") for burst in BURSTS] + [(BURSTS[-1], "margin")]:
             x, labels = cut if exit == "off" else others
             network = convert(options.model, x, labels=labels, max_burst=burst, exit=exit, exit_loss=LOSS)
             exits = "" if exit == "off" else f", exits for {LOSS} points"
