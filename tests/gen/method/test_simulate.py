@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from gen.exit_rule import ExitRule
 from gen.intnet import IntegerNetwork
 from gen.layers import INPUT, Pool, Readout, Source, Spiking, Synapse
 from gen.method.simulate import activations, drive, fire, integer_input, pool_counts, readout_sums
@@ -13,7 +14,10 @@ from gen.method.state_bits import proved_state_bits
 from gen.method.torch_windows import convolve, pooled
 from gen.model.network import FloatLayer, FloatNetwork, FloatPool, FloatSynapse
 from gen.window import ZEROS
+from sim.golden import Golden
 from sim.golden.plain import plain_trace
+from sim.random_images import random_images
+from sim.random_networks import SECOND, random_network
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -117,6 +121,17 @@ def test_the_simulation_is_the_contract(seed):
         largest = max(largest, len(np.unique(wanted)))
     assert largest > 1, "the example computes nothing"
     np.testing.assert_array_equal(readout_sums(net, images), readout_sums(net, images, output=net.outputs[0]))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_simulation_is_the_golden_model(seed):
+    drawn = random_network(seed, contract=SECOND, max_neurons=1500)
+    net = replace(drawn, exit_rule=ExitRule(output=drawn.exit_rule.output))
+    images = random_images(net, seed, 4)
+    result = Golden(net).run(images)
+    for name in net.outputs:
+        found = readout_sums(net, images, output=name)[:, -1]
+        np.testing.assert_array_equal(found.reshape(result.outputs[name].shape), result.outputs[name], err_msg=name)
 
 
 def test_an_output_of_one_position_has_no_positions():
