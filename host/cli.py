@@ -108,7 +108,7 @@ def demo(
 @verb(tables.network)
 def convert(
     progress,
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Trained model: .pt2 (torch.export), .onnx or .nir.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Trained model: a .pt2, .onnx, .tflite or .nir file.")],
     calibration: Annotated[
         str, typer.Option(metavar="X", help="Images as --data elsewhere, labels if any; x_train of a file with parts.")
     ],
