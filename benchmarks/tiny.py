@@ -7,6 +7,9 @@ of ResNet-8 are CIFAR-10 (benchmarks.published reads them), the features of the 
 uses, x int8 [N, 49, 10] and y. The person detector looks at pictures of CIFAR-10, each pixel nine times: there are no
 labels, but the float network and the integer one must agree on any picture. Where there are no training data, the
 first `CALIBRATION` inputs of those that are measured calibrate, without their labels.
+
+The file of the keywords holds some weights as 8-bit integers. For those the interpreter rounds the maps as well, to 8
+bits at run time, which the float network does not: there the two differ by that.
 """
 
 import argparse
