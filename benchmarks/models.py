@@ -6,8 +6,9 @@ Each network of `examples.families`, with random weights, is written in every fo
 
 error : the largest difference between the float network and PyTorch, over the largest value of the result; 200 inputs
 same : whether the float network is that of the PyTorch door, weight for weight
-agreement : over all positions of all outputs, the share at which the integer network (T = 4, bursts to 63, weights of
-    8 bits; the golden model, 200 inputs) puts the same channel first as PyTorch; of a single channel, has its sign
+agreement : over all positions of all results, the share at which the integer network (T = 4, bursts to 63, weights of
+    8 bits, calibrated; the golden model, 200 inputs) puts the same class first as PyTorch. Of a single class it is the sign; of
+    results that are boxes, the numbers within 5 % of the largest
 """
 
 import argparse
@@ -23,7 +24,7 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
-from scipy.special import expit, log_softmax, softmax
+from scipy.special import expit, log_softmax, logit, softmax
 
 from benchmarks.nir_graphs import nir_graph
 from examples.families import FAMILIES, family
@@ -33,9 +34,11 @@ from gen.method.simulate import activations
 from gen.model.load import load
 from sim.golden import Golden
 
-CALIBRATION, TIMESTEPS, BURST, SEED = 256, 4, 63, 0
-# Networks that scale their pixels themselves, and take them with channels last.
-RAW = {"channels_last"}
+CALIBRATION, SEED = 256, 0
+OPTIONS = {"timesteps": 4, "max_burst": 63, "exit": "off", "calibrate_weights": True}
+RAW = {"channels_last"}  # networks that scale their pixels themselves, and take them with channels last
+BOXES = {"yolo_tiny": {0, 1}, "ssd": {1, 2, 3}}  # results, by number, that are no scores of classes
+NEAR = 0.05
 
 
 def pictures(shape, count, seed):
@@ -97,6 +100,7 @@ DECODE = {
     "": lambda x: x, "sigmoid": expit,
     "softmax": partial(softmax, axis=-1), "log_softmax": partial(log_softmax, axis=-1),
 }
+LOGITS = {"": lambda x: x, "sigmoid": logit, "softmax": np.log, "log_softmax": lambda x: x}
 
 
 def relative_error(network, x, expected):
@@ -105,19 +109,23 @@ def relative_error(network, x, expected):
     return max(float(np.abs(found - right).max() / np.abs(right).max()) for found, right in pairs)
 
 
-def agreement(network, float_network, pixels, x):
-    """Return the share of positions of all outputs at which the integer and the float network decide alike.
+def agreement(integer, network, pixels, expected, boxes):
+    """Return the share of positions of all results at which the ``integer`` network decides as ``expected``.
 
-    ``pixels`` are what the first takes, ``x`` what the second does.
+    ``network`` is the float one, whose results are the numbers of ``boxes`` where they are no scores.
     """
-    outputs = Golden(network).run(pixels).outputs
-    maps = activations(float_network, seen(float_network, x))
+    sums, scales = Golden(integer).run(pixels).outputs, integer.provenance["output_scales"]
     alike = []
-    for name in network.outputs:
-        real, found = maps[name].numpy(), outputs[name]
-        one = real.shape[1] == 1
-        alike.append(((real > 0) == (found > 0) if one else real.argmax(1) == found.argmax(1)).ravel())
-    return float(np.concatenate(alike).mean())
+    for number, (output, right) in enumerate(zip(network.returns, expected)):
+        found = output.assemble({name: sums[name] / (scales[name] * integer.timesteps) for name in output.readouts})
+        right, axis = LOGITS[output.decode](right), -1 if right.ndim == 3 else 1
+        if number in boxes:
+            alike.append(np.abs(found - right) <= NEAR * np.abs(right).max())
+        elif right.shape[axis] == 1:
+            alike.append((found > 0) == (right > 0))
+        else:
+            alike.append(found.argmax(axis) == right.argmax(axis))
+    return float(np.concatenate([part.ravel() for part in alike]).mean())
 
 
 def measure(name, images):
@@ -147,9 +155,8 @@ def measure(name, images):
             row["same"] = network.digest == first.digest
             if door == "module":
                 start = time.perf_counter()
-                options = {"timesteps": TIMESTEPS, "max_burst": BURST, "exit": "off", "std": std}
-                integer = convert(model, pixels[:CALIBRATION], **options)
-                row["agreement"] = agreement(integer, network, pixels[CALIBRATION:], x)
+                integer = convert(model, pixels[:CALIBRATION], std=std, **OPTIONS)
+                row["agreement"] = agreement(integer, network, pixels[CALIBRATION:], expected, BOXES.get(name, ()))
                 row["seconds"] = time.perf_counter() - start
     return rows
 
