@@ -7,8 +7,8 @@ Each network of `examples.families`, with random weights, is written in every fo
 error : the largest difference between the float network and PyTorch, over the largest value of the result; 200 inputs
 same : whether the float network is that of the PyTorch door, weight for weight
 agreement : over all positions of all results, the share at which the integer network (T = 4, bursts to 63, weights of
-    8 bits, calibrated; the golden model, 200 inputs) puts the same class first as PyTorch. Of a single class it is the sign; of
-    results that are boxes, the numbers within 5 % of the largest
+    8 bits, calibrated; the golden model, 200 inputs) puts the same class first as PyTorch. Of a single class it is the
+    sign; of results that are boxes, the numbers within 5 % of the largest
 """
 
 import argparse
