@@ -209,6 +209,7 @@ def _read(value):
         result = identity(value.parts[0])
     else:
         channels = value.seen[0]
+        bounded((channels, channels), "weight")
         synapses = synapses_of(value, np.eye(channels)[:, :, None, None], POINT, spare=None)
         assert synapses is not None  # any number of blank taps is allowed
         result = Current("", value.seen, synapses, (np.zeros(channels),))
@@ -240,7 +241,7 @@ def dense(synapse: FloatSynapse) -> np.ndarray:
     """Return the weight as one of a single group, zeros between its groups."""
     weight, groups = synapse.weight, synapse.groups
     outputs, inputs = weight.shape[:2]
-    result = np.zeros((outputs, inputs * groups, *weight.shape[2:]))
+    result = np.zeros(bounded((outputs, inputs * groups, *weight.shape[2:]), "weight"))
     for group in range(groups):
         rows = slice(group * outputs // groups, (group + 1) * outputs // groups)
         result[rows, group * inputs:(group + 1) * inputs] = weight[rows]

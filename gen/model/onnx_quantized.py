@@ -41,6 +41,8 @@ class Integers:
 def _integers(given):
     """Return what the node's integers mean, and their type."""
     scale, zero = given.constant(1, "scales"), given.constant(2, "zero points")
+    if scale is None:
+        raise Refused("has no scale", QDQ)
     kind = np.dtype(TYPES.get(given.get("output_dtype", 2), np.uint8)) if zero is None else zero.dtype
     if kind.kind not in "iu":
         raise Refused("quantizes to floats of few bits", "the float model")

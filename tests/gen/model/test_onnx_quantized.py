@@ -96,6 +96,8 @@ def test_what_orders_numbers_may_stand_within_a_pair():
     ([("QuantizeLinear", "c,scale,mid", "y", {})], r"y \(output\): is made of integers"),
     ([("DynamicQuantizeLinear", "c", "y,s,z", {})], "computes in integers"),
     ([("ConvInteger", "c,whole", "y", {})], "computes in integers"),
+    ([("QuantizeLinear", "c,,zero", "y", {})], "has no scale"),
+    ([("QuantizeLinear", "scale,c,zero", "y", {})], "has scales that depend on the image"),
 ])
 def test_integers_that_stay_are_refused(nodes, reason):
     with pytest.raises(UnsupportedModel, match=reason):

@@ -95,6 +95,13 @@ def test_maps_are_bounded(op, more, text):
         load(model([CONV, RELU, ("GlobalAveragePool", "r", "g", {}), (op, "g,more", "y", {})], {**STEM, "more": more}))
 
 
+def test_a_weight_that_only_orders_numbers_is_bounded():
+    nodes = [("Flatten", "x", "f", {}), ("Slice", "f,one,last,one", "s", {}), ("Add", "s,s", "a", {}),
+             ("Relu", "a", "y", {})]
+    with pytest.raises(UnsupportedModel, match="makes a weight of .* numbers, the most is"):
+        load(model(nodes, {"one": INTS([1]), "last": INTS([-1])}, shape=["N", 1024, 8, 8]))
+
+
 def test_an_image_is_bounded():
     with pytest.raises(InputError, match="takes 2199023255552 numbers at once, of which 67108864 are looked at"):
         load(model(PLAIN, {**STEM, **HEAD}, shape=["N", 2, HUGE, 1]))
