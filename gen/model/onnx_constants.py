@@ -7,10 +7,12 @@ bounded.
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from gen.model.onnx_graph import MAX_NUMBERS, STANDARD, first_line
-from gen.model.onnx_shapes import WIDE, numbers_of, result_shapes
+from gen.model.onnx_shapes import WIDE, result_shapes
 from gen.model.refusal import Refused
 from gen.model.optional import need
 
@@ -70,7 +72,7 @@ class Constants:
             shapes = [(feed.ndim, feed.size) for feed in feeds.values()]
         if None in shapes:
             raise Refused("makes constants of a size that is not known before", FOLD)
-        made = sum(map(numbers_of, shapes))
+        made = sum(map(prod, shapes))
         self.numbers -= made
         if node.op_type in PRODUCTS:
             self.products -= made * max(feeds[node.input[0]].shape, default=1)

@@ -10,7 +10,7 @@ from gen.model.onnx_graph import MAX_NUMBERS, STANDARD, first_line
 from gen.model.refusal import Refused
 from gen.model.optional import need
 
-__all__ = ["WIDE", "known_operation", "numbers_of", "result_shapes"]
+__all__ = ["WIDE", "known_operation", "result_shapes"]
 
 onnx, shape_inference = need("onnx"), need("onnx.shape_inference")
 
@@ -50,15 +50,10 @@ def result_shapes(node, opset: int, inputs: list, most: int = MAX_NUMBERS) -> li
         raise Refused(f"is not valid ({first_line(error).rpartition('Error] ')[2]})", "the model as it was exported") \
             from error
     shapes = [_shape(results.get(name)) for name in node.output]
-    numbers = max((numbers_of(shape) for shape in shapes if shape is not None), default=0)
+    numbers = max((prod(shape) for shape in shapes if shape is not None), default=0)
     if numbers > most:
         raise Refused(f"makes {numbers} numbers, of which {most} are computed at most", "smaller ones")
     return shapes
-
-
-def numbers_of(shape: tuple[int, ...]) -> int:
-    """Return how many numbers a tensor of ``shape`` holds."""
-    return prod(shape)
 
 
 def _element_type(array):

@@ -20,7 +20,7 @@ from gen.model.onnx_given import Given, attributes
 from gen.model.onnx_graph import STANDARD, Graph, first_line, node_name, sizes
 from gen.model.onnx_nodes import OPERATIONS
 from gen.model.onnx_quantized import INTEGERS, KEEPING, QDQ, QUANTIZERS, dequantized, quantized
-from gen.model.onnx_shapes import known_operation, numbers_of, result_shapes
+from gen.model.onnx_shapes import known_operation, result_shapes
 from gen.model.optional import need
 from gen.model.refusal import Refused, refusal
 from gen.model.values import View, is_constant
@@ -177,7 +177,7 @@ class Walk:
                 raise Refused(f"makes {list(shape)} of {self.batch} image(s), across images", "N first throughout")
             if shape is not None and 0 in shape:
                 raise Refused(f"makes {list(shape)}, no number at all", "sizes from 1 up")
-            self.maps -= 0 if shape is None else numbers_of(shape[1:])
+            self.maps -= 0 if shape is None else prod(shape[1:])
         if self.maps < 0:
             raise Refused(f"makes more than {MAX_MAPS} numbers with all maps before it", "fewer or smaller maps")
         return results
