@@ -43,7 +43,7 @@ def images(count, seed=0):
     return x, x.reshape(count, CLASSES, -1).sum(axis=2).argmax(axis=1)
 
 
-def outcome(both, x):
+def decided(both, x):
     """Return the classes, and bool [N], which images the first stage answers."""
     small, large = both.stages
     z, z_large = readout_sums(small, x), readout_sums(large, x)
@@ -65,7 +65,7 @@ def test_the_first_stage_answers_what_the_promise_allows(timesteps, kind, known)
     shares = []
     for points in (0.3, 1.0, 4.0, 100.0):
         both = cascade(small, large, x, labels if known else None, exit_loss=points, exit=kind)
-        found, believed = outcome(both, others)
+        found, believed = decided(both, others)
         assert len(both.stages[0].exit_rule.limits) == timesteps
         assert 100 * ((alone == truth).mean() - (found == truth).mean()) <= points
         shares.append(believed.mean())
@@ -76,7 +76,7 @@ def test_the_first_stage_answers_what_the_promise_allows(timesteps, kind, known)
 def test_a_large_network_that_is_no_better_is_not_asked():
     x, labels = images(1500)
     both = cascade(network(0.0), network(0.0), x, labels, exit_loss=0.5)
-    assert outcome(both, x)[1].mean() > 0.95
+    assert decided(both, x)[1].mean() > 0.95
 
 
 def test_the_second_stage_stops_by_its_own_rule():
@@ -87,7 +87,7 @@ def test_the_second_stage_stops_by_its_own_rule():
     both = cascade(network(9.0), large, x, labels, exit_loss=1.0)
     assert both.stages[1].exit_rule == rule
     traces = [plain_traces(both, image) for image in x[:60]]
-    found, believed = outcome(both, x[:60])
+    found, believed = decided(both, x[:60])
     assert [len(trace) == 1 for trace in traces] == believed.tolist() and 0 < believed.sum() < 60
     assert [trace[-1].class_ for trace in traces] == found.tolist()
 
@@ -122,7 +122,7 @@ def test_the_provenance_says_what_was_measured():
     small, large, (x, labels) = network(9.0), network(0.0), images(900)
     both = cascade(small, large, x, labels, exit_loss=1.0)
     fit = both.provenance["cascade"]
-    _, believed = outcome(both, x)
+    _, believed = decided(both, x)
     assert fit["images"] == 900 and fit["exit_loss"] == 1.0 and fit["measured_against"] == "labels"
     assert fit["believed"] == pytest.approx(believed.mean()) and 0 <= fit["lost_points"] <= 1.0
     assert both.provenance["stages"] == [small.provenance, large.provenance]
@@ -183,6 +183,11 @@ def test_the_verb_writes_the_network_and_says_what_it_does(files, tmp_path, adaf
     both = load_network(out)
     assert both.provenance["cascade"]["images"] == 300 and both.stages[0].exit_rule.kind == "margin"
     assert adafire("info", out, "--json").json["hash"] == network_hash(both)
+    measured = adafire("evaluate", out, "--data", data, "--json").json
+    x, labels = images(800)
+    found, believed = decided(both, x)
+    assert measured["accuracy"] == (found == labels).mean()
+    assert measured["mean_timesteps"] == 2 - believed.mean()
 
 
 def test_the_verb_refuses_what_does_not_go_together(files, tmp_path, adafire):
