@@ -115,7 +115,7 @@ def column(name, path, calibration, test, options):
     measured = evaluate(golden, test, limit=options.limit, watch=[meter])
     energy, (x, labels) = meter.as_dict(), test.load(options.limit)
     figures = {
-        "weights": sum(s.weight.size for layer in network.layers for s in getattr(layer, "synapses", ())),
+        "weights": sum(s.weight.size for layer in network.layers for s in layer.synapses),
         "accuracy before": accuracy(torch.export.load(path).module(), x.reshape(len(x), *network.source.shape), labels),
         "accuracy, integer, early exit": measured["accuracy"],
         "mean timesteps": measured["mean_timesteps"],

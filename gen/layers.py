@@ -28,7 +28,7 @@ ROLES = SPIKING, POOL, READOUT = ("spiking", "pool", "readout")
 ADAFIRE, INVERSE_LEAKY = NEURONS = ("adafire", "inverse_leaky")
 MAX_BURST = 255
 MIN_BURSTS = (1, 2, 4, 8)
-MAX_TIMESTEPS = 64
+MAX_TIMESTEPS = 512
 MAX_SYNAPSES = 256  # of a layer
 MAX_SIDE = 2**16  # channels, rows or columns of a map
 THETA_MAX = 2**30

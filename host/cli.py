@@ -113,7 +113,7 @@ def convert(
         str, typer.Option(metavar="X", help="Images as --data elsewhere, labels if any; x_train of a file with parts.")
     ],
     out: Annotated[Path, typer.Option(metavar="NET.safetensors", help="Network file to write.")],
-    timesteps: Annotated[int | None, typer.Option(help="T, 1..64; default: 4, or as many as X has frames.")] = None,
+    timesteps: Annotated[int | None, typer.Option(help="T, 1..512; default: 4, or as many as X has frames.")] = None,
     max_burst: Annotated[int, typer.Option(help="phi, spikes a neuron may fire in one timestep, 1..255.")] = 7,
     weight_bits: Annotated[int, typer.Option(help="2..8.")] = 8,
     neuron: Annotated[

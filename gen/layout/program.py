@@ -9,15 +9,15 @@ from dataclasses import asdict, dataclass, fields
 
 from gen.errors import InputError
 from gen.exit_rule import SCALE_MAX, SHIFT_MAX
-from gen.layers import MAX_TIMESTEPS
 
 __all__ = [
-    "EXIT_CODES", "MEMORIES", "SPRAM_BITS", "SPRAM_WORDS", "WORD_BITS", "CoreParams", "header_fields", "layer_fields",
-    "memory_shapes", "pack", "synapse_fields", "words_of",
+    "CORE_TIMESTEPS", "EXIT_CODES", "MEMORIES", "SPRAM_BITS", "SPRAM_WORDS", "WORD_BITS", "CoreParams", "header_fields",
+    "layer_fields", "memory_shapes", "pack", "synapse_fields", "words_of",
 ]
 
 WORD_BITS = 32
 MAX_LANES = 64
+CORE_TIMESTEPS = 64  # the most that a core runs; the contract allows more
 EXIT_CODES = {"off": 0, "entropy": 1, "confidence": 2, "margin": 3}
 SWITCHES = {  # parameters that may be 0, and what a core without has none of
     "maximum": "maximum pools", "softmax": "the exit rules entropy and confidence",
@@ -142,7 +142,7 @@ def header_fields(p):
     """Fields of the program header: name to (bits, signed)."""
     separated = {"separated": (1, False)} if p.separated else {}
     return separated | {
-        "layers": _unsigned(p.layers - 1), "timesteps": _unsigned(MAX_TIMESTEPS - 1), "frames": (1, False),
+        "layers": _unsigned(p.layers - 1), "timesteps": _unsigned(CORE_TIMESTEPS - 1), "frames": (1, False),
         "input_channels": (p.index_bits, False), "input_row": (p.index_bits, False),
         "input_rows": (p.offset_bits, False),
         "event_base": (p.event_address_bits, False), "pointer_base": (p.offset_bits, True),
@@ -213,5 +213,5 @@ def memory_shapes(p):
         "theta": (p.parameters * p.beats, p.neurons * p.theta_bits),
         "bias": (p.parameters * p.beats, p.neurons * p.bias_bits),
         "v_init": (p.parameters * p.beats, p.neurons * p.state_bits),
-        "limits": (MAX_TIMESTEPS, WORD_BITS),
+        "limits": (CORE_TIMESTEPS, WORD_BITS),
     }

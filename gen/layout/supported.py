@@ -2,6 +2,7 @@
 
 from gen.errors import UnsupportedNetwork
 from gen.intnet import STEPS
+from gen.layout.program import CORE_TIMESTEPS
 
 __all__ = ["check_core"]
 
@@ -18,6 +19,8 @@ def check_core(network):
 
 
 def _problems(network):
+    if network.timesteps > CORE_TIMESTEPS:
+        yield f"{network.timesteps} timesteps; the core runs at most {CORE_TIMESTEPS}"
     if len(network.outputs) > 1:
         yield f"the outputs {', '.join(network.outputs)}; the core has one"
     elif network.layers[-1].emits:

@@ -54,7 +54,7 @@ def convert(
         T frames, uint8 [N, T, C, H, W], of which it sees the mean over T, counts of events as they are
     labels : integers [N], the classes of ``calibration``, or [N, rows, columns] where the output that decides is a map;
         without them the float network's or the full run's decision stands in
-    timesteps : 1..64; by default 4, and for recordings their number of frames
+    timesteps : 1..512; by default 4, and for recordings their number of frames
     max_burst : 1..255, spikes that a neuron may fire in one timestep
     weight_bits : 2..8, or a dict of layer name to that
     neuron : adafire, or inverse_leaky: layers two-phase, ``timesteps`` bits of an activation

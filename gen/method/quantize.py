@@ -76,7 +76,7 @@ def quantize_with_scales(
 
     Parameters
     ----------
-    timesteps : 1..64
+    timesteps : 1..512
     max_burst : 1..255, or a dict of every firing layer's name to that; of a signed layer on both sides
     weight_bits : 2..8, or a dict of layer name to that (8 where a layer is missing)
     mean, std : numbers or one per channel, of images scaled to 0..1; the network's own come on top

@@ -6,8 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from gen.exit_rule import EXP_BITS, LOG
-from gen.layers import MAX_TIMESTEPS
-from gen.layout.program import EXIT_CODES
+from gen.layout.program import CORE_TIMESTEPS, EXIT_CODES
 from hw.machine import payloads
 from hw.machine.loader import LoadableMemory
 from hw.machine.logit_scan import LogitScan
@@ -41,7 +40,7 @@ class EarlyExit(wiring.Component):
             "header": In(payloads.header(p)), "load": In(payloads.load_port(p)),
             "logit_read": Out(1), "logit_address": Out(range(max(2, p.class_tiles * p.beats))),
             "logits": In(data.ArrayLayout(signed(p.acc_bits), p.neurons)),
-            "begin": In(1), "step": In(range(MAX_TIMESTEPS)), "done": Out(1), "exits": Out(1),
+            "begin": In(1), "step": In(range(CORE_TIMESTEPS)), "done": Out(1), "exits": Out(1),
             "class_": Out(range(max(2, p.classes))),
             "answer": In(1), "o": Out(stream.Signature(payloads.output_word())),
         })

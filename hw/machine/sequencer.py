@@ -4,8 +4,7 @@ from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from gen.layers import MAX_TIMESTEPS
-from gen.layout.program import WORD_BITS
+from gen.layout.program import CORE_TIMESTEPS, WORD_BITS
 from hw.machine import payloads
 
 __all__ = ["COUNTERS", "Sequencer"]
@@ -51,7 +50,7 @@ class Sequencer(wiring.Component):
             "last": In(1),
             "ingest": Out(1), "ingested": In(1), "begin_pass": Out(1), "pass_done": In(1),
             "decide": Out(1), "decided": In(1), "exits": In(1), "class_": In(range(max(2, p.classes))),
-            "stop": Out(1), "first_step": Out(1), "gather": Out(1), "step": Out(range(MAX_TIMESTEPS)),
+            "stop": Out(1), "first_step": Out(1), "gather": Out(1), "step": Out(range(CORE_TIMESTEPS)),
             "counters": In(data.ArrayLayout(WORD_BITS, len(COUNTERS))),
             "answering": Out(1), "answer": Out(1), "answered": In(1),
             "o": Out(stream.Signature(payloads.output_word())),

@@ -165,8 +165,8 @@ WIDE = Synapse(INPUT, np.full((1, 1, 1, 1), 127))
 @pytest.mark.parametrize(
     ("layers", "keywords", "text"),
     [
-        ((), {"timesteps": 0}, r"timesteps must be 1\.\.64, not 0"),
-        ((), {"timesteps": 65}, r"timesteps must be 1\.\.64, not 65"),
+        ((), {"timesteps": 0}, r"timesteps must be 1\.\.512, not 0"),
+        ((), {"timesteps": 513}, r"timesteps must be 1\.\.512, not 513"),
         ((spiking(),), {}, "a network must have a readout"),
         ((readout(INPUT, (1, 4, 4)), spiking("b", synapses=[Synapse("fc", WEIGHT)])), {},
          "layer 'b' reads 'fc', a readout, which sends no map"),

@@ -137,6 +137,7 @@ def test_the_third_schema_comes_back_the_same(tmp_path, make):
 
 
 @pytest.mark.parametrize("change", [
+    lambda n: replace(n, timesteps=65, exit_rule=ExitRule()),
     lambda n: replace(n, exit_rule=replace(n.exit_rule, share=5)),
     lambda n: replace(n, exit_rule=replace(n.exit_rule, output="fc")),
     lambda n: replace(n, order="tiles", exit_rule=ExitRule()),
@@ -247,7 +248,7 @@ def test_a_newer_schema(path):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        (lambda h, t: h.update(timesteps=0), r"breaks the contract \(timesteps must be 1..64, not 0\): convert"),
+        (lambda h, t: h.update(timesteps=0), r"breaks the contract \(timesteps must be 1..512, not 0\): convert"),
         (lambda h, t: h.pop("layers"), r"breaks the contract \('layers' is missing\)"),
         (lambda h, t: h["layers"][0].update(type="lstm"), r"breaks the contract \('lstm' is missing\)"),
         (lambda h, t: h["layers"][0].update(colour=1), "unexpected keyword argument 'colour'"),

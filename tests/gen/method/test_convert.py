@@ -170,7 +170,7 @@ def test_labels_that_are_none(module, labels, text):
 
 
 @pytest.mark.parametrize("option, text", [
-    ({"timesteps": 65}, "timesteps must be an integer from 1 to 64, not 65"),
+    ({"timesteps": 513}, "timesteps must be an integer from 1 to 512, not 513"),
     ({"max_burst": 0}, "max_burst must be an integer from 1 to 255, not 0"),
     ({"weight_bits": 1}, "weight_bits must be an integer from 2 to 8, not 1"),
     ({"weight_bits": {"conv": 4}}, r"names layers that the network does not have: conv. .* are conv1 \(0\), fc1 \(5\)"),

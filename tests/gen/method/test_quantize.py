@@ -152,9 +152,9 @@ def test_bits_per_layer():
 
 
 @pytest.mark.parametrize("option, text", [
-    ({"timesteps": 0}, "timesteps must be an integer from 1 to 64, not 0"),
-    ({"timesteps": 65}, "timesteps must be an integer from 1 to 64, not 65"),
-    ({"timesteps": 2.0}, r"timesteps must be an integer from 1 to 64, not 2\.0"),
+    ({"timesteps": 0}, "timesteps must be an integer from 1 to 512, not 0"),
+    ({"timesteps": 513}, "timesteps must be an integer from 1 to 512, not 513"),
+    ({"timesteps": 2.0}, r"timesteps must be an integer from 1 to 512, not 2\.0"),
     ({"max_burst": 256}, "max_burst must be an integer from 1 to 255, not 256"),
     ({"max_burst": True}, "max_burst must be an integer from 1 to 255, not True"),
     ({"weight_bits": 9}, r"weight_bits must be an integer from 2 to 8, not 9\."),
