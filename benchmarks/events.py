@@ -4,8 +4,9 @@
 
 The model is the N-MNIST network of the NIR paper, taken as it is, thresholds included; the data file has the recordings
 of `gen.data.events.EventSet`, as t_train, ..., label_test. The first 300 ms of each recording are cut into steps of so
-many milliseconds. A neuron may fire one spike in a timestep, or a burst of up to 15; nothing is trained. Accuracy and counts are the golden model's, on the first 500
-training recordings and on all test recordings. The other training recordings set biases, and the limits of early exits.
+many milliseconds. A neuron may fire one spike in a timestep, or a burst of up to 15; nothing is trained. Accuracy and
+counts are the golden model's, on the first 500 training recordings and on all test recordings. The other training
+recordings set the widths of states, and the limits of early exits.
 """
 
 import argparse
