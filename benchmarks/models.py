@@ -35,6 +35,7 @@ from gen.model.load import load
 from sim.golden import Golden
 
 CALIBRATION, SEED = 256, 0
+SCALE = 0.5, 0.2  # mean and std of the pictures, which the networks see normalised
 OPTIONS = {"timesteps": 4, "max_burst": 63, "exit": "off", "calibrate_weights": True}
 RAW = {"channels_last"}  # networks that scale their pixels themselves, and take them with channels last
 BOXES = {"yolo_tiny": {0, 1}, "ssd": {1, 2, 3}}  # results, by number, that are no scores of classes
@@ -42,11 +43,18 @@ NEAR = 0.05
 
 
 def pictures(shape, count, seed):
-    """Return random smooth images with some noise, uint8 [count, *shape]; the last two axes are the plane."""
+    """Return random pictures, uint8 [count, *shape]: blobs of many sizes, of some colour and contrast, with some noise.
+
+    The last two axes of ``shape`` are the plane.
+    """
     rng = np.random.default_rng(seed)
-    coarse = torch.as_tensor(rng.random((count, shape[0], *(max(2, n // 4) for n in shape[1:]))))
-    smooth = torch.nn.functional.interpolate(coarse, shape[1:], mode="bilinear").numpy()
-    return (255 * (0.8 * smooth + 0.2 * rng.random(smooth.shape))).astype(np.uint8)
+    result = np.empty((count, *shape))
+    for picture in result:
+        coarse = torch.as_tensor(rng.random((1, shape[0], *(int(rng.integers(1, n // 2 + 2)) for n in shape[1:]))))
+        blobs = torch.nn.functional.interpolate(coarse, shape[1:], mode="bilinear")[0].numpy() - 0.5
+        colour = rng.uniform(0.2, 0.8, (shape[0], 1, 1))
+        picture[:] = colour + rng.uniform(0.3, 1) * blobs + rng.uniform(-0.05, 0.05, shape)
+    return (255 * result.clip(0, 1)).round().astype(np.uint8)
 
 
 def as_list(results):
@@ -131,12 +139,13 @@ def agreement(integer, network, pixels, expected, boxes):
 def measure(name, images):
     """Return one dict per door for the family ``name``."""
     module, shape = family(name)
-    rows, first, std = [], None, 1 / 255 if name in RAW else 1.0
+    rows, first = [], None
+    mean, std = (0.0, 1 / 255) if name in RAW else SCALE
     with torch.no_grad(), tempfile.TemporaryDirectory() as folder:
         given = shape if len(shape) == 3 else (shape[0], 1, shape[1])
         plane = (given[2], *given[:2]) if name in RAW else given  # channels last
         pixels = pictures(plane, CALIBRATION + images, SEED)
-        x = torch.as_tensor(pixels[CALIBRATION:]).float() / 255 / std
+        x = (torch.as_tensor(pixels[CALIBRATION:]).float() / 255 - mean) / std
         example = (x.permute(0, 2, 3, 1) if name in RAW else x).reshape(len(x), *shape)
         expected = [result.numpy() for result in as_list(module(example))]
         for door, model in doors(module, example[:2], folder):
@@ -155,7 +164,7 @@ def measure(name, images):
             row["same"] = network.digest == first.digest
             if door == "module":
                 start = time.perf_counter()
-                integer = convert(model, pixels[:CALIBRATION], std=std, **OPTIONS)
+                integer = convert(model, pixels[:CALIBRATION], mean=mean, std=std, **OPTIONS)
                 row["agreement"] = agreement(integer, network, pixels[CALIBRATION:], expected, BOXES.get(name, ()))
                 row["seconds"] = time.perf_counter() - start
     return rows

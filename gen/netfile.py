@@ -136,9 +136,9 @@ def _describe_stage(network, tensors, prefix):
 def _beyond_schema_2(network):
     """Return whether a network holds anything that schema 2 cannot say or its readers would refuse."""
     rule, last = network.exit_rule, network.layers[-1]
-    if network.timesteps > 64 or network.order != STEPS or rule.output is not None or rule.share != SHARE_ONE or network.dense:
+    if network.order != STEPS or rule.output is not None or rule.share != SHARE_ONE or network.dense:
         return True
-    if len(network.outputs) > 1 or last.emits:
+    if len(network.outputs) > 1 or last.emits or network.timesteps > 64:
         return True
     for layer in network.layers:
         if layer.fires and (layer.signed or layer.burst > 15):

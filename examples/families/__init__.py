@@ -32,14 +32,19 @@ def family(name: str, seed: int = 0) -> tuple[nn.Module, tuple[int, ...]]:
 
 
 def settled(module: nn.Module, shape: tuple[int, ...], images: int = 32) -> nn.Module:
-    """Give ``module`` weights by He, batch norms the statistics of random images of ``shape``; return it in eval."""
+    """Give ``module`` weights by He, batch norms the statistics of random images of ``shape``; return it in eval.
+
+    A batch norm that ends the branch of a residual block, ``ends_branch``, starts small, as it does in training (Goyal
+    et al. 2017): a deep sum of large random branches would be chaos.
+    """
     for layer in module.modules():
         if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
             if layer.bias is not None:
                 nn.init.normal_(layer.bias, std=0.1)
         elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
             nn.init.uniform_(layer.weight, 0.5, 1.5)
+            layer.weight.data *= 0.3 if getattr(layer, "ends_branch", False) else 1
             nn.init.normal_(layer.bias, std=0.2)
             layer.momentum = None  # the mean of all batches
     with torch.no_grad():

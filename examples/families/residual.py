@@ -18,6 +18,7 @@ class Basic(nn.Module):
         super().__init__()
         self.conv1, self.bn1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs)
         self.conv2, self.bn2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs)
+        self.bn2.ends_branch = True
         self.relu = nn.ReLU(inplace=True)
         same = stride == 1 and inputs == outputs
         self.downsample = None if same else norm_act(inputs, outputs, 1, stride, act=None)
@@ -30,7 +31,7 @@ class Basic(nn.Module):
         return self.relu(out)
 
 
-def resnet18(widths=(8, 16, 24, 32)):
+def resnet18(widths=(24, 32, 48, 64)):
     """He et al. 2015: a 7x7 stem, a padded max pool, two blocks of each width."""
     blocks, inputs = [], widths[0]
     for i, width in enumerate(widths):
@@ -171,7 +172,7 @@ def densenet(growth=6):
 
 
 FAMILIES = {
-    "resnet18": (resnet18, (3, 32, 32)), "resnet20": (ResNet20, (3, 32, 32)), "resnext": (resnext, (3, 16, 16)),
+    "resnet18": (resnet18, (3, 64, 64)), "resnet20": (ResNet20, (3, 32, 32)), "resnext": (resnext, (3, 16, 16)),
     "regnet_x": (regnet_x, (3, 32, 32)), "preact_resnet": (preact_resnet, (3, 16, 16)),
     "densenet": (densenet, (3, 32, 32)),
 }

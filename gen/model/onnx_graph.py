@@ -14,6 +14,7 @@ from math import prod
 from typing import Any
 
 from gen.errors import InputError
+from gen.model.onnx_sequences import without_sequences
 from gen.model.optional import need
 
 __all__ = [
@@ -122,7 +123,7 @@ class Graph:
         sparse = [tensor.values.name for tensor in graph.sparse_initializer]
         if sparse:
             raise InputError(f"The ONNX model keeps weights in a sparse form: {', '.join(sparse)}. Make them dense.")
-        nodes = [_of_onnx(node) for node in graph.node]
+        nodes = without_sequences((_of_onnx(node) for node in graph.node), initializers)
         made = _makers(nodes, {*initializers, *(info.name for info in inputs)})
         _check_edges(nodes, outputs, {*initializers, *made, *(info.name for info in inputs)})
         declared = {info.name: sizes(info) for info in [*graph.value_info, *graph.output]}

@@ -256,8 +256,8 @@ def test_what_does_not_go_with_frames(options, text):
 
 
 def test_more_frames_than_timesteps():
-    with pytest.raises(InputError, match="The recordings have 65 frames, the most is 64: cut them into fewer"):
-        convert(nn.Linear(1, 1), np.zeros((1, 65, 1, 1, 1), np.uint8))
+    with pytest.raises(InputError, match="The recordings have 513 frames, the most is 512: cut them into fewer"):
+        convert(nn.Linear(1, 1), np.zeros((1, 513, 1, 1, 1), np.uint8))
 
 
 class Centred(nn.Module):

@@ -101,6 +101,26 @@ def test_functions_of_a_program_that_was_not_simplified(tmp_path):
     assert network.digest == load(module, shape).digest
 
 
+class Pieces(nn.Module):
+    """Splits of equal and of given sizes, which the exporter makes sequences of where it does not optimize."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Conv2d(3, 8, 3), nn.Conv2d(4, 2, 1)
+
+    def forward(self, x):
+        one, other = torch.relu(self.first(x)).chunk(2, 1)
+        left, right = one.split([3, 1], 3)
+        return self.last(one + other).flatten(1), self.last(left).flatten(1), self.last(right).flatten(1)
+
+
+def test_pieces_of_a_sequence_are_slices(tmp_path):
+    module, x = Pieces().eval(), torch.randn(2, 3, 6, 6)
+    model = by_dynamo(module, x, tmp_path / "m.onnx", optimize=False)
+    assert "SequenceAt" in {node.op_type for node in model.graph.node}
+    assert_equal(load(model), module, x)
+
+
 def test_normalisation_within_the_model_is_that_of_the_network():
     class Normalised(nn.Module):
         def __init__(self):
