@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gen.device import Device
     from gen.errors import AdafireError, InputError
     from gen.intnet import IntegerNetwork
+    from gen.method.cascade import cascade
     from gen.method.convert import convert
     from gen.method.quantize import quantize
     from gen.model.nir_export import export_nir, save_nir
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
-    "AdafireError", "Device", "Golden", "InputError", "IntegerNetwork", "Result", "convert", "export_nir", "generate",
-    "load_network", "open_dataset", "open_device", "quantize", "save_network", "save_nir",
+    "AdafireError", "Device", "Golden", "InputError", "IntegerNetwork", "Result", "cascade", "convert", "export_nir",
+    "generate", "load_network", "open_dataset", "open_device", "quantize", "save_network", "save_nir",
 ]
 
 _HOMES = {
@@ -42,6 +43,7 @@ _HOMES = {
     "gen.device": ("Device",),
     "gen.errors": ("AdafireError", "InputError"),
     "gen.intnet": ("IntegerNetwork",),
+    "gen.method.cascade": ("cascade",),
     "gen.method.convert": ("convert",),
     "gen.method.quantize": ("quantize",),
     "gen.model.nir_export": ("export_nir", "save_nir"),

@@ -21,8 +21,16 @@ from gen.method.simulate import readout_sums
 __all__ = ["cascade"]
 
 
-def cascade(small: Network, large: Network, calibration, labels=None, *, exit_loss: float = 0.2,
-            exit: str | None = None, progress: Callable | None = None) -> StagedNetwork:
+def cascade(
+    small: Network,
+    large: Network,
+    calibration: np.ndarray,
+    labels: np.ndarray | None = None,
+    *,
+    exit_loss: float = 0.2,
+    exit: str | None = None,
+    progress: Callable[[str, float], None] | None = None,
+) -> StagedNetwork:
     """Return the network whose first stage is ``small`` and whose second, where that is in doubt, is ``large``.
 
     Parameters
