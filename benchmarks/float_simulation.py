@@ -6,9 +6,9 @@ and spikes carry their amplitude, ``count * threshold``. Nothing is quantized; t
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from gen.layers import INPUT
+from gen.method.torch_windows import convolve, pooled
 from gen.model.network import FloatNetwork
 
 __all__ = ["FloatSimulation"]
@@ -46,12 +46,11 @@ class Synapse(nn.Module):
 
     def __init__(self, synapse):
         super().__init__()
-        self.source, self.identity = synapse.source, _is_identity(synapse)
+        self.source, self.identity, self.part = synapse.source, _is_identity(synapse), synapse
         self.register_buffer("weight", torch.as_tensor(synapse.weight).float())
-        self.geometry = (synapse.stride, synapse.padding, synapse.dilation, synapse.groups)
 
     def forward(self, x):
-        return x if self.identity else F.conv2d(x, self.weight, None, *self.geometry)
+        return x if self.identity else convolve(self.part, x, self.weight)
 
 
 class Layer(nn.Module):
@@ -78,10 +77,7 @@ class Pool(nn.Module):
         self.pool = pool
 
     def forward(self, maps):
-        pool, x = self.pool, maps[self.pool.source]
-        if pool.kind == "max":
-            return F.max_pool2d(x, pool.kernel, pool.stride, pool.padding)
-        return F.avg_pool2d(x, pool.kernel, pool.stride, pool.padding, divisor_override=1) / pool.divisor
+        return pooled(self.pool, maps[self.pool.source]) / self.pool.divisor
 
 
 class FloatSimulation(nn.Module):

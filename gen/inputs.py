@@ -26,7 +26,7 @@ def input_values(network, x):
     InputError : the images are of another shape or range than the network's source.
     """
     source, x = network.source, np.asarray(x)
-    expected = source.shape if source.kind == "direct" else (network.stages[0].timesteps, *source.shape)
+    expected = source.shape if source.kind == "direct" else (network.frames, *source.shape)
     if x.dtype.kind not in "iu":
         raise InputError(f"The images must hold integers (uint8 pixels), not {x.dtype}.")
     if source.shape[0] == 1 and x.ndim == len(expected) and x.shape[1:] == expected[:-3] + expected[-2:]:

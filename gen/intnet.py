@@ -168,6 +168,11 @@ class IntegerNetwork:
         return any(layer.fires and layer.neuron == INVERSE_LEAKY for layer in self.layers)
 
     @property
+    def frames(self) -> int:
+        """Frames of a recording that it looks at, where its source is of that kind."""
+        return self.timesteps
+
+    @property
     def stages(self) -> tuple[IntegerNetwork, ...]:
         """The network itself, the only stage; see `StagedNetwork`."""
         return (self,)
@@ -320,6 +325,7 @@ class StagedNetwork:
     classes = property(lambda self: self.stages[0].classes)
     dense = property(lambda self: self.stages[0].dense)
     two_phase = property(lambda self: any(stage.two_phase for stage in self.stages))
+    frames = property(lambda self: self.stages[0].frames)
 
     @property
     def timesteps(self) -> int:

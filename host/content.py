@@ -82,7 +82,7 @@ class Content:
         source = Source(
             *(described[name] for name in ("shape", "kind", "low", "high")), offset=np.array(described["offset"])
         )
-        view = SimpleNamespace(source=source, timesteps=described["timesteps"])
+        view = SimpleNamespace(source=source, frames=described["timesteps"])
         kind = np.uint8 if described["bytes"] == 1 else np.dtype("<u2")
         x = np.atleast_1d(x)
 
