@@ -25,6 +25,7 @@ __all__ = ["FILLS", "NEAREST", "POINT", "ZEROS", "Window", "Windowed"]
 FILLS = NEAREST, ZEROS = ("nearest", "zeros")
 MAX_STEP = 2**12  # of a stride, a padding, a dilation
 MAX_UPSAMPLE = 64
+KEPT = 2**12  # taps of an axis up to which a table is kept for the next time
 MAX_TAPS = 2**24  # of all outputs along an axis: `Window.places` has a number for each
 
 
@@ -88,7 +89,8 @@ class Window:
         kernel, stride, dilation, factor = (
             pair[axis] for pair in (self.kernel, self.stride, self.dilation, self.upsample)
         )
-        return _places(kernel, stride, self.padding[axis], dilation, factor, self.fill == ZEROS, length, outputs)
+        table = _kept_places if kernel * outputs <= KEPT else _places
+        return table(kernel, stride, self.padding[axis], dilation, factor, self.fill == ZEROS, length, outputs)
 
     def reads(self, size, outputs) -> np.ndarray:
         """Return int64 [rows, columns]: how many taps of all ``outputs`` (rows, columns) read each source position."""
@@ -153,7 +155,6 @@ class Windowed:
         return size
 
 
-@lru_cache(maxsize=4096)
 def _places(kernel, stride, before, dilation, factor, zeros, length, outputs):
     place = np.arange(outputs)[:, None] * stride + np.arange(kernel) * dilation - before
     seen = (length - 1) * factor + 1 if zeros else length * factor
@@ -163,6 +164,9 @@ def _places(kernel, stride, before, dilation, factor, zeros, length, outputs):
     places = np.where(inside, place // factor, -1)
     places.setflags(write=False)
     return places
+
+
+_kept_places = lru_cache(maxsize=4096)(_places)
 
 
 def _integers(value, lengths, least, most, what):

@@ -57,7 +57,12 @@ def numbers(network):
             for layer in network.layers]
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+# An export takes seconds: some families always, all of them in the long run.
+QUICK = ("shufflenet_v2", "yolo_tiny", "unet_transposed", "inception", "channels_last", "resnet_1d")
+SOME = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES]
+
+
+@pytest.mark.parametrize("name", SOME)
 def test_a_family_by_the_exporter_that_traces(name):
     module, shape = family(name)
     x = torch.randn(3, *shape)
@@ -73,12 +78,7 @@ def test_a_family_by_the_exporter_that_traces(name):
         assert network.digest == wanted.digest
 
 
-QUICK = ("shufflenet_v2", "yolo_tiny")  # that exporter takes seconds for each
-
-
-@pytest.mark.parametrize("name", [
-    name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES
-])
+@pytest.mark.parametrize("name", SOME)
 def test_a_family_by_the_exporter_of_programs(name, tmp_path):
     module, shape = family(name)
     x = torch.randn(3, *shape)
@@ -86,7 +86,9 @@ def test_a_family_by_the_exporter_of_programs(name, tmp_path):
 
 
 @pytest.mark.parametrize("opset", [7, 9, 10, 11, 13, 20])
-@pytest.mark.parametrize("name", ["squeezenet", "resnet18", "densenet"])
+@pytest.mark.parametrize("name", [
+    "squeezenet", *(pytest.param(name, marks=pytest.mark.slow) for name in ("resnet18", "densenet")),
+])
 def test_a_family_in_older_and_newer_opsets(name, opset):
     module, shape = family(name)
     x = torch.randn(2, *shape)
@@ -95,6 +97,7 @@ def test_a_family_in_older_and_newer_opsets(name, opset):
     assert opset < 10 or network.digest == load(module, shape).digest
 
 
+@pytest.mark.slow
 def test_functions_of_a_program_that_was_not_simplified(tmp_path):
     module, shape = family("mobilenet_v2")
     network = load(by_dynamo(module, torch.randn(2, *shape), tmp_path / "m.onnx", optimize=False))
