@@ -35,7 +35,6 @@ from gen.model.load import load
 from sim.golden import Golden
 
 CALIBRATION, SEED = 256, 0
-SCALE = 0.5, 0.2  # mean and std of the pictures, which the networks see normalised
 OPTIONS = {"timesteps": 4, "max_burst": 63, "exit": "off", "calibrate_weights": True}
 RAW = {"channels_last"}  # networks that scale their pixels themselves, and take them with channels last
 BOXES = {"yolo_tiny": {0, 1}, "ssd": {1, 2, 3}}  # results, by number, that are no scores of classes
@@ -43,18 +42,11 @@ NEAR = 0.05
 
 
 def pictures(shape, count, seed):
-    """Return random pictures, uint8 [count, *shape]: blobs of many sizes, of some colour and contrast, with some noise.
-
-    The last two axes of ``shape`` are the plane.
-    """
+    """Return random smooth pictures with some noise, uint8 [count, *shape]; the last two axes are the plane."""
     rng = np.random.default_rng(seed)
-    result = np.empty((count, *shape))
-    for picture in result:
-        coarse = torch.as_tensor(rng.random((1, shape[0], *(int(rng.integers(1, n // 2 + 2)) for n in shape[1:]))))
-        blobs = torch.nn.functional.interpolate(coarse, shape[1:], mode="bilinear")[0].numpy() - 0.5
-        colour = rng.uniform(0.2, 0.8, (shape[0], 1, 1))
-        picture[:] = colour + rng.uniform(0.3, 1) * blobs + rng.uniform(-0.05, 0.05, shape)
-    return (255 * result.clip(0, 1)).round().astype(np.uint8)
+    coarse = torch.as_tensor(rng.random((count, shape[0], *(max(2, n // 4) for n in shape[1:]))))
+    smooth = torch.nn.functional.interpolate(coarse, shape[1:], mode="bilinear").numpy()
+    return (255 * (0.8 * smooth + 0.2 * rng.random(smooth.shape))).astype(np.uint8)
 
 
 def as_list(results):
@@ -140,7 +132,7 @@ def measure(name, images):
     """Return one dict per door for the family ``name``."""
     module, shape = family(name)
     rows, first = [], None
-    mean, std = (0.0, 1 / 255) if name in RAW else SCALE
+    mean, std = (0.0, 1 / 255) if name in RAW else (0.0, 1.0)
     with torch.no_grad(), tempfile.TemporaryDirectory() as folder:
         given = shape if len(shape) == 3 else (shape[0], 1, shape[1])
         plane = (given[2], *given[:2]) if name in RAW else given  # channels last

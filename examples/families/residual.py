@@ -81,6 +81,7 @@ class Bottleneck(nn.Module):
         super().__init__()
         self.body = nn.Sequential(norm_act(inputs, middle, 1), norm_act(middle, middle, 3, stride, groups),
                                   norm_act(middle, outputs, 1, act=None))
+        self.body[-1][1].ends_branch = True
         same = stride == 1 and inputs == outputs
         self.shortcut = nn.Identity() if same else norm_act(inputs, outputs, 1, stride, act=None)
 
