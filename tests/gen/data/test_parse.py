@@ -18,10 +18,10 @@ def test_idx(tmp_path, shape):
 @pytest.mark.parametrize("data, text", [
     (b"no gzip", "a.gz is not a gzip file"),
     (published.idx(np.zeros(9, np.uint8))[:-3], "a.gz is not a gzip file"),
-    (gzip.compress(b""), "is not an IDX file of bytes"),
-    (gzip.compress(b"\0\0\x0d\1\0\0\0\1\0\0\0\0"), "is not an IDX file of bytes"),
-    (gzip.compress(b"\0\0\x08\3\0\0\0\1"), "is not an IDX file of bytes"),
-    (gzip.compress(b"\0\0\x08\1\0\0\0\3ab"), r"has 2 bytes for the shape \(3,\): download it again"),
+    (gzip.compress(b"", mtime=0), "is not an IDX file of bytes"),
+    (gzip.compress(b"\0\0\x0d\1\0\0\0\1\0\0\0\0", mtime=0), "is not an IDX file of bytes"),
+    (gzip.compress(b"\0\0\x08\3\0\0\0\1", mtime=0), "is not an IDX file of bytes"),
+    (gzip.compress(b"\0\0\x08\1\0\0\0\3ab", mtime=0), r"has 2 bytes for the shape \(3,\): download it again"),
 ])
 def test_no_idx(tmp_path, data, text):
     (tmp_path / "a.gz").write_bytes(data)
