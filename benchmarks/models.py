@@ -176,7 +176,7 @@ def table(rows):
 def _cell(row):
     if row["refused"]:
         return "cannot hold it" if row["refused"].startswith("the format") else "refused"
-    return f"{row['error']:.0e}" + ("" if row["same"] else ", another sum order")
+    return f"{row['error']:.0e}" + ("" if row["same"] else ", other digest")
 
 
 def main():
