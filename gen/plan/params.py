@@ -1,0 +1,140 @@
+"""How large one core is: every width and depth that the gateware uses follows from these numbers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+
+from gen.errors import InputError
+
+__all__ = ["CORE_TIMESTEPS", "GROUPS", "LANES", "LEVELS", "WIDTHS", "WORD_BITS", "CoreParams", "shape_of_lanes"]
+
+WORD_BITS = 32
+WIDTHS = (4, 8, 16)  # lanes of a group
+GROUPS = (1, 2, 4)
+LANES = {4: (4, 1), 8: (8, 1), 16: (16, 1), 32: (16, 2), 64: (16, 4)}  # lanes of a core: width and groups
+CORE_TIMESTEPS = 512
+# The loops over a pass's tiles, outermost first (`gen.plan.walk`).
+LEVELS = ("rows", "columns", "blocks", "tiles", "pool_rows", "pool_columns", "steps")
+SWITCHES = {  # parameters that may be 0, and what a core without has none of
+    "signed": "counts below zero", "maximum": "maximum pools", "dense": "depthwise layers and pools",
+    "softmax": "the exit rules entropy and confidence", "two_phase": "inverse-leaky neurons",
+    "narrow": "narrow layers", "states": "membranes that outlive a timestep", "currents": "kept currents",
+    "phase_bits": "upsampled maps", "spram": "single-port RAM",
+}
+BESIDE = ("width", "groups", "program", "spram", "narrow")  # sizes that no network falls short of
+
+
+def shape_of_lanes(lanes):
+    """Return (lanes of a group, groups) of a core of ``lanes`` lanes.
+
+    Raises
+    ------
+    InputError
+        For a number of lanes that no core has.
+    """
+    if lanes not in LANES:
+        raise InputError(f"the number of lanes must be {', '.join(map(str, LANES))}, not {lanes!r}")
+    return LANES[lanes]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoreParams:
+    """Size of one core.
+
+    ``_bits`` are widths. A *word* of a map or of the input is one count of each of a group's lanes; an address counts
+    words. Weights, parameters, states and currents are those of one group: each group has memories of its own.
+    """
+
+    width: int           # lanes of a group
+    groups: int
+    weight_bits: int
+    value_bits: int      # of an input value, two's complement
+    count_bits: int      # of a count in a map's word
+    acc_bits: int        # synaptic sums, membranes before firing, outputs
+    state_bits: int      # of an initial state, and of a stored one
+    theta_bits: int
+    bias_bits: int
+    burst: int           # the largest burst, of both signs
+    address_bits: int    # signed arithmetic on addresses of words, padding included
+    place_bits: int      # signed arithmetic on rows and columns
+    turns_bits: int      # turns of a loop, less one
+    image_tile: int      # input values in a word of the input
+    image_words: int     # of one input map
+    image_slots: int     # input maps held at a time: one is written while another is read
+    map_words: int
+    weights: int         # words of a weight for each lane
+    parameters: int      # channels
+    outputs: int         # values of all outputs
+    limits: int          # exit limits of all stages
+    program: int         # 32-bit words
+    passes: int          # of all stages
+    stages: int
+    synapses: int        # of a pass
+    classes: int         # channels of the output that decides
+    positions: int       # positions of it
+    min_burst: int = 1   # the largest of a layer: 1, 2, 4 or 8
+    signed: int = 0      # 1: counts may be below zero, their words are two's complement
+    dense: int = 0       # 1: words are also read lane by lane: depthwise layers, pools
+    maximum: int = 0     # 1: the core can pool by the maximum, 0: by sums only
+    softmax: int = 0     # 1: the core has the exit rules `entropy` and `confidence`
+    two_phase: int = 0   # 1: the core runs networks of inverse-leaky neurons too
+    narrow: int = 0      # 1: narrow layers store two weight words in one memory word
+    phase_bits: int = 0  # of an upsampling factor; 0: no map is upsampled
+    states: int = 0      # membranes that outlive a timestep
+    currents: int = 0    # currents of a constant input, kept from the first timestep
+    spram: int = 0       # in single-port RAM: 1 weights, 2 states as well
+
+    def __post_init__(self):
+        for name, value in asdict(self).items():
+            if not isinstance(value, int) or isinstance(value, bool) or value < (name not in SWITCHES):
+                raise InputError(f"the core parameter {name} must be a positive integer, not {value!r}")
+        if self.width not in WIDTHS or self.groups not in GROUPS:
+            raise InputError(f"a core has 1, 2 or 4 groups of 4, 8 or 16 lanes, not {self.groups} of {self.width}")
+        if self.acc_bits > WORD_BITS:
+            raise InputError(f"accumulators have at most {WORD_BITS} bits, not {self.acc_bits}")
+        if self.narrow and self.weight_bits % 2:
+            raise InputError(f"weight words of {self.weight_bits} bits a lane cannot be halved, for narrow layers")
+
+    def shortages(self, needed):
+        """Return one sentence per parameter in which ``needed`` is larger than this core."""
+        names = [f.name for f in fields(self) if f.name not in BESIDE]
+        short = [name for name in names if getattr(needed, name) > getattr(self, name)]
+        return [
+            f"{SWITCHES[name]}: the network needs them, the core has none" if not getattr(self, name) else
+            f"{name}: the network needs {getattr(needed, name)}, the core has {getattr(self, name)}" for name in short
+        ]
+
+    @property
+    def lanes(self):
+        """Lanes of all groups."""
+        return self.width * self.groups
+
+    @property
+    def operand_bits(self):
+        """Bits of what a lane multiplies with its weight, two's complement: an input value or a count."""
+        return max(self.value_bits, self.signed_count_bits)
+
+    @property
+    def signed_count_bits(self):
+        """Bits of a count as a two's complement number."""
+        return self.count_bits + (not self.signed)
+
+    @property
+    def weight_address_bits(self):
+        """Bits of a weight address, which counts half words in a narrow layer."""
+        return max(1, ((self.weights << self.narrow) - 1).bit_length())
+
+    @property
+    def burst_bits(self):
+        """Bits of the largest burst: stages of the division in the neuron."""
+        return self.burst.bit_length()
+
+    @property
+    def neuron_latency(self):
+        """Cycles from a sum at the neuron to its count and state (`hw.core.neuron`)."""
+        return self.burst_bits + 4 + 2 * self.signed
+
+    @property
+    def single_port_spacing(self):
+        """Cycles that the ends of two tiles lie apart, at least, beside the lanes of the first; see `Pass.spacing`."""
+        return self.neuron_latency + 3

@@ -1,0 +1,1 @@
+"""The core: one machine for every network of the contract."""

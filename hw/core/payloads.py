@@ -1,0 +1,149 @@
+"""Shapes of everything that crosses between components, each defined once."""
+
+from amaranth.hdl import Shape, signed, unsigned
+from amaranth.lib import data
+
+from gen.plan.memories import memory_table
+from gen.plan.params import WORD_BITS
+from gen.plan.program import header_fields, pass_fields, stage_fields, synapse_fields
+
+__all__ = [
+    "count_shape", "event", "header", "image_write", "input_word", "load_port", "map_word", "map_write", "neuron_beat",
+    "output_word", "pass_block", "raw_word", "request", "stage", "synapse_block", "tile", "word_entry",
+]
+
+
+def _struct(fields):
+    return data.StructLayout({
+        name: signed(bits) if is_signed else unsigned(bits) for name, (bits, is_signed) in fields.items()
+    })
+
+
+def header(p):
+    """Program header."""
+    return _struct(header_fields(p))
+
+
+def stage(p):
+    """Block of a stage."""
+    return _struct(stage_fields(p))
+
+
+def pass_block(p):
+    """Block of a pass."""
+    return _struct(pass_fields(p))
+
+
+def synapse_block(p):
+    """Block of a synapse."""
+    return _struct(synapse_fields(p))
+
+
+def input_word(p):
+    """One input value in raster order, channels innermost; ``first`` marks the first word of an image."""
+    return data.StructLayout({"value": signed(p.value_bits), "first": 1})
+
+
+def output_word():
+    """One word of a result; ``last`` marks its end."""
+    return data.StructLayout({"data": signed(WORD_BITS), "last": 1})
+
+
+def load_port(p):
+    """A memory word to load: ``write`` has one bit per loadable memory, each memory takes the bits it has."""
+    loaded = [spec for spec in memory_table(p).values() if spec.loadable]
+    return data.StructLayout({
+        "data": WORD_BITS * -(-max(spec.width for spec in loaded) // WORD_BITS),
+        "address": range(max(spec.depth for spec in loaded) + 1),
+        "write": len(loaded),
+    })
+
+
+def count_shape(p):
+    """A count in a map's word."""
+    return Shape(p.count_bits, bool(p.signed))
+
+
+def map_word(p):
+    """A word of a map: one count for each lane of a group."""
+    return data.ArrayLayout(count_shape(p), p.width)
+
+
+def map_write(p):
+    """A word that every group's copy of the maps takes."""
+    return data.StructLayout({"enable": 1, "address": range(max(2, p.map_words)), "word": map_word(p)})
+
+
+def image_write(p):
+    """A word of the input that every group's copy takes; the highest bits of ``address`` are the slot."""
+    return data.StructLayout({
+        "enable": 1, "address": (p.image_words - 1).bit_length() + (p.image_slots - 1).bit_length() or 1,
+        "word": data.ArrayLayout(signed(p.value_bits), p.image_tile),
+    })
+
+
+def request(p):
+    """What the walker asks every group to gather: one word of a map or of the input, or the ``end`` of a tile.
+
+    ``address``, ``column`` and ``hit`` are those of the group at position 0 with part 0: the word is on the map if
+    ``hit`` (its column's remainder reads) and ``0 <= column < columns``; its row is. ``weight`` is the address of the
+    weights of its first lane, of a dense word those of all lanes. ``active`` are the lanes in which an event does work.
+    """
+    shared = {
+        "position_step": signed(p.address_bits), "position_columns": signed(p.place_bits),
+        "part_step": signed(p.address_bits),
+    } if p.groups > 1 else {}
+    return data.StructLayout({
+        "end": 1, "image": 1, "dense": 1, "hit": 1,
+        "address": signed(p.address_bits), "column": signed(p.place_bits), "columns": signed(p.place_bits),
+        "weight": unsigned(p.weight_address_bits), "active": unsigned(p.width.bit_length()), **shared,
+    })
+
+
+def tile(p):
+    """What a group must know of a tile, sent before its words.
+
+    ``address`` of its map word and ``parameter`` of its first channel; its part in a pooling window; ``first`` and
+    ``last`` of the timesteps (states are initial; states are left behind); ``lanes`` less one, in a group that has
+    adapted it. ``last_column`` and ``last_tile`` say which groups take part.
+    """
+    return data.StructLayout({
+        "address": signed(p.address_bits), "parameter": range(max(2, p.parameters)),
+        "window_first": 1, "window_last": 1, "first": 1, "last": 1, "last_column": 1, "last_tile": 1,
+        "lanes": range(p.width),
+    })
+
+
+def raw_word(p):
+    """Bits of a word as the memories give it: of a map, or of the input."""
+    return max(p.width * p.count_bits, p.image_tile * p.value_bits)
+
+
+def word_entry(p):
+    """A word that waits to be gathered; ``mask`` has its lanes that are to be looked at, ``last`` ends a tile.
+
+    ``word`` is a map's or, with ``image``, the input's (never dense). One whose mask is empty only carries ``last``.
+    """
+    return data.StructLayout({
+        "word": raw_word(p), "image": 1, "mask": p.width, "dense": 1,
+        "weight": unsigned(p.weight_address_bits), "active": unsigned(p.width.bit_length()), "last": 1,
+    })
+
+
+def event(p):
+    """What the lanes take in a cycle: one ``value`` for all or, ``dense``, one of ``word`` for each.
+
+    ``first`` and ``last`` of a tile; a cycle that adds nothing has value 0.
+    """
+    return data.StructLayout({
+        "value": signed(p.operand_bits), **({"dense": 1, "word": map_word(p)} if p.dense else {}),
+        "first": 1, "last": 1,
+    })
+
+
+def neuron_beat(p):
+    """One neuron's result: its ``count`` and new ``state``, and what the tile's description says of it."""
+    return data.StructLayout({
+        "count": signed(p.signed_count_bits), "state": signed(p.acc_bits), "lane": range(p.width), "ends": 1,
+        "tile": tile(p),
+    })
