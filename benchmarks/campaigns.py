@@ -13,7 +13,7 @@ from host.device import opened
 from host.errors import LinkError
 from hw.regmap import REPLY, RESULT_WORDS, Command
 from sim.board import FAULTS, SimulatedBoard
-from sim.fuzz import Fuzzer, assail, image_bytes
+from tests.kit.fuzz import Fuzzer, assail, image_bytes
 from sim.golden import Golden
 
 __all__ = ["attack", "compare_devices", "differences", "disturb", "swap"]

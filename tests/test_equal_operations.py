@@ -8,7 +8,7 @@ import pytest
 from benchmarks.equal_operations import accuracy_at, exit_curve
 from gen.exit_rule import ExitRule
 from sim.golden import Golden
-from sim.random_networks import random_images, random_network
+from tests.kit.random_networks import random_images, random_network
 
 
 def test_between_the_points_of_a_curve_and_beyond():

@@ -9,7 +9,7 @@ from gen.exit_rule import ExitRule
 from gen.intnet import IntegerNetwork, StagedNetwork
 from gen.layers import INPUT, INVERSE_LEAKY, NetworkError, Pool, Readout, Source, Spiking, Synapse, signed_bits
 from sim.golden import Golden
-from sim.random_networks import random_images, random_network
+from tests.kit.random_networks import random_images, random_network
 
 WEIGHT = np.arange(-9, 9).reshape(2, 1, 3, 3)
 

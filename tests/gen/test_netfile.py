@@ -14,7 +14,7 @@ from gen.intnet import IntegerNetwork, StagedNetwork
 from gen.layers import INPUT, INVERSE_LEAKY, Pool, Readout, Source, Spiking, Synapse
 from gen.netfile import SCHEMA, load_network, network_hash, save_network
 from sim.golden import Golden
-from sim.random_networks import random_images, random_network
+from tests.kit.random_networks import random_images, random_network
 
 
 def small(**changes):

@@ -8,7 +8,7 @@ from gen.inputs import input_stream
 from gen.netfile import save_network
 from gen.layout.schedule import build_schedule
 from sim.golden import Golden
-from sim.random_networks import random_images, random_network
+from tests.kit.random_networks import random_images, random_network
 from tests.host.fake_board import FakeBoard, fake_cycles, make_folder
 from tests.host.fake_line import MemoryTransport
 

@@ -17,7 +17,7 @@ from host.board import Board
 from host.device import open_device
 from host.errors import NoSuchPort, WrongBoard
 from hw.regmap import COUNTERS, IDENTITY
-from sim.random_networks import random_network
+from tests.kit.random_networks import random_network
 from tests.host.fake_board import BUILD, FakeBoard
 from tests.host.fake_line import PtyBoard
 from tests.host.fake_world import COMPUTE_S, FIRST, FRAMES, OTHER, WIDE, World

@@ -13,7 +13,7 @@ from host.errors import Disconnected
 from hw.link.regmap_text import c_header
 from hw.regmap import COUNTERS, IDENTITY, Fault, register
 from sim.golden import Golden
-from sim.random_networks import random_images, random_network
+from tests.kit.random_networks import random_images, random_network
 from tests.host.fake_board import Faults, FakeBoard, MemoryTransport, make_folder
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ from gen.netfile import network_hash, save_network
 from host.describe import describe
 from sim.golden import Golden
 from sim.metrics import evaluate
-from sim.random_networks import random_images, random_network
+from tests.kit.random_networks import random_images, random_network
 
 SEED = 0  # spiking layers, pools, a residual; an entropy rule over four timesteps
 

@@ -14,7 +14,7 @@ import pytest
 from gen.data.named import NAMED
 from gen.netfile import save_network
 from sim.golden import Golden
-from sim.random_networks import random_images, random_network
+from tests.kit.random_networks import random_images, random_network
 from tests.gen.data.published import publish
 
 ROOT = Path(__file__).parents[2]

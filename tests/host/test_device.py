@@ -11,7 +11,7 @@ from host.board import Board
 from host.device import open_device
 from sim.golden import Golden
 from sim.model import CompiledCore
-from sim.random_networks import random_images, random_network
+from tests.kit.random_networks import random_images, random_network
 
 
 @pytest.mark.parametrize("where", ["golden", "rtl"])

@@ -12,7 +12,7 @@ from gen.layout.schedule import build_schedule, schedule_on
 from gen.layout.target import TARGETS
 from host.device import open_device
 from sim.golden import Golden
-from sim.random_networks import random_images, random_network
+from tests.kit.random_networks import random_images, random_network
 
 SEED = 8
 

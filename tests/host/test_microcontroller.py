@@ -10,7 +10,7 @@ from hw.emit import generate
 from hw.link.regmap_text import c_header
 from sim.board import SimulatedBoard
 from sim.golden import Golden
-from sim.random_networks import random_images, random_network
+from tests.kit.random_networks import random_images, random_network
 from tests.host.fake_board import FakeBoard, Faults, PtyBoard, make_folder
 
 ROOT = Path(__file__).parents[2]

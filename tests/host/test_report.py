@@ -16,7 +16,7 @@ from hw.emit import generate
 from sim.golden import Golden
 from sim.metrics import evaluate
 from sim.profile import ProfiledCore
-from sim.random_networks import random_images, random_network
+from tests.kit.random_networks import random_images, random_network
 
 SEED, OTHERS, LANES, IMAGES = 0, (8, 9, 11, 14, 21), 4, 12  # the core of tests/sim/test_profile.py
 BUILT = {

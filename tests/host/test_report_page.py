@@ -31,7 +31,7 @@ from hw.emit import generate
 from sim.energy import ann_uJ, convention, estimated
 from sim.golden import Golden
 from sim.profile import ProfiledCore
-from sim.random_networks import random_images, random_network
+from tests.kit.random_networks import random_images, random_network
 
 SEED = 0
 PHONE = 390

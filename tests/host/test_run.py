@@ -15,7 +15,7 @@ from gen.layout.schedule import build_schedule
 from host.transport import Transport
 from sim.golden import Golden
 from sim.metrics import evaluate
-from sim.random_networks import random_images, random_network
+from tests.kit.random_networks import random_images, random_network
 from tests.host.fake_board import FakeBoard, make_folder
 from tests.host.fake_line import Faults, PtyBoard
 

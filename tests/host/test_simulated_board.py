@@ -10,7 +10,7 @@ from host.board import Board
 from hw.emit import generate
 from sim.board import SimulatedBoard
 from sim.golden import Golden
-from sim.random_networks import random_images, random_network
+from tests.kit.random_networks import random_images, random_network
 
 SIZES = dict(max_layers=3, max_neurons=400, max_weights=1500)
 SEED = 12

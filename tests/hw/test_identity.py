@@ -8,7 +8,7 @@ import pytest
 from gen.inputs import input_values
 from gen.layout.schedule import build_schedule
 from hw.identity import build_id, describe_input, network_id, register_values
-from sim.random_networks import random_images, random_network
+from tests.kit.random_networks import random_images, random_network
 
 SEEDS = range(20)
 

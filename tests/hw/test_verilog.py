@@ -9,13 +9,13 @@ import pytest
 
 from gen.layout.schedule import build_schedule
 from hw.verilog import core_rtlil
-from sim.random_networks import random_network
+from tests.kit.random_networks import random_network
 
 SCRIPT = """
 import hashlib
 from gen.layout.schedule import build_schedule
 from hw.verilog import core_rtlil, core_verilog
-from sim.random_networks import random_network
+from tests.kit.random_networks import random_network
 
 schedule = build_schedule(random_network({seed}), {lanes})
 for text in (core_verilog(schedule), core_rtlil(schedule)):

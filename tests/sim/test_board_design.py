@@ -19,9 +19,9 @@ from hw.emit import generate
 from hw.identity import describe_input, network_id
 from hw.regmap import COUNTERS, IDENTITY, MAGIC, PROTOCOL, REPLY, Command, decode, encode, frames
 from sim.board import CLOCKS_PER_BIT, SimulatedBoard
-from sim.fuzz import image_bytes, image_requests, load_requests
+from tests.kit.fuzz import image_bytes, image_requests, load_requests
 from sim.golden import Golden
-from sim.random_networks import random_images, random_network
+from tests.kit.random_networks import random_images, random_network
 
 LIMIT_S = 30
 

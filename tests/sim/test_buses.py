@@ -1,12 +1,12 @@
-"""`sim.bench.buses`: both wrappers' Verilog around a small core, on both simulators, equal to the golden model."""
+"""`tests.kit.buses.job`: both wrappers' Verilog around a small core, on both simulators, equal to the golden model."""
 
 import re
 
 import pytest
 
 from gen.errors import AdafireError
-from sim.bench.buses import BUSES, simulate_bus
-from sim.random_networks import random_network
+from tests.kit.buses.job import BUSES, simulate_bus
+from tests.kit.random_networks import random_network
 from sim.toolchain import SIMULATORS, choose_simulator
 
 SMALL = dict(
@@ -63,5 +63,5 @@ def test_a_wrapper_that_does_not_abort_is_found(tmp_path):
     fault = planted(r"(adafire_core core \(\s+)\.abort\(abort\)", r"\1.abort(1'h0)")
     with pytest.raises(AdafireError, match="The wishbone wrapper on icarus, seed 0: exit code [1-9]") as error:
         run("wishbone", tmp_path, planted=fault)
-    assert re.search(r"bus_scenarios.aborted +FAIL", str(error.value))
-    assert re.search(r"bus_scenarios.images_in_a_row +PASS", str(error.value))
+    assert re.search(r"scenarios.aborted +FAIL", str(error.value))
+    assert re.search(r"scenarios.images_in_a_row +PASS", str(error.value))

@@ -11,7 +11,7 @@ from hw.verilog import core_verilog
 from sim.cells import SPRAM, with_cells
 from sim.golden import Golden
 from sim.model import CompiledCore
-from sim.random_networks import random_images, random_network
+from tests.kit.random_networks import random_images, random_network
 
 
 @pytest.mark.parametrize("lanes, seeds, layer_bits, deeper, spram", [

@@ -22,9 +22,9 @@ from hw.machine.wide_memory import WideMemory
 from hw.regmap import Command
 from sim.golden import Golden
 from sim.model import CompiledCore
-from sim.random_networks import random_images, random_network
-from sim.stand_in import RX_BYTES, Far
-from sim.streams import play
+from tests.kit.random_networks import random_images, random_network
+from tests.kit.stand_in import RX_BYTES, Far
+from tests.kit.streams import play
 
 MODULES = amaranth.lib.fifo, hw.machine.early_exit, hw.machine.events, hw.machine.softmax, hw.machine.wide_memory
 LINK = hw.link.frame_ring, hw.link.register_file, hw.link.result_buffer

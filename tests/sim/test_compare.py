@@ -12,7 +12,7 @@ from sim.compare import (
     Answer, Difference, answer_difference, compare_image, compared_values, expected_probe, first_difference,
 )
 from sim.golden import Golden
-from sim.random_networks import random_images, random_network
+from tests.kit.random_networks import random_images, random_network
 
 SMALL = dict(max_layers=4, max_neurons=300, max_weights=1500, max_channels=6, max_size=6, max_timesteps=3)
 

@@ -15,7 +15,7 @@ from gen.layout.schedule import build_schedule
 from sim.energy import EnergyMeter, ann_uJ, convention, estimated, is_identity, macs, operations
 from sim.golden import Golden
 from sim.metrics import evaluate
-from sim.random_networks import SECOND, random_images, random_network, random_staged_network
+from tests.kit.random_networks import SECOND, random_images, random_network, random_staged_network
 from sim.traffic import memory_traffic
 
 IMAGE = np.array([[[4, 0, 2], [1, 3, 0], [0, 5, 6]]], np.uint8)

@@ -8,8 +8,8 @@ import pytest
 from gen.layout.image import load_stream, memory_image
 from gen.layout.schedule import build_schedule
 from hw.regmap import COMMIT, POSITION, Command, decode, frames
-from sim.fuzz import END, KINDS, TRACKED, Fuzzer, image_bytes, image_requests, load_requests
-from sim.random_networks import random_images, random_network
+from tests.kit.fuzz import END, KINDS, TRACKED, Fuzzer, image_bytes, image_requests, load_requests
+from tests.kit.random_networks import random_images, random_network
 
 SEED, NUMBER, LONGEST = 12, 0x12345678, 1024
 

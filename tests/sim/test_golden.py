@@ -13,7 +13,7 @@ from gen.layers import ADAFIRE, INPUT, INVERSE_LEAKY, Pool, Readout, Source, Spi
 from sim.energy import operations
 from sim.golden import Golden
 from sim.golden.plain import plain_trace
-from sim.random_networks import random_images, random_network
+from tests.kit.random_networks import random_images, random_network
 from tests.sim.golden_checks import assert_equal_models, assert_same
 
 

@@ -10,7 +10,7 @@ from gen.exit_rule import SHARE_ONE, ExitRule
 from gen.intnet import IntegerNetwork, StagedNetwork
 from gen.layers import ADAFIRE, INPUT, INVERSE_LEAKY, Pool, Readout, Source, Spiking, Synapse
 from sim.golden import Golden
-from sim.random_networks import SECOND, random_images, random_network, random_staged_network
+from tests.kit.random_networks import SECOND, random_images, random_network, random_staged_network
 from tests.sim.golden_checks import assert_equal_models
 
 SMALL = {"max_neurons": 200, "max_weights": 800, "max_size": 6, "contract": SECOND}

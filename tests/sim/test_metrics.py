@@ -8,7 +8,7 @@ from gen.errors import InputError
 from gen.result import Result
 from sim.golden import Golden
 from sim.metrics import Figures, evaluate
-from sim.random_networks import random_images, random_network, random_staged_network
+from tests.kit.random_networks import random_images, random_network, random_staged_network
 
 
 class Device:

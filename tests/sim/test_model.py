@@ -16,7 +16,7 @@ from hw.verilog import core_verilog
 from sim.compare import Answer, compare_image
 from sim.golden import Golden
 from sim.model import CompiledCore, without_contents
-from sim.random_networks import random_images, random_network
+from tests.kit.random_networks import random_images, random_network
 
 IMAGES = 3
 KINDS = {"any": {}, "mixed": {"layer_bits": (2, 3, 4, 8)}, "alike": {"layer_bits": (8,)}}

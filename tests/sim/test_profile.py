@@ -9,7 +9,7 @@ from gen.layout.schedule import schedule_on
 from hw.emit import generate
 from sim.golden import Golden
 from sim.profile import KINDS, MACHINE_KINDS, PASS_KINDS, SIGNALS, ProfiledCore, opened
-from sim.random_networks import random_images, random_network
+from tests.kit.random_networks import random_images, random_network
 
 SEEDS = (0, 8, 9, 11, 14, 21)
 SEPARATED = (1, 5)

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""`sim.proof`: what holds is proved, what does not is refused, with the reason."""
+"""`tests.kit.proof`: what holds is proved, what does not is refused, with the reason."""
 
 import importlib.util
 
@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gen.errors import AdafireError, ToolMissing
-from sim.proof import Disproved, assume_constant, prove
+from tests.kit.proof import Disproved, assume_constant, prove
 
 
 class Counter(wiring.Component):
@@ -73,6 +73,6 @@ def test_without_yosys_the_error_says_how_to_get_it(monkeypatch):
 
 
 def test_a_yosys_that_stumbles_is_no_disproof(monkeypatch):
-    monkeypatch.setattr("sim.proof.PREPARE", "read_rtlil nowhere.il")
+    monkeypatch.setattr("tests.kit.proof.PREPARE", "read_rtlil nowhere.il")
     with pytest.raises(AdafireError, match="Yosys could not try the proof about Counter: .*nowhere"):
         prove(Counter(), lambda m: None)

@@ -8,7 +8,7 @@ from gen.exit_rule import KINDS
 from gen.layers import ADAFIRE, INPUT, INVERSE_LEAKY
 from gen.netfile import network_hash
 from sim.golden import Golden
-from sim.random_networks import random_images, random_network
+from tests.kit.random_networks import random_images, random_network
 
 SEEDS = range(300)
 

@@ -10,7 +10,7 @@ from gen.layers import INPUT, INVERSE_LEAKY
 from gen.netfile import load_network, network_hash, save_network
 from gen.window import ZEROS
 from sim.golden import Golden
-from sim.random_networks import SECOND, random_images, random_network, random_staged_network
+from tests.kit.random_networks import SECOND, random_images, random_network, random_staged_network
 
 
 def features(network):

@@ -1,4 +1,4 @@
-"""`sim.streams`: the bench sees what breaks the stream rules, and gives up in time."""
+"""`tests.kit.streams`: the bench sees what breaks the stream rules, and gives up in time."""
 
 import pytest
 from amaranth.hdl import Module, Signal
@@ -6,7 +6,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.machine.queue import Queue
-from sim.streams import Bench, play
+from tests.kit.streams import Bench, play
 
 
 class Restless(wiring.Component):

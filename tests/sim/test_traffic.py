@@ -12,7 +12,7 @@ from gen.layout.program import CoreParams
 from gen.layout.schedule import build_schedule, schedule_on
 from sim.golden import Golden
 from sim.ports import PortCounter
-from sim.random_networks import random_images, random_network
+from tests.kit.random_networks import random_images, random_network
 from sim.traffic import memory_traffic
 
 SEEDS = (0, 3, 5, 8, 9, 11, 14, 21, 26, 33)

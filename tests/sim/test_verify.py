@@ -23,7 +23,7 @@ from hw.emit import generate
 from sim.bench.job import planned_runs
 from sim.compare import expected_probe, first_difference
 from sim.golden import Golden
-from sim.random_networks import random_images, random_network
+from tests.kit.random_networks import random_images, random_network
 from sim.toolchain import SIMULATORS, choose_simulator
 from sim.verify import verify
 

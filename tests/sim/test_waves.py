@@ -21,7 +21,7 @@ from sim.bench.job import WAVES
 from sim.bench.view import View
 from sim.compare import expected_probe
 from sim.golden import Golden
-from sim.random_networks import random_images, random_network
+from tests.kit.random_networks import random_images, random_network
 from sim.toolchain import SIMULATORS, choose_simulator, tool_environment, verilator_program
 from sim.verify import verify
 from sim.waves import Window, plan_window

@@ -8,7 +8,7 @@ from gen.layout.estimate import estimate_cycles, estimate_memories, estimate_res
 from gen.layout.program import CoreParams, memory_shapes
 from gen.layout.schedule import build_schedule
 from gen.layout.target import find_target
-from sim.random_networks import random_network
+from tests.kit.random_networks import random_network
 
 SEEDS = [2, 5, 11, 23]
 

@@ -8,7 +8,7 @@ from gen.layout.image import load_stream, memory_image, read_image, write_image
 from gen.layout.program import (EXIT_CODES, MEMORIES, WORD_BITS, header_fields, layer_fields, memory_shapes,
                          synapse_fields, words_of)
 from gen.layout.schedule import build_schedule
-from sim.random_networks import random_network
+from tests.kit.random_networks import random_network
 
 SEEDS = range(28)
 

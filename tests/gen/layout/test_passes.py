@@ -12,7 +12,7 @@ from gen.intnet import IntegerNetwork
 from gen.layers import ADAFIRE, INPUT, INVERSE_LEAKY, Readout, Source, Spiking, Synapse
 from gen.layout.image import memory_image
 from gen.layout.schedule import build_schedule, schedule_on
-from sim.random_networks import random_network
+from tests.kit.random_networks import random_network
 
 SEEDS = range(60)
 SHAPE = (4, 6, 6)

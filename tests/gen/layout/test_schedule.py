@@ -12,7 +12,7 @@ from gen.layout.image import memory_image
 from gen.layout.passes import is_row_segment, segment_words, synapse_words, window_channels
 from gen.layout.program import memory_shapes
 from gen.layout.schedule import build_schedule, schedule_on
-from sim.random_networks import random_network
+from tests.kit.random_networks import random_network
 
 LANES = (1, 2, 3, 5, 8, 16, 33, 64)
 SEEDS = range(40)

@@ -12,7 +12,7 @@ from gen.layout.image import memory_image
 from gen.layout.passes import segment_words
 from gen.layout.schedule import build_schedule, schedule_on
 from gen.layout.weights import stored_bits, word_bits
-from sim.random_networks import random_network
+from tests.kit.random_networks import random_network
 
 MIXED = dict(layer_bits=(2, 3, 4, 8))
 

@@ -16,8 +16,8 @@ from gen.model.network import FloatLayer, FloatNetwork, FloatPool, FloatSynapse
 from gen.window import ZEROS
 from sim.golden import Golden
 from sim.golden.plain import plain_trace
-from sim.random_images import random_images
-from sim.random_networks import SECOND, random_network
+from tests.kit.random_images import random_images
+from tests.kit.random_networks import SECOND, random_network
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -16,8 +16,8 @@ from gen.method.state_bits import proved_state_bits
 from gen.method.thresholds import mmse_threshold
 from gen.model.network import FloatNetwork, FloatPool, FloatSynapse, FloatLayer
 from sim.golden import Golden
-from sim.random_images import random_images
-from sim.random_networks import random_network
+from tests.kit.random_images import random_images
+from tests.kit.random_networks import random_network
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -16,7 +16,7 @@ from gen.model.load import load
 from gen.model.network import FloatPool, FloatSynapse, FloatLayer
 from gen.model.nir_export import export_nir, save_nir
 from sim.golden import Golden
-from sim.random_networks import FIRST, SECOND, random_images, random_network, random_staged_network
+from tests.kit.random_networks import FIRST, SECOND, random_images, random_network, random_staged_network
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

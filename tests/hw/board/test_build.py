@@ -15,7 +15,7 @@ from hw.board import steps, tools
 from hw.board.build import build
 from hw.board.order import Order
 from hw.emit import generate
-from sim.random_networks import random_network
+from tests.kit.random_networks import random_network
 
 CELLS = {"LUT4": 5, "TRELLIS_FF": 4}
 

@@ -13,8 +13,8 @@ from hw.link.blackbox import core_signature
 from hw.link.bus import RESET_CYCLES
 from hw.regmap import register
 from hw.verilog import AXI, axi_verilog
-from sim.proof import claim_stable, prove
-from sim.streams import Bench
+from tests.kit.proof import claim_stable, prove
+from tests.kit.streams import Bench
 
 WHOLE = 0xF
 

@@ -10,8 +10,8 @@ from amaranth.hdl import Assume
 from hw.link.bus import ADDRESS_BITS, QUEUE, RESET_CYCLES, BusSide
 from hw.link.regmap_text import c_header, markdown_tables
 from hw.regmap import IDENTITY, MAGIC, PROTOCOL, REGISTERS, WRITABLE, register
-from sim.proof import claim_stable, prove
-from sim.streams import Bench, plain, play
+from tests.kit.proof import claim_stable, prove
+from tests.kit.streams import Bench, plain, play
 
 PAGE = Path(__file__).parents[3] / "docs" / "bus.md"
 VALUES = {"BUILD_0": 0x1234, "NETWORK": 9, "INPUT_SIZE": 16, "INPUT_LOW": -128, "LANES": 3, "CLASSES": 5}

@@ -8,8 +8,8 @@ import pytest
 from hw.regmap import (
     COMMIT, ESCAPE, FLAG, IDENTITY, MAGIC, POSITION, PROTOCOL, Command, Fault, encode,
 )
-from sim.cable import ticks
-from sim.stand_in import MAX_PAYLOAD, NETWORK, RX_BYTES, Far
+from tests.kit.cable import ticks
+from tests.kit.stand_in import MAX_PAYLOAD, NETWORK, RX_BYTES, Far
 
 
 @pytest.mark.parametrize("seed, stall", [(0, 0), (1, 0.6)])

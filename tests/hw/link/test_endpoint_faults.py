@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from hw.regmap import COMMIT, ERROR_REPLY, ESCAPE, FLAG, POSITION, REPLY, Command, Fault, encode
-from sim.cable import ticks
-from sim.stand_in import MAX_PAYLOAD, NETWORK, RX_BYTES, Far
+from tests.kit.cable import ticks
+from tests.kit.stand_in import MAX_PAYLOAD, NETWORK, RX_BYTES, Far
 
 
 def test_counters(sizes):

@@ -6,8 +6,8 @@ import pytest
 from amaranth.hdl import Assert, Assume, Signal
 
 from hw.link.frame_ring import FrameRing
-from sim.proof import claim_stable, prove
-from sim.streams import Bench, play
+from tests.kit.proof import claim_stable, prove
+from tests.kit.streams import Bench, play
 
 
 class Model:

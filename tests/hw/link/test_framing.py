@@ -5,9 +5,9 @@ import pytest
 
 from hw.link.framing import DIGEST_CYCLES, Deframer, Framer
 from hw.regmap import ESCAPE, FLAG, FRAME_OVERHEAD, HEADER, STUFF, Command, Fault, crc, decode, encode
-from sim.cable import ticks
-from sim.proof import assume_stable, claim_stable, prove
-from sim.streams import Bench
+from tests.kit.cable import ticks
+from tests.kit.proof import assume_stable, claim_stable, prove
+from tests.kit.streams import Bench
 
 MAX_PAYLOAD = 40
 SPECIAL = bytes([FLAG, ESCAPE, FLAG ^ STUFF, ESCAPE ^ STUFF])

@@ -3,7 +3,7 @@
 import numpy as np
 
 from hw.link.piece_order import PieceOrder
-from sim.streams import play
+from tests.kit.streams import play
 
 BITS = 11
 

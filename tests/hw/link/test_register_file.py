@@ -5,7 +5,7 @@ import pytest
 
 from hw.link.register_file import RegisterFile
 from hw.regmap import COUNTERS, IDENTITY, MAGIC, PROTOCOL, REGISTERS, WRITABLE
-from sim.streams import Bench
+from tests.kit.streams import Bench
 
 VALUES = {
     "BUILD_0": 0x89ABCDEF, "BUILD_1": 1, "BUILD_2": 0xFFFFFFFF, "BUILD_3": 0x80000000, "NETWORK": 0xDEADBEEF,

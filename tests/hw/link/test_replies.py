@@ -4,9 +4,9 @@ from amaranth.hdl import Module
 
 from hw.link.replies import Replies
 from hw.regmap import ERROR, ERROR_REPLY, HEADER, REPLY, Command, Fault
-from sim.cable import ticks
-from sim.proof import claim_stable, prove
-from sim.streams import Bench
+from tests.kit.cable import ticks
+from tests.kit.proof import claim_stable, prove
+from tests.kit.streams import Bench
 
 RESULT_WORDS, MAX_PAYLOAD, RX_BYTES = 8, 40, 64
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hw.link.result_buffer import ResultBuffer
-from sim.streams import Bench
+from tests.kit.streams import Bench
 
 
 class Reader:

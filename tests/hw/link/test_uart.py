@@ -5,8 +5,8 @@ import pytest
 from amaranth.hdl import Module
 
 from hw.link.uart import LEAST_DIVISOR, Receiver, Transmitter
-from sim.cable import UartCable, ticks
-from sim.streams import Bench
+from tests.kit.cable import UartCable, ticks
+from tests.kit.streams import Bench
 
 
 class Wire:

@@ -12,10 +12,10 @@ from hw.link.link import Link, LinkParams
 from hw.link.uart_top import UartTop
 from hw.machine.core import Core
 from hw.regmap import COMMIT, POSITION, REPLY, RESULT_WORDS, Command, encode
-from sim.cable import UartCable, ticks
+from tests.kit.cable import UartCable, ticks
 from sim.golden import Golden
-from sim.random_networks import random_images, random_network
-from sim.streams import Bench
+from tests.kit.random_networks import random_images, random_network
+from tests.kit.streams import Bench
 
 DIVISOR = 4
 NETWORK = 0x01020304

@@ -4,7 +4,7 @@ import pytest
 
 from hw.link.urgent import RESET_CYCLES, Urgent
 from hw.regmap import Command
-from sim.streams import play
+from tests.kit.streams import play
 
 OUTPUTS = ("flush", "stop", "clear", "abort", "core_reset", "restarted", "o.valid", "reset")
 

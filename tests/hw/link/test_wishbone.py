@@ -11,8 +11,8 @@ from hw.link.blackbox import core_signature
 from hw.link.wishbone import WishboneTop
 from hw.regmap import MAGIC, register
 from hw.verilog import WISHBONE, wishbone_verilog
-from sim.proof import prove
-from sim.streams import play
+from tests.kit.proof import prove
+from tests.kit.streams import play
 
 VALUES = {"NETWORK": 9, "LANES": 3}
 IDLE = {"wb.cyc": 0, "wb.stb": 0}

@@ -12,8 +12,8 @@ from gen.layout.schedule import build_schedule, schedule_on
 from hw.machine.core import Core
 from hw.machine.sequencer import COUNTERS
 from sim.golden import Golden
-from sim.random_networks import random_images, random_network
-from sim.streams import Bench
+from tests.kit.random_networks import random_images, random_network
+from tests.kit.streams import Bench
 
 
 def network(seed, **options):

@@ -5,7 +5,7 @@ import pytest
 
 from hw.machine.counters import Counters
 from hw.machine.sequencer import COUNTERS
-from sim.streams import play
+from tests.kit.streams import play
 
 
 @pytest.mark.parametrize("seed", range(3))

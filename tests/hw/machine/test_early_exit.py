@@ -9,8 +9,8 @@ from gen.exit_rule import LIMIT_MAX, SCALE_MAX, SHIFT_MAX, ExitRule
 from gen.layout.program import EXIT_CODES, MEMORIES
 from hw.machine.early_exit import EarlyExit
 from sim.golden import exits, scores
-from sim.proof import assume_constant, claim_stable, prove
-from sim.streams import Bench
+from tests.kit.proof import assume_constant, claim_stable, prove
+from tests.kit.streams import Bench
 
 LIMITS = 64
 

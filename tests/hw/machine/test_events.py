@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hw.machine.events import EventStore
-from sim.streams import play
+from tests.kit.streams import play
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -8,8 +8,8 @@ from hw.machine.gather import Gather
 from hw.machine.halves import Halves
 from hw.machine.lanes import Lanes
 from hw.machine.state import READ
-from sim.proof import prove
-from sim.streams import Bench
+from tests.kit.proof import prove
+from tests.kit.streams import Bench
 
 WEIGHT_LATENCY = 2          # as `hw.machine.core` builds its weight memory
 CREDITS = 4

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hw.machine.halves import Halves
-from sim.streams import play
+from tests.kit.streams import play
 
 
 @pytest.mark.parametrize("bits", [4, 6, 8])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hw.machine.ingest import Ingest
-from sim.streams import Bench
+from tests.kit.streams import Bench
 
 EVENTS, POINTERS = 7, 3
 

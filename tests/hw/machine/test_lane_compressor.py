@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hw.machine.lane_compressor import LaneCompressor
-from sim.streams import Bench
+from tests.kit.streams import Bench
 
 LAYER = {"event_base": 5, "pointer_base": 3, "counted": 1}
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hw.machine.lanes import Lanes
-from sim.streams import play
+from tests.kit.streams import play
 
 NEVER = {"value": 0, "first": 0, "last": 0}
 

@@ -7,7 +7,7 @@ from amaranth.hdl import Module
 from gen.layout.image import load_stream
 from gen.layout.program import MEMORIES, WORD_BITS, memory_shapes
 from hw.machine.loader import LoadableMemory, Loader
-from sim.streams import Bench, play
+from tests.kit.streams import Bench, play
 
 
 def random_image(params, rng):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from hw.machine.logit_scan import LogitScan
-from sim.proof import assume_constant, claim_stable, prove
-from sim.streams import Bench
+from tests.kit.proof import assume_constant, claim_stable, prove
+from tests.kit.streams import Bench
 
 
 @pytest.mark.parametrize("shared", [False, True])

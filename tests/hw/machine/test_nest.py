@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hw.machine.nest import Nest
-from sim.streams import play
+from tests.kit.streams import play
 
 LOOPS = ("a", "b", "c", "d")
 

@@ -8,8 +8,8 @@ from amaranth.hdl import Assert, Assume, Mux, Signal
 
 from gen.layers import MAX_BURST
 from hw.machine.neuron import Neuron, latency
-from sim.proof import Disproved, assume_constant, prove
-from sim.streams import play
+from tests.kit.proof import Disproved, assume_constant, prove
+from tests.kit.streams import play
 
 LATENCY = 8  # with counts of four bits
 

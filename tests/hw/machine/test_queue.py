@@ -8,8 +8,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.machine.queue import Queue
-from sim.proof import Disproved, claim_stable, prove
-from sim.streams import Bench, play
+from tests.kit.proof import Disproved, claim_stable, prove
+from tests.kit.streams import Bench, play
 
 PAIR = data.StructLayout({"low": 5, "high": data.ArrayLayout(unsigned(3), 2)})
 

@@ -12,8 +12,8 @@ from gen.layout.program import WORD_BITS, header_fields, layer_fields, synapse_f
 from gen.layout.schedule import build_schedule
 from hw.machine import payloads
 from hw.machine.segments import LOOK_UP, SegmentGenerator
-from sim.random_networks import random_network
-from sim.streams import Bench, plain
+from tests.kit.random_networks import random_network
+from tests.kit.streams import Bench, plain
 
 
 def blocks(schedule, number):

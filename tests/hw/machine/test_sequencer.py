@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from hw.machine.sequencer import COUNTERS, Sequencer
-from sim.proof import assume_constant, claim_stable, prove
-from sim.streams import Bench
+from tests.kit.proof import assume_constant, claim_stable, prove
+from tests.kit.streams import Bench
 
 COUNTED = [1000 + n for n in range(len(COUNTERS))]
 

@@ -5,7 +5,7 @@ import pytest
 
 from gen.exit_rule import DISTANCE_MAX, EXP, SCALE_FRACTION, SCALE_MAX, SHIFT_MAX, X_MAX
 from hw.machine.softmax import SoftmaxSums
-from sim.streams import Bench
+from tests.kit.streams import Bench
 
 
 def sums(z, shift, scale):

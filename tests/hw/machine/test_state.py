@@ -6,7 +6,7 @@ import pytest
 from gen.layout.program import memory_shapes
 from hw.machine.neuron import latency
 from hw.machine.state import READ, StateStore
-from sim.streams import play
+from tests.kit.streams import play
 
 LANES = 3
 NAMES = ("theta", "bias", "v", "kept", "summed", "fired", "tiles.ready", "parameters.ready")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hw.machine.tile_loops import KERNEL_LOOPS, LOOPS, TILE_LOOPS, TileLoops
-from sim.streams import play
+from tests.kit.streams import play
 
 
 def candidates(layer, synapses, gather):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hw.machine.wide_memory import WideMemory
-from sim.streams import play
+from tests.kit.streams import play
 
 
 @pytest.mark.parametrize("depth, width", [(1, 5), (7, 100), (32, 40), (33, 40), (600, 40), (1100, 20), (2100, 9)])

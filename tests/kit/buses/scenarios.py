@@ -1,4 +1,4 @@
-"""The cocotb tests of a bus wrapper, run inside the simulator; `sim.bench.buses` starts them.
+"""The cocotb tests of a bus wrapper, run inside the simulator; `tests.kit.buses.job` starts them.
 
 Every scenario begins with a reset of the bus and the first network in the memories. Each result of an image is
 compared with the golden model: class, timesteps, events, synaptic operations and logits.
@@ -17,9 +17,9 @@ from gen.layout.image import load_stream, memory_image
 from gen.inputs import input_stream
 from hw.identity import describe_input, network_id
 from hw.regmap import MAGIC, PROTOCOL
-from sim.bench.buses import BUILD, BusJob
+from tests.kit.buses.job import BUILD, BusJob
 from sim.golden import Golden
-from sim.random_networks import random_images
+from tests.kit.random_networks import random_images
 
 PERIOD = 10  # ns
 LIMIT = 30_000  # cycles for one wait
@@ -54,9 +54,9 @@ class Bench:
     def host(self):
         """The host, made when the clock runs."""
         if self.job.bus == "axi":
-            from sim.bench.axi_bus import AxiHost as Host
+            from tests.kit.buses.axi import AxiHost as Host
         else:
-            from sim.bench.wishbone_bus import WishboneHost as Host
+            from tests.kit.buses.wishbone import WishboneHost as Host
         return Host(self.dut, self.random.random())
 
     async def until(self, what, condition):

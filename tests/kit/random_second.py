@@ -8,8 +8,8 @@ import numpy as np
 from gen.intnet import ORDERS
 from gen.layers import INVERSE_LEAKY, MAX_BURST, THETA_MAX, NetworkError
 from gen.window import FILLS, POINT, ZEROS, Window
-from sim.random_draft import Draft, whole
-from sim.random_rules import whole_range_rule
+from tests.kit.random_draft import Draft, whole
+from tests.kit.random_rules import whole_range_rule
 
 __all__ = ["SecondDraft"]
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from gen.exit_rule import LIMIT_MAX, SCALE_MAX, SHARE_ONE, SHIFT_MAX, ExitRule
 from sim.golden import Golden, exits, scores
-from sim.random_images import random_images
+from tests.kit.random_images import random_images
 
 __all__ = ["random_rule", "whole_range_rule"]
 

@@ -14,7 +14,7 @@ from gen.exit_rule import ExitRule
 from gen.intnet import IntegerNetwork
 from gen.layers import INPUT, INVERSE_LEAKY, MIN_BURSTS, Pool, Readout, Source, Spiking, Synapse, signed_bits
 from gen.window import POINT, Window
-from sim.random_rules import random_rule
+from tests.kit.random_rules import random_rule
 
 __all__ = ["Draft", "whole"]
 
@@ -49,7 +49,7 @@ class Draft:
         for number in range(int(rng.integers(0, self.max_layers, endpoint=True))):
             self._hidden(number)
         self._readouts(max_classes)
-        return IntegerNetwork(source, self.layers, timesteps, ExitRule(), {"source": "sim.random_networks"})
+        return IntegerNetwork(source, self.layers, timesteps, ExitRule(), {"source": "tests.kit.random_networks"})
 
     def ruled(self, network, kind, seed):
         """Return ``network`` with a random exit rule of that kind."""

@@ -6,8 +6,8 @@ import numpy as np
 
 from hw.link.endpoint import Endpoint
 from hw.regmap import COMMIT, COUNTERS, ERROR, ERROR_REPLY, POSITION, REPLY, Command, Fault, encode
-from sim.cable import ByteCable
-from sim.streams import Bench
+from tests.kit.cable import ByteCable
+from tests.kit.streams import Bench
 
 __all__ = ["MAX_PAYLOAD", "NETWORK", "RX_BYTES", "Far", "StandIn"]
 

@@ -1,6 +1,6 @@
 """The bus wrappers under cocotb: their Verilog around a small core, bus models with pauses, golden results.
 
-`simulate_bus` starts this module as a process of its own, which runs `sim.bench.bus_scenarios` in a simulator.
+`simulate_bus` starts this module as a process of its own, which runs `tests.kit.buses.scenarios` in a simulator.
 """
 
 import json
@@ -23,7 +23,7 @@ from sim.bench.launch import launched
 __all__ = ["BUILD", "BUSES", "BusJob", "main", "simulate_bus"]
 
 BUILD = 0x0123456789ABCDEF_0F1E2D3C4B5A6978
-SCENARIOS = "sim.bench.bus_scenarios"
+SCENARIOS = "tests.kit.buses.scenarios"
 LIMIT_SECONDS = 1200
 BUSES = {
     "axi": (AXI, axi_verilog, ("aclk", "aresetn", "interrupt", "s_axi_*", "s_axis_*", "m_axis_*")),
@@ -104,7 +104,7 @@ def simulate_bus(bus, networks, work, *, simulator, lanes=2, images=3, seed=0, p
     (work / "wrapper.v").write_text(planted(wrapper))
     verilog = [str(work / name) for name in ("core.v", "wrapper.v")]
     job = BusJob(bus, files, verilog, lanes, images, str(work / "records"), str(work), simulator, seed)
-    with launched("sim.bench.buses", job, work) as process:
+    with launched("tests.kit.buses.job", job, work) as process:
         try:
             code = process.wait(LIMIT_SECONDS)
         except subprocess.TimeoutExpired:
