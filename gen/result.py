@@ -1,10 +1,13 @@
 """What every device returns: golden model, compiled RTL, simulated board and real board alike."""
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
 
-__all__ = ["Result"]
+__all__ = ["HEADER_WORDS", "Result", "result_words", "results_of"]
+
+HEADER_WORDS = 6  # of a core's result: class, timesteps executed, cycles, busy cycles, events, synaptic operations
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,3 +42,43 @@ class Result:
         if self.cycles is None:
             return None
         return float(self.synaptic_ops.sum() / (lanes * self.cycles.sum()))
+
+
+def result_words(network) -> int:
+    """Return how many words a core's result has: the header and every value of every output."""
+    return HEADER_WORDS + sum(math.prod(shape) for shape in _outputs(network).values())
+
+
+def results_of(network, words: np.ndarray) -> Result:
+    """Return the `Result` of what a core answers, a row for each image.
+
+    Parameters
+    ----------
+    network : gen.intnet.IntegerNetwork or StagedNetwork
+    words : integers [N, `result_words`]: class at the first position, timesteps, cycles, busy cycles, events,
+        synaptic operations; then the outputs in the network's order, each in raster order, channels innermost
+    """
+    words = np.asarray(words, np.int64).reshape(-1, result_words(network))
+    counters, outputs, first = words[:, 2:HEADER_WORDS] & 0xFFFFFFFF, {}, HEADER_WORDS
+    for name, (channels, height, width) in _outputs(network).items():
+        values = words[:, first : first + channels * height * width]
+        outputs[name] = np.moveaxis(values.reshape(-1, height, width, channels), -1, 1)
+        first += values.shape[1]
+    logits = outputs[network.readout.name]
+    classes, stages = words[:, 0].copy(), None
+    if network.dense:
+        everywhere = logits.argmax(axis=1)
+        everywhere[:, 0, 0] = classes  # the core's own
+        classes = everywhere
+    if len(network.stages) > 1:  # one that did not answer ran all of its timesteps
+        ends = np.cumsum([stage.timesteps for stage in network.stages])
+        stages = np.searchsorted(ends, words[:, 1])
+    return Result(
+        classes, words[:, 1], logits if network.dense else logits[..., 0, 0], counters[:, 2], counters[:, 3],
+        counters[:, 0], counters[:, 1], outputs=outputs, stages=stages,
+    )
+
+
+def _outputs(network):
+    """Return {name: (channels, height, width)} of the outputs, in order; those of all stages are alike."""
+    return {name: network.stages[0].shapes[name] for name in network.outputs}

@@ -1,0 +1,215 @@
+"""The core's Verilog compiled into a library: thousands of images a minute, every bit visible."""
+
+import ctypes
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from gen.device import Progress
+from gen.errors import AdafireError
+from gen.inputs import input_stream
+from gen.intnet import Network
+from gen.plan.plan import make_plan
+from gen.result import Result, result_words, results_of
+from sim.core_folder import VERILOG, read_folder
+from sim.patience import cycle_limit
+from sim.verilate import compile_verilog
+
+__all__ = ["CompiledCore", "Probe", "compile_core", "core_defines", "without_contents"]
+
+HARNESS = Path(__file__).with_name("core_harness.cpp")
+LOAD_CYCLES = 16  # the loader needs for a word at most, its digest included
+LOAD_FAULTS = {
+    1: "the core did not take its memory image: it never became idle",
+    2: "the core found its memory image damaged",
+}
+WRITTEN = re.compile(r"^ +(\S+)\[[^\n]*\] <= ", re.MULTILINE)
+CONTENTS = re.compile(
+    r"^  initial begin\n    (\S+)\[\d+\] = [^\n]*;\n(?:    \1\[\d+\] = [^\n]*;\n)*  end\n"
+    r'|^  initial \$readmemh\("[^"\n]*", *(\S+?)\);\n', re.MULTILINE,
+)
+
+
+class Probe(NamedTuple):
+    """The neurons of some images in the order in which they fired; int arrays [fired].
+
+    ``group`` fired a neuron in the pass ``index`` (of all stages); ``count`` before a fused pool, ``state`` after it
+    was written back, of a readout the output's value. See `sim.core_compare`.
+    """
+
+    image: np.ndarray
+    index: np.ndarray
+    group: np.ndarray
+    count: np.ndarray
+    state: np.ndarray
+
+    def of_image(self, number):
+        """Return those of one image."""
+        return Probe(*(column[self.image == number] for column in self))
+
+
+def without_contents(verilog):
+    """Return a core's Verilog without what its writable memories hold at power-up, a line for every word.
+
+    A `CompiledCore` loads its network through the load port. So cores of the same parameters are compiled once, and a
+    large one in a minute instead of never. Tables that nothing writes stay.
+    """
+    return "endmodule\n".join(map(_emptied, verilog.split("endmodule\n")))
+
+
+def _emptied(module):
+    written = set(WRITTEN.findall(module))
+    return CONTENTS.sub(lambda found: "" if (found[1] or found[2]) in written else found[0], module)
+
+
+def core_defines(params):
+    """Return {name: value}: what a harness must know of the widths of a core's ports."""
+    return {
+        "GROUPS": params.groups, "VALUE_BITS": params.value_bits, "COUNT_BITS": params.signed_count_bits,
+        "STATE_BITS": params.acc_bits,
+    }
+
+
+def compile_core(verilog, params, progress=None):
+    """Compile Verilog text to a shared library; return its path. Cached by content."""
+    defines = [f"-D{name}={value}" for name, value in core_defines(params).items()]
+    return compile_verilog("adafire_core", [without_contents(verilog)], HARNESS, defines, progress=progress)
+
+
+class CompiledCore:
+    """A compiled core holding one network; the same ``run(x)`` as every device.
+
+    Parameters
+    ----------
+    library : path of a compiled core (`compile_core`)
+    plan : gen.plan.plan.Plan
+        The network on this core.
+    stalls : float
+        Chance, 0..0.9, that the input or the output pauses in a cycle.
+    seed : int
+        Of the pauses.
+
+    Attributes
+    ----------
+    plan : of the network loaded
+    cycles : clock cycles of the last `run`, from the first word offered to the last one taken; None before
+    """
+
+    def __init__(self, library, plan, *, stalls=0.0, seed=0):
+        self._library = _opened(library)
+        self._core = ctypes.c_void_p(self._library.core_create())
+        self.stalls, self.seed, self.cycles = stalls, seed, None
+        self.load(plan)
+
+    @classmethod
+    def for_network(cls, network, lanes=16, progress=None, **stalls):
+        """Generate and compile the smallest core for ``network``."""
+        return cls.for_plan(make_plan(network, lanes), progress=progress, **stalls)
+
+    @classmethod
+    def for_plan(cls, plan, progress=None, **stalls):
+        """Generate and compile the core that ``plan`` was made for."""
+        from hw.verilog import core_verilog
+
+        return cls(compile_core(core_verilog(plan), plan.params, progress), plan, **stalls)
+
+    @classmethod
+    def from_folder(cls, folder, progress=None, **stalls):
+        """Compile the Verilog that `generate` wrote into ``folder``."""
+        plan = read_folder(folder)
+        return cls(compile_core((Path(folder) / VERILOG).read_text(), plan.params, progress), plan, **stalls)
+
+    @property
+    def lanes(self) -> int:
+        """Lanes of the core."""
+        return self.plan.params.lanes
+
+    @property
+    def network(self) -> Network:
+        """The network loaded."""
+        return self.plan.network
+
+    def load(self, plan):
+        """Load another network, planned for the same parameters, through the load port."""
+        self.load_stream(plan.load_stream)
+        self.plan = plan
+
+    def load_stream(self, stream):
+        """Send words to the load port; `AdafireError` if the core does not take them or finds them damaged."""
+        stream = np.ascontiguousarray(stream, np.uint32)
+        limit = LOAD_CYCLES * len(stream) + 1000
+        fault = self._library.core_load(self._core, stream.ctypes.data, len(stream), limit)
+        if fault:
+            raise AdafireError(LOAD_FAULTS[fault])
+
+    def run(self, x: np.ndarray, progress: Progress | None = None) -> Result:
+        """Run images uint8 [N, C, H, W] or [N, H, W], each behind the other; return a `Result` with cycle counts."""
+        words = input_stream(self.network, x)
+        rows = np.zeros((len(words), result_words(self.network)), np.int32)
+        limit = cycle_limit(self.plan, self.stalls)
+        before = self._library.core_cycles(self._core)
+        self._begin(words)
+        try:
+            for number, row in enumerate(rows):
+                received = self._library.core_next(self._core, row.ctypes.data, len(row), limit)
+                if received < 0:
+                    raise AdafireError(f"image {number}: the core gave no result within {limit} cycles")
+                if received != len(row):
+                    raise AdafireError(f"image {number}: the core's result has {received} words, not {len(row)}")
+                if progress:
+                    progress(number + 1, len(words))
+        finally:
+            self._library.core_end(self._core)
+        self.cycles = self._library.core_cycles(self._core) - before
+        return results_of(self.network, rows)
+
+    def abort(self, images, cycle) -> int:
+        """Offer images, give them all up ``cycle`` cycles later; return how many results came all the same.
+
+        Returns when the core is idle again.
+        """
+        words, limit = input_stream(self.network, images), cycle_limit(self.plan, self.stalls)
+        self._begin(words)
+        results = self._library.core_abort(self._core, cycle, cycle + limit)
+        if results < 0:
+            raise AdafireError(f"given up after {cycle} cycles, the core was not idle within {limit} more")
+        return results
+
+    def probe(self, work):
+        """Return (what ``work()`` returns, `Probe` of what it made the core do); ``lambda: core.run(x)``, for one."""
+        self._library.core_probe(self._core, 1)
+        answer = work()
+        shape = self._library.core_probe_size(self._core), len(Probe._fields)
+        seen = np.ctypeslib.as_array(self._library.core_probe_data(self._core), shape).copy() if shape[0] else (
+            np.zeros(shape, np.int32)
+        )
+        self._library.core_probe(self._core, 0)
+        return answer, Probe(*seen.T)
+
+    def _begin(self, words):
+        stalls, seed = int(256 * self.stalls), self.seed & 0xFFFFFFFF
+        self._library.core_begin(self._core, words.ctypes.data, *words.shape, stalls, seed)
+
+    def __del__(self):
+        if getattr(self, "_core", None):
+            self._library.core_destroy(self._core)
+
+
+def _opened(library):
+    """Return the library with the types of its functions told."""
+    opened = ctypes.CDLL(str(library))
+    pointer, integer, number = ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint32
+    for name, result, arguments in (
+        ("core_create", pointer, ()), ("core_destroy", None, (pointer,)),
+        ("core_load", ctypes.c_int, (pointer, pointer, integer, integer)),
+        ("core_begin", None, (pointer, pointer, integer, integer, number, number)),
+        ("core_next", integer, (pointer, pointer, integer, integer)), ("core_end", None, (pointer,)),
+        ("core_abort", integer, (pointer, integer, integer)), ("core_probe", None, (pointer, ctypes.c_int)),
+        ("core_probe_size", integer, (pointer,)),
+        ("core_probe_data", ctypes.POINTER(ctypes.c_int32), (pointer,)), ("core_cycles", ctypes.c_uint64, (pointer,)),
+    ):
+        function = getattr(opened, name)
+        function.restype, function.argtypes = result, arguments
+    return opened

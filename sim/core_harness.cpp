@@ -1,0 +1,198 @@
+// Drives one compiled core for `sim.compiled_core`: loads memories, streams images in, takes results and the probe.
+//
+// Images follow one another without waiting: the next one is offered while one is computed, and results are taken
+// behind. GROUPS, VALUE_BITS, COUNT_BITS and STATE_BITS come from the command line.
+#include <cstdint>
+#include <vector>
+#include "Vadafire_core.h"
+#include "verilated.h"
+
+namespace {
+
+template <typename Word>
+uint64_t field(const Word& word, int low, int width) {
+    return (uint64_t(word) >> low) & (width == 64 ? ~0ull : (1ull << width) - 1);
+}
+
+template <std::size_t N>
+uint64_t field(const VlWide<N>& word, int low, int width) {
+    uint64_t value = 0;
+    for (int bit = 0; bit < width; bit += 32 - (low + bit) % 32)
+        value |= uint64_t(word[(low + bit) / 32] >> ((low + bit) % 32)) << bit;
+    return value & ((1ull << width) - 1);
+}
+
+int32_t extend(uint64_t value, int width) {
+    return int32_t(uint32_t(value) << (32 - width)) >> (32 - width);
+}
+
+// One neuron as it fires. `image` counts the results offered before, and the images given up: the neurons of an image
+// fire after the result of the one before it is offered.
+struct Fired {
+    int32_t image, pass, group, count, state;
+};
+
+// The words still to be offered: `images` of `size` words, `sent` of them taken.
+struct Feed {
+    const int32_t* values = nullptr;
+    int64_t size = 0, words = 0, sent = 0;
+    bool offered = false;
+};
+
+struct Core {
+    VerilatedContext context;
+    Vadafire_core top{&context};
+    Feed feed;
+    uint64_t cycles = 0;
+    uint32_t random = 1, stalls = 0;  // stalls: in 256, the chance that either side pauses in a cycle
+    int32_t image = 0;                // whose neurons fire
+    bool shown = false;               // the result on the output has been counted
+    bool probing = false;
+    std::vector<Fired> fired;
+
+    bool pauses() {
+        if (!stalls) return false;
+        random = random * 1664525u + 1013904223u;
+        return (random >> 24) < stalls;
+    }
+
+    void settle() {
+        top.clk = 0;
+        top.eval();
+    }
+
+    void edge() {
+        top.clk = 1;
+        top.eval();
+        cycles++;
+    }
+
+    void tick() {
+        settle();
+        edge();
+    }
+
+    void offer() {
+        if (!feed.offered && feed.sent < feed.words && !pauses()) {
+            const bool first = feed.sent % feed.size == 0;
+            top.i___05Fpayload = (uint32_t(feed.values[feed.sent]) & ((1u << VALUE_BITS) - 1)) | first << VALUE_BITS;
+            feed.offered = true;
+        }
+        top.i___05Fvalid = feed.offered;
+    }
+
+    void watch() {
+        if (top.o___05Fvalid && !shown) shown = true, image++;
+        if (!probing || !top.probe_fired) return;
+        for (int group = 0; group < GROUPS; group++)
+            if (top.probe_fired >> group & 1)
+                fired.push_back({
+                    image, int32_t(top.probe_layer), group,
+                    extend(field(top.probe_counts, group * COUNT_BITS, COUNT_BITS), COUNT_BITS),
+                    extend(field(top.probe_states, group * STATE_BITS, STATE_BITS), STATE_BITS),
+                });
+    }
+
+    // One cycle of a batch; returns whether a word of a result was taken, and `word` is it.
+    bool step(uint64_t& word) {
+        offer();
+        top.o___05Fready = !pauses();
+        settle();
+        const bool taken = feed.offered && top.i___05Fready, given = top.o___05Fvalid && top.o___05Fready;
+        word = top.o___05Fpayload;
+        watch();
+        edge();
+        if (taken) feed.sent++, feed.offered = false;
+        if (given && (word >> 32 & 1)) shown = false;
+        return given;
+    }
+
+    void rest() {
+        top.i___05Fvalid = 0;
+        top.o___05Fready = 0;
+        top.__SYM__abort = 0;
+        feed = {};
+    }
+};
+
+}  // namespace
+
+extern "C" {
+
+Core* core_create() {
+    auto* core = new Core;
+    core->top.rst = 1;
+    for (int i = 0; i < 4; i++) core->tick();
+    core->top.rst = 0;
+    core->tick();
+    return core;
+}
+
+void core_destroy(Core* core) { delete core; }
+
+// Returns 0; 1 when the core has not taken all words after `limit` cycles; 2 when it finds the load damaged.
+int core_load(Core* core, const uint32_t* words, int64_t count, int64_t limit) {
+    auto& top = core->top;
+    for (int64_t i = 0; i < count && limit > 0; limit--) {
+        top.load___05Fvalid = 1;
+        top.load___05Fpayload = words[i];
+        core->settle();
+        i += top.load___05Fready;
+        core->edge();
+    }
+    top.load___05Fvalid = 0;
+    for (int i = 0; i < 16; i++) core->tick();
+    return limit <= 0 ? 1 : top.fault ? 2 : 0;
+}
+
+// Begin a batch: `images` of `size` words at `values`, which must stay where they are until the last result.
+void core_begin(Core* core, const int32_t* values, int64_t images, int64_t size, uint32_t stalls, uint32_t seed) {
+    core->random = seed * 2654435761u + 1;
+    core->stalls = stalls;
+    core->feed = {values, size, images * size};
+    core->shown = false;
+}
+
+// Run to the next result of the batch; returns its words, or -1 when it has not ended after `limit` cycles.
+int64_t core_next(Core* core, int32_t* result, int64_t room, int64_t limit) {
+    int64_t received = 0;
+    for (uint64_t word; limit > 0; limit--) {
+        if (!core->step(word)) continue;
+        if (received < room) result[received] = int32_t(word);
+        received++;
+        if (word >> 32 & 1) break;
+    }
+    return limit > 0 ? received : -1;
+}
+
+// Give the batch up after `cycle` cycles and wait until the core is idle. Returns the results that came all the
+// same, or -1 when it is not idle after `limit` cycles.
+int64_t core_abort(Core* core, int64_t cycle, int64_t limit) {
+    int64_t results = 0;
+    for (uint64_t word; limit > 0; limit--, cycle--) {
+        core->top.__SYM__abort = cycle == 0;
+        if (cycle == 0) core->feed.words = core->feed.sent + core->feed.offered;
+        results += core->step(word) && (word >> 32 & 1);
+        if (cycle < 0 && !core->feed.offered && core->top.idle) break;
+    }
+    core->rest();
+    core->image++;
+    return limit > 0 ? results : -1;
+}
+
+// End a batch: nothing is offered or taken any more.
+void core_end(Core* core) { core->rest(); }
+
+void core_probe(Core* core, int on) {
+    core->probing = on;
+    core->image = 0;
+    core->fired.clear();
+}
+
+int64_t core_probe_size(Core* core) { return int64_t(core->fired.size()); }
+
+const int32_t* core_probe_data(Core* core) { return reinterpret_cast<const int32_t*>(core->fired.data()); }
+
+uint64_t core_cycles(Core* core) { return core->cycles; }
+
+}  // extern "C"

@@ -1,0 +1,20 @@
+"""How many cycles to wait for a core before it is taken to hang."""
+
+__all__ = ["cycle_limit"]
+
+TILE = 320  # cycles of a tile beside the words it reads: its spacing, its neurons, what is in flight
+FIXED = 20_000
+
+
+def cycle_limit(plan, stalls=0.0):
+    """Return cycles that no image needs, however dense it is; ``stalls`` is the chance of a pause on either side."""
+    work = 0
+    for stage in plan.stages:
+        for p in stage.passes:
+            taps = sum(s.weight[0].size * s.groups for s in p.synapses)
+            work += stage.rounds * len(p.order(0)[0]) * (TILE + 2 * taps)
+    network = plan.network
+    maps = 1 if network.source.kind == "direct" else network.frames
+    channels, height, width = network.source.shape
+    values = maps * channels * height * width + plan.params.outputs * len(plan.stages) * network.timesteps
+    return int((FIXED + 2 * work + 8 * values) / (1 - stalls))
