@@ -1,0 +1,101 @@
+"""The core's memories, each from its `MemorySpec`: block RAM in columns, look-up tables or single-port RAM."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from gen.plan.memories import BLOCK, SINGLE_PORT, SMALL, memory_table
+from hw.core import payloads
+from hw.core.single_port import SinglePort
+
+__all__ = ["CoreMemory", "ram", "write_port"]
+
+# Widths of an 18 kbit block at its depths: no column needs a multiplexer behind its read port.
+COLUMNS = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
+WHOLE = 32  # bits of a word that the tools divide well themselves
+
+
+def write_port(width, depth):
+    """Shape of a write into a memory of ``depth`` words of ``width`` bits."""
+    return data.StructLayout({"enable": 1, "address": range(max(2, depth)), "data": width})
+
+
+def ram(m, name, width, depth, init):
+    """Add a RAM to the module ``m``; return its write port and its read port, whose word comes a cycle later."""
+    m.submodules[name] = memory = Memory(shape=width, depth=depth, init=init)
+    return memory.write_port(), memory.read_port()
+
+
+class CoreMemory(wiring.Component):
+    """One write port, one read port, the word ``spec.latency`` cycles after its address.
+
+    A word that is read in the cycle in which it is written is undefined. In single-port RAM, a cycle that writes does
+    not read, and there are no initial contents.
+
+    Parameters
+    ----------
+    spec : MemorySpec
+    init : list of int
+        Initial contents.
+    params : CoreParams
+        Of the core whose load port fills the memory; needed where ``spec.loadable``.
+
+    Members
+    -------
+    address : In(range(depth))
+    data : Out(width)
+    write : In(write_port)
+        Only where not ``spec.loadable``.
+    load : In(load_port)
+        Only where ``spec.loadable``; nothing is read meanwhile.
+    """
+
+    def __init__(self, spec, init=(), *, params=None):
+        if spec.latency not in (1, 2):
+            raise ValueError(f"the latency of memory {spec.name} must be 1 or 2, not {spec.latency!r}")
+        self._spec, self._init = spec, init
+        if spec.loadable:
+            self._code = [s.name for s in memory_table(params).values() if s.loadable].index(spec.name)
+            filled = {"load": In(payloads.load_port(params))}
+        else:
+            filled = {"write": In(write_port(spec.width, spec.depth))}
+        super().__init__({"address": In(range(max(2, spec.depth))), "data": Out(spec.width), **filled})
+
+    def elaborate(self, platform):
+        m = Module()
+        spec = self._spec
+        if spec.loadable:
+            enable, address, word = self.load.write[self._code], self.load.address, self.load.data[: spec.width]
+        else:
+            enable, address, word = self.write.enable, self.write.address, self.write.data
+        found = Signal(spec.width)
+        if spec.kind == SINGLE_PORT:
+            m.submodules.cells = cells = SinglePort(spec.width, depth=spec.depth)
+            m.d.comb += [
+                cells.write_enable.eq(enable), cells.write_address.eq(address), cells.write_data.eq(word),
+                cells.address.eq(self.address), found.eq(cells.data),
+            ]
+        else:
+            for low, high in _columns(spec):
+                words = [(word >> low) & ((1 << (high - low)) - 1) for word in self._init]
+                write, read = ram(m, f"bits_{low}", high - low, spec.depth, words)
+                m.d.comb += [
+                    write.en.eq(enable), write.addr.eq(address), write.data.eq(word[low:high]),
+                    read.addr.eq(self.address), found[low:high].eq(read.data),
+                ]
+        if spec.latency == 1:
+            m.d.comb += self.data.eq(found)
+        else:
+            behind = Signal(spec.width, reset_less=True)
+            m.d.sync += behind.eq(found)
+            m.d.comb += self.data.eq(behind)
+        return m
+
+
+def _columns(spec):
+    """Return the bits (first, one after the last) of a word that each RAM holds."""
+    column = next((bits for depth, bits in COLUMNS if spec.depth <= depth), 1)
+    if spec.kind != BLOCK or spec.depth <= SMALL or spec.width <= WHOLE:
+        column = spec.width
+    return [(low, min(low + column, spec.width)) for low in range(0, spec.width, column)]
