@@ -45,9 +45,17 @@ class Probe(NamedTuple):
     count: np.ndarray
     state: np.ndarray
 
+    def chosen(self, which):
+        """Return those that a mask or an array of numbers chooses."""
+        return Probe(*(column[which] for column in self))
+
     def of_image(self, number):
         """Return those of one image."""
-        return Probe(*(column[self.image == number] for column in self))
+        return self.chosen(self.image == number)
+
+    def by_group(self):
+        """Return them group by group: how the groups lie in time is nobody's business."""
+        return self.chosen(np.argsort(self.group, kind="stable"))
 
 
 def without_contents(verilog):

@@ -227,6 +227,5 @@ def compare_image(plan, traces, probe, result, n=0):
         shown = np.zeros(len(probe.index), bool)
         for group, right in enumerate(expected):
             shown[np.flatnonzero(probe.group == group)[: len(right)]] = True
-        common = type(probe)(*(column[shown] for column in probe))
-        return first_difference(plan, expected, common, complete=False) or answer
+        return first_difference(plan, expected, probe.chosen(shown), complete=False) or answer
     return first_difference(plan, expected, probe) or answer

@@ -1,0 +1,107 @@
+"""The words that every memory of a core reads and writes in an image, from the plan and the core's counters.
+
+A word is read when the machine takes it, one access of the memory's width; what a clocked block RAM puts out in other
+cycles is not counted. So a port that were enabled only when it is needed would read just these words. They follow from
+the plan and the rounds that ran but for one number, the cycles in which lanes are given an event, each with a word of
+weights: the core counts these. Groups have memories of their own; what is said is their sum. A frame that is dropped
+because the network has stopped before it is not counted. Queues between components and the tables of the exit rules
+are no memories here.
+"""
+
+import numpy as np
+
+from gen.layers import INPUT
+
+__all__ = ["memory_traffic", "neurons_fired", "rounds_of_stages"]
+
+
+def rounds_of_stages(plan, result):
+    """Return int64 [stages, N], how often each stage's passes were run; one that did not answer ran all its rounds."""
+    before = np.cumsum([0, *(stage.network.timesteps for stage in plan.stages)])
+    steps = result.exit_steps - before[:-1, None]
+    return np.stack([np.clip(own, 0, stage.rounds) for own, stage in zip(steps, plan.stages)])
+
+
+def neurons_fired(plan, p):
+    """Return how many neurons fire in one round of a pass, all groups together; in tile order at every timestep."""
+    return sum(int(p.order(group)[3].sum()) for group in range(plan.params.groups))
+
+
+def memory_traffic(plan, result):
+    """Return {memory: (words read, words written, bits of a word)} of every image.
+
+    Parameters
+    ----------
+    plan : gen.plan.plan.Plan
+    result : gen.result.Result of its network, N images; of a device that counts cycles, else the words of weights that
+        were read are unknown and None
+
+    Returns
+    -------
+    dict, memories named as in `gen.plan.memories.memory_table` without the group's number; words as int64 [N]
+    """
+    bits = {name.rpartition("_")[0] if spec.group is not None else name: spec.width
+            for name, spec in plan.memories.items()}
+    words = {name: np.zeros((2, len(result.exit_steps)), np.int64) for name in bits}
+    for stage, rounds in zip(plan.stages, rounds_of_stages(plan, result)):
+        for p in stage.passes:
+            for name, moved in _of_pass(plan, stage, p, rounds).items():
+                words[name] += moved
+        for name, read in _of_decisions(plan, stage, rounds).items():
+            words[name][0] += read
+    maps = np.maximum.reduce(rounds_of_stages(plan, result)) if plan.network.source.kind == "frames" else 1
+    region = plan.regions[0, INPUT, 0]
+    words["image"][1] += region.rows * region.columns * region.words_per_position * plan.params.groups * maps
+    words["outputs"][0] += sum(int(np.prod(plan.network.stages[0].shapes[name])) for name in plan.network.outputs)
+    reads = {name: moved[0] for name, moved in words.items()} | {"weights": result.busy_cycles}
+    return {name: (reads[name], moved[1], bits[name]) for name, moved in words.items()}
+
+
+def _of_pass(plan, stage, p, rounds):
+    """Return {memory: [words read, words written]} of a pass that is run in so many ``rounds``, each int64 [N].
+
+    ``fired`` counts neurons, and ``later`` those of them that had fired before: in earlier rounds or, in tile order,
+    at earlier timesteps of the round.
+    """
+    steps = p.walk.turns["steps"]
+    each = neurons_fired(plan, p) // steps
+    fired, first = each * steps * rounds, each * (rounds > 0)
+    later = fired if p.resumes else fired - first
+    moved = {}
+    if p.layer.weighted:
+        moved["parameters"] = fired, 0
+    if p.keep:
+        moved["currents"] = later, first
+    if p.layer.fires and plan.params.states:
+        moved["states"] = later, fired
+    if not p.layer.emits:
+        moved["outputs"] = later, fired
+    for memory, looked_up in _looked_up(plan, stage, p).items():
+        gathered = (rounds > 0) if p.keep else rounds * steps
+        moved[memory] = looked_up * gathered, 0
+    if p.stored:
+        read, _ = moved.get("maps", (0, 0))
+        words = p.rows * p.columns * p.tiles * steps
+        moved["maps"] = read, words * plan.params.groups * rounds
+    return moved
+
+
+def _looked_up(plan, stage, p):
+    """Return {memory: words}: what all groups look up of the maps and of the input to gather each tile once."""
+    looked_up = dict.fromkeys(("image", "maps"), 0)
+    size = stage.network.shapes[p.layer.name][1:]
+    for synapse, source in zip(p.synapses, p.walk.sources):
+        region = plan.regions[p.stage, synapse.source, 0 if synapse.source == INPUT else p.reads_at]
+        map_size = stage.network.shapes[synapse.source][1:]
+        is_line = (region.rows, region.columns) != map_size
+        taps = 1 if is_line else int(synapse.window.reads(map_size, size).sum())
+        looked_up["image" if synapse.source == INPUT else "maps"] += taps * p.tiles * (source.fields["words"] + 1)
+    return looked_up
+
+
+def _of_decisions(plan, stage, rounds):
+    """Return {memory: words read} by the exit rule after every round."""
+    network, rule = stage.network, stage.network.exit_rule.kind
+    values = int(np.prod(network.shapes[network.readout.name]))
+    scans = 1 + (rule in ("entropy", "confidence"))
+    return {"outputs": values * scans * rounds, "limits": rounds * (rule != "off")}

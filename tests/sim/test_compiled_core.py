@@ -1,0 +1,142 @@
+"""The compiled RTL against the golden model: random networks of every kind, one core per number of lanes and groups."""
+
+import numpy as np
+import pytest
+
+from gen.errors import AdafireError, DoesNotFit
+from gen.layers import INVERSE_LEAKY
+from gen.plan.plan import covering, make_plan, plan_on
+from hw.verilog import core_verilog
+from sim.compiled_core import CompiledCore, without_contents
+from sim.core_compare import compare_image
+from sim.golden import Golden
+from tests.kit.random_networks import FIRST, SECOND, random_images, random_network, random_staged_network
+
+IMAGES = 4
+KINDS = {  # a share of the networks of every core
+    "first": lambda seed: random_network(seed, contract=FIRST),
+    "second": lambda seed: random_network(seed, contract=SECOND),
+    "again second": lambda seed: random_network(seed, contract=SECOND, layer_bits=(2, 3, 4, 8)),
+    "two-phase": lambda seed: random_network(seed, contract=SECOND, neuron=INVERSE_LEAKY),
+    "staged": lambda seed: random_staged_network(seed, max_layers=3),
+}
+CORES = [(4, 1), (4, 2), (8, 1), (4, 4), (16, 1)]  # lanes of a group, groups
+EACH = 9  # networks of a kind
+
+
+def drawn(width, groups, each=EACH):
+    """Yield (what to call it, seed, network)."""
+    first = 1000 * width + 100 * groups
+    for kind, draw in KINDS.items():
+        for seed in range(first, first + each):
+            yield f"{kind} {seed}", seed, draw(seed)
+
+
+def shared_core(networks, width, groups):
+    """Return the parameters of one core that runs all of ``networks``."""
+    return covering([make_plan(network, width=width, groups=groups) for network in networks])
+
+
+def differences(core, network, seed):
+    """Run images back to back with every probe value compared, after one given up; return the differences found."""
+    rng = np.random.default_rng(seed)
+    x, golden = random_images(network, seed, IMAGES), Golden(network)
+    alone = core.run(x[:1])
+    core.abort(x[:2], int(rng.integers(0, 2 * alone.cycles[0] + 100)))
+    result, probe = core.probe(lambda: core.run(x))
+    found = (compare_image(core.plan, golden.traces(image), probe.of_image(n), result, n) for n, image in enumerate(x))
+    return [f"image {n}: {difference}" for n, difference in enumerate(found) if difference]
+
+
+def check(width, groups, each=EACH):
+    """Run random networks of every kind on one core."""
+    networks = list(drawn(width, groups, each))
+    params, core, wrong = shared_core([network for *_, network in networks], width, groups), None, {}
+    for name, seed, network in networks:
+        plan = plan_on(network, params)
+        if core is None:
+            core = CompiledCore.for_plan(plan, stalls=0.3, seed=width)
+        else:
+            core.load(plan)
+        core.stalls = 0.3 * (seed % 3 > 0)
+        found = differences(core, network, seed)
+        if found:
+            wrong[name] = found
+    assert not wrong, f"{groups} groups of {width} lanes"
+
+
+@pytest.mark.parametrize("width, groups", CORES)
+def test_random_networks_equal_the_golden_model(width, groups):
+    check(width, groups)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width, groups", [*CORES, (8, 2), (8, 4), (16, 2), (16, 4)])
+def test_thousands_of_random_networks_equal_the_golden_model(width, groups):
+    check(width, groups, 50)
+
+
+@pytest.fixture(scope="module")
+def core():
+    networks = [random_network(seed, contract=SECOND) for seed in range(20)]
+    return CompiledCore.for_plan(plan_on(networks[0], shared_core(networks, 4, 2)), seed=1)
+
+
+@pytest.fixture
+def nine(core):
+    """The network of seed 9 on that core, and images."""
+    network = random_network(9, contract=SECOND)
+    core.load(plan_on(network, core.plan.params))
+    return random_images(network, 9, 12)
+
+
+def test_order_and_repetition_change_no_bit(core, nine):
+    first = core.run(nine)
+    order = np.random.default_rng(9).permutation(len(nine))
+    for again, reference in ((core.run(nine), slice(None)), (core.run(nine[order]), order)):
+        for name in ("classes", "exit_steps", "logits", "events", "synaptic_ops"):
+            assert (getattr(again, name) == getattr(first, name)[reference]).all(), name
+
+
+def test_stalls_cost_cycles_and_change_nothing_else(core, nine):
+    smooth, cycles = core.run(nine), core.cycles
+    core.stalls = 0.6
+    stalled, stalled_cycles = core.run(nine), core.cycles
+    core.stalls = 0.0
+    assert (smooth.logits == stalled.logits).all()
+    assert stalled_cycles > cycles
+    assert (smooth.busy_cycles == stalled.busy_cycles).all()
+
+
+def test_images_follow_one_another_while_one_is_computed(core, nine):
+    together = core.run(nine)
+    cycles, alone = core.cycles, 0
+    for image in nine:
+        core.run(image[None])
+        alone += core.cycles
+    assert together.cycles.sum() <= cycles < alone
+
+
+def test_a_network_too_large_for_the_core_is_refused(core):
+    small = core.plan.params
+    candidates = (random_network(seed, contract=SECOND) for seed in range(500, 900))
+    network = next(n for n in candidates if make_plan(n, width=4, groups=2).params.map_words > small.map_words)
+    with pytest.raises(DoesNotFit, match="map_words: the network needs"):
+        plan_on(network, small)
+
+
+def test_a_damaged_load_is_noticed_and_another_one_mends_it(core, nine):
+    right = core.run(nine[:2])
+    stream = core.plan.load_stream.copy()
+    stream[len(stream) // 2] ^= 1 << 7
+    with pytest.raises(AdafireError, match="found its memory image damaged"):
+        core.load_stream(stream)
+    core.load(core.plan)
+    assert (core.run(nine[:2]).logits == right.logits).all()
+
+
+def test_networks_of_one_core_are_compiled_once():
+    networks = [random_network(seed, max_layers=2, max_weights=300) for seed in (3, 4)]
+    params = shared_core(networks, 4, 1)
+    full = [core_verilog(plan_on(network, params)) for network in networks]
+    assert without_contents(full[0]) == without_contents(full[1])
