@@ -1,0 +1,112 @@
+"""What the loadable memories hold: words of weights and of parameters, group by group, and the program.
+
+Words are Python integers: those of a layer are made from arrays of lanes at once, for a network has many.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gen.plan.grouping import tile_window
+from gen.plan.passes import Pass, thresholds
+from gen.plan.program_words import program_words
+
+__all__ = ["memory_contents"]
+
+
+def memory_contents(plan) -> dict[str, list[int]]:
+    """Return {memory: words} of every loadable memory of a `gen.plan.plan.Plan`, in the order of loading."""
+    limits = [limit for stage in plan.stages for limit in stage.network.exit_rule.limits]
+    fixed = {"program": program_words(plan), "limits": limits or [0]}
+    makers = {"weights": _weights, "parameters": _parameters}
+    return {
+        name: fixed[name] if name in fixed else makers[name.rsplit("_", 1)[0]](plan, spec.group)
+        for name, spec in plan.memories.items() if spec.loadable
+    }
+
+
+def _words(rows, bits):
+    """Pack rows of values, [words, n], into integers: value i takes ``bits[i]`` bits, the first value the lowest."""
+    columns = [
+        (np.asarray(rows[:, i, None], np.int64) >> np.arange(width)) & 1 for i, width in enumerate(bits) if width
+    ]
+    return _integers(np.concatenate(columns, axis=1).astype(np.uint8))
+
+
+def _integers(bits):
+    packed = np.packbits(bits, axis=1, bitorder="little")
+    data, size = packed.tobytes(), packed.shape[1]
+    return [int.from_bytes(data[i : i + size], "little") for i in range(0, len(data), size)]
+
+
+def _own_channels(p: Pass, group: int) -> np.ndarray:
+    """Return int64 [turns, tile_channels], the channels of the tiles that ``group`` runs; -1: no channel."""
+    part = group % p.loops.parts
+    if group >= p.loops.parts * p.loops.positions:
+        part = p.tiles  # it takes no part: all tiles are beyond the last
+    tiles = np.arange(p.loops.channel_turns) * p.loops.parts + part
+    channels = tiles[:, None] * p.tile_channels + np.arange(p.tile_channels)
+    return np.where(channels < p.channels, channels, -1)
+
+
+def _parameters(plan, group):
+    params = plan.params
+    rows = np.zeros((params.parameters, 4), np.int64)
+    for p in plan.passes:
+        if not p.layer.weighted:
+            continue
+        layer, channels = p.layer, _own_channels(p, group).ravel()
+        channels = channels[: p.own_channels(0)]
+        own = channels >= 0
+        block = rows[p.parameter : p.parameter + len(channels)]
+        block[own, 1] = layer.bias[channels[own]]
+        if layer.fires:
+            block[own, 0] = thresholds(plan.stages[p.stage].network, layer)[channels[own]]
+            block[own, 2] = layer.v_init[channels[own]]
+            block[own, 3] = layer.theta_low[channels[own]] if layer.signed else 0
+    low_bits = params.theta_bits * params.signed
+    return _words(rows, (params.theta_bits, params.bias_bits, params.state_bits, low_bits))
+
+
+def _weights(plan, group):
+    params = plan.params
+    lanes, written = np.zeros((params.weights, params.width), np.int16), set()
+    for p in plan.passes:
+        for base, source in zip(p.weights, p.walk.sources):
+            if base in written:
+                continue
+            written.add(base)
+            rows = _rows(p, source, group, params.width)
+            rows = _paired(rows, params.weight_bits // 2) if p.narrow else rows
+            lanes[base : base + len(rows)] = rows
+    bits = (lanes[:, :, None] >> np.arange(params.weight_bits, dtype=np.int16)) & 1
+    return _integers(bits.astype(np.uint8).reshape(len(lanes), -1))
+
+
+def _rows(p, source, group, width):
+    """Return the weight words of one synapse, [words, lanes], in the order of tile, kernel row, column and channel."""
+    if not p.layer.weighted:
+        return np.ones((1, width), np.int16)
+    synapse, channels = source.synapse, _own_channels(p, group)
+    own = channels >= 0
+    turns, lanes = np.nonzero(own)
+    outs = channels[own]
+    height, breadth = synapse.kernel
+    if source.dense:
+        rows = np.zeros((len(channels), height, breadth, width), np.int16)
+        rows[turns, :, :, lanes] = synapse.weight[outs, 0]
+    else:
+        window, period, _ = tile_window(synapse, p.tile_channels)
+        out_group, in_group = synapse.weight.shape[0] // synapse.groups, synapse.weight.shape[1]
+        begins = outs // p.tile_channels // period * window if period else 0
+        first = outs // out_group * in_group - begins
+        rows = np.zeros((len(channels), window, width, height, breadth), np.int16)
+        rows[turns[:, None], first[:, None] + np.arange(in_group), lanes[:, None]] = synapse.weight[outs]
+        rows = rows.transpose(0, 3, 4, 1, 2)
+    return rows.reshape(-1, width)
+
+
+def _paired(rows, bits):
+    """Join rows of weights two and two: in every lane the second one lies above the first's bits."""
+    pairs = np.concatenate([rows, np.zeros_like(rows[: len(rows) % 2])]).reshape(-1, 2, rows.shape[1])
+    return pairs[:, 0] & (1 << bits) - 1 | pairs[:, 1] << bits

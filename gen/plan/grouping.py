@@ -1,0 +1,31 @@
+"""What one tile reads of a map: which channels, lane by lane or one by one, with how many weights."""
+
+from __future__ import annotations
+
+from gen.layers import INPUT, Synapse
+
+__all__ = ["is_dense", "tile_window", "weight_words"]
+
+
+def is_dense(synapse: Synapse, source_tile: int, tile_channels: int) -> bool:
+    """Return whether words of the source are taken lane by lane: lane i of a word goes to lane i of the tile."""
+    depthwise = synapse.groups == synapse.weight.shape[0] and synapse.weight.shape[1] == 1
+    return synapse.source != INPUT and depthwise and source_tile == tile_channels
+
+
+def tile_window(synapse: Synapse, tile_channels: int) -> tuple[int, int | None, int]:
+    """Return (input channels that one tile reads, tiles that share them, output channels of an event).
+
+    None: all tiles share them.
+    """
+    if synapse.groups == 1:
+        return synapse.weight.shape[1], None, tile_channels
+    out_group, in_group = synapse.weight.shape[0] // synapse.groups, synapse.weight.shape[1]
+    if tile_channels >= out_group:
+        return tile_channels // out_group * in_group, 1, out_group
+    return in_group, out_group // tile_channels, tile_channels
+
+
+def weight_words(synapse: Synapse, tile_channels: int, dense: bool) -> int:
+    """Return the weight words that one tile reads of a synapse."""
+    return synapse.window.area * (1 if dense else tile_window(synapse, tile_channels)[0])

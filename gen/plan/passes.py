@@ -1,0 +1,185 @@
+"""A network as the passes that the machine runs, in their order.
+
+A *pass* runs one layer (a spiking layer with the pool fused behind it, a pool by itself, or a readout) over its tiles.
+A tile is one output position times up to ``tile_channels`` output channels. Most networks have one pass for each layer,
+run through at every timestep; `gen.plan.two_phase` has the others. In tile order a pass runs all timesteps of a tile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gen.intnet import TILES, IntegerNetwork
+from gen.layers import INPUT, Pool, Readout, Spiking, Synapse
+from gen.plan.params import LEVELS
+from gen.plan.walk import Loops, Walk
+
+__all__ = ["Pass", "layer_passes", "thresholds"]
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """One layer as the machine runs it.
+
+    Parameters
+    ----------
+    stage, index : number of its stage; its number among the passes of all stages
+    layer : what it runs
+    pool : the pool fused behind a spiking layer
+    stored : name of the map that leaves it, the fused pool's or the layer's own; None where none does
+    synapses : what it gathers; of a pool one depthwise synapse of ones
+    rows, columns, channels : of the map that leaves it
+    keep : it reads the constant input alone, and keeps the current of the first timestep
+    steps : timesteps that a tile runs before the next tile: all of them in tile order, else 1
+    tile_channels, blocks : channels of a tile; runs of tiles that each share a window of channels (`gen.plan.tiles`)
+    narrow : two words of its weights lie in a memory word
+    loops : its loops, and how the groups share them
+    weights : the first memory word of every synapse's weights
+    parameter, state, current : first word of its parameters, states and kept currents, of each group
+    update : in a two-phase network the number of this pass among its layer's, from 1
+    reads_at, stores_at : timestep of the maps read and stored, the first one's in tile order; 0: any
+    biased : whether the bias is added
+    walk : all addresses, once everything is placed
+    """
+
+    stage: int
+    index: int
+    layer: Spiking | Pool | Readout
+    pool: Pool | None
+    stored: str | None
+    synapses: tuple[Synapse, ...]
+    rows: int
+    columns: int
+    channels: int
+    keep: bool = False
+    steps: int = 1
+    tile_channels: int = 1
+    blocks: int = 1
+    narrow: bool = False
+    loops: Loops | None = None
+    weights: tuple[int, ...] = ()
+    parameter: int = 0
+    state: int = 0
+    current: int = 0
+    update: int = 0
+    reads_at: int = 0
+    stores_at: int = 0
+    biased: bool = True
+    walk: Walk | None = None
+
+    @property
+    def silent(self) -> bool:
+        """Whether its neurons accumulate and do not fire."""
+        return self.layer.fires and self.stored is None
+
+    @property
+    def resumes(self) -> bool:
+        """Whether an earlier pass of the layer has left its states."""
+        return self.update > 1
+
+    @property
+    def phase(self) -> str:
+        """What a two-phase network does with a timestep in this pass: ``taken``, ``fired`` or ``pooled``."""
+        return "taken" if self.stored is None else "pooled" if not self.layer.weighted else "fired"
+
+    @property
+    def title(self) -> str:
+        """The layer's name, and in a two-phase network the timestep and what is done with it."""
+        timestep = self.stores_at or self.reads_at
+        once = self.steps > 1 or not timestep
+        return self.layer.name if once else f"{self.layer.name}, timestep {timestep} {self.phase}"
+
+    @property
+    def reads(self) -> tuple[tuple[str, int], ...]:
+        """Name and timestep of the (first) map that each synapse reads; see `gen.plan.regions.Region`."""
+        return tuple((s.source, 0 if s.source == INPUT else self.reads_at) for s in self.synapses)
+
+    @property
+    def writes(self) -> tuple[str, int] | None:
+        """Name and timestep of the (first) map stored, or None."""
+        return (self.stored, self.stores_at) if self.stored else None
+
+    @property
+    def tiles(self) -> int:
+        """Channel tiles of one position."""
+        return -(-self.channels // self.tile_channels)
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """Rows and columns of the fused pooling window."""
+        return self.pool.kernel if self.pool else (1, 1)
+
+    def own_channels(self, group: int) -> int:
+        """Return the channels of one position that the tiles of ``group`` hold."""
+        tiles = np.arange(group % self.loops.parts, self.tiles, self.loops.parts)
+        return int(np.minimum(self.channels - tiles * self.tile_channels, self.tile_channels).sum())
+
+    @property
+    def neurons(self) -> int:
+        """Neurons that group 0 runs in a timestep; no group has more."""
+        turns = self.loops.turns
+        positions = turns["rows"] * turns["columns"] * turns["pool_rows"] * turns["pool_columns"]
+        return positions * self.own_channels(0)
+
+    def order(self, group: int) -> tuple[np.ndarray, ...]:
+        """Return int arrays (row, column, first channel, lanes, step) of the tiles that ``group`` runs in a round.
+
+        In its order. Rows and columns are those of the layer's own map; ``step`` is the timestep less one in tile order
+        and 0 otherwise.
+        """
+        loops, (height, width) = self.loops, self.window
+        row, column, block, tile, y, x, step = np.indices([loops.turns[n] for n in LEVELS]).reshape(len(LEVELS), -1)
+        column = column * loops.positions + group // loops.parts
+        tile = (block * loops.turns["tiles"] + tile) * loops.parts + group % loops.parts
+        runs = (column < self.columns) & (tile < self.tiles) & (group < loops.parts * loops.positions)
+        first = tile * self.tile_channels
+        lanes = np.minimum(self.tile_channels, self.channels - first)
+        return tuple(a[runs] for a in (row * height + y, column * width + x, first, lanes, step))
+
+
+def thresholds(network: IntegerNetwork, layer: Spiking) -> np.ndarray:
+    """Return what a membrane is compared with, int64 [channels]: theta, or that of the first spike of a train."""
+    return layer.theta << (network.timesteps - 1 if network.two_phase else 0)
+
+
+def layer_passes(network: IntegerNetwork, stage: int = 0) -> list[Pass]:
+    """Return one pass for every layer of a stage, its loops not shared out and nothing of it placed yet."""
+    passes, fused = [], set()
+    in_tiles = network.order == TILES and not network.two_phase and network.timesteps > 1
+    for layer in network.layers:
+        if layer.name in fused:
+            continue
+        pool = _fusible(network, layer) if layer.fires else None
+        if pool:
+            fused.add(pool.name)
+        synapses = layer.synapses if layer.weighted else (_ones(network, layer),)
+        channels, rows, columns = network.shapes[(pool or layer).name]
+        constant = network.source.kind == "direct" and all(s.source == INPUT for s in synapses)
+        passes.append(Pass(
+            stage, len(passes), layer, pool, (pool or layer).name if layer.emits else None, synapses,
+            rows, columns, channels,
+            keep=constant and not network.two_phase and network.timesteps > 1,
+            steps=network.timesteps if in_tiles else 1, reads_at=int(in_tiles), stores_at=int(in_tiles),
+        ))
+    return passes
+
+
+def _ones(network, pool):
+    """Return a pool as the depthwise synapse of ones that the machine gathers."""
+    channels, window = network.shapes[pool.source][0], pool.window
+    return Synapse(
+        pool.source, np.ones((channels, 1, *window.kernel), np.int8), window.stride, window.padding, window.dilation,
+        channels, window.upsample, window.fill,
+    )
+
+
+def _fusible(network, layer):
+    """Return the pool that can run behind the neurons of ``layer``: its only reader, with windows side by side."""
+    readers = network.readers[layer.name]
+    if len(readers) != 1 or readers[0].weighted:
+        return None
+    window = readers[0].window
+    plain = not any(window.padding) and window.dilation == window.upsample == (1, 1)
+    return readers[0] if plain and window.kernel == window.stride else None

@@ -1,0 +1,225 @@
+"""The integer network laid out for the machine, the core that it needs, and the contents of that core's memories.
+
+A plan is made once and read by everybody: the gateware's generator, traffic, estimate, compare and the tests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from gen.errors import DoesNotFit, InputError
+from gen.intnet import IntegerNetwork, Network
+from gen.plan.contents import memory_contents
+from gen.plan.grouping import is_dense, weight_words
+from gen.plan.image import load_stream, stream_digest
+from gen.plan.memories import MemorySpec, memory_table
+from gen.plan.params import CoreParams, shape_of_lanes
+from gen.plan.passes import Pass, layer_passes
+from gen.plan.program_words import program_length
+from gen.plan.regions import Region, place_maps, place_states
+from gen.plan.sizes import needed_params, with_program
+from gen.plan.supported import check_core
+from gen.plan.tiles import Tiling, choose_tiles
+from gen.plan.two_phase import two_phase_passes
+from gen.plan.walk import build_walk, share_loops
+from gen.plan.weights import stored_bits, widest_weight, word_bits
+
+__all__ = ["Layout", "Plan", "StagePlan", "covering", "make_plan", "plan_on"]
+
+
+@dataclass(frozen=True, eq=False)
+class StagePlan:
+    """One stage: its network, its passes in order, and how often they are run for an image at most."""
+
+    network: IntegerNetwork
+    passes: tuple[Pass, ...]
+
+    @property
+    def rounds(self) -> int:
+        """One round is a timestep, or all of them: of a two-phase network, and in tile order."""
+        return 1 if self.network.two_phase or any(p.steps > 1 for p in self.passes) else self.network.timesteps
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """A network laid out for groups of so many lanes: all that does not depend on the size of a core.
+
+    ``regions`` is {(stage, name, timestep): Region}; the last four are words that the memories of a group need.
+    """
+
+    stages: tuple[StagePlan, ...]
+    regions: dict[tuple[int, str, int], Region]
+    tiling: Tiling
+    output_sizes: dict[str, int]
+    weights: int
+    parameters: int
+    states: int
+    currents: int
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A network laid out for a core of ``params``: what the core runs, where everything lies, what is loaded.
+
+    ``output_sizes`` are the values of every output, in the order of a result.
+    """
+
+    network: Network
+    params: CoreParams
+    stages: tuple[StagePlan, ...]
+    regions: dict[tuple[int, str, int], Region]
+    output_sizes: dict[str, int]
+
+    @cached_property
+    def passes(self) -> tuple[Pass, ...]:
+        """The passes of all stages, in program order."""
+        return tuple(p for stage in self.stages for p in stage.passes)
+
+    @cached_property
+    def output_bases(self) -> dict[str, int]:
+        """Name of every output to the address of its first value."""
+        sizes = list(self.output_sizes.values())
+        return dict(zip(self.output_sizes, np.cumsum([0, *sizes[:-1]]).tolist()))
+
+    @cached_property
+    def memories(self) -> dict[str, MemorySpec]:
+        """The memories of the core, as `gen.plan.memories.memory_table` has them."""
+        return memory_table(self.params)
+
+    @cached_property
+    def contents(self) -> dict[str, list[int]]:
+        """Name of every loadable memory to its words, from address 0 on."""
+        return memory_contents(self)
+
+    @cached_property
+    def load_stream(self) -> np.ndarray:
+        """The uint32 words that load the network, trailer included."""
+        return load_stream(self.contents, self.memories)
+
+    @property
+    def digest(self) -> int:
+        """The CRC-32 of the load stream."""
+        return stream_digest(self.load_stream)
+
+
+def make_plan(
+    network: Network, lanes: int = 16, *, width: int | None = None, groups: int | None = None, spram: int = 0,
+) -> Plan:
+    """Lay ``network`` out on the smallest core of ``lanes`` lanes that runs it.
+
+    Parameters
+    ----------
+    width, groups : of the core instead of ``lanes``: both or none
+    spram : 1 puts the weights, 2 the states as well into single-port RAM
+
+    Raises
+    ------
+    UnsupportedNetwork
+        With all that no core runs.
+    """
+    width, groups = (width, groups) if width and groups else shape_of_lanes(lanes)
+    bits = word_bits(network)
+    layout = _lay_out(network, width, groups, bits)
+    params = needed_params(layout, width=width, groups=groups, weight_bits=bits, signed=0, spram=spram)
+    return _planned(network, params, layout)
+
+
+def plan_on(network: Network, params: CoreParams) -> Plan:
+    """Lay ``network`` out for an existing core.
+
+    Raises
+    ------
+    DoesNotFit
+        Says what is short.
+    """
+    halved = params.weight_bits if params.narrow else 0
+    layout = _lay_out(network, params.width, params.groups, halved)
+    bits = widest_weight(network)
+    needed = needed_params(
+        layout, width=params.width, groups=params.groups, weight_bits=bits + bits % 2 * params.narrow,
+        signed=params.signed, spram=params.spram,
+    )
+    short = params.shortages(needed)
+    length = program_length(layout.stages, params)
+    if length > params.program:
+        short.append(f"program: the network needs {length}, the core has {params.program}")
+    if short:
+        raise DoesNotFit("The network does not fit the core. " + "; ".join(short) + ". Generate a larger core.")
+    return _planned(network, params, layout)
+
+
+def covering(plans) -> CoreParams:
+    """Return the parameters of the smallest core that runs the networks of all ``plans``, made for as many lanes."""
+    shapes = {(plan.params.width, plan.params.groups) for plan in plans}
+    if len(shapes) != 1:
+        raise InputError(f"One core has one number of lanes and groups, the networks are planned for {sorted(shapes)}.")
+    merged = {name: max(asdict(plan.params)[name] for plan in plans) for name in asdict(plans[0].params)}
+    if merged["signed"]:
+        merged["count_bits"] = max(plan.params.signed_count_bits for plan in plans)
+    merged["weight_bits"] += merged["weight_bits"] % 2 * merged["narrow"]
+    return with_program(CoreParams(**merged), [plan.stages for plan in plans])
+
+
+def _planned(network, params, layout):
+    return Plan(network, params, layout.stages, layout.regions, layout.output_sizes)
+
+
+def _lay_out(network, width, groups, halved_bits):
+    """Return the `Layout` for ``groups`` of ``width`` lanes; ``halved_bits``: of a lane in words that are halved."""
+    check_core(network)
+    networks = network.stages
+    drafts, tiling = choose_tiles([layer_passes(n, i) for i, n in enumerate(networks)], networks, width)
+    drafts = [
+        [replace(p, narrow=_is_narrow(p, halved_bits), loops=share_loops(p, groups)) for p in passes]
+        for passes in drafts
+    ]
+    drafts, weights, parameters = _place_layers(drafts)
+    stages, regions, states, currents, index = [], {}, 0, 0, 0
+    for number, (stage, passes) in enumerate(zip(networks, drafts)):
+        if stage.two_phase:
+            passes = two_phase_passes(stage, passes)
+        passes, *depths = place_states(stage, passes, width)
+        states, currents = max(states, depths[0]), max(currents, depths[1])
+        own = place_maps(stage, passes, tiling)
+        passes = [
+            replace(p, index=index + i, walk=build_walk(p, [own[key] for key in p.reads], own.get(p.writes)))
+            for i, p in enumerate(passes)
+        ]
+        index += len(passes)
+        regions |= {(number, *key): region for key, region in own.items()}
+        stages.append(StagePlan(stage, tuple(passes)))
+    first = networks[0]
+    sizes = {name: int(np.prod(first.shapes[name])) for name in first.outputs}
+    return Layout(tuple(stages), regions, tiling, sizes, weights, parameters, states, currents)
+
+
+def _is_narrow(p, bits):
+    return p.layer.weighted and bool(bits) and stored_bits(int(p.layer.weight_bits.max()), bits) < bits
+
+
+def _place_layers(stages):
+    """Return the passes of all stages with places for weights and parameters, and the words of both.
+
+    All pools share one word of ones.
+    """
+    placed, words, parameters, ones = [], 0, 0, None
+    for passes in stages:
+        tiles, row = {p.stored: p.tile_channels for p in passes}, []
+        for p in passes:
+            bases = []
+            for synapse in p.synapses:
+                if not p.layer.weighted:
+                    ones, words = (words, words + 1) if ones is None else (ones, words)
+                    bases.append(ones)
+                    continue
+                dense = is_dense(synapse, tiles.get(synapse.source, 0), p.tile_channels)
+                size = weight_words(synapse, p.tile_channels, dense) * p.loops.channel_turns
+                bases.append(words)
+                words += -(-size // 2) if p.narrow else size
+            row.append(replace(p, weights=tuple(bases), parameter=parameters))
+            parameters += p.own_channels(0) if p.layer.weighted else 0
+        placed.append(row)
+    return placed, words, parameters

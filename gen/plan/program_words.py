@@ -1,0 +1,115 @@
+"""The program of a plan as 32-bit words, in the layout of `gen.plan.program`."""
+
+from __future__ import annotations
+
+from gen.exit_rule import SHARE_ONE
+from gen.layers import INPUT
+from gen.plan.params import LEVELS, CoreParams
+from gen.plan.passes import Pass
+from gen.plan.program import (
+    EXIT_CODES, cursor_fields, header_fields, output_fields, pack, pass_fields, pass_words, stage_fields,
+    synapse_fields, words_of,
+)
+
+__all__ = ["program_length", "program_words", "spacing"]
+
+
+def program_length(stages, params: CoreParams) -> int:
+    """Return the words of the program of ``stages`` on a core of ``params``."""
+    passes = [p for stage in stages for p in stage.passes]
+    records = sum(pass_words(params, len(p.synapses)) for p in passes)
+    return words_of(header_fields(params)) + len(stages) * words_of(stage_fields(params)) + records
+
+
+def program_words(plan) -> list[int]:
+    """Return the words of a plan's program."""
+    params, stages = plan.params, plan.stages
+    words, limit = pack(header_fields(params), _header(plan)), 0
+    address = len(words) + len(stages) * words_of(stage_fields(params))
+    for stage in stages:
+        words += pack(stage_fields(params), _stage(plan, stage, address, limit))
+        address += sum(pass_words(params, len(p.synapses)) for p in stage.passes)
+        limit += len(stage.network.exit_rule.limits)
+    for p in plan.passes:
+        words += _record(plan, p, len(words) + pass_words(params, len(p.synapses)))
+    return words
+
+
+def spacing(p: Pass, params: CoreParams) -> int:
+    """Return how many cycles the ends of two tiles of a group lie apart at least.
+
+    The neuron takes a lane a cycle. In tile order the next timestep reads the state that this one writes; states in
+    single-port RAM are written before the next tile reads.
+    """
+    lanes = p.tile_channels
+    single_port = params.spram >= 2 and params.states and p.layer.fires
+    return max(
+        lanes, lanes + params.single_port_spacing if single_port else 0,
+        params.neuron_latency + 4 if p.steps > 1 else 0,
+    )
+
+
+def _header(plan):
+    source, region = plan.network.source, plan.regions[0, INPUT, 0]
+    values = source.shape[0] * (source.shape[1] * source.shape[2] if region.line else 1)
+    return {
+        "stages": len(plan.stages) - 1, "frames": source.kind == "frames" and region.versions == 1,
+        "image_channels": values - 1, "image_tile": region.tile_channels - 1,
+        "image_positions": region.rows * region.columns * max(1, region.versions) - 1,
+        "outputs": sum(plan.output_sizes.values()) - 1,
+    }
+
+
+def _stage(plan, stage, first_pass, limits):
+    network, rule = stage.network, stage.network.exit_rule
+    _, rows, columns = network.shapes[network.readout.name]
+    return {
+        "first_pass": first_pass, "passes": len(stage.passes) - 1, "rounds": stage.rounds - 1,
+        "whole": stage.rounds != network.timesteps, "timesteps": network.timesteps - 1, "limits": limits,
+        "exit_kind": EXIT_CODES[rule.kind], "exit_shift": rule.shift, "exit_scale": rule.scale,
+        "output": plan.output_bases[network.readout.name], "classes": network.classes - 1,
+        "positions": rows * columns - 1, "required": -(-rule.share * rows * columns // SHARE_ONE),
+    }
+
+
+def _record(plan, p, following):
+    params = plan.params
+    words = pack(pass_fields(params), _known(pass_fields(params), _pass_block(plan, p, following)))
+    words += _cursor(output_fields(params), p.walk.output)
+    for source in p.walk.sources:
+        words += pack(synapse_fields(params), _known(synapse_fields(params), source.fields))
+        words += _cursor(cursor_fields(params), source.cursor)
+    return words
+
+
+def _known(layout, fields):
+    """Return the fields that the core has: what it has not, the network does not need."""
+    return {name: int(value) for name, value in fields.items() if name in layout}
+
+
+def _cursor(layout, cursor):
+    return [word for place in (cursor.start, *cursor.steps) for word in pack(layout, _known(layout, place))]
+
+
+def _pass_block(plan, p, following):
+    layer, walk, network = p.layer, p.walk, plan.stages[p.stage].network
+    pool, region = not layer.weighted, plan.regions.get((p.stage, *p.writes)) if p.writes else None
+    fires, signed = layer.fires and not p.silent, layer.fires and layer.signed
+    return {
+        "next": following, "synapses": len(p.synapses),
+        **{f"{level}_turns": walk.turns[level] - 1 for level in LEVELS},
+        "readout": not layer.emits, "pool": pool, "stores": region is not None,
+        "counted": p.stored is not None and any(reader.weighted for reader in network.readers[p.stored]),
+        "keep": p.keep, "rewind": p.steps > 1,
+        "maximum": pool and layer.kind == "max", "fused_maximum": p.pool is not None and p.pool.kind == "max",
+        "lanes": p.tile_channels - 1, "lanes_last": p.channels - (p.tiles - 1) * p.tile_channels - 1,
+        "spacing": spacing(p, plan.params) - 1,
+        "burst": layer.burst if fires else 0, "burst_low": layer.burst_low if fires else 0,
+        "two_thresholds": signed, "quiet": layer.min_burst - 1 if fires else 0,
+        "state_limit": 2 ** (layer.state_bits - 1) - 1 if layer.fires else 0,
+        "state": p.state, "current": p.current, "output": 0 if layer.emits else plan.output_bases[layer.name],
+        "narrow": p.narrow, "resumes": p.resumes, "unbiased": not p.biased,
+        "part_bits": walk.parts.bit_length() - 1, "positions": walk.positions - 1,
+        "last_parts": walk.last_parts - 1, "last_positions": walk.last_positions - 1,
+        "output_position": region.words_per_position if region else 0,
+    }

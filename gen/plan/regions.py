@@ -1,0 +1,102 @@
+"""Where maps, states and currents lie: what never lives at the same time shares memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from gen.intnet import IntegerNetwork
+from gen.layers import INPUT
+from gen.plan.passes import Pass
+from gen.plan.tiles import Tiling
+
+__all__ = ["Region", "place_maps", "place_states"]
+
+
+@dataclass(frozen=True)
+class Region:
+    """Where a map lies in its memory: ``base``, words of a position, channels of a word, its size in positions.
+
+    The input has a memory of its own, and begins at 0 of a slot. ``line``: it is stored as one position. In tile order
+    the maps of all ``versions`` timesteps lie one behind the other (0 of an input that is the same at all of them).
+    """
+
+    base: int
+    words_per_position: int
+    tile_channels: int
+    rows: int
+    columns: int
+    line: bool = False
+    versions: int = 1
+
+    @property
+    def words(self) -> int:
+        """Words of one timestep's map."""
+        return self.rows * self.columns * self.words_per_position
+
+
+def place_maps(network: IntegerNetwork, passes: list[Pass], tiling: Tiling) -> dict[tuple[str, int], Region]:
+    """Return {(name, timestep): region} of the input and of every stored map of a stage.
+
+    Timestep 0 stands for a map that is overwritten at each timestep, and for the input. In tile order there is a region
+    for every timestep, that of timestep 1 tells how many there are.
+    """
+    last_read = {}
+    for i, p in enumerate(passes):
+        last_read |= dict.fromkeys(p.reads, i)
+    made = [(p.writes, i, p) for i, p in enumerate(passes) if p.stored]
+    shapes = [(-(-p.channels // p.tile_channels), p.rows, p.columns) for _, _, p in made]
+    lives = [
+        (i, max(last_read.get(key, i), i), words * rows * columns * p.steps)
+        for (key, i, p), (words, rows, columns) in zip(made, shapes)
+    ]
+    regions = {(INPUT, 0): _input(network, passes, tiling)}
+    for ((name, first), _, p), base, (words, rows, columns) in zip(made, _share(lives), shapes):
+        region = Region(base, words, p.tile_channels, rows, columns, versions=p.steps)
+        for n in range(p.steps):
+            regions[name, first + n] = replace(region, base=base + n * region.words)
+    return regions
+
+
+def _input(network, passes, tiling):
+    channels, rows, columns = network.source.shape
+    if tiling.line:
+        channels, rows, columns = channels * rows * columns, 1, 1
+    versions = passes[0].steps if network.source.kind == "frames" else 1 if passes[0].steps == 1 else 0
+    return Region(0, -(-channels // tiling.image_tile), tiling.image_tile, rows, columns, tiling.line, versions)
+
+
+def place_states(network: IntegerNetwork, passes: list[Pass], lanes: int) -> tuple[list[Pass], int, int]:
+    """Return the passes with a place for states and kept currents, and the words that a group has of both.
+
+    Neurons that live for one update have no state. In tile order every tile begins at the first word again. A layer of
+    a two-phase network lives from its first pass to its last; in any other network each layer lives all the time.
+    """
+    if any(p.steps > 1 for p in passes):
+        return passes, lanes * any(p.layer.fires for p in passes), lanes * any(p.keep for p in passes)
+    if not network.two_phase and network.timesteps == 1:
+        return passes, 0, 0
+    lives = {}
+    for i, p in enumerate(passes):
+        if p.layer.fires and (network.timesteps > 1):
+            first = lives.get(p.layer.name, (i,))[0] if network.two_phase else 0
+            lives[p.layer.name] = first, i if network.two_phase else len(passes), p.neurons
+    bases, states = dict(zip(lives, _share(lives.values()))), 0
+    currents, placed = 0, []
+    for p in passes:
+        placed.append(replace(p, state=bases.get(p.layer.name, 0), current=currents if p.keep else 0))
+        states = max(states, placed[-1].state + p.neurons if p.layer.name in bases else 0)
+        currents += p.neurons if p.keep else 0
+    return placed, states, currents
+
+
+def _share(lives):
+    """Return the base of every one of (first pass, last pass, size), so that what lives together lies apart."""
+    placed = []
+    for born, died, size in lives:
+        base = 0
+        for start, end in sorted((base, end) for b, d, base, end in placed if b <= died and born <= d):
+            if base + size <= start:
+                break
+            base = max(base, end)
+        placed.append((born, died, base, base + size))
+    return [base for _, _, base, _ in placed]

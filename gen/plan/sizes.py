@@ -1,0 +1,154 @@
+"""The smallest core that runs a network as it is laid out: its `CoreParams`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gen.layers import INPUT, signed_bits
+from gen.plan.params import LEVELS, CoreParams
+from gen.plan.passes import thresholds
+from gen.plan.program_words import program_length
+
+__all__ = ["IMAGE_SLOTS", "needed_params", "with_program"]
+
+IMAGE_SLOTS = 2
+
+
+def needed_params(layout, *, width, groups, weight_bits, signed, spram) -> CoreParams:
+    """Return the parameters of the smallest core for a `gen.plan.plan.Layout`.
+
+    ``weight_bits`` are those of a lane in a weight word. With ``signed`` the core's counts may be below zero, whether
+    or not the network's are.
+    """
+    networks = [stage.network for stage in layout.stages]
+    passes = [p for stage in layout.stages for p in stage.passes]
+    layers = [(network, layer) for network in networks for layer in network.layers]
+    spiking = [(network, layer) for network, layer in layers if layer.fires]
+    signed = int(signed or any(layer.signed for _, layer in spiking))
+    synapses = [(p, source) for p in passes for source in p.walk.sources]
+    least, most = _extremes(networks)
+    params = CoreParams(
+        width=width, groups=groups, weight_bits=weight_bits,
+        value_bits=signed_bits(*networks[0].value_ranges[INPUT]),
+        count_bits=_count_bits(networks, signed),
+        acc_bits=signed_bits(least, most),
+        state_bits=max([layer.state_bits for _, layer in spiking], default=1),
+        theta_bits=max([_theta_bits(network, layer) for network, layer in spiking], default=1),
+        bias_bits=max(signed_bits(layer.bias.min(), layer.bias.max()) for _, layer in layers if layer.weighted),
+        burst=max([max(layer.burst, layer.burst_low) for _, layer in spiking], default=1),
+        address_bits=_address_bits(passes, layout.regions), place_bits=_place_bits(passes),
+        turns_bits=_turns_bits(passes),
+        image_tile=layout.tiling.image_tile,
+        image_words=max(r.words * max(1, r.versions) for (_, name, _), r in layout.regions.items() if name == INPUT),
+        image_slots=IMAGE_SLOTS,
+        map_words=max([1, *(r.base + r.words for (_, name, _), r in layout.regions.items() if name != INPUT)]),
+        weights=layout.weights, parameters=layout.parameters, states=layout.states, currents=layout.currents,
+        outputs=sum(layout.output_sizes.values()),
+        limits=max(1, sum(len(network.exit_rule.limits) for network in networks)),
+        program=1, passes=len(passes), stages=len(networks),
+        synapses=max(1, *(len(p.synapses) for p in passes)) if len(passes) > 1 else max(1, len(passes[0].synapses)),
+        classes=max(network.classes for network in networks),
+        positions=max(_positions(network) for network in networks),
+        min_burst=max([layer.min_burst for _, layer in spiking], default=1),
+        signed=signed, dense=int(any(source.dense for _, source in synapses)),
+        maximum=int(any(not layer.weighted and layer.kind == "max" for _, layer in layers)),
+        softmax=int(any(network.exit_rule.kind in ("entropy", "confidence") for network in networks)),
+        two_phase=int(any(network.two_phase for network in networks)),
+        narrow=int(any(p.narrow for p in passes)),
+        phase_bits=_phase_bits(source for _, source in synapses), spram=spram,
+    )
+    return with_program(params, [layout.stages])
+
+
+def with_program(params: CoreParams, programs) -> CoreParams:
+    """Return ``params`` with room for the longest of ``programs``, each the stages of a network.
+
+    The program holds addresses of itself: a longer one may have wider fields.
+    """
+    length = 0
+    while length != params.program:
+        length = params.program
+        params = replace(params, program=max(length, *(program_length(stages, params) for stages in programs)))
+    return params
+
+
+def _extremes(networks):
+    """Return the least and the greatest value of any accumulator, 0 included."""
+    bounds = [(0, 0)]
+    for network in networks:
+        bounds += [bound for name, bound in network.value_ranges.items() if name != INPUT]
+        for layer in network.layers:
+            if layer.weighted:
+                ranges = network.current_range(layer), network.membrane_range(layer)
+                bounds += [(int(low.min()), int(high.max())) for low, high in ranges]
+    return min(low for low, _ in bounds), max(high for _, high in bounds)
+
+
+def _count_bits(networks, signed):
+    counts = [bound for network in networks for name, bound in network.value_ranges.items() if name != INPUT]
+    low, high = min([0, *(low for low, _ in counts)]), max([1, *(high for _, high in counts)])
+    return signed_bits(low, high) if signed else high.bit_length()
+
+
+def _theta_bits(network, layer):
+    low = int(layer.theta_low.max()) if layer.signed else 0
+    return max(int(thresholds(network, layer).max()), low).bit_length()
+
+
+def _positions(network):
+    _, rows, columns = network.shapes[network.readout.name]
+    return rows * columns
+
+
+def _phase_bits(sources):
+    """Return the bits of the largest upsampling factor, 0 where no map is upsampled."""
+    factor = max([1, *(max(source.synapse.upsample) for source in sources)])
+    return factor.bit_length() if factor > 1 else 0
+
+
+def _turns_bits(passes):
+    turns = [1]
+    for p in passes:
+        turns += [p.walk.turns[level] - 1 for level in LEVELS]
+        names = ("kernel_rows", "kernel_columns", "words")
+        turns += [source.fields[name] for source in p.walk.sources for name in names]
+    return max(turns).bit_length()
+
+
+def _reach(p, source, axis):
+    """Return the first and the last row (axis 0) or column of the map that any tap looks at, a tap more included."""
+    window, name = source.synapse.window, ("row", "column")[axis]
+    first = source.cursor.start[name]
+    tiles = p.walk.turns[f"{name}s"] * p.window[axis] * (p.walk.positions if axis else 1)
+    taps = window.dilation[axis] * (source.fields[f"kernel_{name}s"] + 1)
+    return first, first + ((tiles - 1) * window.stride[axis] + taps) // window.upsample[axis] + 1
+
+
+def _place_bits(passes):
+    places = [1]
+    for p in passes:
+        for source in p.walk.sources:
+            names = ("rows", "columns", "row_tap", "column_tap", "position_columns")
+            places += [source.fields[name] for name in names]
+            places += [*_reach(p, source, 0), *_reach(p, source, 1)]
+            places += [step[name] for step in source.cursor.steps for name in ("row", "column")]
+    return signed_bits(min(places), max(places))
+
+
+def _address_bits(passes, regions):
+    addresses = [1]
+    for p in passes:
+        if p.writes:
+            region = regions[p.stage, *p.writes]
+            addresses.append(region.base + region.words * max(1, region.versions) + p.walk.positions * p.walk.parts)
+        addresses += [step["address"] for step in p.walk.output.steps]
+        for source, read in zip(p.walk.sources, p.reads):
+            region, fields = regions[p.stage, *read], source.fields
+            (top, bottom), (left, right) = _reach(p, source, 0), _reach(p, source, 1)
+            size = region.words * max(1, region.versions)
+            for row, column in ((top, left), (bottom, right)):
+                addresses.append(region.base + row * fields["row_pitch"] + column * fields["column_pitch"])
+            addresses[-1] += size
+            names = ("row_step", "column_step", "row_pitch", "column_pitch", "position_step", "part_step")
+            addresses += [fields[name] for name in names] + [step["address"] for step in source.cursor.steps]
+    return signed_bits(min(addresses), max(addresses))

@@ -1,0 +1,132 @@
+"""How many channels a tile holds, chosen for all maps at once, and in which form the input lies.
+
+A tile of channels is a word of the map it makes. It is as wide as a group where nothing forces less:
+
+- A tile reads one window of channels of each source, so it must not straddle groups of channels; and the windows of
+  all synapses must move along with the two loops `blocks` and `tiles`.
+- Where tiles read different windows, a window must be whole words of its source.
+- A pool has the tiles of the map it reads, for it takes whole words, lane by lane. A depthwise synapse does so too
+  where the tiles agree; elsewhere it is gathered like any other grouped synapse.
+
+The input may have the *line form*: where every reader looks at the whole of it at once, it is stored as one position.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from gen.errors import UnsupportedNetwork
+from gen.layers import INPUT
+from gen.plan.grouping import is_dense, tile_window
+from gen.plan.passes import Pass
+
+__all__ = ["Tiling", "choose_tiles"]
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """Input values in a word of the input; whether the input has the line form."""
+
+    image_tile: int
+    line: bool
+
+
+def choose_tiles(stages: list[list[Pass]], networks, lanes: int) -> tuple[list[list[Pass]], Tiling]:
+    """Return the passes of all stages with ``tile_channels`` and ``blocks``, and the `Tiling` of the input.
+
+    Raises
+    ------
+    UnsupportedNetwork
+        For layers of which no tile suits all groupings.
+    """
+    channels, height, width = networks[0].source.shape
+    line = _reads_lines(stages, (height, width))
+    tiles = {INPUT: min(lanes, channels * (height * width if line else 1))}
+    for passes in stages:
+        tiles |= {_key(p): min(lanes, p.channels) for p in passes}
+    while _narrowed(stages, tiles):
+        pass
+    problems = [
+        f"layer {p.layer.name!r}: groups of channels that do not nest in its synapses' other groups"
+        for passes in stages for p in passes if _periods(p, tiles) is None
+    ]
+    if problems:
+        raise UnsupportedNetwork(problems)
+    chosen = [
+        [replace(p, tile_channels=tiles[_key(p)], blocks=_blocks(p, tiles)) for p in passes] for passes in stages
+    ]
+    return chosen, Tiling(tiles[INPUT], line)
+
+
+def _reads_lines(stages, size):
+    readers = [s for passes in stages for p in passes for s in p.synapses if s.source == INPUT]
+    return all(
+        s.groups == 1 and tuple(s.kernel) == tuple(size) and not any(s.padding)
+        and s.dilation == s.upsample == (1, 1) for s in readers
+    )
+
+
+def _key(p):
+    return p.stage, p.stored or p.layer.name
+
+
+def _source_tile(p, synapse, tiles):
+    """Return the channels in a word of the map that ``synapse`` reads."""
+    return tiles[INPUT if synapse.source == INPUT else (p.stage, synapse.source)]
+
+
+def _narrowed(stages, tiles):
+    """Narrow the first tile that breaks a rule; return whether there was one."""
+    for passes in stages:
+        for p in passes:
+            if _narrow_pool(p, tiles) or (p.layer.weighted and _narrow_layer(p, tiles)):
+                return True
+    return False
+
+
+def _narrow_pool(p, tiles):
+    if p.layer.weighted:
+        return False
+    own, source = _key(p), (p.stage, p.synapses[0].source)
+    if tiles[own] == tiles[source]:
+        return False
+    tiles[own] = tiles[source] = min(tiles[own], tiles[source])
+    return True
+
+
+def _narrow_layer(p, tiles):
+    own = _key(p)
+    if _periods(p, tiles) is None and tiles[own] > 1:
+        tiles[own] -= 1
+        return True
+    for synapse in p.synapses:
+        source = _source_tile(p, synapse, tiles)
+        if synapse.groups == 1 or is_dense(synapse, source, tiles[own]) or tiles[own] >= p.channels:
+            continue
+        window = tile_window(synapse, tiles[own])[0]
+        if window % source:
+            name = INPUT if synapse.source == INPUT else (p.stage, synapse.source)
+            tiles[name] = next(n for n in range(source, 0, -1) if window % n == 0)
+            return True
+        if p.channels % tiles[own] and window != source:  # the last window would end amid its words
+            tiles[own] -= 1
+            return True
+    return False
+
+
+def _periods(p, tiles):
+    """Return {tiles that share a window} of the synapses of which some do and some do not; None: no loops suit them."""
+    tile, periods = tiles[_key(p)], set()
+    for synapse in p.synapses:
+        if synapse.groups == 1 or is_dense(synapse, _source_tile(p, synapse, tiles), tile):
+            continue
+        out_group = synapse.weight.shape[0] // synapse.groups
+        if tile % out_group and out_group % tile:
+            return None
+        periods |= {max(1, out_group // tile)} - {1}
+    return periods if len(periods) <= 1 else None
+
+
+def _blocks(p, tiles):
+    periods = _periods(p, tiles)
+    return -(-p.channels // tiles[_key(p)]) // next(iter(periods)) if periods else 1
