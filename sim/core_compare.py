@@ -75,7 +75,7 @@ class Expected:
 
 def _timestep(p):
     """Return the timestep that a pass of a two-phase network takes or fires; 0 of one that is run at every one."""
-    return p.stores_at or p.reads_at
+    return (p.stores_at or p.reads_at) if p.steps == 1 else 0
 
 
 @lru_cache(maxsize=512)
@@ -128,7 +128,7 @@ def compared_values(plan, expected):
     """Return how many values a comparison with ``expected`` looks at, by kind, the answer's included."""
     is_readout = np.array([not p.layer.emits for p in plan.passes])
     outputs = sum(int((e.has_state & is_readout[e.index]).sum()) for e in expected)
-    answer = sum(int(np.prod(plan.network.stages[0].shapes[name])) for name in plan.network.outputs)
+    answer = sum(plan.output_sizes.values())
     return {
         "counts": sum(int(e.has_count.sum()) for e in expected),
         "states": sum(int(e.has_state.sum()) for e in expected) - outputs,
@@ -205,8 +205,8 @@ def answer_difference(plan, traces, result, n=0):
     for name in network.outputs:
         right, got = trace.outputs[name][-1], result.outputs[name][n]
         if (right != got).any():
-            place = tuple(int(i) for i in np.argwhere(right != got)[0])
-            return Difference("output", int(right[place]), int(got[place]), name, timesteps, place)
+            c, y, x = (int(i) for i in np.argwhere(right != got)[0])
+            return Difference("output", int(right[c, y, x]), int(got[c, y, x]), name, timesteps, (c, y, x))
     for kind, right, got in (
         ("class", trace.class_, result.classes[n]), ("events", sum(t.events for t in traces), result.events[n]),
         ("synaptic ops", sum(t.synaptic_ops for t in traces), result.synaptic_ops[n]),

@@ -56,6 +56,6 @@ def _neuron_additions(plan, result):
         for p in stage.passes:
             if p.layer.weighted:
                 fired = neurons_fired(plan, p)
-                kept = fired * rounds - fired // p.walk.turns["steps"] * (rounds > 0) if p.keep else 0
+                kept = fired * rounds - fired // p.steps * (rounds > 0) if p.keep else 0
                 total = total + fired * rounds * (2 + (bits if p.layer.fires else 0)) - kept
     return total

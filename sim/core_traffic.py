@@ -45,14 +45,16 @@ def memory_traffic(plan, result):
     words = {name: np.zeros((2, len(result.exit_steps)), np.int64) for name in bits}
     for stage, rounds in zip(plan.stages, rounds_of_stages(plan, result)):
         for p in stage.passes:
-            for name, moved in _of_pass(plan, stage, p, rounds).items():
-                words[name] += moved
+            for name, (read, written) in _of_pass(plan, stage, p, rounds).items():
+                words[name][0] += read
+                words[name][1] += written
         for name, read in _of_decisions(plan, stage, rounds).items():
             words[name][0] += read
-    maps = np.maximum.reduce(rounds_of_stages(plan, result)) if plan.network.source.kind == "frames" else 1
     region = plan.regions[0, INPUT, 0]
-    words["image"][1] += region.rows * region.columns * region.words_per_position * plan.params.groups * maps
-    words["outputs"][0] += sum(int(np.prod(plan.network.stages[0].shapes[name])) for name in plan.network.outputs)
+    frames = plan.network.source.kind == "frames" and region.versions == 1  # one at a time
+    maps = rounds_of_stages(plan, result)[0] if frames else max(1, region.versions)
+    words["image"][1] += region.words * plan.params.groups * maps
+    words["outputs"][0] += sum(plan.output_sizes.values())
     reads = {name: moved[0] for name, moved in words.items()} | {"weights": result.busy_cycles}
     return {name: (reads[name], moved[1], bits[name]) for name, moved in words.items()}
 
@@ -63,9 +65,8 @@ def _of_pass(plan, stage, p, rounds):
     ``fired`` counts neurons, and ``later`` those of them that had fired before: in earlier rounds or, in tile order,
     at earlier timesteps of the round.
     """
-    steps = p.walk.turns["steps"]
-    each = neurons_fired(plan, p) // steps
-    fired, first = each * steps * rounds, each * (rounds > 0)
+    each = neurons_fired(plan, p)
+    fired, first = each * rounds, each // p.steps * (rounds > 0)
     later = fired if p.resumes else fired - first
     moved = {}
     if p.layer.weighted:
@@ -77,12 +78,10 @@ def _of_pass(plan, stage, p, rounds):
     if not p.layer.emits:
         moved["outputs"] = later, fired
     for memory, looked_up in _looked_up(plan, stage, p).items():
-        gathered = (rounds > 0) if p.keep else rounds * steps
-        moved[memory] = looked_up * gathered, 0
+        moved[memory] = looked_up * ((rounds > 0) if p.keep else rounds * p.steps), 0
     if p.stored:
         read, _ = moved.get("maps", (0, 0))
-        words = p.rows * p.columns * p.tiles * steps
-        moved["maps"] = read, words * plan.params.groups * rounds
+        moved["maps"] = read, p.rows * p.columns * p.tiles * p.steps * plan.params.groups * rounds
     return moved
 
 
@@ -90,11 +89,10 @@ def _looked_up(plan, stage, p):
     """Return {memory: words}: what all groups look up of the maps and of the input to gather each tile once."""
     looked_up = dict.fromkeys(("image", "maps"), 0)
     size = stage.network.shapes[p.layer.name][1:]
-    for synapse, source in zip(p.synapses, p.walk.sources):
-        region = plan.regions[p.stage, synapse.source, 0 if synapse.source == INPUT else p.reads_at]
+    for source, key in zip(p.walk.sources, p.reads):
+        synapse, region = source.synapse, plan.regions[p.stage, *key]
         map_size = stage.network.shapes[synapse.source][1:]
-        is_line = (region.rows, region.columns) != map_size
-        taps = 1 if is_line else int(synapse.window.reads(map_size, size).sum())
+        taps = 1 if region.line else int(synapse.window.reads(map_size, size).sum())
         looked_up["image" if synapse.source == INPUT else "maps"] += taps * p.tiles * (source.fields["words"] + 1)
     return looked_up
 

@@ -68,8 +68,8 @@ class Inside:
         for name, (component, signal) in signals.items():
             self.path(component, signal)
             text = self._modules[component]
-            declared = re.search(rf"\n  (?:wire|reg) (?:\[\d+:0\] )?\\?{re.escape(signal)}(?= |;)", text[0])
-            places[text.start() + declared.end()] = f" {OPEN} "
+            for declared in re.finditer(rf"\n  (?:wire|reg) (?:\[\d+:0\] )?\\?{re.escape(signal)}(?= |;)", text[0]):
+                places[text.start() + declared.end()] = f" {OPEN} "
             parts = [CORE, *filter(None, (text[1] or "").split(".")), signal]
             names[name] = "__DOT__".join(map(_mangled, parts))
         verilog, before = [], 0

@@ -14,6 +14,7 @@ from vcd.gtkw import GTKWSave
 
 from gen.errors import InputError
 from gen.inputs import input_values
+from gen.intnet import TILES
 from sim.bench.folder import VERILOG
 from sim.bench.job import WAVES
 from sim.bench.view import TOP, View
@@ -40,7 +41,8 @@ def plan_window(file, image, step, simulator, network, x):
     ----------
     file : path, its suffix the one that ``simulator`` writes, or None
     image : number in ``x``; None for the first
-    step : 1 to the image's exit step; None for all, as it must be for a two-phase network
+    step : 1 to the image's exit step; None for all, as it must be for a two-phase network, one in tile order, and one
+        of stages
     """
     if file is None:
         if image is not None or step is not None:
@@ -55,11 +57,13 @@ def plan_window(file, image, step, simulator, network, x):
     if not 0 <= image < len(x):
         raise InputError(f"There is no image {image} to show: there are {len(x)}, counted from 0.")
     input_values(network, x[image : image + 1])
-    if step is not None and network.two_phase:
+    if step is not None and any(stage.two_phase or stage.order == TILES for stage in network.stages):
         raise InputError(
-            "A two-phase network goes through its timesteps layer by layer, so none of them is one piece of the "
-            "waveform: name none, and find it by the signal in_timestep."
+            "A two-phase network goes through its timesteps layer by layer, one in tile order tile by tile, so none of "
+            "them is one piece of the waveform: name none, and find it by the signal in_timestep."
         )
+    if step is not None and len(network.stages) > 1:
+        raise InputError("A network of stages has timesteps of the same number in each: name none for the waveform.")
     last = Golden(network).trace(x[image]).exit_step
     if step is not None and not 1 <= step <= last:
         raise InputError(

@@ -18,7 +18,7 @@ KINDS = {  # a share of the networks of every core
     "second": lambda seed: random_network(seed, contract=SECOND),
     "again second": lambda seed: random_network(seed, contract=SECOND, layer_bits=(2, 3, 4, 8)),
     "two-phase": lambda seed: random_network(seed, contract=SECOND, neuron=INVERSE_LEAKY),
-    "staged": lambda seed: random_staged_network(seed, max_layers=3),
+    "staged": lambda seed: random_staged_network(seed, max_layers=3, sources=("direct",)),
 }
 CORES = [(4, 1), (4, 2), (8, 1), (4, 4), (16, 1)]  # lanes of a group, groups
 EACH = 9  # networks of a kind

@@ -21,7 +21,7 @@ DRAWN = {
     "first": lambda seed: random_network(seed, **SMALL),
     "second": lambda seed: random_network(seed, contract=SECOND, **SMALL),
     "two-phase": lambda seed: random_network(seed, neuron=INVERSE_LEAKY, **SMALL),
-    "staged": lambda seed: random_staged_network(seed, **SMALL),
+    "staged": lambda seed: random_staged_network(seed, sources=("direct",), **SMALL),
     "tiles": lambda seed: replace(small_network(), order=TILES),
 }
 
@@ -69,7 +69,8 @@ def by_hand(plan, traces, group):
                         if p.layer.weighted:
                             states = trace.states if p.layer.fires else trace.outputs
                             state = states[p.layer.name][updated][place]
-                        yield p.index, (p.stores_at or p.reads_at or t + 1), place, count, state
+                        timestep = (p.stores_at or p.reads_at) if stage.network.two_phase else t + 1
+                        yield p.index, timestep, place, count, state
 
 
 def seen(expected):

@@ -1,0 +1,115 @@
+"""Words derived from plan and counters: of a small network by hand, of others from what must hold of any."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gen.exit_rule import ExitRule
+from gen.intnet import TILES, IntegerNetwork
+from gen.layers import INPUT, Pool, Readout, Source, Spiking, Synapse
+from gen.plan.plan import make_plan
+from gen.result import Result
+from sim.core_energy import ADD_PJ_PER_BIT, MULTIPLY_PJ_PER_BIT2, SRAM_PJ_PER_BIT, estimated
+from sim.core_traffic import memory_traffic, neurons_fired, rounds_of_stages
+from sim.golden import Golden
+from tests.kit.random_networks import SECOND, random_images, random_network, random_staged_network
+
+STEPS = np.array([3, 1, 2])
+BUSY = np.array([700, 300, 500])
+
+
+def spiking(name, source, channels, inputs, kernel, **geometry):
+    weight = np.ones((channels, inputs, kernel, kernel), int)
+    each = np.ones(channels, int)
+    return Spiking(name, [Synapse(source, weight, **geometry)], each, 4 * each, each, 7, 12, 4 * each)
+
+
+def small(order="steps", rule=True):
+    """4 x 4 pixels; 6 channels from 3 x 3 windows, 2 x 2 of them pooled; 4 channels of these; two classes."""
+    readout = Readout("z", [Synapse("b", np.ones((2, 4, 2, 2), int))], np.zeros(2, int), np.full(2, 4))
+    return IntegerNetwork(
+        Source((1, 4, 4)), [
+            spiking("a", INPUT, 6, 1, 3, padding=(1, 1)), Pool("p", "a", "sum", (2, 2), (2, 2)),
+            spiking("b", "p", 4, 6, 1), readout,
+        ], 3, ExitRule("entropy", 1, 1, (1, 1, 1)) if rule else ExitRule(), order=order,
+    )
+
+
+def counted(steps=STEPS):
+    """Return the result of three images that ran so many timesteps."""
+    zeros = np.zeros(len(steps), np.int64)
+    return Result(zeros, steps, np.zeros((len(steps), 2)), zeros, zeros + 1000, 9 * BUSY, BUSY)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_the_words_of_a_small_network(groups):
+    """Of its passes: 96 neurons and 100 taps of the input for each of 2 tiles; 16 neurons, 4 taps of 2 words; 2, 4."""
+    plan = make_plan(small(), width=4, groups=groups)
+    moved = {name: (read, written) for name, (read, written, _) in memory_traffic(plan, counted()).items()}
+    first, later = np.ones(3, int), STEPS - 1
+    expected = {
+        "image": (100 * 2 * first, 16 * groups * first),  # its current is kept
+        "maps": ((4 * 2 + 4) * STEPS, (4 * 2 + 4) * groups * STEPS),
+        "weights": (BUSY, 0 * first),
+        "parameters": ((96 + 16 + 2) * STEPS, 0 * first),
+        "states": ((96 + 16) * later, (96 + 16) * STEPS),
+        "currents": (96 * later, 96 * first),
+        "outputs": (2 * later + 2 * 2 * STEPS + 2, 2 * STEPS),
+        "limits": (STEPS, 0 * first),
+    }
+    for memory, (read, written) in expected.items():
+        assert (moved[memory][0] == read).all() and (moved[memory][1] == written).all(), memory
+    assert moved.keys() == expected.keys() | {"program"}
+
+
+def test_in_tile_order_the_same_words_move_but_for_those_of_decisions():
+    plans = (make_plan(small(order, rule=False), width=4, groups=2) for order in ("steps", TILES))
+    by_step, by_tile = (memory_traffic(plan, counted(np.array([3, 3, 3]))) for plan in plans)
+    for memory in ("image", "maps", "weights", "parameters", "states", "currents"):
+        assert [moved.tolist() for moved in by_step[memory][:2]] == [moved.tolist() for moved in by_tile[memory][:2]]
+    assert (by_step["outputs"][1] == by_tile["outputs"][1]).all()
+    assert (by_step["outputs"][0] - by_tile["outputs"][0] == 2 * 2).all()  # two decisions less
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_every_neuron_fires_once_a_timestep_whatever_the_groups(seed):
+    network = random_network(seed, contract=SECOND)
+    plans = [make_plan(network, width=4, groups=groups) for groups in (1, 2, 4)]
+    assert len({len(plan.passes) for plan in plans}) == 1
+    for passes in zip(*(plan.passes for plan in plans)):
+        fired = {neurons_fired(plan, p) for plan, p in zip(plans, passes)}
+        layer = passes[0].layer
+        assert fired == {int(np.prod(network.shapes[layer.name]))}, layer.name
+
+
+def test_stages_run_until_one_answers():
+    drawn = (random_staged_network(seed, sources=("direct",)) for seed in range(9))
+    network = next(network for network in drawn if len(network.stages) == 2)
+    plan = make_plan(network, width=4, groups=1)
+    golden = Golden(network).run(random_images(network, 1, 20))
+    rounds = rounds_of_stages(plan, golden)
+    first, second = plan.stages
+    assert (rounds[0] == np.minimum(golden.exit_steps, first.rounds)).all()
+    assert ((rounds[1] > 0) == (golden.stages == 1)).all()
+    assert (rounds[1] <= second.rounds).all()
+
+
+def test_without_the_busy_cycles_the_weights_are_unknown():
+    plan = make_plan(small(), width=4, groups=1)
+    moved = memory_traffic(plan, replace(counted(), busy_cycles=None))
+    assert [name for name, (read, _, _) in moved.items() if read is None] == ["weights"]
+
+
+def test_energy_is_that_of_words_and_operations():
+    plan, result = make_plan(small(), width=4, groups=2), counted()
+    cost, moved = estimated(plan, result), memory_traffic(plan, result)
+    bits = sum((read + written) * width for read, written, width in moved.values())
+    burst = plan.params.burst_bits
+    additions = 1000 + (96 * (2 + burst) + 16 * (2 + burst) + 2 * 2) * STEPS - 96 * (STEPS - 1)
+    assert (cost["additions"] == additions).all()
+    assert np.allclose(cost["memory_estimated_uJ"], bits * SRAM_PJ_PER_BIT / 1e6)
+    product = 1000 * plan.params.weight_bits * plan.params.operand_bits * MULTIPLY_PJ_PER_BIT2
+    arithmetic = (product + additions * plan.params.acc_bits * ADD_PJ_PER_BIT) / 1e6
+    assert np.allclose(cost["arithmetic_estimated_uJ"], arithmetic)
+    assert np.allclose(cost["hardware_estimated_uJ"], cost["memory_estimated_uJ"] + arithmetic)
