@@ -3,6 +3,7 @@
 // Images follow one another without waiting: the next one is offered while one is computed, and results are taken
 // behind. GROUPS, VALUE_BITS, COUNT_BITS and STATE_BITS come from the command line.
 #include <cstdint>
+#include <functional>
 #include <vector>
 #include "Vadafire_core.h"
 #include "verilated.h"
@@ -49,6 +50,7 @@ struct Core {
     bool shown = false;               // the result on the output has been counted
     bool probing = false;
     std::vector<Fired> fired;
+    std::function<void()> look;  // at what cannot be seen from outside, once a cycle, for other harnesses
 
     bool pauses() {
         if (!stalls) return false;
@@ -101,6 +103,7 @@ struct Core {
         const bool taken = feed.offered && top.i___05Fready, given = top.o___05Fvalid && top.o___05Fready;
         word = top.o___05Fpayload;
         watch();
+        if (look) look();
         edge();
         if (taken) feed.sent++, feed.offered = false;
         if (given && (word >> 32 & 1)) shown = false;
