@@ -27,13 +27,12 @@ def memory_contents(plan) -> dict[str, list[int]]:
 
 def _words(rows, bits):
     """Pack rows of values, [words, n], into integers: value i takes ``bits[i]`` bits, the first value the lowest."""
-    columns = [
-        (np.asarray(rows[:, i, None], np.int64) >> np.arange(width)) & 1 for i, width in enumerate(bits) if width
-    ]
+    columns = [(rows[:, i, None] >> np.arange(width)) & 1 for i, width in enumerate(bits)]
     return _integers(np.concatenate(columns, axis=1).astype(np.uint8))
 
 
 def _integers(bits):
+    """Return the words of which ``bits``, uint8 [words, bits], has the bits, the lowest first."""
     packed = np.packbits(bits, axis=1, bitorder="little")
     data, size = packed.tobytes(), packed.shape[1]
     return [int.from_bytes(data[i : i + size], "little") for i in range(0, len(data), size)]
@@ -51,7 +50,7 @@ def _own_channels(p: Pass, group: int) -> np.ndarray:
 
 def _parameters(plan, group):
     params = plan.params
-    rows = np.zeros((params.parameters, 4), np.int64)
+    rows = np.zeros((plan.layout.parameters, 4), np.int64)
     for p in plan.passes:
         if not p.layer.weighted:
             continue
@@ -70,7 +69,7 @@ def _parameters(plan, group):
 
 def _weights(plan, group):
     params = plan.params
-    lanes, written = np.zeros((params.weights, params.width), np.int16), set()
+    lanes, written = np.zeros((plan.layout.weights, params.width), np.int16), set()
     for p in plan.passes:
         for base, source in zip(p.weights, p.walk.sources):
             if base in written:

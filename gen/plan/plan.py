@@ -12,6 +12,7 @@ import numpy as np
 
 from gen.errors import DoesNotFit, InputError
 from gen.intnet import IntegerNetwork, Network
+from gen.plan.addresses import build_walk
 from gen.plan.contents import memory_contents
 from gen.plan.grouping import is_dense, weight_words
 from gen.plan.image import load_stream, stream_digest
@@ -24,7 +25,7 @@ from gen.plan.sizes import needed_params, with_program
 from gen.plan.supported import check_core
 from gen.plan.tiles import Tiling, choose_tiles
 from gen.plan.two_phase import two_phase_passes
-from gen.plan.walk import build_walk, share_loops
+from gen.plan.walk import share_loops
 from gen.plan.weights import stored_bits, widest_weight, word_bits
 
 __all__ = ["Layout", "Plan", "StagePlan", "covering", "make_plan", "plan_on"]
@@ -47,7 +48,10 @@ class StagePlan:
 class Layout:
     """A network laid out for groups of so many lanes: all that does not depend on the size of a core.
 
-    ``regions`` is {(stage, name, timestep): Region}; the last four are words that the memories of a group need.
+    regions : {(stage, name, timestep): Region}
+    tiling : the form of the input
+    output_sizes : values of every output, in the order of a result
+    weights, parameters, states, currents : words that the memories of a group need
     """
 
     stages: tuple[StagePlan, ...]
@@ -62,16 +66,14 @@ class Layout:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A network laid out for a core of ``params``: what the core runs, where everything lies, what is loaded.
-
-    ``output_sizes`` are the values of every output, in the order of a result.
-    """
+    """A network laid out for a core of ``params``: what the core runs, where everything lies, what is loaded."""
 
     network: Network
     params: CoreParams
-    stages: tuple[StagePlan, ...]
-    regions: dict[tuple[int, str, int], Region]
-    output_sizes: dict[str, int]
+    layout: Layout
+
+    stages = property(lambda self: self.layout.stages)
+    regions = property(lambda self: self.layout.regions)
 
     @cached_property
     def passes(self) -> tuple[Pass, ...]:
@@ -81,8 +83,8 @@ class Plan:
     @cached_property
     def output_bases(self) -> dict[str, int]:
         """Name of every output to the address of its first value."""
-        sizes = list(self.output_sizes.values())
-        return dict(zip(self.output_sizes, np.cumsum([0, *sizes[:-1]]).tolist()))
+        sizes = self.layout.output_sizes
+        return dict(zip(sizes, np.cumsum([0, *sizes.values()]).tolist()))
 
     @cached_property
     def memories(self) -> dict[str, MemorySpec]:
@@ -124,7 +126,7 @@ def make_plan(
     bits = word_bits(network)
     layout = _lay_out(network, width, groups, bits)
     params = needed_params(layout, width=width, groups=groups, weight_bits=bits, signed=0, spram=spram)
-    return _planned(network, params, layout)
+    return Plan(network, params, layout)
 
 
 def plan_on(network: Network, params: CoreParams) -> Plan:
@@ -148,7 +150,7 @@ def plan_on(network: Network, params: CoreParams) -> Plan:
         short.append(f"program: the network needs {length}, the core has {params.program}")
     if short:
         raise DoesNotFit("The network does not fit the core. " + "; ".join(short) + ". Generate a larger core.")
-    return _planned(network, params, layout)
+    return Plan(network, params, layout)
 
 
 def covering(plans) -> CoreParams:
@@ -161,10 +163,6 @@ def covering(plans) -> CoreParams:
         merged["count_bits"] = max(plan.params.signed_count_bits for plan in plans)
     merged["weight_bits"] += merged["weight_bits"] % 2 * merged["narrow"]
     return with_program(CoreParams(**merged), [plan.stages for plan in plans])
-
-
-def _planned(network, params, layout):
-    return Plan(network, params, layout.stages, layout.regions, layout.output_sizes)
 
 
 def _lay_out(network, width, groups, halved_bits):

@@ -46,7 +46,7 @@ def needed_params(layout, *, width, groups, weight_bits, signed, spram) -> CoreP
         outputs=sum(layout.output_sizes.values()),
         limits=max(1, sum(len(network.exit_rule.limits) for network in networks)),
         program=1, passes=len(passes), stages=len(networks),
-        synapses=max(1, *(len(p.synapses) for p in passes)) if len(passes) > 1 else max(1, len(passes[0].synapses)),
+        synapses=max(len(p.synapses) for p in passes),
         classes=max(network.classes for network in networks),
         positions=max(_positions(network) for network in networks),
         min_burst=max([layer.min_burst for _, layer in spiking], default=1),

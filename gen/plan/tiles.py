@@ -47,7 +47,7 @@ def choose_tiles(stages: list[list[Pass]], networks, lanes: int) -> tuple[list[l
     while _narrowed(stages, tiles):
         pass
     problems = [
-        f"layer {p.layer.name!r}: groups of channels that do not nest in its synapses' other groups"
+        f"layer {p.layer.name!r}: its synapses group the channels in ways that no tiles of {lanes} lanes suit"
         for passes in stages for p in passes if _periods(p, tiles) is None
     ]
     if problems:
