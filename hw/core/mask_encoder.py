@@ -1,6 +1,6 @@
 """Finds the lowest set bit of a mask."""
 
-from amaranth.hdl import Cat, Const, Module
+from amaranth.hdl import Array, Cat, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,7 +13,7 @@ class MaskEncoder(wiring.Component):
     Parameters
     ----------
     width : int
-        Bits of the mask, two or more.
+        Bits of the mask: 4, 8 or 16.
 
     Members
     -------
@@ -32,12 +32,22 @@ class MaskEncoder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        below = Cat(self.mask[:lane].any() for lane in range(self._width))
-        m.d.comb += [self.rest.eq(self.mask & below), self.ends.eq(~at_least(self.mask, 3)[3])]
-        lowest = self.mask & ~below
-        for bit in range(len(self.index)):
-            m.d.comb += self.index[bit].eq(Cat(lowest[lane] for lane in range(self._width) if lane >> bit & 1).any())
+        quads = [self.mask[low : low + 4] for low in range(0, self._width, 4)]
+        found = Signal(len(quads))
+        m.d.comb += [found.eq(Cat(quad.any() for quad in quads)), self.ends.eq(~at_least(self.mask, 3)[3])]
+        places = []
+        for number, quad in enumerate(quads):
+            for lane in range(4):
+                m.d.comb += self.rest[4 * number + lane].eq(quad[lane] & (found[:number].any() | quad[:lane].any()))
+            places.append(_lowest(quad))
+        chosen = _lowest(Cat(found, Const(0, 4 - len(quads))))
+        m.d.comb += self.index.eq(Cat(Array(places)[chosen] if len(quads) > 1 else places[0], chosen))
         return m
+
+
+def _lowest(quad):
+    """Return the place of the lowest of four bits; without a bit 0."""
+    return Cat(~quad[0] & (quad[1] | (~quad[2] & quad[3])), ~quad[0] & ~quad[1] & (quad[2] | quad[3]))
 
 
 def at_least(mask, most):

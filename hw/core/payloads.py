@@ -122,7 +122,8 @@ def raw_word(p):
 def word_entry(p):
     """A word that waits to be gathered; ``mask`` has its lanes that are to be looked at, ``last`` ends a tile.
 
-    ``word`` is a map's or, with ``image``, the input's (never dense). One whose mask is empty only carries ``last``.
+    ``word`` is a map's or, with ``image``, the input's (never dense), as bit planes: the lowest bits of all its lanes,
+    then the next bits of all lanes, so that both share multiplexers. One whose mask is empty only carries ``last``.
     """
     return data.StructLayout({
         "word": raw_word(p), "image": 1, "mask": p.width, "dense": 1,

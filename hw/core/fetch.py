@@ -1,0 +1,139 @@
+"""Reads the words that the walker asks for, each group those of its own tile."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.core import payloads
+
+__all__ = ["LATENCY", "Fetch"]
+
+LATENCY = 5  # cycles from a request to its entry, at most
+
+
+class Fetch(wiring.Component):
+    """Turn requests into words with masks.
+
+    A request becomes that of the group: it moves by the group's position and part (`gen.plan.program.pass_fields`).
+    Words off the map vanish, and everything while the group sits a tile out. One request a cycle::
+
+        cycle 0 request  (1 moved, with several groups)  1 address  2-3 word  4 mask, entry
+
+    Parameters
+    ----------
+    params : CoreParams
+    number : int
+        Of the group, from 0.
+
+    Members
+    -------
+    layer, slot : In
+        The pass in force; which slot of the input is read.
+    tile_valid, tile : In
+        Before the requests of a tile, or with its first one.
+    request_valid, request : In
+    map_address, map_word : Out, In
+        The word comes two cycles after its address.
+    image_address, image_word : Out, In
+        So does the input's; the highest bits of the address are the slot.
+    o_valid, o : Out(1), Out(word_entry)
+        An entry with ``last`` is the end of a tile and no word.
+    """
+
+    def __init__(self, params, number):
+        self._params, self._number = p, _ = params, number
+        write = payloads.image_write(p).members
+        super().__init__({
+            "layer": In(payloads.pass_block(p)), "slot": In(range(max(2, p.image_slots))),
+            "tile_valid": In(1), "tile": In(payloads.tile(p)),
+            "request_valid": In(1), "request": In(payloads.request(p)),
+            "map_address": Out(payloads.map_write(p).members["address"]), "map_word": In(payloads.map_word(p)),
+            "image_address": Out(write["address"]), "image_word": In(write["word"]),
+            "o_valid": Out(1), "o": Out(payloads.word_entry(p)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        p = self._params
+        valid, asked, address, column = self._moved(m) if p.groups > 1 else (
+            self.request_valid, self.request, self.request.address, self.request.column)
+        members = payloads.request(p).members
+        kept = data.StructLayout({name: members[name] for name in ("end", "image", "dense", "weight", "active")})
+        at_address, at_block, at_word = (Signal(kept, name=f"at_{name}", reset_less=True)
+                                         for name in ("address", "block", "word"))
+        sent, found, come = Signal(), Signal(), Signal()
+        place, hit = Signal.like(address, reset_less=True), Signal(reset_less=True)
+        own, columns = (Signal(p.place_bits, name=name, reset_less=True) for name in ("own_column", "columns"))
+        m.d.sync += [
+            sent.eq(valid), hit.eq(asked.hit), place.eq(address), own.eq(column), columns.eq(asked.columns),
+            *(at_address[name].eq(asked[name]) for name, _ in kept),
+            found.eq(sent & (at_address.end | (hit & (own < columns)))),  # without sign: below 0 is far to the right
+            at_block.eq(at_address), come.eq(found), at_word.eq(at_block),
+        ]
+        slot_bits = (p.image_words - 1).bit_length()
+        m.d.comb += [self.map_address.eq(place), self.image_address.eq(Cat(place[:slot_bits], self.slot))]
+        self._entry(m, come, at_word)
+        return m
+
+    def _moved(self, m):
+        """Return the request as it is for the group, a cycle later."""
+        p, asked = self._params, self.request
+        away, valid, moved = Signal(), Signal(), Signal.like(asked, reset_less=True)
+        offset = Signal(signed(p.address_bits), reset_less=True)
+        columns = Signal(signed(p.place_bits), reset_less=True)
+        m.d.sync += [
+            valid.eq(self.request_valid), moved.eq(asked),
+            offset.eq(self._sum(m, "address", asked.position_step, asked.part_step)),
+            columns.eq(self._sum(m, "column", asked.position_columns, Const(0))),
+        ]
+        with m.If(self.tile_valid), m.Switch(self.layer.part_bits):
+            for part_bits in self._splits():
+                position, part = self._number >> part_bits, self._number % (1 << part_bits)
+                with m.Case(part_bits):
+                    m.d.sync += away.eq(
+                        (self.layer.positions < position)
+                        | (self.tile.last_column & (self.layer.last_positions < position))
+                        | (self.tile.last_tile & (self.layer.last_parts < part)))
+        return valid & ~away, moved, (moved.address + offset)[: p.address_bits].as_signed(), moved.column + columns
+
+    def _sum(self, m, name, position_step, part_step):
+        """Return the group's position times the one step plus its part times the other: a term for each bit set."""
+        terms = []
+        for bit in range(self._number.bit_length()):
+            if self._number >> bit & 1:
+                term = Signal(signed(len(position_step) + 1), name=f"{name}_term_{bit}")
+                with m.Switch(self.layer.part_bits):
+                    for part_bits in self._splits():
+                        with m.Case(part_bits):
+                            m.d.comb += term.eq(part_step << bit if bit < part_bits
+                                                else position_step << bit - part_bits)
+                terms.append(term)
+        return sum(terms, Const(0))
+
+    def _splits(self):
+        return range((self._params.groups - 1).bit_length() + 1)
+
+    def _entry(self, m, valid, kept):
+        """Join the word and its mask to what was asked."""
+        p, entry = self._params, self.o
+        lanes = Mux(kept.image, _nonzero(self.image_word), _nonzero(self.map_word))
+        image, maps = _planes(self.image_word), _planes(self.map_word)
+        both = min(len(image), len(maps))
+        if p.dense and p.maximum and p.signed:  # zeros take part in the maximum of counts of both signs
+            lanes = lanes | (kept.dense & self.layer.maximum).replicate(p.width)
+        m.d.sync += [
+            self.o_valid.eq(valid), entry.mask.eq(Mux(kept.end, 0, lanes)),
+            entry.word.eq(Cat(Mux(kept.image, image[:both], maps[:both]), image[both:], maps[both:])),
+            entry.dense.eq(kept.dense & ~kept.end), entry.last.eq(kept.end),
+            *(entry[name].eq(kept[name]) for name in ("image", "weight", "active")),
+        ]
+
+
+def _planes(word):
+    """Return the lowest bits of all lanes, then the next bits of all lanes, and so on."""
+    return Cat(*zip(*word))
+
+
+def _nonzero(word):
+    """Return which lanes are not zero."""
+    return Cat(lane.any() for lane in word)

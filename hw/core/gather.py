@@ -1,0 +1,137 @@
+"""Takes the events out of the words of a tile, one a cycle, and fetches their weights."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.core import payloads
+from hw.core.mask_encoder import MaskEncoder, at_least
+
+__all__ = ["Gather"]
+
+
+class Gather(wiring.Component):
+    """Turn words into events in step with their weights.
+
+    An event is a lane of the word that its mask names, lowest first, or a whole ``dense`` word; an empty mask is an
+    event that adds nothing. The next word follows without a gap. The last event of a tile waits until the last one of
+    the tile before was ``layer.spacing`` + 1 cycles ago; nothing else ever stalls::
+
+        cycle 0 lane chosen   1 value, address made   2 weight address   3-4 weight   4 event at the lanes
+
+    Members
+    -------
+    layer : In
+        The pass in force.
+    i : In(stream(word_entry))
+    weight_address : Out
+        The weights come two cycles later, at the lanes.
+    upper : Out(1)
+        In a narrow layer, addresses count halves of memory words: which half, one cycle after ``weight_address``
+        (`hw.core.halves`). Only where ``params.narrow``.
+    busy, active : Out
+        An event was taken two cycles ago; the lanes that do work for it: as many as its word says, of a dense word
+        those whose count is not zero, if its word says any.
+    o : Out(event)
+    """
+
+    def __init__(self, params):
+        self._params = p = params
+        super().__init__({
+            "layer": In(payloads.pass_block(p)), "i": In(stream.Signature(payloads.word_entry(p))),
+            "weight_address": Out(range(max(2, p.weights))), "busy": Out(1), "active": Out(range(p.width + 1)),
+            "o": Out(payloads.event(p)), **({"upper": Out(1)} if p.narrow else {}),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        p = self._params
+        m.submodules.encoder = encoder = MaskEncoder(p.width)
+        held, full, single = Signal(payloads.word_entry(p), reset_less=True), Signal(), Signal()
+        issue, ends, spaced, opens = Signal(), Signal(), Signal(), Signal(init=1)
+        waits = held.last & ~spaced  # its last event, that is
+        m.d.comb += [
+            encoder.mask.eq(held.mask), self.i.ready.eq(~full | (single & ~waits)),
+            issue.eq(full & ~(single & waits)), ends.eq(full & single & held.last & spaced),
+        ]
+        with m.If(self.i.ready):
+            m.d.sync += [
+                held.eq(self.i.payload), full.eq(self.i.valid),
+                single.eq(self._dense(self.i.payload) | ~at_least(self.i.payload.mask, 2)[2]),
+            ]
+        with m.Elif(~single):
+            m.d.sync += [held.mask.eq(encoder.rest), single.eq(encoder.ends)]
+        with m.If(issue):
+            m.d.sync += opens.eq(ends)
+        self._keep_apart(m, ends, spaced)
+
+        word, index = Signal.like(held, reset_less=True), Signal.like(encoder.index, reset_less=True)
+        marks = [Signal(data.StructLayout({"event": 1, "first": 1, "last": 1}), name=f"marks_{i}") for i in range(1, 4)]
+        m.d.sync += [
+            word.eq(held), index.eq(Mux(self._dense(held), 0, encoder.index)),
+            marks[0].event.eq(issue & held.mask.any()), marks[0].first.eq(issue & opens), marks[0].last.eq(ends),
+            marks[1].eq(marks[0]), marks[2].eq(marks[1]),
+            self.o.first.eq(marks[2].first), self.o.last.eq(marks[2].last), self.busy.eq(marks[0].event),
+        ]
+        self._values(m, word, index, marks[0].event)
+        self._count_lanes(m, held.mask, word, marks[0].event)
+        self._weight_address(m, word.weight + index)
+        return m
+
+    def _dense(self, entry):
+        return entry.dense if self._params.dense else 0
+
+    def _keep_apart(self, m, ends, spaced):
+        """Count down from the end of a tile to the cycle in which the next may end."""
+        rest = Signal(signed(len(self.layer.spacing) + 1), init=-1)
+        m.d.comb += spaced.eq(rest < 0)
+        with m.If(ends | ~spaced):
+            m.d.sync += rest.eq(Mux(spaced, self.layer.spacing, rest) - 1)
+
+    def _values(self, m, word, index, event):
+        """Choose the lane's value, and bring it to the lanes with its weights."""
+        p = self._params
+        counts, values = _planes(word.word, p.width, p.count_bits), _planes(word.word, p.image_tile, p.value_bits)
+        place = index[: (p.image_tile - 1).bit_length()]
+        count, value = (Cat(plane.bit_select(at, 1) for plane in planes)
+                        for planes, at in ((counts, index), (values, place)))
+        chosen = Mux(word.image, value.as_signed(), count.as_signed() if p.signed else count)
+        at_address, at_block = (Signal(payloads.event(p), name=f"event_at_{name}", reset_less=True)
+                                for name in ("address", "block"))
+        stages = (at_address, at_block), (at_block, self.o)
+        m.d.sync += [at_address.value.eq(Mux(event, chosen, 0)), *(to.value.eq(at.value) for at, to in stages)]
+        if p.dense:
+            m.d.sync += [
+                at_address.dense.eq(word.dense & event), at_address.word.eq(Cat(*zip(*counts))),
+                *(to[name].eq(at[name]) for at, to in stages for name in ("dense", "word")),
+            ]
+
+    def _count_lanes(self, m, mask, word, event):
+        """Say how many lanes do work for an event."""
+        active = word.active
+        if self._params.dense:
+            nonzero = Signal.like(self.active, reset_less=True)
+            m.d.sync += nonzero.eq(_ones(mask))
+            active = Mux(word.dense & (word.active != 0), nonzero, word.active)
+        m.d.sync += self.active.eq(Mux(event, active, 0))
+
+    def _weight_address(self, m, at):
+        if not self._params.narrow:
+            m.d.sync += self.weight_address.eq(at)
+            return
+        odd = Signal(reset_less=True)
+        m.d.sync += [
+            self.weight_address.eq(Mux(self.layer.narrow, at >> 1, at)), odd.eq(at[0]), self.upper.eq(odd),
+        ]
+
+
+def _planes(word, lanes, bits):
+    """Return, for each bit, that bit of all lanes (`hw.core.fetch`)."""
+    return [word[bit * lanes : (bit + 1) * lanes] for bit in range(bits)]
+
+
+def _ones(mask):
+    """Return how many bits of the mask are set, as a balanced tree of sums."""
+    if len(mask) == 1:
+        return mask
+    return _ones(mask[: len(mask) // 2]) + _ones(mask[len(mask) // 2 :])

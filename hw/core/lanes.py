@@ -1,0 +1,65 @@
+"""The lanes: one multiplier and one accumulator for each output channel of a tile."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.core import payloads
+
+__all__ = ["Lanes"]
+
+
+class Lanes(wiring.Component):
+    """Sum value times weight over a tile in every lane, or keep the largest.
+
+    The sums are complete two cycles after the tile's last event, for one cycle, while the next tile is already being
+    added up.
+
+    Members
+    -------
+    event, weights : In
+        One event and one weight for each lane, in step.
+    maximum : In(1)
+        Keep the largest value in place of the sum: counts with weights of one. Of counts of both signs every event is
+        ``dense``. Only where ``params.maximum``.
+    sums : Out
+        One accumulator for each lane.
+    done : Out(1)
+        ``sums`` is complete.
+    """
+
+    def __init__(self, params):
+        self._params = p = params
+        super().__init__({
+            "event": In(payloads.event(p)), "weights": In(data.ArrayLayout(signed(p.weight_bits), p.width)),
+            "sums": Out(data.ArrayLayout(signed(p.acc_bits), p.width)), "done": Out(1),
+            **({"maximum": In(1)} if p.maximum else {}),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        p, event = self._params, self.event
+        first, last, counts = Signal(), Signal(), Signal(init=1)
+        m.d.sync += [first.eq(event.first), last.eq(event.last), self.done.eq(last)]
+        if p.dense and p.signed:  # zero in a cycle without an event would be larger than a count below it
+            m.d.sync += counts.eq(event.dense)
+        for lane in range(p.width):
+            operand = Signal(signed(p.operand_bits), name=f"operand_{lane}")
+            product = Signal(signed(p.operand_bits + p.weight_bits), name=f"product_{lane}", reset_less=True)
+            total = Signal(signed(p.acc_bits), name=f"total_{lane}", reset_less=True)
+            m.d.comb += [
+                operand.eq(Mux(event.dense, event.word[lane], event.value) if p.dense else event.value),
+                self.sums[lane].eq(total),
+            ]
+            m.d.sync += product.eq(operand * self.weights[lane])
+            if not p.maximum:
+                m.d.sync += total.eq(Mux(first, product, total + product))
+                continue
+            replace, larger = (Signal(name=f"{name}_{lane}") for name in ("replace", "larger"))
+            now, before = (value[: p.count_bits] for value in (product, total))
+            if p.signed:
+                now, before = now.as_signed(), before.as_signed()
+            m.d.comb += [larger.eq(now > before), replace.eq(first | (self.maximum & counts & larger))]
+            with m.If(replace | ~self.maximum):
+                m.d.sync += total.eq(Mux(replace, product, total + product))
+        return m

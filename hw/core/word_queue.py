@@ -1,0 +1,63 @@
+"""The words that wait to be gathered."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from hw.core import payloads
+from hw.core.fetch import LATENCY
+
+__all__ = ["DEPTH", "WordQueue"]
+
+DEPTH = 16
+UNDER_WAY = LATENCY + 3  # words that may still come once the queue has said that it has no room
+
+
+class WordQueue(wiring.Component):
+    """Queue words that have events; the last one of a tile says so.
+
+    A word is held back until the next one or the end of the tile has come. Words without events vanish; a tile without
+    events leaves one entry whose mask is empty. The queue lies in look-up-table RAM with a register behind it.
+
+    Members
+    -------
+    i_valid, i : In(1), In(word_entry)
+        An entry with ``last`` is the end of a tile and no word; its mask is empty.
+    o : Out(stream(word_entry))
+        Three cycles later at the earliest, one a cycle.
+    room : Out(1)
+        All requests under way will find room, and the two that follow once ``room`` falls.
+    """
+
+    def __init__(self, params):
+        shape = payloads.word_entry(params)
+        self._shape = shape
+        super().__init__({
+            "i_valid": In(1), "i": In(shape), "o": Out(stream.Signature(shape)), "room": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        word, end, push, pull, waits = (Signal(name=name) for name in ("word", "end", "push", "pull", "waits"))
+        held = Signal(self._shape)
+        m.d.comb += [
+            word.eq(self.i_valid & self.i.mask.any()), end.eq(self.i_valid & self.i.last),
+            push.eq((word & waits) | end),
+        ]
+        with m.If(word | end):
+            m.d.sync += [held.eq(self.i), waits.eq(word)]
+
+        m.submodules.words = words = Memory(shape=self._shape, depth=DEPTH, init=[])
+        write, read = words.write_port(), words.read_port()
+        written, taken, level = (Signal(range(2 * DEPTH), name=name) for name in ("written", "taken", "level"))
+        m.d.comb += [
+            level.eq(written - taken), self.room.eq(level < DEPTH - UNDER_WAY),
+            write.en.eq(push), write.addr.eq(written), write.data.eq(held), write.data.last.eq(end),
+            pull.eq((level != 0) & (~self.o.valid | self.o.ready)), read.en.eq(pull), read.addr.eq(taken),
+            self.o.payload.eq(read.data),
+        ]
+        m.d.sync += [written.eq(written + push), taken.eq(taken + pull)]
+        with m.If(~self.o.valid | self.o.ready):
+            m.d.sync += self.o.valid.eq(pull)
+        return m
