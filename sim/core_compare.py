@@ -13,6 +13,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from gen.result import HEADER_WORDS, result_words
+
 __all__ = ["Difference", "Expected", "answer_difference", "compare_image", "compared_values", "expected_probe",
            "first_difference"]
 
@@ -128,7 +130,7 @@ def compared_values(plan, expected):
     """Return how many values a comparison with ``expected`` looks at, by kind, the answer's included."""
     is_readout = np.array([not p.layer.emits for p in plan.passes])
     outputs = sum(int((e.has_state & is_readout[e.index]).sum()) for e in expected)
-    answer = sum(plan.output_sizes.values())
+    answer = result_words(plan.network) - HEADER_WORDS
     return {
         "counts": sum(int(e.has_count.sum()) for e in expected),
         "states": sum(int(e.has_state.sum()) for e in expected) - outputs,

@@ -11,6 +11,7 @@ are no memories here.
 import numpy as np
 
 from gen.layers import INPUT
+from gen.result import HEADER_WORDS, result_words
 
 __all__ = ["memory_traffic", "neurons_fired", "rounds_of_stages"]
 
@@ -54,7 +55,7 @@ def memory_traffic(plan, result):
     frames = plan.network.source.kind == "frames" and region.versions == 1  # one at a time
     maps = rounds_of_stages(plan, result)[0] if frames else max(1, region.versions)
     words["image"][1] += region.words * plan.params.groups * maps
-    words["outputs"][0] += sum(plan.output_sizes.values())
+    words["outputs"][0] += result_words(plan.network) - HEADER_WORDS
     reads = {name: moved[0] for name, moved in words.items()} | {"weights": result.busy_cycles}
     return {name: (reads[name], moved[1], bits[name]) for name, moved in words.items()}
 

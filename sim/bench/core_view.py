@@ -177,8 +177,10 @@ class View:
     def _now(self):
         """Where the machine is."""
         passes = _text("probe_layer", {p.index: p.title for p in self._plan.passes})
+        step_order = all(stage.rounds == stage.network.timesteps for stage in self._plan.stages)
         return [
-            Seen("now", "of_image", 32, "image"), Seen("now", "in_round", 32, "timestep"),
+            Seen("now", "of_image", 32, "image"),
+            Seen("now", "in_timestep", 32, "timestep" if step_order else self._timestep(0)),
             *self._state("sequencer", Sequencer(self._plan.params)),
             Seen("now", "in_pass", *passes, "ascii"),
             Seen("now", "result_class", 32, "class_number"), Seen("now", "result_timesteps", 32, "exit_step"),
@@ -205,23 +207,27 @@ class View:
 
     def _neuron(self, group):
         """The neuron of a group that fires now, or else the next one."""
-        scope, p = f"group_{group}_neuron", self._plan.params
-        place = f"places_{group}[({_choice('probe_layer', dict(enumerate(self._ends[group])))}) + fired_{group}]"
-        last = len(COORDINATES) - 1
+        scope, p, place, last = f"group_{group}_neuron", self._plan.params, self._place(group), len(COORDINATES) - 1
         coordinates = [
             Seen(scope, name, COORDINATE_BITS, f"{place} >> {COORDINATE_BITS * (last - i)}")
             for i, name in enumerate(COORDINATES[:last])
         ]
-        timestep = f"({place} & {2**COORDINATE_BITS - 1}) + round"
         return [
             Seen(scope, "fires", 1, f"probe_fired[{group}]"), Seen(scope, "number", 32, f"fired_{group}"),
-            *coordinates, Seen(scope, "in_timestep", 32, timestep),
+            *coordinates, Seen(scope, "in_timestep", 32, self._timestep(group)),
             *(
                 Seen(scope, name, bits, f"{vector}[{bits * group} +: {bits}]", "signed") for name, vector, bits in (
                     ("count", "probe_counts", p.signed_count_bits), ("state", "probe_states", p.acc_bits),
                 )
             ),
         ]
+
+    def _place(self, group):
+        """Return the line of `places_file` of the neuron of a group that fires now or next."""
+        return f"places_{group}[({_choice('probe_layer', dict(enumerate(self._ends[group])))}) + fired_{group}]"
+
+    def _timestep(self, group):
+        return f"({self._place(group)} & {2**COORDINATE_BITS - 1}) + round"
 
     def _of(self, component, *names):
         """Return those of the named signals that a component of this core has."""
