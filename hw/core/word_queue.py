@@ -11,7 +11,7 @@ from hw.core.fetch import LATENCY
 __all__ = ["DEPTH", "WordQueue"]
 
 DEPTH = 16
-UNDER_WAY = LATENCY + 3  # words that may still come once the queue has said that it has no room
+UNDER_WAY = LATENCY + 3  # entries that come once `room` has fallen: those in `Fetch`, two more words, their tile's end
 
 
 class WordQueue(wiring.Component):

@@ -1,0 +1,86 @@
+"""`hw.core.fetch` alone: what vanishes, when an entry comes, how masks and bit planes are made."""
+
+import numpy as np
+import pytest
+
+from hw.core.fetch import LATENCY, Fetch
+from tests.kit.streams import play
+
+QUIET = {"request_valid": 0, "tile_valid": 0}
+REQUEST = {"end": 0, "image": 0, "dense": 0, "hit": 1, "address": 3, "column": 2, "columns": 4, "weight": 9,
+           "active": 2}
+
+
+def ask(fetch, request, *, layer=None, tile=None, **held):
+    """Send one request and return (cycles until the entry, entry), or None if it vanished."""
+    rows = [{"tile_valid": 1, "tile": tile or {}, "layer": layer or {}, **held},
+            {**QUIET, "request_valid": 1, "request": request}, *[QUIET] * 8]
+    seen = play(fetch, rows, "o_valid", "o")
+    come = [(cycle - 1, entry) for cycle, (valid, entry) in enumerate(seen) if valid]
+    assert len(come) <= 1, "one request, more than one entry"
+    return come[0] if come else None
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("column, hit, comes", [(0, 1, 1), (3, 1, 1), (4, 1, 0), (-1, 1, 0), (-128, 1, 0), (2, 0, 0)])
+def test_words_off_the_map_vanish_and_others_come_in_time(sizes, groups, column, hit, comes):
+    came = ask(Fetch(sizes(groups=groups), 0), {**REQUEST, "column": column, "hit": hit}, map_word=[1, 0, 5, 0])
+    assert (came is not None) == comes
+    if comes:
+        cycles, entry = came
+        assert cycles == LATENCY - (groups == 1)
+        assert (entry["mask"], entry["weight"], entry["active"], entry["last"]) == (0b0101, 9, 2, 0)
+        assert entry["word"] & 0xFFFF == 0b0000_0100_0000_0101, "bit planes: the lowest bits of all lanes come first"
+
+
+def test_an_end_is_no_word_wherever_it_lies(sizes):
+    _, entry = ask(Fetch(sizes(), 0), {**REQUEST, "end": 1, "column": 99, "hit": 0, "dense": 1}, map_word=[7, 7, 7, 7])
+    assert (entry["mask"], entry["dense"], entry["last"]) == (0, 0, 1)
+
+
+def test_the_input_is_read_in_its_slot(sizes):
+    p = sizes(image_tile=3, image_words=24, image_slots=2)
+    fetch = Fetch(p, 0)
+    rows = [{"slot": 1, "image_word": [0, -256, 3], "map_word": [1, 1, 1, 1], "request_valid": 1,
+             "request": {**REQUEST, "image": 1, "address": 21}}, *[QUIET] * 6]
+    seen = play(fetch, rows, "image_address", "o_valid", "o")
+    assert seen[1][0] == 32 + 21
+    assert [entry["mask"] for _, valid, entry in seen if valid] == [0b110]
+
+
+@pytest.mark.parametrize("signed, maximum, dense, mask", [(1, 1, 1, 15), (1, 1, 0, 2), (1, 0, 1, 2), (0, 1, 1, 2)])
+def test_zeros_take_part_in_a_maximum_of_both_signs(sizes, signed, maximum, dense, mask):
+    _, entry = ask(Fetch(sizes(signed=signed), 0), {**REQUEST, "dense": dense}, layer={"maximum": maximum},
+                   map_word=[0, 3, 0, 0])
+    assert entry["mask"] == mask
+
+
+@pytest.mark.parametrize("number, part_bits, address, column", [
+    (0, 1, 3, 2), (1, 0, 13, 3), (1, 1, 103, 2), (2, 0, 23, 4), (2, 1, 13, 3), (2, 2, 203, 2),
+    (3, 0, 33, 5), (3, 1, 113, 3), (3, 2, 303, 2),
+])
+def test_every_group_moves_to_its_position_and_part(sizes, number, part_bits, address, column):
+    request = {**REQUEST, "position_step": 10, "position_columns": 1, "part_step": 100}
+    layer = {"part_bits": part_bits, "positions": 3, "last_positions": 3, "last_parts": 3}
+    for columns, comes in ((column + 1, True), (column, False)):
+        rows = [{"tile_valid": 1, "layer": layer},
+                {**QUIET, "request_valid": 1, "request": {**request, "columns": columns}}, *[QUIET] * 8]
+        seen = play(Fetch(sizes(groups=4, map_words=512), number), rows, "map_address", "o_valid")
+        assert seen[3][0] == address
+        assert any(valid for _, valid in seen) == comes
+
+
+def test_sitting_out_lasts_for_the_tile(sizes):
+    rng = np.random.default_rng(4)
+    layer = {"part_bits": 1, "positions": 1, "last_positions": 0, "last_parts": 0}
+    rows, wanted = [{"layer": layer}], []
+    for number in range(60):
+        tile = {"last_column": int(rng.random() < 0.3), "last_tile": int(rng.random() < 0.3)}
+        rows += [{**QUIET, "tile_valid": 1, "tile": tile}] * int(number % 2)
+        begin = {} if number % 2 else {"tile_valid": 1, "tile": tile}
+        for end in (0, 1):
+            rows.append({**QUIET, **begin, "request_valid": 1, "request": {**REQUEST, "end": end, "weight": number}})
+            begin = {}
+            wanted += [] if tile["last_column"] or tile["last_tile"] else [(number, end)]
+    seen = play(Fetch(sizes(groups=4), 3), [*rows, *[QUIET] * 8], "o_valid", "o")
+    assert [(entry["weight"], entry["last"]) for valid, entry in seen if valid] == wanted

@@ -1,0 +1,81 @@
+"""`hw.core.word_queue`: order, what vanishes, where a tile ends, and room for all that is under way."""
+
+import numpy as np
+import pytest
+
+from hw.core.word_queue import DEPTH, UNDER_WAY, WordQueue
+from tests.kit.streams import Bench
+
+
+def draw(rng, p, tiles, longest):
+    """Return what comes in, an entry or None a cycle, and what must come out."""
+    coming, wanted = [], []
+    for _ in range(tiles):
+        left = []
+        for _ in range(int(rng.integers(0, longest + 1))):
+            coming += [None] * int(rng.integers(0, 3))
+            entry = {"word": int(rng.integers(0, 1 << 27)), "image": int(rng.integers(2)),
+                     "mask": int(rng.integers(0, 1 << p.width)) * int(rng.random() < 0.6),
+                     "dense": int(rng.integers(2)), "weight": int(rng.integers(0, 64)),
+                     "active": int(rng.integers(0, 5)), "last": 0}
+            coming.append(entry)
+            left += [entry] if entry["mask"] else []
+        coming.append({"mask": 0, "dense": 0, "last": 1, "word": 5})
+        wanted += [*left[:-1], {**left[-1], "last": 1}] if left else [None]
+    return coming, wanted
+
+
+@pytest.mark.parametrize("seed, stall", [(0, 0.0), (1, 0.4), (2, 0.8)])
+def test_words_with_events_come_in_order_and_the_last_one_says_so(sizes, seed, stall):
+    rng, p = np.random.default_rng(seed), sizes()
+    coming, wanted = draw(rng, p, 80, 6)
+    queue = WordQueue(p)
+    bench = Bench(queue, seed=seed)
+
+    async def send(ctx):
+        for entry in coming:
+            while not ctx.get(queue.room):
+                await ctx.tick()
+            if entry is not None:
+                ctx.set(queue.i, entry)
+                ctx.set(queue.i_valid, 1)
+            await ctx.tick()
+            ctx.set(queue.i_valid, 0)
+
+    bench.add(send)
+    taken = bench.sink(queue.o, len(wanted), stall=stall)
+    bench.run()
+    for number, (word, entry) in enumerate(zip(taken, wanted)):
+        got = word.payload
+        if entry is None:
+            assert (got["mask"], got["dense"], got["last"]) == (0, 0, 1), f"seed {seed}, entry {number}"
+        else:
+            assert got == entry, f"seed {seed}, entry {number}"
+
+
+@pytest.mark.parametrize("entries, lost", [(UNDER_WAY, False), (UNDER_WAY + 1, True)])
+def test_all_that_is_under_way_finds_room(sizes, entries, lost):
+    """So many entries, an end the last, come in a row once ``room`` has fallen, and nothing is taken."""
+    queue, sent = WordQueue(sizes()), []
+    bench = Bench(queue)
+
+    async def send(ctx):
+        left = entries - 1
+        while left:
+            entry = {"mask": 1, "word": len(sent)}
+            sent.append(entry["word"])
+            ctx.set(queue.i, entry)
+            ctx.set(queue.i_valid, 1)
+            _, _, room = await ctx.tick().sample(queue.room)
+            left -= not room
+        ctx.set(queue.i, {"mask": 0, "last": 1})
+        await ctx.tick()
+        ctx.set(queue.i_valid, 0)
+        ctx.set(queue.o.ready, 1)
+        for _ in range(2 * DEPTH):
+            await ctx.tick()
+
+    bench.add(send)
+    taken = bench.collect(queue.o.valid & queue.o.ready, queue.o.payload)
+    bench.run()
+    assert ([word.payload["word"] for word in taken] != sent) == lost
