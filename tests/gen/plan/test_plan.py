@@ -1,0 +1,119 @@
+"""`gen.plan.plan` and `gen.plan.sizes`: cores as large as a network needs, networks on cores that exist."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gen.errors import DoesNotFit, InputError, UnsupportedNetwork
+from gen.exit_rule import ExitRule
+from gen.intnet import IntegerNetwork, StagedNetwork
+from gen.layers import INPUT, Pool, Source, Synapse
+from gen.plan.params import LANES
+from gen.plan.plan import covering, make_plan, plan_on
+from gen.plan.program_words import spacing
+from tests.gen.plan.networks import chained, readout, spiking
+from tests.kit.random_networks import FIRST, SECOND, random_network, random_staged_network
+
+SMALL = dict(max_neurons=500, max_weights=2000)
+
+
+def random_plan(seed, lanes):
+    return make_plan(random_network(seed, contract=(FIRST, SECOND)[seed % 2], **SMALL), lanes)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_contents_fill_memories_of_exactly_their_depth(seed):
+    plan = random_plan(seed, sorted(LANES)[seed % 5])
+    assert list(plan.contents) == [name for name, spec in plan.memories.items() if spec.loadable]
+    for name, words in plan.contents.items():
+        spec = plan.memories[name]
+        assert len(words) == spec.depth, f"seed {seed}: {name}"
+        assert all(0 <= word < 1 << spec.width for word in words), f"seed {seed}: {name}"
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_core_is_wide_enough_for_every_proved_range(seed):
+    plan = random_plan(seed, 8)
+    network, params = plan.network, plan.params
+    for layer in network.layers:
+        for low, high in (network.current_range(layer), network.membrane_range(layer)) if layer.weighted else ():
+            assert -(2 ** (params.acc_bits - 1)) <= low.min() and high.max() < 2 ** (params.acc_bits - 1)
+    for name, (low, high) in network.value_ranges.items():
+        bits = params.value_bits if name == INPUT else params.signed_count_bits
+        assert -(2 ** (bits - 1)) <= low and high < 2 ** (bits - 1), name
+    assert params.signed == any(layer.signed for layer in network.layers if layer.fires)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_one_core_runs_two_networks(seed):
+    plans = [random_plan(seed, 8), random_plan(seed + 101, 8)]
+    core = covering(plans)
+    for plan in plans:
+        on = plan_on(plan.network, core)
+        assert on.params == core
+        assert all(len(words) <= on.memories[name].depth for name, words in on.contents.items())
+        assert plan_on(plan.network, plan.params).contents == plan.contents
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_core_that_is_too_small_says_in_what(seed):
+    plan = random_plan(seed, 8)
+    for name, text in (("weights", "the network needs"), ("program", "the network needs"), ("burst", "the core has")):
+        size = getattr(plan.params, name)
+        if size > 1:
+            with pytest.raises(DoesNotFit, match=f"{name}: .*{text}.*Generate a larger core."):
+                plan_on(plan.network, replace(plan.params, **{name: size - 1}))
+
+
+def test_unsigned_counts_on_a_signed_core_take_a_bit_more():
+    plan = make_plan(chained({"a": [INPUT]}), 4)
+    core = replace(plan.params, signed=1, program=2 * plan.params.program)
+    with pytest.raises(DoesNotFit, match="count_bits: the network needs 2, the core has 1"):
+        plan_on(plan.network, core)
+    assert plan_on(plan.network, replace(core, count_bits=2)).params.signed
+
+
+def test_one_core_has_one_number_of_lanes():
+    plans = [make_plan(chained({"a": [INPUT]}), lanes) for lanes in (4, 8)]
+    with pytest.raises(InputError, match="One core has one number of lanes"):
+        covering(plans)
+
+
+def test_a_wide_map_that_nobody_reads():
+    """Once too narrow: the place of a channel did not fit the program's fields."""
+    layers = [spiking("a", [Synapse(INPUT, np.ones((40, 1, 1, 1), int))]),
+              readout("out", Synapse(INPUT, np.ones((2, 1, 1, 1), int)))]
+    for lanes in LANES:
+        assert make_plan(IntegerNetwork(Source((1, 1, 1)), layers, 1), lanes).contents["program"]
+
+
+def test_outputs_lie_in_their_order_amid_the_layers():
+    layers = [
+        readout("map", Synapse(INPUT, np.ones((3, 1, 2, 2), int))),
+        spiking("a", [Synapse(INPUT, np.ones((4, 1, 1, 1), int))]),
+        readout("classes", Synapse("a", np.ones((5, 4, 4, 4), int))), Pool("last", "a", "sum", (2, 2), (2, 2)),
+    ]
+    plan = make_plan(IntegerNetwork(Source((1, 4, 4)), layers, 2, ExitRule("margin", limits=(3, 3), output="map")), 4)
+    assert plan.output_bases == {"map": 0, "classes": 27} and plan.params.outputs == 32
+    assert (plan.params.classes, plan.params.positions) == (3, 9)
+
+
+def test_spacing_waits_for_states():
+    network = chained({"a": [INPUT]}, timesteps=3)
+    plan = make_plan(network, 4)
+    latency = plan.params.neuron_latency
+    assert [spacing(p, plan.params) for p in plan.passes] == [4, 2]
+    tiles = make_plan(replace(network, order="tiles"), 4)
+    assert [spacing(p, tiles.params) for p in tiles.passes] == [latency + 4] * 2
+    single = make_plan(network, 4, spram=2)
+    assert [spacing(p, single.params) for p in single.passes] == [4 + latency + 3, 2]
+
+
+def test_stages_that_look_at_frames_are_refused():
+    network = random_staged_network(0, sources=("direct",), **SMALL)
+    stages = [replace(chained({"a": [INPUT]}), source=Source((1, 6, 6), "frames"), exit_rule=rule)
+              for rule in (ExitRule("margin", limits=(1,) * 4), ExitRule())]
+    assert make_plan(network, 8).stages
+    with pytest.raises(UnsupportedNetwork, match="2 stages that look at frames"):
+        make_plan(StagedNetwork(stages), 8)
