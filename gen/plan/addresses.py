@@ -92,11 +92,11 @@ class _Gather:
         p, loops, window = self.p, self.p.loops, self.window
         (height, width), (down, right) = p.window, window.stride
         _, tile_words, block_words = self._words
-        versions = p.steps > 1 and self.region.versions
+        version = 0 if self.region.same else self.region.words
         moves = (
             {"rows": height * down, "pool_rows": down},
             {"columns": loops.positions * width * right, "pool_columns": right},
-            {"blocks": block_words, "tiles": loops.parts * tile_words, "steps": self.region.words * bool(versions)},
+            {"blocks": block_words, "tiles": loops.parts * tile_words, "steps": version},
             {"blocks": loops.turns["tiles"] * self._weight_words, "tiles": self._weight_words},
         )
         start = self._place(-window.padding[0], -window.padding[1], self.region.base, self.weight)
@@ -121,7 +121,8 @@ class _Gather:
         (row_tap, row_phase), (column_tap, column_phase) = map(divmod, (down, right), window.upsample)
         apart = p.window[1] * window.stride[1] * (p.loops.positions > 1)
         return {
-            "image": int(self.image), "dense": int(self.dense), "zeros": int(window.fill == ZEROS),
+            "image": int(self.image), "once": int(region.same), "dense": int(self.dense),
+            "zeros": int(window.fill == ZEROS),
             "kernel_rows": rows - 1, "kernel_columns": columns - 1, "words": words - 1,
             "rows": region.rows, "columns": region.columns, "row_tap": row_tap, "column_tap": column_tap,
             "row_step": row_tap * self.pitches[0], "column_step": column_tap * self.pitches[1],

@@ -111,7 +111,8 @@ def synapse_fields(p):
     between two taps, ``row_tap`` and ``column_tap`` the rows and columns; ``weight_word``, ``weight_tap`` and
     ``weight_row`` what the weight address gains from a word, a tap, a kernel row to the next. Weights of a dense
     synapse lie lane by lane: one word a tap. ``active``: lanes that an event does work in, ``active_last`` in the last
-    tile; of a dense synapse not used, of a pool 0. The group at position n reads ``n * position_step`` words and ``n *
+    tile; of a dense synapse not used, of a pool 0. ``once``: the input is the same at all timesteps, its events count
+    as work at the first alone. The group at position n reads ``n * position_step`` words and ``n *
     position_columns`` columns further, the one with part n ``n * part_step`` words.
     """
     place, address = (p.place_bits, True), (p.address_bits, True)
@@ -127,7 +128,7 @@ def synapse_fields(p):
         "position_step": address, "position_columns": place, "part_step": address,
     } if p.groups > 1 else {}
     return {
-        "image": FLAG, **({"dense": FLAG} if p.dense else {}),
+        "image": FLAG, "once": FLAG, **({"dense": FLAG} if p.dense else {}),
         "kernel_rows": (p.turns_bits, False), "kernel_columns": (p.turns_bits, False), "words": (p.turns_bits, False),
         "rows": place, "columns": place, "row_tap": place, "column_tap": place,
         "row_step": address, "column_step": address,

@@ -55,7 +55,7 @@ def _header(plan):
     return {
         "stages": len(plan.stages) - 1, "frames": source.kind == "frames" and region.versions == 1,
         "image_channels": values - 1, "image_tile": region.tile_channels - 1,
-        "image_positions": region.rows * region.columns * max(1, region.versions) - 1,
+        "image_positions": region.rows * region.columns * region.versions - 1,
         "outputs": sum(plan.layout.output_sizes.values()) - 1,
     }
 

@@ -16,8 +16,8 @@ __all__ = ["Region", "place_maps", "place_states"]
 class Region:
     """Where a map lies in its memory: ``base``, words of a position, channels of a word, its size in positions.
 
-    The input has a memory of its own, and begins at 0 of a slot. ``line``: it is stored as one position. In tile order
-    the maps of all ``versions`` timesteps lie one behind the other (0 of an input that is the same at all of them).
+    The input has a memory of its own, and begins at 0 of a slot. ``line``: it is stored as one position; ``same``: it
+    is the same at all timesteps. In tile order the ``versions`` of any other map, one a timestep, lie in a row.
     """
 
     base: int
@@ -26,6 +26,7 @@ class Region:
     rows: int
     columns: int
     line: bool = False
+    same: bool = False
     versions: int = 1
 
     @property
@@ -61,8 +62,9 @@ def _input(network, passes, tiling):
     channels, rows, columns = network.source.shape
     if tiling.line:
         channels, rows, columns = channels * rows * columns, 1, 1
-    versions = passes[0].steps if network.source.kind == "frames" else 1 if passes[0].steps == 1 else 0
-    return Region(0, -(-channels // tiling.image_tile), tiling.image_tile, rows, columns, tiling.line, versions)
+    same = network.source.kind == "direct"
+    words = -(-channels // tiling.image_tile)
+    return Region(0, words, tiling.image_tile, rows, columns, tiling.line, same, 1 if same else passes[0].steps)
 
 
 def place_states(network: IntegerNetwork, passes: list[Pass], lanes: int) -> tuple[list[Pass], int, int]:

@@ -39,7 +39,7 @@ def needed_params(layout, *, width, groups, weight_bits, signed, spram) -> CoreP
         address_bits=_address_bits(passes, layout.regions), place_bits=_place_bits(passes),
         turns_bits=_turns_bits(passes),
         image_tile=layout.tiling.image_tile,
-        image_words=max(r.words * max(1, r.versions) for (_, name, _), r in layout.regions.items() if name == INPUT),
+        image_words=max(r.words * r.versions for (_, name, _), r in layout.regions.items() if name == INPUT),
         image_slots=IMAGE_SLOTS,
         map_words=max([1, *(r.base + r.words for (_, name, _), r in layout.regions.items() if name != INPUT)]),
         weights=layout.weights, parameters=layout.parameters, states=layout.states, currents=layout.currents,
@@ -140,12 +140,12 @@ def _address_bits(passes, regions):
     for p in passes:
         if p.writes:
             region = regions[p.stage, *p.writes]
-            addresses.append(region.base + region.words * max(1, region.versions) + p.walk.positions * p.walk.parts)
+            addresses.append(region.base + region.words * region.versions + p.walk.positions * p.walk.parts)
         addresses += [step["address"] for step in p.walk.output.steps]
         for source, read in zip(p.walk.sources, p.reads):
             region, fields = regions[p.stage, *read], source.fields
             (top, bottom), (left, right) = _reach(p, source, 0), _reach(p, source, 1)
-            size = region.words * max(1, region.versions)
+            size = region.words * region.versions
             for row, column in ((top, left), (bottom, right)):
                 addresses.append(region.base + row * fields["row_pitch"] + column * fields["column_pitch"])
             addresses[-1] += size
