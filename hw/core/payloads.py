@@ -8,8 +8,9 @@ from gen.plan.params import WORD_BITS
 from gen.plan.program import header_fields, pass_fields, stage_fields, synapse_fields
 
 __all__ = [
-    "count_shape", "event", "header", "image_write", "input_word", "load_port", "map_word", "map_write", "neuron_beat",
-    "output_word", "pass_block", "raw_word", "request", "stage", "synapse_block", "tile", "word_entry",
+    "closing", "count_shape", "event", "header", "image_write", "input_word", "load_port", "map_word", "map_write",
+    "neuron_beat", "opening", "output_word", "pass_block", "pooled_count", "raw_word", "request", "stage",
+    "stored_word", "synapse_block", "tile", "word_entry",
 ]
 
 
@@ -142,9 +143,31 @@ def event(p):
     })
 
 
-def neuron_beat(p):
-    """One neuron's result: its ``count`` and new ``state``, and what the tile's description says of it."""
+def opening(p):
+    """What the firing must know of a tile when its sums are complete; the fields are those of `tile`."""
+    members = tile(p).members
+    return data.StructLayout({name: members[name] for name in ("parameter", "first", "last", "lanes")})
+
+
+def closing(p):
+    """What it must know when the tile's counts leave the neuron."""
+    members = tile(p).members
+    return data.StructLayout({"address": range(max(2, p.map_words)),
+                              **{name: members[name] for name in ("window_first", "window_last")}})
+
+
+def neuron_beat():
+    """A lane on its way through the neuron: ``valid``, ``first`` and ``last`` of its tile; it ``ends`` the tile."""
+    return data.StructLayout({"valid": 1, "first": 1, "last": 1, "ends": 1})
+
+
+def pooled_count(p):
+    """A count of a map's word: ``valid``, its lane, the address of the word, which it ``ends``."""
     return data.StructLayout({
-        "count": signed(p.signed_count_bits), "state": signed(p.acc_bits), "lane": range(p.width), "ends": 1,
-        "tile": tile(p),
+        "valid": 1, "count": count_shape(p), "lane": range(p.width), "ends": 1, "address": range(max(2, p.map_words)),
     })
+
+
+def stored_word(p):
+    """A word of a map on its way to every group's copy."""
+    return data.StructLayout({"address": range(max(2, p.map_words)), "word": map_word(p)})

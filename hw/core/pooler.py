@@ -1,0 +1,55 @@
+"""Pools the counts of the tiles of a fused window."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from hw.core import payloads
+
+__all__ = ["Pooler"]
+
+
+class Pooler(wiring.Component):
+    """Join each count to that of its lane in the tiles of the window before, by sum or maximum.
+
+    Members
+    -------
+    layer : In
+    beat, count : In
+        A lane and its count, as they leave the neuron.
+    tile : In(closing)
+        Of that lane.
+    o : Out(pooled_count)
+        A cycle later, of the window's last tile only.
+    """
+
+    def __init__(self, params):
+        self._params = p = params
+        super().__init__({
+            "layer": In(payloads.pass_block(p)), "beat": In(payloads.neuron_beat()),
+            "count": In(payloads.count_shape(p)), "tile": In(payloads.closing(p)), "o": Out(payloads.pooled_count(p)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        p, beat, tile, new, o = self._params, self.beat, self.tile, self.count, self.o
+        m.submodules.window = window = Memory(shape=payloads.count_shape(p), depth=p.width, init=[])
+        write, read = window.write_port(), window.read_port(domain="comb")
+        lane, joined = Signal(range(p.width)), Signal.like(new)
+        m.d.comb += [
+            read.addr.eq(lane), write.addr.eq(lane), write.data.eq(joined), write.en.eq(beat.valid),
+            joined.eq(new + read.data),
+        ]
+        if p.maximum:
+            with m.If(self.layer.fused_maximum):
+                m.d.comb += joined.eq(Mux(new > read.data, new, read.data))
+        with m.If(tile.window_first):
+            m.d.comb += joined.eq(new)
+        with m.If(beat.valid):
+            m.d.sync += lane.eq(Mux(beat.ends, 0, lane + 1))
+        m.d.sync += [
+            o.valid.eq(beat.valid & tile.window_last), o.count.eq(joined), o.lane.eq(lane), o.ends.eq(beat.ends),
+            o.address.eq(tile.address),
+        ]
+        return m

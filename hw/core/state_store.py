@@ -1,0 +1,164 @@
+"""What neurons remember: their parameters, membranes, kept currents; the values of the outputs lie outside."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from gen.plan.memories import memory_table
+from hw.core import payloads
+from hw.core.memory import CoreMemory, write_port
+
+__all__ = ["StateStore"]
+
+READ = 2  # cycles from an address to its word
+
+
+class StateStore(wiring.Component):
+    """Read what a lane's neuron needs, write back what it keeps.
+
+    A group fires its neurons in the same order at every timestep, so a running address finds their membranes; it
+    reaches the write port with the new state. In tile order every timestep of a tile begins at the same address
+    (``layer.rewind``): only the values of an output move on, after the tile's last timestep::
+
+        cycle 0 address   2 words, at the neuron   3 its current is kept   2 + latency the state is written, fired
+
+    Parameters
+    ----------
+    params : CoreParams
+    number : int
+        Of the group, from 0; only group 0 has outputs.
+    contents : dict
+        Initial contents of the loadable memories.
+
+    Members
+    -------
+    begin : In(1)
+        A pass begins; ``layer`` is its block from the next cycle on.
+    layer : In
+    load : In(load_port)
+    beat, parameter : In
+        A lane, and the address of its parameters.
+    theta, theta_low, bias, v, kept, use_kept : Out
+        To the neuron. Of a pool neither bias nor v.
+    current, state : In
+        From the neuron.
+    fired : Out(neuron_beat)
+        The lane whose ``state`` is there.
+    output_address, output, output_write : Out, In, Out
+        The memory of the outputs; ``output`` comes two cycles later.
+    """
+
+    def __init__(self, params, number, contents):
+        self._params, self._number, self._contents = p, _, _ = params, number, contents
+        word = signed(p.acc_bits)
+        outputs = write_port(p.acc_bits, p.outputs)
+        super().__init__({
+            "begin": In(1), "layer": In(payloads.pass_block(p)), "load": In(payloads.load_port(p)),
+            "beat": In(payloads.neuron_beat()), "parameter": In(range(max(2, p.parameters))),
+            "theta": Out(p.theta_bits), **({"theta_low": Out(p.theta_bits)} if p.signed else {}),
+            "bias": Out(signed(p.bias_bits)), "v": Out(word), "state": In(word), "fired": Out(payloads.neuron_beat()),
+            **({"kept": Out(word), "use_kept": Out(1), "current": In(word)} if p.currents else {}),
+            **({} if number else {
+                "output_address": Out(outputs["address"].shape), "output": In(word), "output_write": Out(outputs),
+            }),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        p, layer, number = self._params, self.layer, self._number
+        beats, begun = [self.beat], Signal()  # one more for every cycle since the address
+        for stage in range(READ + p.neuron_latency):
+            beats.append(Signal.like(self.beat, name=f"beat_{stage + 1}"))
+            m.d.sync += beats[-1].eq(beats[-2])
+        m.d.sync += begun.eq(self.begin)
+        m.d.comb += self.fired.eq(beats[-1])
+        v_init = self._parameters(m)
+
+        initial = beats[READ - 1].first & (~layer.resumes if p.two_phase else 1)
+        fires = Signal()
+        m.d.comb += fires.eq(~layer.readout & ~layer.pool)
+        chosen = [(v_init, fires & initial)]
+        if p.states or not number:
+            place = self._running_address(m, begun)
+            late = _late(m, place, READ + p.neuron_latency)
+            wrote = self.fired.valid
+        if p.states:
+            memory = self._memory(m, "states")
+            m.d.comb += [
+                memory.address.eq(place), memory.write.address.eq(late), memory.write.data.eq(self.state),
+                memory.write.enable.eq(wrote & fires),
+            ]
+            chosen.append((memory.data.as_signed(), fires & ~initial))
+        if not number:
+            m.d.comb += [
+                self.output_address.eq(place), self.output_write.address.eq(late),
+                self.output_write.data.eq(self.state), self.output_write.enable.eq(wrote & layer.readout),
+            ]
+            chosen.append((self.output, layer.readout & ~initial))
+        v = 0
+        for index, (value, wanted) in enumerate(chosen):
+            choose = Signal(name=f"choose_{index}")
+            m.d.sync += choose.eq(wanted)
+            v = v | Mux(choose, value, 0)
+        m.d.comb += self.v.eq(v)
+        if p.currents:
+            self._currents(m, begun, beats)
+        return m
+
+    def _memory(self, m, name):
+        spec = memory_table(self._params)[f"{name}_{self._number}"]
+        m.submodules[name] = memory = CoreMemory(spec, self._contents.get(spec.name, ()), params=self._params)
+        return memory
+
+    def _parameters(self, m):
+        """Hand out thresholds and bias; return the initial state."""
+        p, layer, memory = self._params, self.layer, self._memory(m, "parameters")
+        biased = ~layer.pool & (~layer.unbiased if p.two_phase else 1)
+        v_init = Signal(signed(p.state_bits))
+        theta, bias, v_end = p.theta_bits, p.theta_bits + p.bias_bits, p.theta_bits + p.bias_bits + p.state_bits
+        m.d.comb += [
+            memory.load.eq(self.load), memory.address.eq(self.parameter), self.theta.eq(memory.data[:theta]),
+            self.bias.eq(Mux(biased, memory.data[theta:bias].as_signed(), 0)), v_init.eq(memory.data[bias:v_end]),
+        ]
+        if p.signed:
+            m.d.comb += self.theta_low.eq(memory.data[v_end:])
+        return v_init
+
+    def _running_address(self, m, begun):
+        """Return the address of the lane's membrane, or of its value of an output."""
+        p, layer, beat = self._params, self.layer, self.beat
+        place, start = (Signal(range(max(2, p.states, p.outputs)), name=name, reset_less=True)
+                        for name in ("place", "start"))
+        base = Mux(layer.readout, layer.output, layer.state)
+        moves_on = layer.readout & beat.last
+        with m.If(begun):
+            m.d.sync += [place.eq(base), start.eq(base)]
+        with m.Elif(beat.valid):
+            m.d.sync += place.eq(Mux(beat.ends & layer.rewind & ~moves_on, start, place + 1))
+            with m.If(beat.ends & moves_on):
+                m.d.sync += start.eq(place + 1)
+        return place
+
+    def _currents(self, m, begun, beats):
+        """Keep the current of a tile's first timestep, and give it back later."""
+        p, layer, beat, memory = self._params, self.layer, self.beat, self._memory(m, "currents")
+        place = Signal(range(max(2, p.currents)), reset_less=True)
+        written = beats[READ + 1]
+        with m.If(begun | (beat.ends & layer.rewind)):
+            m.d.sync += place.eq(layer.current)
+        with m.Elif(beat.valid):
+            m.d.sync += place.eq(place + 1)
+        m.d.comb += [
+            memory.address.eq(place), memory.write.address.eq(_late(m, place, READ + 1)),
+            memory.write.data.eq(self.current), memory.write.enable.eq(written.valid & written.first & layer.keep),
+            self.kept.eq(memory.data), self.use_kept.eq(layer.keep & ~beats[READ].first),
+        ]
+
+
+def _late(m, value, cycles):
+    """Return the address ``cycles`` later."""
+    for _ in range(cycles):
+        late = Signal.like(value, name=f"{value.name}_late", reset_less=True)
+        m.d.sync += late.eq(value)
+        value = late
+    return value
