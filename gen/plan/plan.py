@@ -121,11 +121,16 @@ def make_plan(
     ------
     UnsupportedNetwork
         With all that no core runs.
+    InputError
+        For states in single-port RAM that a tile would read and write in the same cycle.
     """
     width, groups = (width, groups) if width and groups else shape_of_lanes(lanes)
     bits = word_bits(network)
     layout = _lay_out(network, width, groups, bits)
     params = needed_params(layout, width=width, groups=groups, weight_bits=bits, signed=0, spram=spram)
+    most = params.neuron_latency + 2  # the first state of a tile is written as many cycles after it was read
+    if spram >= 2 and params.states and width > most:
+        raise InputError(f"Groups with states in single-port RAM have at most {most} lanes, not {width}: take fewer.")
     return Plan(network, params, layout)
 
 

@@ -38,14 +38,13 @@ def program_words(plan) -> list[int]:
 def spacing(p: Pass, params: CoreParams) -> int:
     """Return how many cycles the ends of two tiles of a group lie apart at least.
 
-    The neuron takes a lane a cycle. In tile order the next timestep reads the state that this one writes; states in
-    single-port RAM are written before the next tile reads.
+    The neuron takes a lane a cycle, and all groups store their words one after another. In tile order the next
+    timestep reads the state that this one writes; states in single-port RAM are written before the next tile reads.
     """
-    lanes = p.tile_channels
     single_port = params.spram >= 2 and params.states and p.layer.fires
     return max(
-        lanes, lanes + params.single_port_spacing if single_port else 0,
-        params.neuron_latency + 4 if p.steps > 1 else 0,
+        p.tile_channels + (params.single_port_spacing if single_port else 0),
+        params.groups, params.neuron_latency + 4 if p.steps > 1 else 0,
     )
 
 

@@ -110,6 +110,20 @@ def test_spacing_waits_for_states():
     assert [spacing(p, single.params) for p in single.passes] == [4 + latency + 3, 2]
 
 
+def test_groups_store_their_words_one_after_another():
+    layer = spiking("a", [Synapse(INPUT, np.ones((2, 1, 1, 1), int))])
+    network = IntegerNetwork(Source((1, 4, 4)), [layer, readout("out", Synapse("a", np.ones((1, 2, 4, 4), int)))], 1)
+    plan = make_plan(network, width=4, groups=4)
+    assert [spacing(p, plan.params) for p in plan.passes] == [4, 4]
+
+
+def test_wide_groups_have_no_states_in_single_port_ram():
+    network = chained({"a": [INPUT]}, timesteps=2)
+    with pytest.raises(InputError, match="Groups with states in single-port RAM have at most 7 lanes, not 16"):
+        make_plan(network, 16, spram=2)
+    assert make_plan(network, 16, spram=1).params.spram == 1
+
+
 def test_stages_that_look_at_frames_are_refused():
     network = random_staged_network(0, sources=("direct",), **SMALL)
     stages = [replace(chained({"a": [INPUT]}), source=Source((1, 6, 6), "frames"), exit_rule=rule)
