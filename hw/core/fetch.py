@@ -115,7 +115,8 @@ class Fetch(wiring.Component):
 
     def _entry(self, m, valid, kept):
         """Join the word and its mask to what was asked."""
-        p, entry = self._params, self.o
+        p, entry = self._params, Signal.like(self.o, reset_less=True)
+        m.d.comb += self.o.eq(entry)
         lanes = Mux(kept.image, _nonzero(self.image_word), _nonzero(self.map_word))
         image, maps = _planes(self.image_word), _planes(self.map_word)
         both = min(len(image), len(maps))

@@ -96,15 +96,16 @@ class Gather(wiring.Component):
         count, value = (Cat(plane.bit_select(at, 1) for plane in planes)
                         for planes, at in ((counts, index), (values, place)))
         chosen = Mux(word.image, value.as_signed(), count.as_signed() if p.signed else count)
-        at_address, at_block = (Signal(payloads.event(p), name=f"event_at_{name}", reset_less=True)
-                                for name in ("address", "block"))
-        stages = (at_address, at_block), (at_block, self.o)
-        m.d.sync += [at_address.value.eq(Mux(event, chosen, 0)), *(to.value.eq(at.value) for at, to in stages)]
+        at_address, at_block, at_lanes = (Signal(payloads.event(p), name=f"event_at_{name}", reset_less=True)
+                                          for name in ("address", "block", "lanes"))
+        m.d.sync += at_address.value.eq(Mux(event, chosen, 0))
+        moved = ["value"]
         if p.dense:
-            m.d.sync += [
-                at_address.dense.eq(word.dense & event), at_address.word.eq(Cat(*zip(*counts))),
-                *(to[name].eq(at[name]) for at, to in stages for name in ("dense", "word")),
-            ]
+            m.d.sync += [at_address.dense.eq(word.dense & event), at_address.word.eq(Cat(*zip(*counts)))]
+            moved += ["dense", "word"]
+        for name in moved:
+            m.d.sync += [at_block[name].eq(at_address[name]), at_lanes[name].eq(at_block[name])]
+            m.d.comb += self.o[name].eq(at_lanes[name])
 
     def _count_lanes(self, m, mask, word, event):
         """Say how many lanes do work for an event."""
@@ -116,13 +117,12 @@ class Gather(wiring.Component):
         m.d.sync += self.active.eq(Mux(event, active, 0))
 
     def _weight_address(self, m, at):
+        address, odd = Signal.like(self.weight_address, reset_less=True), Signal(reset_less=True)
+        m.d.comb += self.weight_address.eq(address)
         if not self._params.narrow:
-            m.d.sync += self.weight_address.eq(at)
-            return
-        odd = Signal(reset_less=True)
-        m.d.sync += [
-            self.weight_address.eq(Mux(self.layer.narrow, at >> 1, at)), odd.eq(at[0]), self.upper.eq(odd),
-        ]
+            m.d.sync += address.eq(at)
+        else:
+            m.d.sync += [address.eq(Mux(self.layer.narrow, at >> 1, at)), odd.eq(at[0]), self.upper.eq(odd)]
 
 
 def _planes(word, lanes, bits):

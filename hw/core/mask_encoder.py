@@ -8,7 +8,7 @@ __all__ = ["MaskEncoder", "at_least"]
 
 
 class MaskEncoder(wiring.Component):
-    """Split a mask into its lowest set bit and the rest; combinational, three levels of look-up tables at 16 bits.
+    """Split a mask into its lowest set bit and the rest; combinational, by fours so that it is not deep.
 
     Parameters
     ----------

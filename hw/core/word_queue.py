@@ -40,20 +40,21 @@ class WordQueue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         word, end, push, pull, waits = (Signal(name=name) for name in ("word", "end", "push", "pull", "waits"))
-        held = Signal(self._shape)
+        held, mask = Signal(self._shape, reset_less=True), Signal.like(self.i.mask)  # an empty tile may be the first
         m.d.comb += [
             word.eq(self.i_valid & self.i.mask.any()), end.eq(self.i_valid & self.i.last),
             push.eq((word & waits) | end),
         ]
         with m.If(word | end):
-            m.d.sync += [held.eq(self.i), waits.eq(word)]
+            m.d.sync += [held.eq(self.i), mask.eq(self.i.mask), waits.eq(word)]
 
         m.submodules.words = words = Memory(shape=self._shape, depth=DEPTH, init=[])
         write, read = words.write_port(), words.read_port()
         written, taken, level = (Signal(range(2 * DEPTH), name=name) for name in ("written", "taken", "level"))
         m.d.comb += [
             level.eq(written - taken), self.room.eq(level < DEPTH - UNDER_WAY),
-            write.en.eq(push), write.addr.eq(written), write.data.eq(held), write.data.last.eq(end),
+            write.en.eq(push), write.addr.eq(written),
+            write.data.eq(held), write.data.mask.eq(mask), write.data.last.eq(end),
             pull.eq((level != 0) & (~self.o.valid | self.o.ready)), read.en.eq(pull), read.addr.eq(taken),
             self.o.payload.eq(read.data),
         ]

@@ -127,14 +127,14 @@ def draw(rng, p, memories, count, longest, **chances):
 def test_sums_of_random_tiles(sizes, seed, changes, stall):
     rng, p = np.random.default_rng(seed), sizes(**changes)
     memories = Memories(rng, p)
-    run(p, memories, draw(rng, p, memories, 60, 5), slot=p.image_slots - 1, stall=stall, seed=seed)
+    run(p, memories, draw(rng, p, memories, 40, 5), slot=p.image_slots - 1, stall=stall, seed=seed)
 
 
 @pytest.mark.parametrize("spacing", [0, 1, 5, 18, 200])
 def test_ends_of_tiles_lie_apart_and_nothing_else_waits(sizes, spacing):
     rng, p = np.random.default_rng(spacing), sizes()
     memories = Memories(rng, p)
-    tiles = draw(rng, p, memories, 30, 3)
+    tiles = draw(rng, p, memories, 20, 3)
     front = run(p, memories, tiles, layer={"spacing": spacing})
     gaps = np.diff([word.cycle for word in front.sums])
     if spacing >= 18:  # no tile takes longer
@@ -148,7 +148,7 @@ def test_a_group_moves_its_requests_and_sits_tiles_out(sizes, groups, number, pa
     rng, p = np.random.default_rng([groups, number, part_bits]), sizes(groups=groups, signed=1)
     memories = Memories(rng, p)
     positions = (groups >> part_bits) - 1
-    tiles = draw(rng, p, memories, 60, 4)
+    tiles = draw(rng, p, memories, 30, 4)
     for last in range(2):
         layer = {"part_bits": part_bits, "positions": positions, "last_positions": positions * last,
                  "last_parts": ((1 << part_bits) - 1) * last}
@@ -195,7 +195,7 @@ def test_no_cycle_is_lost_while_words_hold_more_than_an_event(sizes, width, empt
     """Also not on empty words, while the gather is busy."""
     rng, p = np.random.default_rng(width), sizes(width=width, map_words=400)
     memories = Memories(rng, p, empty=empty, zeros=zeros)
-    tiles = [(MIDDLE, draw_tile(rng, p, memories, words, image=0, dense=0, on=1)) for _ in range(12)]
+    tiles = [(MIDDLE, draw_tile(rng, p, memories, words, image=0, dense=0, on=1)) for _ in range(5)]
     assert lost(run(p, memories, tiles)) == 0
 
 
