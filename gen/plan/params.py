@@ -137,4 +137,4 @@ class CoreParams:
     @property
     def single_port_spacing(self):
         """Cycles that the ends of two tiles lie apart, at least, beside the lanes of the first; see `Pass.spacing`."""
-        return self.neuron_latency + 3
+        return self.neuron_latency + 2
