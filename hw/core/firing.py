@@ -51,7 +51,7 @@ class Firing(wiring.Component):
     idle : Out(1)
         No tile is announced or under way, no word waits.
     probe_fired, probe_count, probe_state : Out
-        A neuron's count before pooling, and its new state or value of an output.
+        A neuron's count before pooling, and its new state or value of an output; of a pool the count only.
     output_address, output, output_write
         As of `StateStore`.
     """

@@ -10,7 +10,7 @@ from hw.core import payloads
 __all__ = ["DEPTH", "TileQueue"]
 
 DEPTH = 16
-SLACK = 5  # tiles that may still come once the queue has said that it has no room
+SLACK = 6  # tiles that may still come once the queue has said that it has no room
 
 
 class TileQueue(wiring.Component):
