@@ -20,13 +20,11 @@ from gen.window import POINT, ZEROS
 __all__ = ["build_walk"]
 
 
-def build_walk(p: Pass, sources: list[Region], written: Region | None) -> Walk:
-    """Return the walk of a placed pass; ``sources``: the region of each synapse's map, ``written``: of its own map."""
-    walks = []
-    for n, region in enumerate(sources):
-        gather = _Gather(p, n, region)
-        walks.append(SourceWalk(gather.synapse, gather.block(), gather.cursor()))
-    return Walk(**vars(p.loops), output=_output(p, written), sources=tuple(walks))
+def build_walk(p: Pass, regions: dict[tuple[str, int], Region]) -> Walk:
+    """Return the walk of a placed pass; ``regions`` are those of its stage, {(name, timestep): region}."""
+    gathers = [_Gather(p, n, regions[key]) for n, key in enumerate(p.reads)]
+    sources = tuple(SourceWalk(gather.synapse, gather.block(), gather.cursor()) for gather in gathers)
+    return Walk(**vars(p.loops), output=_output(p, regions[p.writes] if p.writes else None), sources=sources)
 
 
 def _output(p, region):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gen.intnet import TILES, IntegerNetwork
-from gen.layers import INPUT, Pool, Readout, Spiking, Synapse
+from gen.layers import INPUT, Layer, Pool, Spiking, Synapse
 from gen.plan.params import LEVELS
 from gen.plan.walk import Loops, Walk
 
@@ -46,7 +46,7 @@ class Pass:
 
     stage: int
     index: int
-    layer: Spiking | Pool | Readout
+    layer: Layer
     pool: Pool | None
     stored: str | None
     synapses: tuple[Synapse, ...]
@@ -58,7 +58,7 @@ class Pass:
     tile_channels: int = 1
     blocks: int = 1
     narrow: bool = False
-    loops: Loops | None = None
+    loops: Loops = None  # pyright: ignore[reportAssignmentType] - shared out before anything is placed
     weights: tuple[int, ...] = ()
     parameter: int = 0
     state: int = 0
@@ -67,7 +67,7 @@ class Pass:
     reads_at: int = 0
     stores_at: int = 0
     biased: bool = True
-    walk: Walk | None = None
+    walk: Walk = None  # pyright: ignore[reportAssignmentType] - a plan's passes have one
 
     @property
     def silent(self) -> bool:

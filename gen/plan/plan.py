@@ -187,10 +187,7 @@ def _lay_out(network, width, groups, halved_bits):
         passes, *depths = place_states(stage, passes, width)
         states, currents = max(states, depths[0]), max(currents, depths[1])
         own = place_maps(stage, passes, tiling)
-        passes = [
-            replace(p, index=index + i, walk=build_walk(p, [own[key] for key in p.reads], own.get(p.writes)))
-            for i, p in enumerate(passes)
-        ]
+        passes = [replace(p, index=index + i, walk=build_walk(p, own)) for i, p in enumerate(passes)]
         index += len(passes)
         regions |= {(number, *key): region for key, region in own.items()}
         stages.append(StagePlan(stage, tuple(passes)))

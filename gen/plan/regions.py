@@ -44,16 +44,14 @@ def place_maps(network: IntegerNetwork, passes: list[Pass], tiling: Tiling) -> d
     last_read = {}
     for i, p in enumerate(passes):
         last_read |= dict.fromkeys(p.reads, i)
-    made = [(p.writes, i, p) for i, p in enumerate(passes) if p.stored]
-    shapes = [(-(-p.channels // p.tile_channels), p.rows, p.columns) for _, _, p in made]
-    lives = [
-        (i, max(last_read.get(key, i), i), words * rows * columns * p.steps)
-        for (key, i, p), (words, rows, columns) in zip(made, shapes)
+    made = [
+        (i, p.writes, Region(0, p.tiles, p.tile_channels, p.rows, p.columns, versions=p.steps))
+        for i, p in enumerate(passes) if p.writes
     ]
+    lives = [(i, max(last_read.get(key, i), i), region.words * region.versions) for i, key, region in made]
     regions = {(INPUT, 0): _input(network, passes, tiling)}
-    for ((name, first), _, p), base, (words, rows, columns) in zip(made, _share(lives), shapes):
-        region = Region(base, words, p.tile_channels, rows, columns, versions=p.steps)
-        for n in range(p.steps):
+    for (_, (name, first), region), base in zip(made, _share(lives)):
+        for n in range(region.versions):
             regions[name, first + n] = replace(region, base=base + n * region.words)
     return regions
 
@@ -75,20 +73,24 @@ def place_states(network: IntegerNetwork, passes: list[Pass], lanes: int) -> tup
     """
     if any(p.steps > 1 for p in passes):
         return passes, lanes * any(p.layer.fires for p in passes), lanes * any(p.keep for p in passes)
-    if not network.two_phase and network.timesteps == 1:
-        return passes, 0, 0
-    lives = {}
-    for i, p in enumerate(passes):
-        if p.layer.fires and (network.timesteps > 1):
-            first = lives.get(p.layer.name, (i,))[0] if network.two_phase else 0
-            lives[p.layer.name] = first, i if network.two_phase else len(passes), p.neurons
-    bases, states = dict(zip(lives, _share(lives.values()))), 0
-    currents, placed = 0, []
+    lives = _lives(network, passes) if network.timesteps > 1 else {}
+    bases, states, currents, placed = dict(zip(lives, _share(lives.values()))), 0, 0, []
     for p in passes:
-        placed.append(replace(p, state=bases.get(p.layer.name, 0), current=currents if p.keep else 0))
-        states = max(states, placed[-1].state + p.neurons if p.layer.name in bases else 0)
+        base = bases.get(p.layer.name)
+        placed.append(replace(p, state=base or 0, current=currents if p.keep else 0))
+        states = max(states, base + p.neurons) if base is not None else states
         currents += p.neurons if p.keep else 0
     return placed, states, currents
+
+
+def _lives(network, passes):
+    """Return {layer: (first pass, last pass, neurons)} of the layers with states."""
+    lives = {}
+    for i, p in enumerate(passes):
+        if p.layer.fires:
+            first = lives[p.layer.name][0] if p.layer.name in lives else i
+            lives[p.layer.name] = (first, i, p.neurons) if network.two_phase else (0, len(passes), p.neurons)
+    return lives
 
 
 def _share(lives):

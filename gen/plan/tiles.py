@@ -41,7 +41,7 @@ def choose_tiles(stages: list[list[Pass]], networks, lanes: int) -> tuple[list[l
     """
     channels, height, width = networks[0].source.shape
     line = _reads_lines(stages, (height, width))
-    tiles = {INPUT: min(lanes, channels * (height * width if line else 1))}
+    tiles: dict[str | tuple[int, str], int] = {INPUT: min(lanes, channels * (height * width if line else 1))}
     for passes in stages:
         tiles |= {_key(p): min(lanes, p.channels) for p in passes}
     while _narrowed(stages, tiles):
@@ -70,9 +70,8 @@ def _key(p):
     return p.stage, p.stored or p.layer.name
 
 
-def _source_tile(p, synapse, tiles):
-    """Return the channels in a word of the map that ``synapse`` reads."""
-    return tiles[INPUT if synapse.source == INPUT else (p.stage, synapse.source)]
+def _source_key(p, synapse):
+    return INPUT if synapse.source == INPUT else (p.stage, synapse.source)
 
 
 def _narrowed(stages, tiles):
@@ -87,7 +86,7 @@ def _narrowed(stages, tiles):
 def _narrow_pool(p, tiles):
     if p.layer.weighted:
         return False
-    own, source = _key(p), (p.stage, p.synapses[0].source)
+    own, source = _key(p), _source_key(p, p.synapses[0])
     if tiles[own] == tiles[source]:
         return False
     tiles[own] = tiles[source] = min(tiles[own], tiles[source])
@@ -100,25 +99,24 @@ def _narrow_layer(p, tiles):
         tiles[own] -= 1
         return True
     for synapse in p.synapses:
-        source = _source_tile(p, synapse, tiles)
-        if synapse.groups == 1 or is_dense(synapse, source, tiles[own]) or tiles[own] >= p.channels:
+        key = _source_key(p, synapse)
+        if synapse.groups == 1 or is_dense(synapse, tiles[key], tiles[own]) or tiles[own] >= p.channels:
             continue
         window = tile_window(synapse, tiles[own])[0]
-        if window % source:
-            name = INPUT if synapse.source == INPUT else (p.stage, synapse.source)
-            tiles[name] = next(n for n in range(source, 0, -1) if window % n == 0)
+        if window % tiles[key]:
+            tiles[key] = next(n for n in range(tiles[key], 0, -1) if window % n == 0)
             return True
-        if p.channels % tiles[own] and window != source:  # the last window would end amid its words
+        if p.channels % tiles[own] and window != tiles[key]:  # the last window would end amid its words
             tiles[own] -= 1
             return True
     return False
 
 
 def _periods(p, tiles):
-    """Return {tiles that share a window} of the synapses of which some do and some do not; None: no loops suit them."""
+    """Return the set of how many tiles share a window, where some do and others do not; None if no loops suit that."""
     tile, periods = tiles[_key(p)], set()
     for synapse in p.synapses:
-        if synapse.groups == 1 or is_dense(synapse, _source_tile(p, synapse, tiles), tile):
+        if synapse.groups == 1 or is_dense(synapse, tiles[_source_key(p, synapse)], tile):
             continue
         out_group = synapse.weight.shape[0] // synapse.groups
         if tile % out_group and out_group % tile:

@@ -14,7 +14,7 @@ __all__ = ["gathered", "read_program", "stored_at", "tiles_of"]
 
 
 def read_program(plan):
-    """Return (header, stages, passes): field values; a pass has its ``output`` cursor and ``sources`` beside them."""
+    """Return (header, stages, passes): field values; a pass has its ``cursor`` and ``sources`` beside them."""
     params, words = plan.params, plan.contents["program"]
 
     def block(layout, at):
@@ -32,7 +32,7 @@ def read_program(plan):
     while at < len(words):
         fields = block(pass_fields(params), at) | {"at": at, "sources": []}
         at += words_of(pass_fields(params))
-        fields["output"], fields["output_base"] = cursor(output_fields(params), at), fields["output"]
+        fields["cursor"] = cursor(output_fields(params), at)
         at += cursor_words(output_fields(params))
         for _ in range(fields["synapses"]):
             synapse, at = block(synapse_fields(params), at), at + words_of(synapse_fields(params))
@@ -82,7 +82,7 @@ def _takes_part(block, now, group):
 def tiles_of(block, group):
     """Return [(turns, address, parameter, lanes)] of the tiles that a group runs, from a pass's block."""
     tiles = []
-    for now, place in _walked(block["output"], _turns(block)):
+    for now, place in _walked(block["cursor"], _turns(block)):
         runs, part, position, last = _takes_part(block, now, group)
         if runs:
             address = place["address"] + position * block.get("output_position", 0) + part

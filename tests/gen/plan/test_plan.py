@@ -107,7 +107,7 @@ def test_spacing_waits_for_states():
     tiles = make_plan(replace(network, order="tiles"), 4)
     assert [spacing(p, tiles.params) for p in tiles.passes] == [latency + 4] * 2
     single = make_plan(network, 4, spram=2)
-    assert [spacing(p, single.params) for p in single.passes] == [4 + latency + 3, 2]
+    assert [spacing(p, single.params) for p in single.passes] == [4 + single.params.single_port_spacing, 2]
 
 
 def test_groups_store_their_words_one_after_another():
@@ -122,6 +122,12 @@ def test_wide_groups_have_no_states_in_single_port_ram():
     with pytest.raises(InputError, match="Groups with states in single-port RAM have at most 7 lanes, not 16"):
         make_plan(network, 16, spram=2)
     assert make_plan(network, 16, spram=1).params.spram == 1
+
+
+def test_more_timesteps_than_the_core_counts_are_refused(monkeypatch):
+    monkeypatch.setattr("gen.plan.supported.CORE_TIMESTEPS", 3)
+    with pytest.raises(UnsupportedNetwork, match="4 timesteps; the core runs at most 3"):
+        make_plan(chained({"a": [INPUT]}, timesteps=4), 8)
 
 
 def test_stages_that_look_at_frames_are_refused():
