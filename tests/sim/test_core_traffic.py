@@ -7,12 +7,13 @@ import pytest
 
 from gen.exit_rule import ExitRule
 from gen.intnet import TILES, IntegerNetwork
-from gen.layers import INPUT, Pool, Readout, Source, Spiking, Synapse
+from gen.layers import ADAFIRE, INPUT, INVERSE_LEAKY, Pool, Readout, Source, Spiking, Synapse
 from gen.plan.plan import make_plan
 from gen.result import Result
 from sim.core_energy import ADD_PJ_PER_BIT, MULTIPLY_PJ_PER_BIT2, SRAM_PJ_PER_BIT, estimated
 from sim.core_traffic import memory_traffic, neurons_fired, rounds_of_stages
 from sim.golden import Golden
+from tests.gen.plan.reader import gathered, read_program
 from tests.kit.random_networks import SECOND, random_images, random_network, random_staged_network
 
 STEPS = np.array([3, 1, 2])
@@ -81,6 +82,20 @@ def test_every_neuron_fires_once_a_timestep_whatever_the_groups(seed):
         fired = {neurons_fired(plan, p) for plan, p in zip(plans, passes)}
         layer = passes[0].layer
         assert fired == {int(np.prod(network.shapes[layer.name]))}, layer.name
+
+
+@pytest.mark.parametrize("seed", range(16))
+@pytest.mark.parametrize("neuron", [ADAFIRE, INVERSE_LEAKY])
+def test_the_words_looked_up_are_those_of_the_program(seed, neuron):
+    network = random_network(seed, contract=SECOND, neuron=neuron, max_neurons=600, max_weights=3000)
+    plan = make_plan(network, width=4, groups=(1, 2, 4)[seed % 3])
+    moved = memory_traffic(plan, counted(np.array([network.timesteps] * 3)))
+    read, (_, _, blocks) = {"image": 0, "maps": 0}, read_program(plan)
+    for p, block in zip(plan.passes, blocks):
+        for number, (fields, _) in enumerate(block["sources"]):
+            words = sum(len(tile) for group in range(plan.params.groups) for tile in gathered(block, number, group))
+            read["image" if fields["image"] else "maps"] += words * (1 if p.keep else plan.stages[0].rounds)
+    assert {memory: moved[memory][0].tolist() for memory in read} == {name: [n] * 3 for name, n in read.items()}
 
 
 def test_stages_run_until_one_answers():
