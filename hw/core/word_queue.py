@@ -27,7 +27,7 @@ class WordQueue(wiring.Component):
     o : Out(stream(word_entry))
         Three cycles later at the earliest, one a cycle.
     room : Out(1)
-        All requests under way will find room, and the two that follow once ``room`` falls.
+        All requests under way will find room, and the two that follow, with an end, once ``room`` falls.
     """
 
     def __init__(self, params):
@@ -40,7 +40,8 @@ class WordQueue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         word, end, push, pull, waits = (Signal(name=name) for name in ("word", "end", "push", "pull", "waits"))
-        held, mask = Signal(self._shape, reset_less=True), Signal.like(self.i.mask)  # an empty tile may be the first
+        held = Signal(self._shape, reset_less=True)
+        mask = Signal.like(self.i.mask)  # of ``held``, empty after a reset: the first tile may be
         m.d.comb += [
             word.eq(self.i_valid & self.i.mask.any()), end.eq(self.i_valid & self.i.last),
             push.eq((word & waits) | end),

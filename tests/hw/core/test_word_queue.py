@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from amaranth.hdl import Assert, Assume, Signal
 
+from hw.core import word_queue
 from hw.core.word_queue import DEPTH, UNDER_WAY, WordQueue
+from tests.kit.proof import Disproved, claim_stable, prove
 from tests.kit.streams import Bench
 
 
@@ -79,3 +82,52 @@ def test_all_that_is_under_way_finds_room(sizes, entries, lost):
     taken = bench.collect(queue.o.valid & queue.o.ready, queue.o.payload)
     bench.run()
     assert ([word.payload["word"] for word in taken] != sent) == lost
+
+
+def order_claims(queue, under_way):
+    """Claim that words come out in order, each in its tile, whatever comes in and however long it waits.
+
+    Words are numbered by ``weight``; the lowest bit of ``active`` says whether their tile is an even or an odd one.
+    """
+    def claims(m):
+        arrived, left, even, due = Signal(3), Signal(3), Signal(), Signal()
+        late = Signal(range(under_way + 2))
+        word, entry = queue.i_valid & queue.i.mask.any(), queue.o.payload
+        with m.If(queue.room):
+            m.d.sync += late.eq(0)
+        with m.Elif(queue.i_valid):
+            m.d.sync += late.eq(late + 1)
+            m.d.comb += Assume(late < under_way)
+        with m.If(word):
+            m.d.comb += Assume((queue.i.weight == arrived) & (queue.i.active[0] == even) & ~queue.i.last)
+            m.d.sync += arrived.eq(arrived + 1)
+        with m.If(queue.i_valid & queue.i.last):
+            m.d.sync += even.eq(~even)
+        with m.If(queue.o.valid & queue.o.ready):
+            m.d.comb += Assert(entry.mask.any() | entry.last)
+            with m.If(entry.mask.any()):
+                m.d.comb += Assert((entry.weight == left) & (entry.active[0] == due))
+                m.d.sync += left.eq(left + 1)
+            with m.If(entry.last):
+                m.d.sync += due.eq(~due)
+        claim_stable(m, queue.o)
+    return claims
+
+
+def small_queue(sizes, monkeypatch, under_way):
+    """Return a queue of four small words that leaves room for ``under_way``; a solver is quick with it."""
+    monkeypatch.setattr(word_queue, "DEPTH", 4)
+    monkeypatch.setattr(word_queue, "UNDER_WAY", under_way)
+    return WordQueue(sizes(count_bits=1, value_bits=1, image_tile=1, weights=8))
+
+
+def test_order_and_tiles_proved(sizes, monkeypatch):
+    """For 9 cycles from reset, in which the queue fills, empties and goes around."""
+    queue = small_queue(sizes, monkeypatch, 2)
+    prove(queue, order_claims(queue, 2), steps=9, bounded=True)
+
+
+def test_a_planted_fault_is_found(sizes, monkeypatch):
+    queue = small_queue(sizes, monkeypatch, 2)
+    with pytest.raises(Disproved):
+        prove(queue, order_claims(queue, 3), steps=9, bounded=True)
