@@ -94,7 +94,9 @@ def test_the_words_looked_up_are_those_of_the_program(seed, neuron):
     for p, block in zip(plan.passes, blocks):
         for number, (fields, _) in enumerate(block["sources"]):
             words = sum(len(tile) for group in range(plan.params.groups) for tile in gathered(block, number, group))
-            read["image" if fields["image"] else "maps"] += words * (1 if p.keep else plan.stages[0].rounds)
+            read["image" if fields["image"] else "maps"] += (
+                words // p.steps if p.keep else words * plan.stages[0].rounds
+            )
     assert {memory: moved[memory][0].tolist() for memory in read} == {name: [n] * 3 for name, n in read.items()}
 
 
