@@ -47,8 +47,8 @@ class Gather(wiring.Component):
         m = Module()
         p = self._params
         m.submodules.encoder = encoder = MaskEncoder(p.width)
-        held, full, single = Signal(payloads.word_entry(p), reset_less=True), Signal(), Signal()
-        issue, ends, spaced, opens = Signal(), Signal(), Signal(), Signal(init=1)
+        held, opens = Signal(payloads.word_entry(p), reset_less=True), Signal(init=1)
+        full, single, issue, ends, spaced = (Signal(name=name) for name in ("full", "single", "issue", "ends", "spaced"))
         waits = held.last & ~spaced  # its last event, that is
         m.d.comb += [
             encoder.mask.eq(held.mask), self.i.ready.eq(~full | (single & ~waits)),
