@@ -21,9 +21,14 @@ def write_port(width, depth):
     return data.StructLayout({"enable": 1, "address": range(max(2, depth)), "data": width})
 
 
-def ram(m, name, width, depth, init):
-    """Add a RAM to the module ``m``; return its write port and its read port, whose word comes a cycle later."""
-    m.submodules[name] = memory = Memory(shape=width, depth=depth, init=init)
+def ram(m, name, width, depth, init, *, block):
+    """Add a RAM to the module ``m``; return its write port and its read port, whose word comes a cycle later.
+
+    Nobody reads a word in the cycle in which it is written. Yosys must know: it would add logic to give the old word.
+    It must also know a ``block``: it would make a narrow column of look-up tables.
+    """
+    attributes = {"no_rw_check": 1, **({"ram_style": "block"} if block else {})}
+    m.submodules[name] = memory = Memory(shape=width, depth=depth, init=init, attrs=attributes)
     return memory.write_port(), memory.read_port()
 
 
@@ -77,9 +82,10 @@ class CoreMemory(wiring.Component):
                 cells.address.eq(self.address), found.eq(cells.data),
             ]
         else:
+            block = spec.kind == BLOCK and spec.depth > SMALL
             for low, high in _columns(spec):
                 words = [(word >> low) & ((1 << (high - low)) - 1) for word in self._init]
-                write, read = ram(m, f"bits_{low}", high - low, spec.depth, words)
+                write, read = ram(m, f"bits_{low}", high - low, spec.depth, words, block=block)
                 m.d.comb += [
                     write.en.eq(enable), write.addr.eq(address), write.data.eq(word[low:high]),
                     read.addr.eq(self.address), found[low:high].eq(read.data),
