@@ -48,7 +48,8 @@ class Gather(wiring.Component):
         p = self._params
         m.submodules.encoder = encoder = MaskEncoder(p.width)
         held, opens = Signal(payloads.word_entry(p), reset_less=True), Signal(init=1)
-        full, single, issue, ends, spaced = (Signal(name=name) for name in ("full", "single", "issue", "ends", "spaced"))
+        full, single, issue = (Signal(name=name) for name in ("full", "single", "issue"))
+        ends, spaced = (Signal(name=name) for name in ("ends", "spaced"))
         waits = held.last & ~spaced  # its last event, that is
         m.d.comb += [
             encoder.mask.eq(held.mask), self.i.ready.eq(~full | (single & ~waits)),
