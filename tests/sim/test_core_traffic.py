@@ -8,12 +8,13 @@ import pytest
 from gen.exit_rule import ExitRule
 from gen.intnet import TILES, IntegerNetwork
 from gen.layers import ADAFIRE, INPUT, INVERSE_LEAKY, Pool, Readout, Source, Spiking, Synapse
-from gen.plan.plan import make_plan
+from gen.plan.plan import covering, make_plan, plan_on
 from gen.result import Result
 from sim.core_energy import ADD_PJ_PER_BIT, MULTIPLY_PJ_PER_BIT2, SRAM_PJ_PER_BIT, estimated
 from sim.core_traffic import memory_traffic, neurons_fired, rounds_of_stages
 from sim.golden import Golden
 from tests.gen.plan.reader import gathered, read_program
+from tests.kit.ports import PortCounter
 from tests.kit.random_networks import SECOND, random_images, random_network, random_staged_network
 
 STEPS = np.array([3, 1, 2])
@@ -98,6 +99,35 @@ def test_the_words_looked_up_are_those_of_the_program(seed, neuron):
                 words // p.steps if p.keep else words * plan.stages[0].rounds
             )
     assert {memory: moved[memory][0].tolist() for memory in read} == {name: [n] * 3 for name, n in read.items()}
+
+
+@pytest.fixture(scope="module")
+def counter():
+    plans = [make_plan(network, width=4, groups=2) for network in drawn_networks()]
+    return PortCounter.for_plan(plan_on(plans[0].network, covering(plans)))
+
+
+def drawn_networks():
+    """Networks of every kind, small."""
+    sizes = dict(max_neurons=600, max_weights=3000)
+    return [
+        *(random_network(seed, contract=SECOND, **sizes) for seed in range(14)),
+        *(random_network(seed, neuron=INVERSE_LEAKY, **sizes) for seed in range(4)),
+    ]
+
+
+@pytest.mark.parametrize("number", range(18))
+def test_the_memories_of_a_core_move_these_words(counter, number):
+    network = drawn_networks()[number]
+    counter.load(plan_on(network, counter.plan.params))
+    x = random_images(network, number, 4)
+    moved, counted = memory_traffic(counter.plan, counter.run(x)), counter.count(x)
+    for memory, (read, written) in counted.items():
+        if memory == "outputs":  # decisions and results are not counted
+            assert (moved[memory][0] >= read).all()
+        else:
+            assert (moved[memory][0] == read).all(), memory
+        assert memory == "image" or (moved[memory][1] == written).all(), memory
 
 
 def test_stages_run_until_one_answers():
