@@ -5,12 +5,12 @@ from amaranth.lib import data
 
 from gen.plan.memories import memory_table
 from gen.plan.params import WORD_BITS
-from gen.plan.program import header_fields, pass_fields, stage_fields, synapse_fields
+from gen.plan.program import cursor_fields, header_fields, output_fields, pass_fields, stage_fields, synapse_fields
 
 __all__ = [
-    "closing", "count_shape", "event", "header", "image_write", "input_word", "load_port", "map_word", "map_write",
-    "neuron_beat", "opening", "output_word", "pass_block", "pooled_count", "raw_word", "request", "stage",
-    "stored_word", "synapse_block", "tile", "word_entry",
+    "closing", "count_shape", "cursor", "event", "header", "image_write", "input_word", "load_port", "map_word",
+    "map_write", "neuron_beat", "opening", "output_cursor", "output_word", "pass_block", "pooled_count", "raw_word",
+    "request", "stage", "stored_word", "synapse_block", "tile", "word_entry",
 ]
 
 
@@ -38,6 +38,16 @@ def pass_block(p):
 def synapse_block(p):
     """Block of a synapse."""
     return _struct(synapse_fields(p))
+
+
+def cursor(p):
+    """Start or step of a synapse's cursor, or where it is."""
+    return _struct(cursor_fields(p))
+
+
+def output_cursor(p):
+    """Start or step of the output's cursor, or where it is."""
+    return _struct(output_fields(p))
 
 
 def input_word(p):
