@@ -61,8 +61,9 @@ class Fetch(wiring.Component):
         kept = data.StructLayout({name: members[name] for name in ("end", "image", "dense", "weight", "active")})
         at_address, at_block, at_word = (Signal(kept, name=f"at_{name}", reset_less=True)
                                          for name in ("address", "block", "word"))
-        sent, found, come = Signal(), Signal(), Signal()
-        place, hit = Signal.like(address, reset_less=True), Signal(reset_less=True)
+        sent, found, come = (Signal(name=name) for name in ("sent", "found", "come"))
+        place = Signal(signed(p.address_bits), reset_less=True)
+        hit = Signal(reset_less=True)
         own, columns = (Signal(p.place_bits, name=name, reset_less=True) for name in ("own_column", "columns"))
         m.d.sync += [
             sent.eq(valid), hit.eq(asked.hit), place.eq(address), own.eq(column), columns.eq(asked.columns),
@@ -78,7 +79,8 @@ class Fetch(wiring.Component):
     def _moved(self, m):
         """Return the request as it is for the group, a cycle later."""
         p, asked = self._params, self.request
-        away, valid, moved = Signal(), Signal(), Signal.like(asked, reset_less=True)
+        away, valid = (Signal(name=name) for name in ("away", "valid"))
+        moved = Signal.like(asked, reset_less=True)
         offset = Signal(signed(p.address_bits), reset_less=True)
         columns = Signal(signed(p.place_bits), reset_less=True)
         m.d.sync += [
@@ -115,7 +117,8 @@ class Fetch(wiring.Component):
 
     def _entry(self, m, valid, kept):
         """Join the word and its mask to what was asked."""
-        p, entry = self._params, Signal.like(self.o, reset_less=True)
+        p = self._params
+        entry = Signal.like(self.o, reset_less=True)
         m.d.comb += self.o.eq(entry)
         lanes = Mux(kept.image, _nonzero(self.image_word), _nonzero(self.map_word))
         image, maps = _planes(self.image_word), _planes(self.map_word)

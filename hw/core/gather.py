@@ -47,7 +47,8 @@ class Gather(wiring.Component):
         m = Module()
         p = self._params
         m.submodules.encoder = encoder = MaskEncoder(p.width)
-        held, opens = Signal(payloads.word_entry(p), reset_less=True), Signal(init=1)
+        held = Signal(payloads.word_entry(p), reset_less=True)
+        opens = Signal(init=1)
         full, single, issue = (Signal(name=name) for name in ("full", "single", "issue"))
         ends, spaced = (Signal(name=name) for name in ("ends", "spaced"))
         waits = held.last & ~spaced  # its last event, that is
@@ -66,7 +67,8 @@ class Gather(wiring.Component):
             m.d.sync += opens.eq(ends)
         self._keep_apart(m, ends, spaced)
 
-        word, index = Signal.like(held, reset_less=True), Signal.like(encoder.index, reset_less=True)
+        word = Signal.like(held, reset_less=True)
+        index = Signal.like(encoder.index, reset_less=True)
         marks = [Signal(data.StructLayout({"event": 1, "first": 1, "last": 1}), name=f"marks_{i}") for i in range(1, 4)]
         m.d.sync += [
             word.eq(held), index.eq(Mux(self._dense(held), 0, encoder.index)),
@@ -118,7 +120,8 @@ class Gather(wiring.Component):
         m.d.sync += self.active.eq(Mux(event, active, 0))
 
     def _weight_address(self, m, at):
-        address, odd = Signal.like(self.weight_address, reset_less=True), Signal(reset_less=True)
+        address = Signal.like(self.weight_address, reset_less=True)
+        odd = Signal(reset_less=True)
         m.d.comb += self.weight_address.eq(address)
         if not self._params.narrow:
             m.d.sync += address.eq(at)

@@ -34,7 +34,8 @@ class Halves(wiring.Component):
         m = Module()
         p = self._params
         half = p.weight_bits // 2
-        other, weights = Signal(), Signal.like(self.weights, reset_less=True)
+        other = Signal()
+        weights = Signal.like(self.weights, reset_less=True)
         m.d.comb += [other.eq(self.narrow & self.upper), self.weights.eq(weights)]
         for lane in range(p.width):
             low, high = (self.word[lane * p.weight_bits + at :][:half] for at in (0, half))

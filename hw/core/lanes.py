@@ -39,7 +39,8 @@ class Lanes(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         p, event = self._params, self.event
-        first, last, counts = Signal(), Signal(), Signal(init=1)
+        first, last = (Signal(name=name) for name in ("first", "last"))
+        counts = Signal(init=1)
         m.d.sync += [first.eq(event.first), last.eq(event.last), self.done.eq(last)]
         if p.dense and p.signed:  # zero in a cycle without an event would be larger than a count below it
             m.d.sync += counts.eq(event.dense)

@@ -29,7 +29,9 @@ def ram(m, name, width, depth, init, *, block):
     """
     attributes = {"no_rw_check": 1, **({"ram_style": "block"} if block else {})}
     m.submodules[name] = memory = Memory(shape=width, depth=depth, init=init, attrs=attributes)
-    return memory.write_port(), memory.read_port()
+    write = memory.write_port()
+    read = memory.read_port()
+    return write, read
 
 
 class CoreMemory(wiring.Component):

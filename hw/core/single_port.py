@@ -37,7 +37,8 @@ class SinglePort(wiring.Component):
         place_bits = (CELL_WORDS - 1).bit_length()
         address = Signal(range(max(CELL_WORDS, self._depth)))
         bank = address[place_bits:]
-        read_bank, words = Signal.like(bank, reset_less=True), []
+        read_bank = Signal.like(bank, reset_less=True)
+        words = []
         m.d.comb += address.eq(self.address)
         with m.If(self.write_enable):
             m.d.comb += address.eq(self.write_address)

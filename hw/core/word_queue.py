@@ -50,7 +50,8 @@ class WordQueue(wiring.Component):
             m.d.sync += [held.eq(self.i), mask.eq(self.i.mask), waits.eq(word)]
 
         m.submodules.words = words = Memory(shape=self._shape, depth=DEPTH, init=[])
-        write, read = words.write_port(), words.read_port()
+        write = words.write_port()
+        read = words.read_port()
         written, taken, level = (Signal(range(2 * DEPTH), name=name) for name in ("written", "taken", "level"))
         m.d.comb += [
             level.eq(written - taken), self.room.eq(level < DEPTH - UNDER_WAY),
