@@ -66,7 +66,8 @@ class Neuron(wiring.Component):
 
         # A state is in range when its bits above the layer's width repeat the sign.
         limit = Cat(layer.state_limit, 0).as_signed()
-        beyond, late_u = Signal(reset_less=True), Signal.like(u, name="u_late", reset_less=True)
+        beyond = Signal(reset_less=True)
+        late_u = Signal.like(u, name="u_late", reset_less=True)
         late_count = Signal.like(self.count, name="count_late", reset_less=True)
         m.d.sync += [
             beyond.eq(((u ^ u[-1].replicate(len(u)).as_signed()) & ~limit).any() & ~layer.readout),
@@ -91,7 +92,8 @@ class Neuron(wiring.Component):
         """Return what is to be divided, by which threshold, and whether u is below the lower one's zero."""
         word = signed(len(u) + 1)  # the largest magnitude needs a bit more than the membrane
         magnitude, low = Signal(word, reset_less=True), Signal(name="low_0", reset_less=True)
-        chosen, below, half = Signal.like(theta), Signal(), Signal.like(theta)
+        below = Signal()
+        chosen, half = (Signal.like(theta, name=name) for name in ("chosen", "half"))
         late = Signal.like(theta, name="theta_chosen", reset_less=True)
         m.d.comb += [
             below.eq(self.layer.two_thresholds & u[-1]), chosen.eq(Mux(below, theta_low, theta)),

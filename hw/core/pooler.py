@@ -35,8 +35,9 @@ class Pooler(wiring.Component):
         m = Module()
         p, beat, tile, new, o = self._params, self.beat, self.tile, self.count, self.o
         m.submodules.window = window = Memory(shape=payloads.count_shape(p), depth=p.width, init=[])
-        write, read = window.write_port(), window.read_port(domain="comb")
-        lane, joined = Signal(range(p.width)), Signal.like(new)
+        write = window.write_port()
+        read = window.read_port(domain="comb")
+        lane, joined = Signal(range(p.width), name="lane"), Signal.like(new, name="joined")
         m.d.comb += [
             read.addr.eq(lane), write.addr.eq(lane), write.data.eq(joined), write.en.eq(beat.valid),
             joined.eq(new + read.data),

@@ -66,7 +66,8 @@ class StateStore(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         p, layer, number = self._params, self.layer, self._number
-        beats, begun = [self.beat], Signal()  # one more for every cycle since the address
+        begun = Signal()
+        beats = [self.beat]  # one more for every cycle since the address
         for stage in range(READ + p.neuron_latency):
             beats.append(Signal.like(self.beat, name=f"beat_{stage + 1}"))
             m.d.sync += beats[-1].eq(beats[-2])

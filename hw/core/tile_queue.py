@@ -51,7 +51,9 @@ class TileQueue(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        layer, tile, valid = self.layer, Signal.like(self.tile, reset_less=True), Signal()
+        layer = self.layer
+        tile = Signal.like(self.tile, reset_less=True)
+        valid = Signal()
         m.d.sync += [valid.eq(self.tile_valid), tile.eq(self.tile)]
         away, ends, offset = self._place(m, tile)
         pushes = Signal()
@@ -62,7 +64,8 @@ class TileQueue(wiring.Component):
         for name, taken in (("opening", opened), ("closing", closed)):
             port = getattr(self, name)
             m.submodules[f"{name}s"] = memory = Memory(shape=port.payload.shape(), depth=DEPTH, init=[])
-            write, read = memory.write_port(), memory.read_port(domain="comb")
+            write = memory.write_port()
+            read = memory.read_port(domain="comb")
             m.d.comb += [
                 write.en.eq(pushes), write.addr.eq(written),
                 *(write.data[field].eq(adapted.get(field, tile[field])) for field, _ in port.payload.shape()),
@@ -79,8 +82,9 @@ class TileQueue(wiring.Component):
         p, layer = self._params, self.layer
         if p.groups == 1:
             return Const(0), tile.last_tile, Const(0)
-        offset, over, away, ends = Signal(signed(p.address_bits), reset_less=True), Signal(), Signal(), Signal()
-        beyond_column, beyond_tile, last_part = (Signal(name=name) for name in ("beyond_column", "beyond_tile", "last"))
+        offset = Signal(signed(p.address_bits), reset_less=True)
+        over, beyond_column, beyond_tile, last_part, away, ends = (
+            Signal(name=name) for name in ("over", "beyond_column", "beyond_tile", "last_part", "away", "ends"))
         with m.Switch(layer.part_bits):
             for part_bits in range((p.groups - 1).bit_length() + 1):
                 position, part = self._number >> part_bits, self._number % (1 << part_bits)

@@ -38,7 +38,7 @@ class WordWriter(wiring.Component):
         m = Module()
         i, write = self.i, self.write
         word = Signal(payloads.stored_word(self._params), reset_less=True)
-        complete, takes = Signal(), Signal()
+        complete, takes = (Signal(name=name) for name in ("complete", "takes"))
         with m.If(i.valid):
             m.d.sync += word.address.eq(i.address)
             with m.If(i.lane == 0):
