@@ -1,0 +1,83 @@
+"""Leads through the kernel rows of a tile's synapses; those that lie off the map end here."""
+
+from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.core import payloads
+from hw.core.tile_cursor import place
+
+__all__ = ["LineWalker", "line"]
+
+
+def line(p):
+    """A kernel row on the map, from its first tap on, or the ``end`` of a tile; the ``first`` of the tile."""
+    return data.StructLayout({"place": place(p), "end": 1, "first": 1})
+
+
+class LineWalker(wiring.Component):
+    """Offer the kernel rows of one synapse after another, each the cycle after the one before; then the tile's end.
+
+    Members
+    -------
+    i_valid, i_ready, place, first, last, gathers : In, Out, In, In, In, In
+        A synapse begins; the first or last of its tile; whether it is gathered.
+    block : In(synapse_block)
+        Of the synapse under way, from the cycle after it was taken.
+    walking : In(1)
+        A line taken is under way; then no other synapse begins.
+    o_valid, o_ready, o : Out, In, Out(line)
+    empty : Out(1)
+        Nothing is left to offer.
+    """
+
+    def __init__(self, params):
+        self._params = p = params
+        super().__init__({
+            "i_valid": In(1), "i_ready": Out(1), "place": In(place(p)), "first": In(1), "last": In(1),
+            "gathers": In(1), "block": In(payloads.synapse_block(p)), "walking": In(1),
+            "o_valid": Out(1), "o_ready": In(1), "o": Out(line(p)), "empty": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        p, block = self._params, self.block
+        at = Signal(place(p), reset_less=True)
+        opens, ends, closes, first = (Signal(name=name) for name in ("opens", "ends", "closes", "first_left"))
+        row = Signal(p.turns_bits, reset_less=True)
+        on_map, over = at.row.as_unsigned() < block.rows.as_unsigned(), Const(0)  # a row below 0 is far below the map
+        if p.phase_bits:
+            on_map = on_map & (~block.zeros | (at.row_phase == 0))
+            over = at.row_phase >= block.row_factor
+        takes, moves = Signal(), Signal()
+        m.d.comb += [
+            self.o.place.eq(at), self.o.end.eq(~opens), self.o.first.eq(first),
+            self.o_valid.eq(Mux(opens, on_map & ~over, ends)),
+            moves.eq(opens & ~over & (self.o_ready | ~on_map)),
+            # An end that is all there is of its tile leaves the tile's description in place for a cycle.
+            self.i_ready.eq(~opens & Mux(ends, self.o_ready & ~first, ~self.walking)),
+            takes.eq(self.i_valid & self.i_ready), self.empty.eq(~opens & ~ends),
+        ]
+        with m.If(self.o_valid & self.o_ready):
+            m.d.sync += first.eq(0)
+            with m.If(~opens):
+                m.d.sync += ends.eq(0)
+        with m.If(moves):
+            m.d.sync += row.eq(row + 1)
+            with m.If(row == block.kernel_rows):
+                m.d.sync += [opens.eq(0), ends.eq(closes)]
+        step = {"address": block.row_step, "row": block.row_tap, "weight": block.weight_row}
+        if p.phase_bits:
+            step["row_phase"] = block.row_tap_phase
+            carried = {"address": block.row_pitch, "row": 1, "weight": 0, "row_phase": -block.row_factor}
+            step = {name: Mux(over, carried[name], value) for name, value in step.items()}
+        with m.If(moves | (opens & over)):
+            m.d.sync += [at[name].eq(at[name] + value) for name, value in step.items()]
+        with m.If(takes):
+            m.d.sync += [
+                row.eq(0), at.eq(self.place), opens.eq(self.gathers), closes.eq(self.last),
+                ends.eq(~self.gathers & self.last),
+            ]
+            with m.If(self.first):
+                m.d.sync += first.eq(1)
+        return m

@@ -1,0 +1,186 @@
+"""Reads the program: a pass's block, then for each tile the steps of its cursors."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from gen.plan.params import LEVELS, WORD_BITS
+from gen.plan.program import cursor_fields, cursor_words, output_fields, pass_fields, synapse_fields, words_of
+from hw.core import payloads
+
+__all__ = ["PassReader"]
+
+
+class PassReader(wiring.Component):
+    """Read a pass and its first tile ahead; after ``go`` make tile after tile, synapse after synapse.
+
+    Words are shifted into the block or step that they belong to; a step is in `step` when its strobe tells
+    `TileCursor` to add it. One synapse is made in seven cycles, one of several in six and the words of its block.
+    A block is read again only where the pass has several synapses.
+
+    Members
+    -------
+    prepare, pass_address : In
+        Read the pass at this address ahead, as soon as the one in force has been sent.
+    prepared, next_pass : Out
+        Until ``go``; the address of the pass behind the one read ahead.
+    go : In(1)
+        Only while ``prepared``.
+    stop : In(1)
+        Give the pass up at the next tile.
+    done : In(1)
+        All that was made has been sent.
+    running : Out(1)
+        Tiles of the pass in force are still to be made.
+    layer, block : Out
+        Blocks of the pass in force and of the synapse made.
+    step : Out
+        Words of the last cursor's start or step, at the top the last one.
+    level, pass_end : In
+    restart, advance : Out(1)
+        To `TileLoops`.
+    begins, index : Out
+        The tile being made is the pass's first; the synapse being made.
+    add_output, load, add, carry : Out(1)
+        Add `step` to the output's cursor; fetch the synapse's place, then add `step` to it or, with ``carry``, what a
+        remainder carries.
+    over : In(1)
+        A remainder has reached its factor.
+    o_valid, o_ready, o_first, o_last : Out, In, Out, Out
+        A synapse of a tile is made; it is the tile's first, the tile's last.
+    """
+
+    def __init__(self, params):
+        self._params = p = params
+        address = range(max(2, p.program))
+        self._step_words = max(words_of(output_fields(p)), words_of(cursor_fields(p)))
+        super().__init__({
+            "program_address": Out(address), "program": In(WORD_BITS),
+            "prepare": In(1), "pass_address": In(payloads.pass_block(p).members["next"]), "prepared": Out(1),
+            "next_pass": Out(payloads.pass_block(p).members["next"]), "go": In(1), "stop": In(1), "done": In(1),
+            "running": Out(1), "layer": Out(payloads.pass_block(p)), "block": Out(payloads.synapse_block(p)),
+            "step": Out(WORD_BITS * self._step_words), "level": In(range(len(LEVELS) + 1)), "pass_end": In(1),
+            "restart": Out(1), "advance": Out(1), "begins": Out(1), "index": Out(range(max(2, p.synapses))),
+            "add_output": Out(1), "load": Out(1), "add": Out(1), "carry": Out(1), "over": In(1),
+            "o_valid": Out(1), "o_ready": In(1), "o_first": Out(1), "o_last": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        p = self._params
+        pass_words, block_words = words_of(pass_fields(p)), words_of(synapse_fields(p))
+        output_words, place_words = words_of(output_fields(p)), words_of(cursor_fields(p))
+        at, output, section = (Signal.like(self.program_address, name=name, reset_less=True)
+                               for name in ("at", "output", "section"))
+        wanted, wants = Signal.like(self.pass_address, reset_less=True), Signal()
+        word = Signal(range(max(pass_words, block_words, self._step_words)))
+        ahead = Signal(WORD_BITS * pass_words, reset_less=True)
+        ahead_block = Signal(payloads.pass_block(p))
+        block = Signal(WORD_BITS * block_words, reset_less=True)
+        several = self.layer.synapses > 1 if p.synapses > 1 else 0
+        m.d.comb += [
+            self.program_address.eq(at), ahead_block.eq(ahead), self.next_pass.eq(ahead_block.next), self.block.eq(block),
+            self.o_first.eq(self.index == 0), self.o_last.eq(~several | (self.index + 1 == self.layer.synapses)),
+        ]
+        arrivals = {}
+        for name, register in (("pass", ahead), ("block", block), ("step", self.step)):
+            asked, arrivals[name] = Signal(name=f"asks_{name}"), Signal(name=f"{name}_arrives")
+            m.d.sync += arrivals[name].eq(asked)
+            with m.If(arrivals[name]):
+                m.d.sync += register.eq(Cat(register, self.program)[WORD_BITS:])
+            arrivals[name] = asked
+        output_asked, output_comes = Signal(), Signal()
+        m.d.sync += [output_comes.eq(output_asked), self.add_output.eq(output_comes)]
+
+        def read(count, name):
+            """Ask for the words of one block or step; return whether this is the last."""
+            last = word == count - 1
+            m.d.comb += arrivals[name].eq(1)
+            m.d.sync += [at.eq(at + 1), word.eq(Mux(last, 0, word + 1))]
+            return last
+
+        place = section + block_words + self.level * place_words
+        with m.If(self.prepare):
+            m.d.sync += [wants.eq(1), wanted.eq(self.pass_address)]
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.sync += [at.eq(wanted), self.begins.eq(1)]
+                m.d.comb += self.restart.eq(1)
+                with m.If(wants & self.done):
+                    m.d.sync += wants.eq(self.prepare)
+                    m.next = "PASS"
+            with m.State("PASS"), m.If(read(pass_words, "pass")):
+                m.d.sync += output.eq(at + 1)
+                m.next = "TURN"
+            with m.State("TURN"):
+                m.d.sync += [
+                    at.eq(output + self.level * output_words), section.eq(output + cursor_words(output_fields(p))),
+                    self.index.eq(0),
+                ]
+                m.next = "OUTPUT"
+            with m.State("OUTPUT"):
+                last = read(output_words, "step")
+                m.d.comb += output_asked.eq(last)
+                with m.If(last):
+                    with m.If(self.begins | several):
+                        m.d.sync += at.eq(section)
+                        m.next = "BLOCK"
+                    with m.Else():
+                        m.d.sync += at.eq(place)
+                        m.next = "CURSOR"
+            with m.State("BLOCK"), m.If(read(block_words, "block")):
+                m.d.sync += at.eq(place)
+                m.next = "CURSOR"
+            with m.State("CURSOR"), m.If(read(place_words, "step")):
+                m.next = "ARRIVE"
+            with m.State("ARRIVE"):
+                m.d.comb += self.load.eq(1)
+                m.next = "ADD"
+            with m.State("ADD"):
+                m.d.comb += self.add.eq(1)
+                m.next = "CARRY" if p.phase_bits else "MADE"
+            if p.phase_bits:
+                with m.State("CARRY"):
+                    m.next = "MADE"
+                    with m.If(self.over & (ahead_block.synapses != 0)):  # without synapses, the block is none
+                        m.next = "AGAIN"
+                with m.State("AGAIN"):
+                    m.d.comb += [self.load.eq(1), self.carry.eq(1)]
+                    m.next = "ADD CARRY"
+                with m.State("ADD CARRY"):
+                    m.d.comb += [self.add.eq(1), self.carry.eq(1)]
+                    m.next = "CARRY"
+            with m.State("MADE"):
+                with m.If(self.begins & ~self.running):
+                    m.d.comb += self.prepared.eq(~wants)
+                    with m.If(wants):
+                        m.next = "IDLE"
+                    with m.Elif(self.go):
+                        m.d.sync += [self.running.eq(1), self.layer.eq(ahead_block)]
+                        m.next = "BEGIN"
+                with m.Elif(self.stop & self.o_first):
+                    m.d.sync += self.running.eq(0)
+                    m.next = "IDLE"
+                with m.Else():
+                    m.d.comb += self.o_valid.eq(1)
+                    with m.If(self.o_ready):
+                        if p.synapses > 1:
+                            m.next = "SYNAPSE"
+                        with m.If(self.o_last):
+                            m.d.comb += self.advance.eq(1)
+                            m.d.sync += self.begins.eq(0)
+                            m.next = "TURN"
+                            with m.If(self.pass_end):
+                                m.d.sync += self.running.eq(0)
+                                m.next = "IDLE"
+            with m.State("BEGIN"):  # the loops compare their turns with those of the pass
+                m.next = "MADE"
+            if p.synapses > 1:
+                with m.State("SYNAPSE"):
+                    m.d.sync += [section.eq(section + block_words + cursor_words(cursor_fields(p))),
+                                 self.index.eq(self.index + 1)]
+                    m.next = "NEXT"
+                with m.State("NEXT"):
+                    m.d.sync += at.eq(section)
+                    m.next = "BLOCK"
+        return m

@@ -1,0 +1,109 @@
+"""The places of a tile: where it is stored, and where each of its synapses begins to read."""
+
+from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from gen.plan.params import WORD_BITS
+from gen.plan.program import cursor_fields, output_fields, words_of
+from hw.core import payloads
+
+__all__ = ["TileCursor", "place"]
+
+
+def place(p):
+    """Where a synapse reads: first word, row and column of a window, kernel row or tap, and its weights.
+
+    A remainder has a bit to spare, for a sum of two.
+    """
+    phases = dict.fromkeys(("row_phase", "column_phase"), unsigned(p.phase_bits + 1)) if p.phase_bits else {}
+    return data.StructLayout({
+        "address": signed(p.address_bits), "row": signed(p.place_bits), "column": signed(p.place_bits),
+        "weight": unsigned(p.weight_address_bits), **phases,
+    })
+
+
+class TileCursor(wiring.Component):
+    """Add steps to the cursors of the output and of up to ``p.synapses`` synapses (kept in a small memory).
+
+    Members
+    -------
+    begins : In(1)
+        The pass's first tile: cursors count from 0.
+    step : In
+        As `PassReader` gives it.
+    add_output, load, add, carry, index : In
+    block : In(synapse_block)
+        Of the synapse.
+    address, parameter : Out
+        Of the output, a cycle after ``add_output``.
+    place : Out(place)
+        A cycle after ``add``.
+    over : Out(1)
+        A remainder of ``place`` has reached its factor.
+    """
+
+    def __init__(self, params):
+        self._params = p = params
+        tile = payloads.tile(p).members
+        words = max(words_of(output_fields(p)), words_of(cursor_fields(p)))
+        super().__init__({
+            "begins": In(1), "step": In(WORD_BITS * words), "block": In(payloads.synapse_block(p)),
+            "add_output": In(1), "load": In(1), "add": In(1), "carry": In(1), "index": In(range(max(2, p.synapses))),
+            "address": Out(tile["address"]), "parameter": Out(tile["parameter"]), "place": Out(place(p)),
+            "over": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        p = self._params
+        output, step = (Signal(_struct(fields), name=name) for name, fields in (
+            ("output_step", output_fields(p)), ("place_step", cursor_fields(p))))
+        for view, fields in ((output, output_fields(p)), (step, cursor_fields(p))):
+            m.d.comb += view.eq(self.step[-WORD_BITS * words_of(fields):])
+        for name in ("address", "parameter"):
+            total = getattr(self, name)
+            with m.If(self.add_output):
+                m.d.sync += total.eq(Mux(self.begins, 0, total) + output[name])
+
+        before, kept = Signal(place(p), reset_less=True), self.place
+        if p.synapses > 1:
+            m.submodules.places = places = Memory(shape=place(p), depth=p.synapses, init=[])
+            write, read = places.write_port(), places.read_port(domain="comb")
+            kept, made = read.data, Signal()
+            m.d.sync += made.eq(self.add)
+            m.d.comb += [
+                write.en.eq(made), write.addr.eq(self.index), write.data.eq(self.place), read.addr.eq(self.index),
+            ]
+        operand = {name: step[name] for name, _ in place(p)}
+        with m.If(self.load):
+            m.d.sync += before.eq(kept)
+            with m.If(self.begins & ~self.carry):
+                m.d.sync += before.eq(0)
+        if p.phase_bits:
+            self._carry(m, operand, before)
+        with m.If(self.add):
+            m.d.sync += [self.place[name].eq(before[name] + value) for name, value in operand.items()]
+        return m
+
+    def _carry(self, m, operand, before):
+        """Let a remainder that has reached its factor carry: rows first, then columns."""
+        block = self.block
+        rows, columns = (Signal(name=name) for name in ("rows_carry", "columns_carry"))
+        m.d.sync += [
+            rows.eq(self.place.row_phase >= block.row_factor), columns.eq(self.place.column_phase >= block.column_factor),
+        ]
+        m.d.comb += self.over.eq(
+            (self.place.row_phase >= block.row_factor) | (self.place.column_phase >= block.column_factor))
+        changes = {
+            "address": Mux(rows, block.row_pitch, block.column_pitch), "row": rows, "column": ~rows & columns,
+            "weight": 0,
+            "row_phase": Mux(rows, -block.row_factor, 0), "column_phase": Mux(~rows & columns, -block.column_factor, 0),
+        }
+        for name, change in changes.items():
+            operand[name] = Mux(self.carry, change, operand[name])
+
+
+def _struct(fields):
+    return data.StructLayout({name: signed(bits) if is_signed else bits for name, (bits, is_signed) in fields.items()})

@@ -1,0 +1,101 @@
+"""Walks the tiles of a pass and asks all groups for the words that each of them gathers."""
+
+from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from gen.plan.params import WORD_BITS
+from hw.core import payloads
+from hw.core.line_walker import LineWalker
+from hw.core.pass_reader import PassReader
+from hw.core.tap_walker import TapWalker
+from hw.core.tile_cursor import TileCursor
+from hw.core.tile_loops import TileLoops
+
+__all__ = ["Walker"]
+
+
+class Walker(wiring.Component):
+    """One walker for all groups: `PassReader` makes a tile while `LineWalker` and `TapWalker` send the one before.
+
+    A tile of one synapse costs its words and the end, at least seven cycles; of several synapses, each costs at least
+    six and the words of its block. The first word follows ``go`` by five cycles.
+
+    Members
+    -------
+    program_address, program : Out, In(32)
+        The word comes a cycle after its address.
+    prepare, pass_address : In
+        Strobe: read the pass at this address ahead, as soon as the one in force is ``done``.
+    prepared, next_pass : Out
+        Until ``go``; the address of the pass behind the one read ahead.
+    go : In(1)
+        Strobe, only while ``prepared``; the pass becomes ``layer`` a cycle later.
+    done : Out(1)
+        Every tile has been sent.
+    first_step, stop : In(1)
+        Timestep 1; begin no further tile (one that is made already is still sent whole).
+    room : In(1)
+        When low, at most two more requests come.
+    layer : Out(pass_block)
+    tile_valid, tile, request_valid, request : Out
+        A tile comes with its first request. Its last request is its ``end``.
+    """
+
+    def __init__(self, params):
+        self._params = p = params
+        address = payloads.pass_block(p).members["next"]
+        super().__init__({
+            "program_address": Out(range(max(2, p.program))), "program": In(WORD_BITS),
+            "prepare": In(1), "pass_address": In(address), "prepared": Out(1), "next_pass": Out(address),
+            "go": In(1), "done": Out(1), "first_step": In(1), "stop": In(1), "room": In(1),
+            "layer": Out(payloads.pass_block(p)), "tile_valid": Out(1), "tile": Out(payloads.tile(p)),
+            "request_valid": Out(1), "request": Out(payloads.request(p)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        p = self._params
+        m.submodules.reader = reader = PassReader(p)
+        m.submodules.loops = loops = TileLoops(p)
+        m.submodules.cursor = cursor = TileCursor(p)
+        m.submodules.lines = lines = LineWalker(p)
+        m.submodules.taps = taps = TapWalker(p)
+        for name in ("prepare", "pass_address", "go", "stop", "program"):
+            m.d.comb += getattr(reader, name).eq(getattr(self, name))
+        for name in ("program_address", "prepared", "next_pass", "layer"):
+            m.d.comb += getattr(self, name).eq(getattr(reader, name))
+        for name in ("begins", "step", "block", "add_output", "load", "add", "carry", "index"):
+            m.d.comb += getattr(cursor, name).eq(getattr(reader, name))
+        m.d.comb += [
+            reader.over.eq(cursor.over), reader.level.eq(loops.level), reader.pass_end.eq(loops.pass_end),
+            loops.layer.eq(self.layer), loops.restart.eq(reader.restart), loops.advance.eq(reader.advance),
+            reader.done.eq(self.done),
+            self.done.eq(~reader.running & lines.empty & ~taps.walking & ~taps.request_valid),
+        ]
+
+        block, first = Signal(payloads.synapse_block(p), reset_less=True), self.first_step & loops.first_step
+        active, described = Signal.like(taps.active, reset_less=True), Signal(payloads.tile(p), reset_less=True)
+        m.d.comb += self.tile.eq(described)
+        with m.If(lines.i_valid & lines.i_ready):
+            m.d.sync += [
+                block.eq(reader.block),
+                active.eq(Mux(loops.tile.last_tile, reader.block.active_last, reader.block.active)),
+            ]
+            with m.If(reader.block.once & ~first):
+                m.d.sync += active.eq(0)
+            m.d.sync += [
+                described.eq(loops.tile), described.first.eq(first), described.address.eq(cursor.address),
+                described.parameter.eq(cursor.parameter),
+            ]
+        m.d.comb += [
+            lines.i_valid.eq(reader.o_valid), reader.o_ready.eq(lines.i_ready), lines.place.eq(cursor.place),
+            lines.first.eq(reader.o_first), lines.last.eq(reader.o_last),
+            lines.gathers.eq((self.layer.synapses != 0) & (~self.layer.keep | first)),
+            lines.block.eq(block), lines.walking.eq(taps.walking), taps.i_valid.eq(lines.o_valid),
+            lines.o_ready.eq(taps.i_ready), taps.i.eq(lines.o), taps.block.eq(block), taps.active.eq(active),
+            taps.room.eq(self.room), taps.alone.eq(self.layer.positions == 0 if p.groups > 1 else Const(1)),
+            self.tile_valid.eq(taps.tile_valid), self.request_valid.eq(taps.request_valid),
+            self.request.eq(taps.request),
+        ]
+        return m

@@ -1,0 +1,130 @@
+"""The walker against a plain model of loops, cursors and taps."""
+
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+
+from gen.plan.params import LEVELS
+from hw.core.walker import Walker
+from tests.hw.core.walker_model import expected, random_pass, words_of_passes
+from tests.kit.streams import plain
+
+CYCLES = 60_000
+
+
+def _walk(params, passes, *, rooms, steps, seed, stops=None):
+    """Run the passes one after another; return [[(cycle after go, what was sent)] of each]."""
+    dut, logs, rng = Walker(params), [], np.random.default_rng([seed, 1])
+    words, addresses = words_of_passes(params, passes, base=3)
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+
+    async def program(ctx):
+        ctx.set(dut.program, 0)
+        async for _, _, address in ctx.tick().sample(dut.program_address):
+            ctx.set(dut.program, words[address] if address < len(words) else 0)
+
+    async def run(ctx):
+        for number, (one, first) in enumerate(zip(passes, steps)):
+            ctx.set(dut.pass_address, addresses[number])
+            ctx.set(dut.prepare, 1)
+            await ctx.tick()
+            ctx.set(dut.prepare, 0)
+            for _ in range(200):
+                if ctx.get(dut.prepared):
+                    break
+                await ctx.tick()
+            assert ctx.get(dut.prepared) and ctx.get(dut.done)
+            assert ctx.get(dut.next_pass) == one["block"]["next"]
+            for _ in range(int(rng.integers(4))):
+                await ctx.tick()
+            ctx.set(dut.first_step, first)
+            ctx.set(dut.go, 1)
+            await ctx.tick()
+            ctx.set(dut.go, 0)
+            assert plain(ctx.get(dut.layer)) == one["block"]
+            log, over, cycle = [], 0, 0
+            logs.append(log)
+            assert not ctx.get(dut.done)
+            while not ctx.get(dut.done):
+                room = rng.random() < rooms
+                ctx.set(dut.room, int(room))
+                ctx.set(dut.stop, int(stops is not None and cycle >= stops))
+                over = 0 if room else over
+                if ctx.get(dut.tile_valid):
+                    log.append((cycle, ("tile", plain(ctx.get(dut.tile)))))
+                if ctx.get(dut.request_valid):
+                    request = plain(ctx.get(dut.request))
+                    over += not room
+                    assert over <= 2
+                    if request.pop("end"):
+                        log.append((cycle, ("end",)))
+                    elif one["block"].get("positions", 0) or (
+                            request["hit"] and 0 <= request["column"] < request["columns"]):
+                        log.append((cycle, ("word", request)))
+                cycle += 1
+                assert cycle < CYCLES, f"seed {seed}: still walking"
+                await ctx.tick()
+            ctx.set(dut.stop, 0)
+
+    simulator.add_testbench(program, background=True)
+    simulator.add_testbench(run)
+    simulator.run()
+    return logs
+
+
+SHAPES = [
+    {"synapses": 1}, {"synapses": 2}, {"synapses": 3, "groups": 4}, {"synapses": 1, "groups": 4, "phase_bits": 2},
+    {"synapses": 3, "phase_bits": 2}, {"synapses": 2, "dense": 0, "signed": 1, "two_phase": 1, "turns_bits": 4},
+]
+
+
+@pytest.mark.parametrize("rooms", [1.0, 0.5])
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: "-".join(f"{k}{v}" for k, v in shape.items()))
+def test_walks_what_the_program_says(sizes, shape, rooms):
+    """Every tile, word and end of several passes comes in order, with all its fields."""
+    params = sizes(**{"program": 2048, "weights": 512, **shape})
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        passes = [random_pass(params, rng, int(rng.integers(params.synapses + 1))) for _ in range(4)]
+        passes.append(random_pass(params, rng, params.synapses))
+        steps = [int(rng.integers(2)) for _ in passes]
+        logs = _walk(params, passes, rooms=rooms, steps=steps, seed=seed)
+        for number, (one, first, log) in enumerate(zip(passes, steps, logs)):
+            assert [what for _, what in log] == expected(params, one, first), f"seed {seed}, pass {number}"
+
+
+def test_stops_at_a_tile(sizes):
+    """A stop ends the pass behind a whole tile; the next pass is none the worse."""
+    params = sizes(program=2048, synapses=2)
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        passes = [random_pass(params, rng, 2) for _ in range(3)]
+        for log, one in zip(_walk(params, passes, rooms=0.7, steps=[1, 1, 1], seed=seed, stops=60), passes):
+            whole, said = expected(params, one, 1), [what for _, what in log]
+            assert said == whole[: len(said)] and said[-1:] in ([], [("end",)]), f"seed {seed}"
+            assert sum(cycle > 60 + 60 for cycle, what in log if what[0] == "tile") == 0, f"seed {seed}"
+
+
+def _window(params, kernel, words, synapses=1):
+    """A pass whose windows of ``kernel`` x ``kernel`` taps all lie on the map."""
+    one = random_pass(params, np.random.default_rng(0), synapses, keep=0)
+    one["block"].update({f"{level}_turns": 0 for level in LEVELS}, columns_turns=9, keep=0)
+    for fields, cursor in one["sources"]:
+        fields.update(rows=100, columns=100, row_tap=1, column_tap=1, kernel_rows=kernel - 1,
+                      kernel_columns=kernel - 1, words=words - 1)
+        cursor[0].update(row=0, column=0)
+        cursor[2].update(row=0, column=1)
+    return one
+
+
+@pytest.mark.parametrize(("kernel", "words", "synapses", "cycles"), [
+    (3, 1, 1, 10), (3, 2, 1, 19), (1, 1, 1, 7), (5, 1, 1, 26), (3, 1, 2, 24),
+])
+def test_cycles_of_a_tile(sizes, kernel, words, synapses, cycles):
+    """A tile costs its words and its end, or what making it costs; the first word comes soon after ``go``."""
+    params = sizes(program=2048, synapses=2)
+    (log,) = _walk(params, [_window(params, kernel, words, synapses)], rooms=1.0, steps=[1], seed=0)
+    ends = [cycle for cycle, what in log if what[0] == "end"]
+    assert log[0][0] <= 5
+    assert max(np.diff(ends)) <= cycles
