@@ -2,14 +2,14 @@
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from gen.plan.memories import BLOCK, SINGLE_PORT, SMALL, memory_table
 from hw.core import payloads
+from hw.core.contents import Ram
 from hw.core.single_port import SinglePort
 
-__all__ = ["CoreMemory", "ram", "write_port"]
+__all__ = ["CoreMemory", "write_port"]
 
 # Widths of an 18 kbit block at its depths: no column needs a multiplexer behind its read port.
 COLUMNS = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
@@ -19,19 +19,6 @@ WHOLE = 32  # bits of a word that the tools divide well themselves
 def write_port(width, depth):
     """Shape of a write into a memory of ``depth`` words of ``width`` bits."""
     return data.StructLayout({"enable": 1, "address": range(max(2, depth)), "data": width})
-
-
-def ram(m, name, width, depth, init, *, block):
-    """Add a RAM to the module ``m``; return its write port and its read port, whose word comes a cycle later.
-
-    Nobody reads a word in the cycle in which it is written. Yosys must know: it would add logic to give the old word.
-    It must also know a ``block``: it would make a narrow column of look-up tables.
-    """
-    attributes = {"no_rw_check": 1, **({"ram_style": "block"} if block else {})}
-    m.submodules[name] = memory = Memory(shape=width, depth=depth, init=init, attrs=attributes)
-    write = memory.write_port()
-    read = memory.read_port()
-    return write, read
 
 
 class CoreMemory(wiring.Component):
@@ -85,12 +72,14 @@ class CoreMemory(wiring.Component):
             ]
         else:
             block = spec.kind == BLOCK and spec.depth > SMALL
-            for low, high in _columns(spec):
+            columns = _columns(spec)
+            for low, high in columns:
                 words = [(word >> low) & ((1 << (high - low)) - 1) for word in self._init]
-                write, read = ram(m, f"bits_{low}", high - low, spec.depth, words, block=block)
+                name = spec.name if len(columns) == 1 else f"{spec.name}_bits_{low}"
+                m.submodules[f"bits_{low}"] = ram = Ram(name, high - low, spec.depth, words, block=block)
                 m.d.comb += [
-                    write.en.eq(enable), write.addr.eq(address), write.data.eq(word[low:high]),
-                    read.addr.eq(self.address), found[low:high].eq(read.data),
+                    ram.write_enable.eq(enable), ram.write_address.eq(address), ram.write_data.eq(word[low:high]),
+                    ram.address.eq(self.address), found[low:high].eq(ram.data),
                 ]
         if spec.latency == 1:
             m.d.comb += self.data.eq(found)
