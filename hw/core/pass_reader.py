@@ -79,7 +79,8 @@ class PassReader(wiring.Component):
         block = Signal(WORD_BITS * block_words, reset_less=True)
         several = self.layer.synapses > 1 if p.synapses > 1 else 0
         m.d.comb += [
-            self.program_address.eq(at), ahead_block.eq(ahead), self.next_pass.eq(ahead_block.next), self.block.eq(block),
+            self.program_address.eq(at), ahead_block.eq(ahead), self.next_pass.eq(ahead_block.next),
+            self.block.eq(block),
             self.o_first.eq(self.index == 0), self.o_last.eq(~several | (self.index + 1 == self.layer.synapses)),
         ]
         arrivals = {}

@@ -92,7 +92,8 @@ class TileCursor(wiring.Component):
         block = self.block
         rows, columns = (Signal(name=name) for name in ("rows_carry", "columns_carry"))
         m.d.sync += [
-            rows.eq(self.place.row_phase >= block.row_factor), columns.eq(self.place.column_phase >= block.column_factor),
+            rows.eq(self.place.row_phase >= block.row_factor),
+            columns.eq(self.place.column_phase >= block.column_factor),
         ]
         m.d.comb += self.over.eq(
             (self.place.row_phase >= block.row_factor) | (self.place.column_phase >= block.column_factor))
