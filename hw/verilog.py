@@ -10,6 +10,7 @@ from hw.link.link import Link
 from hw.link.uart_top import UartTop
 from hw.link.wishbone import WishboneTop
 from hw.machine.core import Core
+from hw.names import plain_names
 
 __all__ = ["AXI", "TOP", "UART", "WISHBONE", "axi_verilog", "core_rtlil", "core_verilog", "uart_verilog",
            "wishbone_verilog"]
@@ -19,12 +20,12 @@ TOP, AXI, WISHBONE, UART = "adafire_core", "adafire_axi", "adafire_wishbone", "a
 
 def core_verilog(schedule):
     """Return the Verilog of the core for ``schedule``, its memories initialised."""
-    return verilog.convert(Core(schedule.params, memory_image(schedule)), name=TOP, emit_src=False)
+    return plain_names(verilog.convert(Core(schedule.params, memory_image(schedule)), name=TOP, emit_src=False))
 
 
 def core_rtlil(schedule):
     """Return the same core as RTLIL, what Yosys reads fastest."""
-    return rtlil.convert(Core(schedule.params, memory_image(schedule)), name=TOP, emit_src=False)
+    return plain_names(rtlil.convert(Core(schedule.params, memory_image(schedule)), name=TOP, emit_src=False))
 
 
 def axi_verilog(params, values):
