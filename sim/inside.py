@@ -10,11 +10,15 @@ CORE = "adafire_core"
 MODULE = re.compile(rf"^module (?:\\{CORE}\.(\S+)|{CORE}) ?\(.*?\);\n.*?^endmodule", re.MULTILINE | re.DOTALL)
 SIGNAL = re.compile(r"^  (?:wire|reg) (?:\[(\d+):0\] )?(\\\S+|\w+)(?= |;)(?: +\[\d+:0\])?", re.MULTILINE)
 PORT = re.compile(r"^  (input|output) (?:\[(\d+):0\] )?(\\\S+|\w+) ?;", re.MULTILINE)
+ODD = re.compile(r"[^\w$]+")
 OPEN = "/*verilator public_flat_rd*/"
 
 
 class Inside:
     """The components of one core, named from the top: ``group_0.gather``, or "" for the core itself.
+
+    A part of a signal is named like a signal, ``write_enable`` for ``write.enable``, whether or not the Verilog's own
+    names have been made plain (`hw.names.plain_names`).
 
     Parameters
     ----------
@@ -41,9 +45,10 @@ class Inside:
         if component not in self._signals:
             text = self._modules[component][0] if component in self._modules else ""
             self._signals[component] = {
-                name.removeprefix("\\"): int(high or 0) + 1 for high, name in SIGNAL.findall(text)
+                ODD.sub("_", name).strip("_$"): (name.removeprefix("\\"), int(high or 0) + 1)
+                for high, name in SIGNAL.findall(text)
             }
-        return self._signals[component]
+        return {name: bits for name, (_, bits) in self._signals[component].items()}
 
     def has(self, component, signal):
         """Return whether there is such a signal."""
@@ -56,7 +61,8 @@ class Inside:
                 f"The Verilog of the core has no signal {component}.{signal}, which shows what it does: it is of "
                 "another version of adafire, generate it again."
             )
-        parts = [*filter(None, (self._modules[component][1] or "").split(".")), signal]
+        own, _ = self._signals[component][signal]
+        parts = [*filter(None, (self._modules[component][1] or "").split(".")), own]
         return ".".join(part if part.isidentifier() else f"\\{part} " for part in parts)
 
     def opened(self, signals):
@@ -67,7 +73,7 @@ class Inside:
         names, places = {}, {}
         for name, (component, signal) in signals.items():
             self.path(component, signal)
-            text = self._modules[component]
+            text, (signal, _) = self._modules[component], self._signals[component][signal]
             for declared in re.finditer(rf"\n  (?:wire|reg) (?:\[\d+:0\] )?\\?{re.escape(signal)}(?= |;)", text[0]):
                 places[text.start() + declared.end()] = f" {OPEN} "
             parts = [CORE, *filter(None, (text[1] or "").split(".")), signal]

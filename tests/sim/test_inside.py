@@ -3,10 +3,11 @@
 import pytest
 from amaranth.back import verilog
 from amaranth.hdl import Module, Signal
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from gen.errors import AdafireError
+from hw.names import plain_names
 from sim.inside import CORE, OPEN, Inside
 
 
@@ -15,10 +16,12 @@ class Leaf(wiring.Component):
 
     i: In(1)
     count__now: Out(9)
+    parts: Out(data.StructLayout({"low": 1, "high": 4}))
 
     def elaborate(self, platform):
         m = Module()
         hidden = Signal(4, name="hidden")
+        m.d.comb += self.parts.high.eq(hidden)
         m.d.sync += [hidden.eq(hidden + self.i), self.count__now.eq(self.count__now + hidden)]
         return m
 
@@ -60,7 +63,7 @@ def test_components_ports_and_signals_are_found(text):
     inside = Inside(text)
     assert inside.components == ["", "group_0", "group_0.leaf", "group_0.other"]
     assert sorted(inside.ports) == [("input", 1, "clk"), ("input", 1, "i"), ("input", 1, "rst"), ("output", 10, "o")]
-    assert inside.signals("group_0.other").items() >= {"i": 1, "hidden": 4, "count__now": 9}.items()
+    assert inside.signals("group_0.other").items() >= {"i": 1, "hidden": 4, "count__now": 9, "parts_high": 4}.items()
     assert inside.has("group_0.leaf", "hidden") and not inside.has("group_0.leaf", "hid")
     assert not inside.has("group_1.leaf", "hidden")
 
@@ -74,11 +77,18 @@ def test_a_path_leads_through_escaped_names(text):
 def test_signals_are_opened_where_they_are_declared(text):
     opened, names = Inside(text).opened({
         "A": ("group_0.other", "hidden"), "B": ("group_0.other", "count__now"), "C": ("group_0.leaf", "hidden"),
+        "D": ("group_0.other", "parts_high"),
     })
-    assert opened.replace(f" {OPEN} ", "") == text and opened.count(OPEN) == 3
+    assert opened.replace(f" {OPEN} ", "") == text and opened.count(OPEN) == 4
     assert names["A"] == f"{CORE}__DOT__group_0__DOT__other__DOT__hidden"
     assert names["B"].endswith("__DOT__count___05Fnow")
     assert "__DOT__leaf__024" in names["C"]
+    assert names["D"].endswith("__DOT__parts__02ehigh")
+
+
+def test_plain_names_are_found_as_well(text):
+    plain = Inside(plain_names(text))
+    assert plain.path("group_0.other", "parts_high") == "group_0.other.parts_high"
 
 
 def test_a_core_of_another_version_is_refused(text):
