@@ -11,13 +11,14 @@ from gen.device import Progress
 from gen.errors import AdafireError
 from gen.inputs import input_stream
 from gen.intnet import Network
+from gen.plan.memories import memory_table
 from gen.plan.plan import make_plan
 from gen.result import Result, result_words, results_of
 from sim.core_folder import VERILOG, read_folder
 from sim.patience import cycle_limit
 from sim.verilate import compile_verilog
 
-__all__ = ["CompiledCore", "Probe", "compile_core", "core_defines", "without_contents"]
+__all__ = ["CompiledCore", "Probe", "compile_core", "core_defines", "core_sources", "without_contents"]
 
 HARNESS = Path(__file__).with_name("core_harness.cpp")
 LOAD_CYCLES = 16  # the loader needs for a word at most, its digest included
@@ -27,9 +28,9 @@ LOAD_FAULTS = {
 }
 WRITTEN = re.compile(r"^ +(\S+)\[[^\n]*\] <= ", re.MULTILINE)
 CONTENTS = re.compile(
-    r"^  initial begin\n    (\S+)\[\d+\] = [^\n]*;\n(?:    \1\[\d+\] = [^\n]*;\n)*  end\n"
-    r'|^  initial \$readmemh\("[^"\n]*", *(\S+?)\);\n', re.MULTILINE,
+    r"^  initial begin\n    (\S+)\[\d+\] = [^\n]*;\n(?:    \1\[\d+\] = [^\n]*;\n)*  end\n", re.MULTILINE
 )
+FILE = re.compile(r'\.FILE\("(\w+?)(?:_bits_\d+)?\.hex"\)')
 
 
 class Probe(NamedTuple):
@@ -58,18 +59,28 @@ class Probe(NamedTuple):
         return self.chosen(np.argsort(self.group, kind="stable"))
 
 
-def without_contents(verilog):
-    """Return a core's Verilog without what its writable memories hold at power-up, a line for every word.
+def without_contents(verilog, params):
+    """Return a core's Verilog without what its loadable memories hold at power-up, in the text or in files beside it.
 
     A `CompiledCore` loads its network through the load port. So cores of the same parameters are compiled once, and a
     large one in a minute instead of never. Tables that nothing writes stay.
     """
+    loadable = {spec.name for spec in memory_table(params).values() if spec.loadable}
+    verilog = FILE.sub(lambda found: '.FILE("")' if found[1] in loadable else found[0], verilog)
     return "endmodule\n".join(map(_emptied, verilog.split("endmodule\n")))
 
 
 def _emptied(module):
     written = set(WRITTEN.findall(module))
-    return CONTENTS.sub(lambda found: "" if (found[1] or found[2]) in written else found[0], module)
+    return CONTENTS.sub(lambda found: "" if found[1] in written else found[0], module)
+
+
+def core_sources(verilog, params):
+    """Return the Verilog texts to compile of a core's."""
+    from hw.core.contents import RAM_MODULE, ram_verilog
+
+    texts = [without_contents(verilog, params)]
+    return texts if f"module {RAM_MODULE}" in verilog or RAM_MODULE not in verilog else [*texts, ram_verilog()]
 
 
 def core_defines(params):
@@ -83,7 +94,7 @@ def core_defines(params):
 def compile_core(verilog, params, progress=None):
     """Compile Verilog text to a shared library; return its path. Cached by content."""
     defines = [f"-D{name}={value}" for name, value in core_defines(params).items()]
-    return compile_verilog("adafire_core", [without_contents(verilog)], HARNESS, defines, progress=progress)
+    return compile_verilog("adafire_core", core_sources(verilog, params), HARNESS, defines, progress=progress)
 
 
 class CompiledCore:

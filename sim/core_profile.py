@@ -24,7 +24,7 @@ import numpy as np
 from gen.errors import AdafireError
 from gen.inputs import input_stream
 from gen.result import Result, result_words, results_of
-from sim.compiled_core import HARNESS, CompiledCore, core_defines, without_contents
+from sim.compiled_core import HARNESS, CompiledCore, core_defines, core_sources
 from sim.core_folder import VERILOG, read_folder
 from sim.inside import Inside
 from sim.patience import cycle_limit
@@ -77,7 +77,7 @@ def profiled_library(verilog, params, progress=None):
         "HARNESS": f'\\"{HARNESS.name}\\"', "INCLUDED": hashlib.sha256(HARNESS.read_bytes()).hexdigest(),
     }
     options = [f"-D{name}={value}" for name, value in defines.items()]
-    return compile_verilog("adafire_core", [without_contents(verilog)], PROFILER, options, progress=progress)
+    return compile_verilog("adafire_core", core_sources(verilog, params), PROFILER, options, progress=progress)
 
 
 class ProfiledCore(CompiledCore):

@@ -9,7 +9,7 @@ import numpy as np
 from gen.inputs import input_stream
 from gen.result import result_words
 from hw.verilog import core_verilog
-from sim.compiled_core import HARNESS, CompiledCore, core_defines, without_contents
+from sim.compiled_core import HARNESS, CompiledCore, core_defines, core_sources
 from sim.inside import Inside
 from sim.patience import cycle_limit
 from sim.verilate import compile_verilog
@@ -54,7 +54,7 @@ class PortCounter(CompiledCore):
             "INCLUDED": hashlib.sha256(HARNESS.read_bytes()).hexdigest(),
         }
         options = [f"-D{name}={value}" for name, value in defines.items()] + [f"-I{HARNESS.parent}"]
-        library = compile_verilog("adafire_core", [without_contents(verilog)], COUNTER, options, progress=progress)
+        library = compile_verilog("adafire_core", core_sources(verilog, params), COUNTER, options, progress=progress)
         return cls(library, plan)
 
     def count(self, x):
