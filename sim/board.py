@@ -24,7 +24,7 @@ from pathlib import Path
 from gen.errors import AdafireError, InputError
 from gen.layout.program import CoreParams
 from gen.layout.target import find_target
-from gen.manifest import read_manifest
+from gen.generated import VERILOG, GeneratedFolder
 from sim.cells import with_cells
 from sim.verilate import compile_verilog
 
@@ -43,17 +43,10 @@ def board_sources(folder, clocks_per_bit=CLOCKS_PER_BIT):
     from hw.identity import register_values
     from hw.verilog import uart_verilog
 
-    folder = Path(folder)
-    try:
-        manifest = read_manifest(folder)
-        params, core = CoreParams(**manifest["parameters"]), (folder / "core.v").read_text()
-        link = link_params(find_target(manifest["board"]), manifest, clocks_per_bit * manifest["baud"] / 10**6)
-        values = register_values(manifest)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{folder} is not a folder made by `adafire generate` ({error}): generate it again."
-        ) from error
-    return with_cells([core, uart_verilog(params, link, values)])
+    found = GeneratedFolder.open(folder, VERILOG)
+    manifest = found.manifest
+    link = link_params(find_target(manifest["board"]), manifest, clocks_per_bit * manifest["baud"] / 10**6)
+    return with_cells([found.verilog, uart_verilog(found.params, link, register_values(manifest))])
 
 
 class SimulatedBoard:

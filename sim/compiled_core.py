@@ -14,7 +14,7 @@ from gen.intnet import Network
 from gen.plan.memories import memory_table
 from gen.plan.plan import make_plan
 from gen.result import Result, result_words, results_of
-from sim.core_folder import VERILOG, read_folder
+from sim.core_folder import core_text, read_folder
 from sim.patience import cycle_limit
 from sim.verilate import compile_verilog
 
@@ -138,7 +138,7 @@ class CompiledCore:
     def from_folder(cls, folder, progress=None, **stalls):
         """Compile the Verilog that `generate` wrote into ``folder``."""
         plan = read_folder(folder)
-        return cls(compile_core((Path(folder) / VERILOG).read_text(), plan.params, progress), plan, **stalls)
+        return cls(compile_core(core_text(folder), plan.params, progress), plan, **stalls)
 
     @property
     def lanes(self) -> int:

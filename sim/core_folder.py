@@ -9,9 +9,10 @@ from gen.netfile import load_network
 from gen.plan.params import CoreParams
 from gen.plan.plan import plan_on
 
-__all__ = ["IMAGE", "NETWORK", "VERILOG", "read_folder"]
+__all__ = ["IMAGE", "NETWORK", "VERILOG", "core_text", "put_contents", "read_folder"]
 
 VERILOG, IMAGE, NETWORK = "core.v", "image.bin", "network.safetensors"
+RAM = "adafire_ram.v"  # a module of core.v, where it is not in it
 AGAIN = "make it again with `adafire generate`."
 
 
@@ -40,3 +41,15 @@ def read_folder(folder):
                 f"{folder / name} is not the file that {MANIFEST} describes, it was altered since: {AGAIN}"
             )
     return plan_on(load_network(folder / NETWORK), params)
+
+
+def core_text(folder):
+    """Return the Verilog of the core in ``folder``, all its modules."""
+    files = [Path(folder) / name for name in (VERILOG, RAM)]
+    return "\n".join(file.read_text() for file in files if file.is_file())
+
+
+def put_contents(folder, work):
+    """Put what the memories of the core in ``folder`` hold at power-up where a simulator runs that reads it."""
+    for file in Path(folder).glob("*.hex"):
+        (Path(work) / file.name).write_bytes(file.read_bytes())

@@ -25,7 +25,7 @@ from gen.errors import AdafireError
 from gen.inputs import input_stream
 from gen.result import Result, result_words, results_of
 from sim.compiled_core import HARNESS, CompiledCore, core_defines, core_sources
-from sim.core_folder import VERILOG, read_folder
+from sim.core_folder import core_text, read_folder
 from sim.inside import Inside
 from sim.patience import cycle_limit
 from sim.verilate import compile_verilog
@@ -87,7 +87,7 @@ class ProfiledCore(CompiledCore):
     def from_folder(cls, folder, progress=None):
         """Compile the Verilog that `generate` wrote into ``folder``; a minute where it is not in the cache."""
         plan = read_folder(folder)
-        return cls(profiled_library((Path(folder) / VERILOG).read_text(), plan.params, progress), plan)
+        return cls(profiled_library(core_text(folder), plan.params, progress), plan)
 
     @classmethod
     def for_plan(cls, plan, progress=None):

@@ -11,7 +11,7 @@ from gen.errors import AdafireError, InputError
 from gen.layout.image import load_stream, memory_image
 from gen.inputs import input_stream
 from gen.intnet import IntegerNetwork
-from gen.manifest import read_manifest
+from gen.generated import VERILOG, GeneratedFolder
 from gen.netfile import load_network
 from gen.layout.program import CoreParams
 from gen.result import Result
@@ -86,16 +86,8 @@ class CompiledCore:
     @classmethod
     def from_folder(cls, folder, progress=None, **stalls):
         """Compile the Verilog that `generate` wrote into ``folder``."""
-        folder = Path(folder)
-        try:
-            params = CoreParams(**read_manifest(folder)["parameters"])
-            verilog = (folder / "core.v").read_text()
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"{folder} is not a folder made by `adafire generate` ({error}): generate it again."
-            ) from error
-        network = load_network(folder / "network.safetensors")
-        return cls(compile_core(verilog, params, progress), schedule_on(network, params), **stalls)
+        found = GeneratedFolder.open(folder, VERILOG)
+        return cls(compile_core(found.verilog, found.params, progress), found.schedule, **stalls)
 
     @property
     def lanes(self) -> int:
