@@ -1,19 +1,15 @@
-"""A folder made by `adafire generate`, read back and checked before anything slow begins."""
+"""What simulations read of a folder made by `adafire generate`, checked before anything slow begins."""
 
-import hashlib
 from pathlib import Path
 
 from gen.errors import InputError
-from gen.manifest import MANIFEST, read_manifest
-from gen.netfile import load_network
+from gen.generated import IMAGE, NETWORK, VERILOG, GeneratedFolder
 from gen.plan.params import CoreParams
 from gen.plan.plan import plan_on
 
 __all__ = ["IMAGE", "NETWORK", "VERILOG", "core_text", "put_contents", "read_folder"]
 
-VERILOG, IMAGE, NETWORK = "core.v", "image.bin", "network.safetensors"
 RAM = "adafire_ram.v"  # a module of core.v, where it is not in it
-AGAIN = "make it again with `adafire generate`."
 
 
 def read_folder(folder):
@@ -23,24 +19,12 @@ def read_folder(folder):
     ------
     InputError : the folder, or a file in it, is missing, altered, or not what `adafire generate` writes.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"There is no folder {folder}: name one that `adafire generate` wrote.")
-    if not (folder / MANIFEST).is_file():
-        raise InputError(f"{folder} holds no {MANIFEST}, so it is no generated core: {AGAIN}")
+    found = GeneratedFolder.open(folder, VERILOG)
     try:
-        manifest = read_manifest(folder)
-        params, hashes = CoreParams(**manifest["parameters"]), dict(manifest["hashes"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder / MANIFEST} cannot be read ({error}): {AGAIN}") from error
-    for name in (VERILOG, IMAGE, NETWORK):
-        if not (folder / name).is_file():
-            raise InputError(f"{folder} lacks the file {name}: {AGAIN}")
-        if hashlib.sha256((folder / name).read_bytes()).hexdigest() != hashes.get(name):
-            raise InputError(
-                f"{folder / name} is not the file that {MANIFEST} describes, it was altered since: {AGAIN}"
-            )
-    return plan_on(load_network(folder / NETWORK), params)
+        params = CoreParams(**found.manifest["parameters"])
+    except TypeError as error:
+        raise InputError(f"{folder} is of another version of adafire ({error}): generate it again.") from error
+    return plan_on(found.network, params)
 
 
 def core_text(folder):
