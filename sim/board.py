@@ -22,7 +22,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from gen.errors import AdafireError, InputError
-from gen.layout.program import CoreParams
 from gen.layout.target import find_target
 from gen.generated import VERILOG, GeneratedFolder
 from sim.cells import with_cells

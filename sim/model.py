@@ -7,15 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from gen.device import Progress
-from gen.errors import AdafireError, InputError
+from gen.errors import AdafireError
 from gen.layout.image import load_stream, memory_image
 from gen.inputs import input_stream
 from gen.intnet import IntegerNetwork
 from gen.generated import VERILOG, GeneratedFolder
-from gen.netfile import load_network
-from gen.layout.program import CoreParams
 from gen.result import Result
-from gen.layout.schedule import build_schedule, schedule_on
+from gen.layout.schedule import build_schedule
 from sim.verilate import compile_verilog
 
 __all__ = ["CompiledCore", "compile_core", "without_contents"]

@@ -11,7 +11,7 @@ from gen.errors import InputError
 from gen.layout.estimate import estimate_cycles, estimate_memories
 from gen.layout.schedule import build_schedule
 from gen.layout.target import find_target
-from gen.manifest import read_manifest
+from gen.generated import GeneratedFolder
 from host.describe import describe
 from sim.energy import is_identity
 
@@ -35,7 +35,7 @@ def facts(folder, schedule):
     InputError : build/report.json is there and no report of `adafire build`.
     """
     folder = Path(folder)
-    manifest = read_manifest(folder)
+    manifest = GeneratedFolder.open(folder).manifest
     target, network, params = find_target(manifest["board"]), schedule.network, schedule.params
     built = _built(folder, manifest)
     return {

@@ -7,8 +7,7 @@ from pathlib import Path
 from gen.errors import InputError
 from gen.layout.image import memory_image
 from gen.intnet import Network
-from gen.manifest import read_manifest
-from gen.netfile import load_network
+from gen.generated import VERILOG, GeneratedFolder
 from gen.layout.program import CoreParams
 from gen.layout.schedule import schedule_on
 from hw.board.board_top import link_params
@@ -74,18 +73,10 @@ class Order:
 
 def place_order(folder, clock_mhz=None, core_only=False, seed=None):
     """Return the `Order` for ``folder``; arguments and errors as of `hw.board.build.build`."""
-    try:
-        manifest = read_manifest(folder)
-        board = find_board(manifest["board"])
-        params = CoreParams(**manifest["parameters"])
-        network = load_network(folder / "network.safetensors")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = f"{Path(error.filename).name}: {error.strerror}" if getattr(error, "filename", None) else error
-        raise InputError(
-            f"{folder} is not a folder made by this version's `adafire generate` ({reason}): generate it again."
-        ) from error
+    found = GeneratedFolder.open(folder, VERILOG)
+    manifest, params, board = found.manifest, found.params, find_board(found.manifest["board"])
     clock = clock_mhz or (CORE_ONLY_MHZ if core_only else board.target.core_mhz)
-    order = Order(folder, manifest, params, network, board, clock, core_only, SEEDS if seed is None else (seed,))
+    order = Order(folder, manifest, params, found.network, board, clock, core_only, SEEDS if seed is None else (seed,))
     if core_only and not order.flow:
         raise InputError(
             f"{board.target.title} cannot be routed by open tools, so there are no post-route figures of the core: "

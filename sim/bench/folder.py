@@ -1,18 +1,8 @@
-"""A folder made by `adafire generate`, read back and checked before anything slow begins."""
+"""A folder made by `adafire generate`, opened and checked before anything slow begins."""
 
-import hashlib
-from pathlib import Path
-
-from gen.errors import InputError
-from gen.manifest import MANIFEST, read_manifest
-from gen.netfile import load_network
-from gen.layout.program import CoreParams
-from gen.layout.schedule import schedule_on
+from gen.generated import IMAGE, NETWORK, VERILOG, GeneratedFolder
 
 __all__ = ["IMAGE", "NETWORK", "VERILOG", "read_folder"]
-
-VERILOG, IMAGE, NETWORK = "core.v", "image.bin", "network.safetensors"
-AGAIN = "make it again with `adafire generate`."
 
 
 def read_folder(folder):
@@ -22,21 +12,4 @@ def read_folder(folder):
     ------
     InputError : the folder, or a file in it, is missing, altered, or not what `adafire generate` writes.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"There is no folder {folder}: name one that `adafire generate` wrote.")
-    if not (folder / MANIFEST).is_file():
-        raise InputError(f"{folder} holds no {MANIFEST}, so it is no generated core: {AGAIN}")
-    try:
-        manifest = read_manifest(folder)
-        params, hashes = CoreParams(**manifest["parameters"]), dict(manifest["hashes"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder / MANIFEST} cannot be read ({error}): {AGAIN}") from error
-    for name in (VERILOG, IMAGE, NETWORK):
-        if not (folder / name).is_file():
-            raise InputError(f"{folder} lacks the file {name}: {AGAIN}")
-        if hashlib.sha256((folder / name).read_bytes()).hexdigest() != hashes.get(name):
-            raise InputError(
-                f"{folder / name} is not the file that {MANIFEST} describes, it was altered since: {AGAIN}"
-            )
-    return schedule_on(load_network(folder / NETWORK), params)
+    return GeneratedFolder.open(folder, VERILOG).schedule

@@ -12,7 +12,7 @@ from collections import deque
 import numpy as np
 
 from gen.layout.image import load_stream, memory_image
-from gen.manifest import write_manifest
+from gen.generated import IMAGE, NETWORK, seal
 from gen.netfile import network_hash, save_network
 from gen.layout.schedule import build_schedule, schedule_on
 from hw.identity import describe_input, network_id
@@ -38,13 +38,13 @@ def make_folder(folder, network, lanes=4, params=None, **changes):
     stream = load_stream(memory_image(schedule), schedule.params).astype("<u4").tobytes()
     manifest = {
         "network": network_hash(network), "parameters": vars(schedule.params), "lanes": schedule.params.lanes,
-        "build_id": BUILD, "network_id": network_id(network), "classes": network.classes,
+        "board": "ulx3s_85f", "build_id": BUILD, "network_id": network_id(network), "classes": network.classes,
         "input": describe_input(network), "initialised": True, "baud": 1_000_000,
         "estimated_cycles_per_image": 2000, **changes,
     }
-    write_manifest(folder, manifest)
-    (folder / "image.bin").write_bytes(stream)
-    save_network(network, folder / "network.safetensors")
+    (folder / IMAGE).write_bytes(stream)
+    save_network(network, folder / NETWORK)
+    seal(folder, manifest)
     return folder, schedule.params, stream
 
 

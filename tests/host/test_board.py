@@ -189,7 +189,10 @@ def test_a_folder_of_an_older_adafire(world):
     with pytest.raises(InputError, match=r"manifest\.json has no digest of itself: an older adafire wrote it"):
         Board(world.line(), folder)
     write_manifest(folder, {"schema": 1, "lanes": 4, "parameters": {}})
-    with pytest.raises(InputError, match=r"manifest\.json does not say build_id, network_id, classes, input"):
+    with pytest.raises(InputError, match=r"manifest\.json is of schema 1, this adafire's is 2"):
+        Board(world.line(), folder)
+    write_manifest(folder, {"schema": 2, "lanes": 4, "parameters": {}})
+    with pytest.raises(InputError, match=r"manifest\.json does not say build_id, network, board, network_id, classes"):
         Board(world.line(), folder)
 
 

@@ -302,12 +302,12 @@ def test_a_waveform(core, x, tmp_path):
 
 
 @pytest.mark.parametrize("damage, text", [
-    (lambda core: shutil.rmtree(core), "There is no folder {core}: name one that `adafire generate` wrote."),
-    (lambda core: (core / "manifest.json").unlink(), "{core} holds no manifest.json, so it is no generated core"),
-    (lambda core: (core / "manifest.json").write_text("{"), "{core}/manifest.json cannot be read"),
-    (lambda core: (core / "manifest.json").write_text('{"parameters": {}}'), "{core}/manifest.json cannot be read"),
-    (lambda core: (core / "core.v").unlink(), "{core} lacks the file core.v: make it again with `adafire generate`."),
-    (lambda core: (core / "image.bin").unlink(), "{core} lacks the file image.bin"),
+    (lambda core: shutil.rmtree(core), "{core} is not a folder made by `adafire generate`"),
+    (lambda core: (core / "manifest.json").unlink(), "{core} is not a folder made by `adafire generate`"),
+    (lambda core: (core / "manifest.json").write_text("{"), "{core}/manifest.json is not JSON"),
+    (lambda core: (core / "manifest.json").write_text('{"parameters": {}}'), "{core}/manifest.json has no digest"),
+    (lambda core: (core / "core.v").unlink(), "{core} is not a folder made by `adafire generate`: it lacks the file core.v; "),
+    (lambda core: (core / "image.bin").unlink(), "it lacks the file image.bin"),
     (lambda core: (core / "image.bin").write_bytes(b"1234"), "{core}/image.bin is not the file that manifest.json"),
     (lambda core: (core / "core.v").write_text("endmodule"), "core.v is not the file that manifest.json describes, it"),
 ])

@@ -246,8 +246,8 @@ def test_an_interrupt_leaves_nothing(design, toolbox, monkeypatch):
 
 
 @pytest.mark.parametrize("damage, text", [
-    (lambda folder: (folder / "manifest.json").unlink(), "is not a folder made by this version's `adafire generate`"),
-    (lambda folder: (folder / "manifest.json").write_text("{}"), "generate it again"),
+    (lambda folder: (folder / "manifest.json").unlink(), "is not a folder made by `adafire generate`"),
+    (lambda folder: (folder / "manifest.json").write_text("{}"), "generate the folder again"),
     (lambda folder: (folder / "network.safetensors").unlink(), "network.safetensors"),
 ])
 def test_a_damaged_folder_is_refused(damage, text, design, toolbox):

@@ -1,0 +1,91 @@
+"""A generated folder is opened whole or refused, in one paragraph that names the file."""
+
+import json
+
+import pytest
+
+from gen.errors import InputError
+from gen.generated import IMAGE, NETWORK, VERILOG, GeneratedFolder, seal
+from gen.manifest import MANIFEST, read_manifest, write_manifest
+
+HELD = {
+    "board": "ulx3s_85f", "build_id": "0" * 32, "network": "1" * 64, "network_id": 7, "classes": 10, "lanes": 16,
+    "baud": 1_000_000, "estimated_cycles_per_image": 100, "initialised": True, "parameters": {"lanes": 16},
+    "input": {"kind": "direct", "bytes": 1, "values": 64, "timesteps": 4, "shape": [1, 8, 8], "offset": [128],
+              "low": 0, "high": 255, "lowest": -128},
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in (VERILOG, IMAGE, NETWORK, "weights_0.hex"):
+        (tmp_path / name).write_text(f"what is in {name}")
+    seal(tmp_path, HELD)
+    return tmp_path
+
+
+def test_what_was_sealed_is_opened(folder):
+    found = GeneratedFolder.open(folder, VERILOG)
+    assert found.image == b"what is in image.bin" and found.verilog == "what is in core.v"
+    assert found.manifest["baud"] == 1_000_000
+    assert sorted(found.manifest["files"]) == sorted([VERILOG, IMAGE, NETWORK, "weights_0.hex", MANIFEST])
+
+
+@pytest.mark.parametrize("name", [VERILOG, IMAGE, NETWORK, "weights_0.hex"])
+@pytest.mark.parametrize("damage", [
+    lambda data: data[:-1], lambda data: data + b"\0", lambda data: bytes([data[0] ^ 1]) + data[1:],
+], ids=["cut", "longer", "a bit"])
+def test_a_damaged_file_is_refused(folder, name, damage):
+    (folder / name).write_bytes(damage((folder / name).read_bytes()))
+    with pytest.raises(InputError, match=rf"{name} is not the file that manifest\.json describes, it was altered or"):
+        GeneratedFolder.open(folder)
+
+
+@pytest.mark.parametrize("name, lacks", [(IMAGE, True), (NETWORK, True), (VERILOG, False)])
+def test_a_host_needs_image_and_network_only(folder, name, lacks):
+    (folder / name).unlink()
+    if not lacks:
+        GeneratedFolder.open(folder)
+    with pytest.raises(InputError, match=f"it lacks the file {name}"):
+        GeneratedFolder.open(folder, VERILOG)
+
+
+def test_a_file_without_a_hash_counts_as_missing(folder):
+    manifest = read_manifest(folder)
+    del manifest["hashes"][IMAGE], manifest["sha256"]
+    write_manifest(folder, manifest)
+    with pytest.raises(InputError, match=r"it lacks the file image\.bin"):
+        GeneratedFolder.open(folder)
+
+
+@pytest.mark.parametrize("change, text", [
+    ({"schema": 1}, "is of schema 1, this adafire's is 2"), ({"schema": None}, "is of schema None"),
+    ({"baud": 0}, "baud must be a whole number, 9600 to 12000000, not 0"), ({"baud": None}, "baud must be"),
+    ({"lanes": 65}, "lanes must be a whole number, 1 to 64"), ({"lanes": True}, "lanes must be"),
+    ({"network_id": 2**32}, "network_id must be"), ({"build_id": "xyz"}, "build_id must be 32 hexadecimal digits"),
+    ({"input": {**HELD["input"], "bytes": 3}}, "input must be the description of an input"),
+    ({"input": []}, "input must be"), ({"parameters": {"lanes": "16"}}, "parameters must be a table of numbers"),
+    ({"hashes": {IMAGE: "12"}}, "hashes must be a table of SHA-256 hashes"), ({"initialised": 1}, "true or false"),
+])
+def test_a_field_that_cannot_be_is_refused_although_the_digest_is_right(folder, change, text):
+    manifest = {name: value for name, value in read_manifest(folder).items() if name != "sha256"}
+    write_manifest(folder, manifest | change)
+    with pytest.raises(InputError) as caught:
+        GeneratedFolder.open(folder)
+    assert text in str(caught.value) and len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("name", sorted(HELD))
+def test_a_field_that_lacks_is_named(folder, name):
+    manifest = {key: value for key, value in read_manifest(folder).items() if key not in ("sha256", name)}
+    write_manifest(folder, manifest)
+    with pytest.raises(InputError, match=f"does not say {name}:"):
+        GeneratedFolder.open(folder)
+
+
+def test_an_altered_manifest_is_refused(folder):
+    (folder / MANIFEST).write_text(json.dumps(read_manifest(folder) | {"lanes": 8}))
+    with pytest.raises(InputError, match="was altered since"):
+        GeneratedFolder.open(folder)
+    with pytest.raises(InputError, match="is not a folder made by `adafire generate`"):
+        GeneratedFolder.open(folder / "none")
