@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gen.intnet import Network
     from gen.layout.program import CoreParams
     from gen.layout.schedule import Schedule
+    from gen.plan.plan import Plan
 
 __all__ = ["BAUD_RANGE", "IMAGE", "NETWORK", "SCHEMA", "VERILOG", "GeneratedFolder", "seal"]
 
@@ -97,8 +98,19 @@ class GeneratedFolder:
         """The size of the core."""
         from gen.layout.program import CoreParams
 
+        return self._params(CoreParams)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The network laid out on a core of map words."""
+        from gen.plan.params import CoreParams
+        from gen.plan.plan import plan_on
+
+        return plan_on(self.network, self._params(CoreParams))
+
+    def _params(self, kind):
         try:
-            return CoreParams(**self.manifest["parameters"])
+            return kind(**self.manifest["parameters"])
         except (TypeError, ValueError) as error:
             raise InputError(
                 f"{self.path / MANIFEST} is of another version of adafire, its parameters are not those of a core of "

@@ -2,10 +2,7 @@
 
 from pathlib import Path
 
-from gen.errors import InputError
 from gen.generated import IMAGE, NETWORK, VERILOG, GeneratedFolder
-from gen.plan.params import CoreParams
-from gen.plan.plan import plan_on
 
 __all__ = ["IMAGE", "NETWORK", "VERILOG", "core_text", "put_contents", "read_folder"]
 
@@ -19,12 +16,7 @@ def read_folder(folder):
     ------
     InputError : the folder, or a file in it, is missing, altered, or not what `adafire generate` writes.
     """
-    found = GeneratedFolder.open(folder, VERILOG)
-    try:
-        params = CoreParams(**found.manifest["parameters"])
-    except TypeError as error:
-        raise InputError(f"{folder} is of another version of adafire ({error}): generate it again.") from error
-    return plan_on(found.network, params)
+    return GeneratedFolder.open(folder, VERILOG).plan
 
 
 def core_text(folder):

@@ -1,12 +1,17 @@
 """A generated folder is opened whole or refused, in one paragraph that names the file."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 
 from gen.errors import InputError
 from gen.generated import IMAGE, NETWORK, VERILOG, GeneratedFolder, seal
 from gen.manifest import MANIFEST, read_manifest, write_manifest
+from gen.netfile import save_network
+from gen.plan.image import write_image
+from gen.plan.plan import make_plan
+from tests.kit.random_networks import random_network
 
 HELD = {
     "board": "ulx3s_85f", "build_id": "0" * 32, "network": "1" * 64, "network_id": 7, "classes": 10, "lanes": 16,
@@ -89,3 +94,20 @@ def test_an_altered_manifest_is_refused(folder):
         GeneratedFolder.open(folder)
     with pytest.raises(InputError, match="is not a folder made by `adafire generate`"):
         GeneratedFolder.open(folder / "none")
+
+
+def test_a_network_comes_back_laid_out_for_its_core(tmp_path):
+    network, made = random_network(3), make_plan(random_network(3), 4)
+    save_network(network, tmp_path / NETWORK)
+    write_image(tmp_path / IMAGE, made.load_stream)
+    seal(tmp_path, HELD | {"parameters": asdict(made.params)})
+    plan = GeneratedFolder.open(tmp_path).plan
+    assert plan.params == made.params and plan.contents == made.contents
+
+
+def test_parameters_of_another_core_are_refused(tmp_path):
+    save_network(random_network(3), tmp_path / NETWORK)
+    (tmp_path / IMAGE).write_bytes(b"")
+    seal(tmp_path, HELD | {"parameters": {"threads": 3}})
+    with pytest.raises(InputError, match=r"its parameters are not those of a core of this one .*threads"):
+        assert GeneratedFolder.open(tmp_path).plan
