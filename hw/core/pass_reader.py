@@ -22,8 +22,8 @@ class PassReader(wiring.Component):
     -------
     prepare, pass_address : In
         Read the pass at this address ahead, as soon as the one in force has been sent.
-    prepared, next_pass : Out
-        Until ``go``; the address of the pass behind the one read ahead.
+    prepared, next_pass, next_readout : Out
+        Until ``go``; the address of the pass behind the one read ahead; the one read ahead makes an output.
     go : In(1)
         Only while ``prepared``.
     stop : In(1)
@@ -57,7 +57,8 @@ class PassReader(wiring.Component):
         super().__init__({
             "program_address": Out(address), "program": In(WORD_BITS),
             "prepare": In(1), "pass_address": In(payloads.pass_block(p).members["next"]), "prepared": Out(1),
-            "next_pass": Out(payloads.pass_block(p).members["next"]), "go": In(1), "stop": In(1), "done": In(1),
+            "next_pass": Out(payloads.pass_block(p).members["next"]), "next_readout": Out(1),
+            "go": In(1), "stop": In(1), "done": In(1),
             "running": Out(1), "layer": Out(payloads.pass_block(p)), "block": Out(payloads.synapse_block(p)),
             "step": Out(WORD_BITS * self._step_words), "level": In(range(len(LEVELS) + 1)), "pass_end": In(1),
             "restart": Out(1), "advance": Out(1), "begins": Out(1), "index": Out(range(max(2, p.synapses))),

@@ -13,8 +13,12 @@ __all__ = ["Pooler"]
 class Pooler(wiring.Component):
     """Join each count to that of its lane in the tiles of the window before, by sum or maximum.
 
+    In tile order a tile's timesteps follow one another, so there are as many windows as timesteps under way.
+
     Members
     -------
+    begin : In(1)
+        A pass begins.
     layer : In
     beat, count : In
         A lane and its count, as they leave the neuron.
@@ -27,19 +31,20 @@ class Pooler(wiring.Component):
     def __init__(self, params):
         self._params = p = params
         super().__init__({
-            "layer": In(payloads.pass_block(p)), "beat": In(payloads.neuron_beat()),
+            "begin": In(1), "layer": In(payloads.pass_block(p)), "beat": In(payloads.neuron_beat()),
             "count": In(payloads.count_shape(p)), "tile": In(payloads.closing(p)), "o": Out(payloads.pooled_count(p)),
         })
 
     def elaborate(self, platform):
         m = Module()
         p, beat, tile, new, o = self._params, self.beat, self.tile, self.count, self.o
-        m.submodules.window = window = Memory(shape=payloads.count_shape(p), depth=p.width, init=[])
+        m.submodules.window = window = Memory(shape=payloads.count_shape(p), depth=p.width * p.pool_steps, init=[])
         write = window.write_port()
         read = window.read_port(domain="comb")
         lane, joined = Signal(range(p.width), name="lane"), Signal.like(new, name="joined")
+        place = self._place(m) if p.pool_steps > 1 else lane
         m.d.comb += [
-            read.addr.eq(lane), write.addr.eq(lane), write.data.eq(joined), write.en.eq(beat.valid),
+            read.addr.eq(place), write.addr.eq(place), write.data.eq(joined), write.en.eq(beat.valid),
             joined.eq(new + read.data),
         ]
         if p.maximum:
@@ -54,3 +59,12 @@ class Pooler(wiring.Component):
             o.address.eq(tile.address),
         ]
         return m
+
+    def _place(self, m):
+        """Return where the lane's count lies: it moves on until the tile's last timestep."""
+        beat, place = self.beat, Signal(range(self._params.width * self._params.pool_steps), name="place")
+        with m.If(self.begin):
+            m.d.sync += place.eq(0)
+        with m.Elif(beat.valid):
+            m.d.sync += place.eq(Mux(beat.ends & (~self.layer.rewind | beat.last), 0, place + 1))
+        return place

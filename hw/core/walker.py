@@ -27,8 +27,8 @@ class Walker(wiring.Component):
         The word comes a cycle after its address.
     prepare, pass_address : In
         Strobe: read the pass at this address ahead, as soon as the one in force is ``done``.
-    prepared, next_pass : Out
-        Until ``go``; the address of the pass behind the one read ahead.
+    prepared, next_pass, next_readout : Out
+        Until ``go``; the address of the pass behind the one read ahead; the one read ahead makes an output.
     go : In(1)
         Strobe, only while ``prepared``; the pass becomes ``layer`` a cycle later.
     done : Out(1)
@@ -48,6 +48,7 @@ class Walker(wiring.Component):
         super().__init__({
             "program_address": Out(range(max(2, p.program))), "program": In(WORD_BITS),
             "prepare": In(1), "pass_address": In(address), "prepared": Out(1), "next_pass": Out(address),
+            "next_readout": Out(1),
             "go": In(1), "done": Out(1), "first_step": In(1), "stop": In(1), "room": In(1),
             "layer": Out(payloads.pass_block(p)), "tile_valid": Out(1), "tile": Out(payloads.tile(p)),
             "request_valid": Out(1), "request": Out(payloads.request(p)),
@@ -63,7 +64,7 @@ class Walker(wiring.Component):
         m.submodules.taps = taps = TapWalker(p)
         for name in ("prepare", "pass_address", "go", "stop", "program"):
             m.d.comb += getattr(reader, name).eq(getattr(self, name))
-        for name in ("program_address", "prepared", "next_pass", "layer"):
+        for name in ("program_address", "prepared", "next_pass", "next_readout", "layer"):
             m.d.comb += getattr(self, name).eq(getattr(reader, name))
         for name in ("begins", "step", "block", "add_output", "load", "add", "carry", "index"):
             m.d.comb += getattr(cursor, name).eq(getattr(reader, name))

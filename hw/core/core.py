@@ -1,0 +1,153 @@
+"""The machine: one core of one to four groups of lanes, one walker, one program.
+
+::
+
+    load --> loader --> program, limits, and each group's weights and parameters
+                           |
+           sequencer --> walker ==tiles, requests==> group 0 .. G-1 --words--> every group's copy of the maps
+             ^  |                                       |
+             |  +-----> decision <---- output store <---+ (group 0)
+    i --> image writer ==> every group's copy of the input      |
+                                          result reader <-------+ --> o
+"""
+
+from amaranth.hdl import Cat, Module, Mux, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from gen.plan.memories import memory_table
+from gen.plan.params import WORD_BITS
+from hw.core import payloads
+from hw.core.counters import Counters
+from hw.core.decision import Decision
+from hw.core.group import Group
+from hw.core.image_writer import ImageWriter
+from hw.core.loader import Loader
+from hw.core.map_writer import MapWriter
+from hw.core.memory import CoreMemory
+from hw.core.output_store import OutputStore
+from hw.core.result_reader import ResultReader
+from hw.core.sequencer import Sequencer
+from hw.core.walker import Walker
+
+__all__ = ["Core"]
+
+
+class Core(wiring.Component):
+    """A complete core.
+
+    Parameters
+    ----------
+    params : CoreParams
+        Sizes.
+    contents : dict
+        Initial contents of the loadable memories (`gen.plan.plan.Plan.contents`).
+
+    Members
+    -------
+    load : In(stream(32))
+        The memory image (`gen.plan.image.load_stream`), taken while ``idle``.
+    i : In(stream(input_word))
+        Images, one ahead of what is computed; a word that begins no image is dropped.
+    o : Out(stream(output_word))
+        Results: class, timesteps executed, counters, the values of all outputs.
+    abort : In(1)
+        Give up the image under way and what has come of the next; no result of them is sent.
+    idle : Out(1)
+        No image is under way or waits, no result either.
+    fault : Out(1)
+        A load has begun whose digest has not come, or was wrong: no image is computed.
+    probe_fired, probe_layer, probe_counts, probe_states : Out
+        Neurons as they fire, one of each group, for verification: the index of their pass; a count, of a layer before
+        its pool; a new state, or a value of an output.
+    """
+
+    def __init__(self, params, contents):
+        self._params, self._contents = p, _ = params, contents
+        super().__init__({
+            "load": In(stream.Signature(WORD_BITS)), "i": In(stream.Signature(payloads.input_word(p))),
+            "o": Out(stream.Signature(payloads.output_word())), "abort": In(1), "idle": Out(1), "fault": Out(1),
+            "probe_fired": Out(p.groups), "probe_layer": Out(range(max(2, p.passes))),
+            "probe_counts": Out(data.ArrayLayout(signed(p.signed_count_bits), p.groups)),
+            "probe_states": Out(data.ArrayLayout(signed(p.acc_bits), p.groups)),
+        })
+
+    @property
+    def params(self):
+        """Sizes."""
+        return self._params
+
+    def elaborate(self, platform):
+        m = Module()
+        p, contents = self._params, self._contents
+        m.submodules.loader = loader = Loader(p)
+        m.submodules.program = program = CoreMemory(memory_table(p)["program"], contents.get("program", ()), params=p)
+        m.submodules.image_writer = images = ImageWriter(p)
+        m.submodules.sequencer = sequencer = Sequencer(p)
+        m.submodules.walker = walker = Walker(p)
+        m.submodules.map_writer = map_writer = MapWriter(p)
+        m.submodules.output_store = outputs = OutputStore(p)
+        m.submodules.decision = decision = Decision(p, contents.get("limits", ()))
+        m.submodules.result_reader = results = ResultReader(p)
+        m.submodules.counters = counters = Counters(p)
+        groups = [Group(p, number, contents) for number in range(p.groups)]
+        for number, group in enumerate(groups):
+            m.submodules[f"group_{number}"] = group
+
+        wiring.connect(m, wiring.flipped(self.load), loader.i)
+        wiring.connect(m, wiring.flipped(self.i), images.i)
+        wiring.connect(m, results.o, wiring.flipped(self.o))
+        self._sequence(m, loader, program, images, sequencer, walker, decision, results)
+        self._gather(m, loader, images, sequencer, walker, map_writer, groups)
+        m.d.comb += [
+            outputs.firing_address.eq(groups[0].output_address), outputs.write.eq(groups[0].output_write),
+            groups[0].output.eq(outputs.data),
+            outputs.decides.eq(decision.busy), outputs.decision_address.eq(decision.address),
+            decision.value.eq(outputs.data),
+            outputs.answers.eq(results.busy), outputs.result_address.eq(results.address),
+            results.output.eq(outputs.data),
+            counters.clear.eq(sequencer.begins), counters.running.eq(sequencer.counts),
+            *(getattr(counters, name).eq(sum(getattr(group, name) for group in groups))
+              for name in ("busy", "active", "counted")),
+            sequencer.counters.eq(counters.o),
+            sequencer.drained.eq(walker.done & ~map_writer.busy & Cat(group.idle for group in groups).all()),
+            self.idle.eq(sequencer.idle & images.idle & ~results.busy), self.fault.eq(loader.fault),
+            self.probe_fired.eq(Cat(group.probe_fired for group in groups)), self.probe_layer.eq(sequencer.running),
+            *(self.probe_counts[n].eq(group.probe_count) for n, group in enumerate(groups)),
+            *(self.probe_states[n].eq(group.probe_state) for n, group in enumerate(groups)),
+        ]
+        return m
+
+    def _sequence(self, m, loader, program, images, sequencer, walker, decision, results):
+        """Join the sequencer with those that it tells what to do."""
+        m.d.comb += [
+            program.load.eq(loader.o),
+            program.address.eq(Mux(sequencer.reads, sequencer.program_address, walker.program_address)),
+            sequencer.program.eq(program.data), walker.program.eq(program.data),
+            loader.enable.eq(sequencer.loadable & images.idle & ~results.busy),
+            sequencer.loading.eq(loader.busy | loader.fault), sequencer.abort.eq(self.abort),
+            images.header.eq(sequencer.header), images.enable.eq(sequencer.known), results.header.eq(sequencer.header),
+            decision.stage.eq(sequencer.stage), decision.load.eq(loader.o), decision.step.eq(sequencer.step),
+            decision.begin.eq(sequencer.decide), sequencer.decided.eq(decision.done),
+            sequencer.exits.eq(decision.exits), sequencer.class_.eq(decision.class_),
+            results.begin.eq(sequencer.answers), results.words.eq(sequencer.words),
+            sequencer.answering.eq(results.busy), sequencer.copying.eq(results.copying),
+            *(getattr(images, name).eq(getattr(sequencer, name)) for name in ("release", "ends", "clear")),
+            *(getattr(sequencer, name).eq(getattr(images, name)) for name in ("full", "restart")),
+            *(getattr(walker, name).eq(getattr(sequencer, name))
+              for name in ("prepare", "pass_address", "go", "first_step", "stop")),
+            *(getattr(sequencer, name).eq(getattr(walker, name))
+              for name in ("prepared", "next_pass", "next_readout")),
+        ]
+
+    def _gather(self, m, loader, images, sequencer, walker, map_writer, groups):
+        """Join the groups with the walker, and with those that write into their copies."""
+        m.d.comb += walker.room.eq(Cat(group.room for group in groups).all())
+        for number, group in enumerate(groups):
+            wiring.connect(m, group.write, getattr(map_writer, f"i_{number}"))
+            m.d.comb += [
+                group.begin.eq(walker.go), group.layer.eq(walker.layer), group.slot.eq(images.slot),
+                group.image_write.eq(images.write), group.map_write.eq(map_writer.o), group.load.eq(loader.o),
+                *(getattr(group, name).eq(getattr(walker, name))
+                  for name in ("tile_valid", "tile", "request_valid", "request")),
+            ]

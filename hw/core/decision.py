@@ -1,0 +1,181 @@
+"""The decision after a round: the class, and whether the exit rule holds at enough positions."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from gen.exit_rule import EXP_BITS, LOG
+from gen.plan.memories import memory_table
+from gen.plan.params import CORE_TIMESTEPS
+from gen.plan.program import EXIT_CODES
+from hw.core import payloads
+from hw.core.memory import CoreMemory
+from hw.core.softmax import SoftmaxSums
+
+__all__ = ["Decision"]
+
+FACTOR_BITS = 14
+
+
+class Decision(wiring.Component):
+    """Find the two largest values of a position, then S and A of the softmax rules, and compare with the limit.
+
+    The equations are those of `gen.exit_rule`, bit for bit; ``S * (limit - L)`` is added up bit by bit. One value is
+    looked at a cycle, once, or twice for the rules of softmax, which only a core with ``params.softmax`` has.
+
+    Parameters
+    ----------
+    params : CoreParams
+    limits : list of int
+        Initial contents of the exit limits.
+
+    Members
+    -------
+    stage, load : In
+    address, value : Out, In
+        To the output store, which answers two cycles later; only while ``busy``.
+    begin, step : In
+        Decide about the round ``step``, from 0.
+    busy, done : Out(1)
+        ``done`` comes, for one cycle, with ``exits`` and ``class_``.
+    exits, class_ : Out
+        The rule holds; the channel of the largest value at the first position.
+    """
+
+    def __init__(self, params, limits):
+        self._params, self._limits = p, _ = params, limits
+        super().__init__({
+            "stage": In(payloads.stage(p)), "load": In(payloads.load_port(p)),
+            "address": Out(range(max(2, p.outputs))), "value": In(signed(p.acc_bits)),
+            "begin": In(1), "step": In(range(CORE_TIMESTEPS)), "busy": Out(1), "done": Out(1), "exits": Out(1),
+            "class_": Out(range(max(2, p.classes))),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        p, stage = self._params, self.stage
+        m.submodules.limits = limits = CoreMemory(memory_table(p)["limits"], self._limits, params=p)
+        limit_place = Signal.like(limits.address)
+        m.d.sync += limit_place.eq(stage.limits + self.step)
+        m.d.comb += [limits.load.eq(self.load), limits.address.eq(limit_place)]
+        best, second, margin = (
+            Signal(signed(p.acc_bits), name=name, reset_less=True) for name in ("best", "second", "margin"))
+        several, holds = Signal(), Signal()
+        index, left, coming = Signal(range(max(2, p.classes))), Signal(range(p.classes + 1)), Signal(2)
+        position, passing = Signal(range(max(2, p.positions))), Signal(range(p.positions + 1))
+        base, arrived, last = Signal.like(self.address), Signal(), Signal()
+        exits = Signal()
+        m.d.sync += coming.eq(Cat(left.any(), coming))
+        m.d.comb += [arrived.eq(coming[1]), last.eq(index == stage.classes), self.exits.eq(exits)]
+        with m.If(left.any()):
+            m.d.sync += [left.eq(left - 1), self.address.eq(self.address + 1)]
+        with m.If(arrived):
+            m.d.sync += index.eq(index + 1)
+
+        def scan(at):
+            m.d.sync += [self.address.eq(at), left.eq(stage.classes + 1), index.eq(0)]
+
+        with m.FSM() as fsm:
+            m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
+            with m.State("IDLE"):
+                m.d.sync += [position.eq(0), passing.eq(0), base.eq(stage.output)]
+                with m.If(self.begin):
+                    scan(stage.output)
+                    m.next = "LARGEST"
+            with m.State("LARGEST"):
+                with m.If(arrived):
+                    with m.If((index == 0) | (self.value > best)):
+                        m.d.sync += [best.eq(self.value), second.eq(best), several.eq(index != 0)]
+                        with m.If(position == 0):
+                            m.d.sync += self.class_.eq(index)
+                    with m.Elif(~several | (self.value > second)):
+                        m.d.sync += [second.eq(self.value), several.eq(1)]
+                    with m.If(last):
+                        m.next = "COMPARE"
+            with m.State("COMPARE"):
+                m.d.sync += [margin.eq(Mux(several, best - second, 0)), exits.eq(0)]
+                with m.Switch(stage.exit_kind):
+                    with m.Case(EXIT_CODES["off"]):
+                        m.next = "DONE"
+                    with m.Case(EXIT_CODES["margin"]):
+                        m.next = "MARGIN"
+                    with m.Default():
+                        scan(base)
+                        m.next = "SOFTMAX" if p.softmax else "DONE"
+            with m.State("MARGIN"):
+                m.d.sync += holds.eq(margin.as_unsigned() > limits.data)
+                m.next = "VERDICT"
+            if p.softmax:
+                self._softmax(m, arrived, last, best, limits.data, holds)
+            with m.State("VERDICT"):
+                m.d.sync += [passing.eq(passing + holds), position.eq(position + 1), base.eq(base + stage.classes + 1)]
+                m.next = "NEXT"
+                with m.If(position == stage.positions):
+                    m.next = "COUNT"
+            with m.State("NEXT"):
+                scan(base)
+                m.next = "LARGEST"
+            with m.State("COUNT"):
+                m.d.sync += exits.eq(passing >= stage.required)
+                m.next = "DONE"
+            with m.State("DONE"):
+                m.d.comb += self.done.eq(1)
+                m.next = "IDLE"
+        return m
+
+    def _softmax(self, m, arrived, last, best, limit, holds):
+        """Add up S and A; compare S, or A with S * (limit - L)."""
+        kind = self.stage.exit_kind
+        m.submodules.softmax = softmax = SoftmaxSums(self._params)
+        m.d.comb += [
+            softmax.shift.eq(self.stage.exit_shift), softmax.scale.eq(self.stage.exit_scale),
+            softmax.best.eq(best), softmax.logit.eq(self.value),
+        ]
+        with m.State("SOFTMAX"):
+            m.d.comb += softmax.valid.eq(arrived)
+            with m.If(arrived & last):
+                m.next = "SETTLE"
+        with m.State("SETTLE"):
+            with m.If(softmax.settled):
+                m.next = "LIMIT"
+        s_bits = len(softmax.s)
+        shifted, top = Signal(s_bits, reset_less=True), Signal(range(s_bits), reset_less=True)
+        factor, addend = Signal(FACTOR_BITS), Signal(s_bits + FACTOR_BITS, reset_less=True)
+        product = Signal(s_bits + FACTOR_BITS, reset_less=True)
+        logarithm = Signal(8 + len(top), reset_less=True)
+        difference = Signal(signed(len(limit) + 1), reset_less=True)
+        m.submodules.log = log = Memory(shape=8, depth=len(LOG), init=LOG)
+        read = log.read_port()
+        m.d.comb += read.addr.eq(shifted[-9:-1])
+        with m.State("LIMIT"):
+            m.d.comb += softmax.clear.eq(kind == EXIT_CODES["confidence"])
+            m.d.sync += [shifted.eq(softmax.s), top.eq(s_bits - 1), holds.eq(softmax.s < limit)]
+            m.next = "NORMALIZE"
+            with m.If(kind == EXIT_CODES["confidence"]):
+                m.next = "VERDICT"
+        with m.State("NORMALIZE"):
+            with m.If(shifted[-1]):
+                m.next = "LOGARITHM"
+            with m.Else():
+                m.d.sync += [shifted.eq(shifted << 1), top.eq(top - 1)]
+        with m.State("LOGARITHM"):
+            m.d.sync += logarithm.eq(Cat(read.data, top - EXP_BITS)[: len(logarithm)])
+            m.next = "DIFFERENCE"
+        with m.State("DIFFERENCE"):
+            m.d.sync += difference.eq(limit - logarithm)
+            m.next = "FACTOR"
+        with m.State("FACTOR"):
+            m.d.sync += [
+                factor.eq(Mux(difference < 0, 0, Mux(difference >= 2**FACTOR_BITS, 2**FACTOR_BITS - 1, difference))),
+                addend.eq(softmax.s), product.eq(0),
+            ]
+            m.next = "MULTIPLY"
+        with m.State("MULTIPLY"):
+            m.d.sync += [factor.eq(factor >> 1), addend.eq(addend << 1)]
+            with m.If(factor[0]):
+                m.d.sync += product.eq(product + addend)
+            with m.If(factor == 0):
+                m.d.comb += softmax.clear.eq(1)
+                m.d.sync += holds.eq(softmax.a < product)
+                m.next = "VERDICT"

@@ -1,0 +1,88 @@
+"""Writes the input, one map ahead of the one that is computed."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.core import payloads
+
+__all__ = ["ImageWriter"]
+
+
+class ImageWriter(wiring.Component):
+    """Take values in raster order, channels innermost, one a cycle; write words of them into a free slot.
+
+    A word ends with ``header.image_tile`` + 1 values or with its position. A value marked ``first`` begins an image;
+    values before any are dropped. With ``header.frames`` the maps of an image follow one another.
+
+    Members
+    -------
+    header : In
+        Of the program, once ``enable`` is high.
+    i : In(stream(input_word))
+    enable, clear : In(1)
+        The header is known; drop all maps, and the one under way.
+    ends : In(1)
+        The image that is computed is at its end: of frames, what comes is another image.
+    full, slot, release : Out, Out, In
+        A map is there; where; it is not needed any more.
+    restart : Out(1)
+        A value marked ``first`` stands in place of a later frame: the image under way is given up. Until ``ends``.
+    idle : Out(1)
+        No map is there or under way.
+    write : Out(image_write)
+    """
+
+    def __init__(self, params):
+        self._params = p = params
+        super().__init__({
+            "header": In(payloads.header(p)), "i": In(stream.Signature(payloads.input_word(p))), "enable": In(1),
+            "clear": In(1), "ends": In(1), "full": Out(1), "slot": Out(range(max(2, p.image_slots))), "release": In(1),
+            "restart": Out(1), "idle": Out(1), "write": Out(payloads.image_write(p)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        p, header, value = self._params, self.header, self.i.payload
+        slots = Signal(range(p.image_slots + 1))  # full ones
+        into = Signal.like(self.slot)
+        channel, position = Signal(header.image_channels.shape()), Signal(header.image_positions.shape())
+        place, lane = Signal(range(max(2, p.image_words)), reset_less=True), Signal(range(max(2, p.image_tile)))
+        begun, later = Signal(), Signal()  # a map is under way; what comes is a later frame of an image
+        takes, starts = Signal(), Signal()
+        m.d.comb += [
+            starts.eq(value.first & ~later), self.restart.eq(self.i.valid & value.first & later),
+            self.i.ready.eq(self.enable & (slots != p.image_slots) & ~self.clear & ~self.restart),
+            takes.eq(self.i.valid & self.i.ready & (starts | begun | later)),
+            self.full.eq(slots != 0), self.idle.eq((slots == 0) & ~begun & ~self.write.enable),
+        ]
+        at = {name: Signal.like(old, name=f"{name}_now") for name, old in (
+            ("channel", channel), ("position", position), ("place", place), ("lane", lane))}
+        for name, old in (("channel", channel), ("position", position), ("place", place), ("lane", lane)):
+            m.d.comb += at[name].eq(Mux(starts, 0, old))
+        ends_position, ends_word, ends_map = Signal(), Signal(), Signal()
+        m.d.comb += [
+            ends_position.eq(at["channel"] == header.image_channels),
+            ends_word.eq(ends_position | (at["lane"] == header.image_tile)),
+            ends_map.eq(takes & ends_position & (at["position"] == header.image_positions)),
+        ]
+        m.d.sync += self.write.enable.eq(takes & ends_word)
+        slot_bits = (p.image_words - 1).bit_length()
+        with m.If(takes):
+            m.d.sync += [
+                begun.eq(1), lane.eq(Mux(ends_word, 0, at["lane"] + 1)), place.eq(at["place"] + ends_word),
+                channel.eq(Mux(ends_position, 0, at["channel"] + 1)), position.eq(at["position"] + ends_position),
+                self.write.address.eq(Cat(at["place"][:slot_bits], into)),
+            ]
+            for number in range(p.image_tile):
+                with m.If(at["lane"] == number):
+                    m.d.sync += self.write.word[number].eq(value.value)
+                with m.Elif(at["lane"] == 0):
+                    m.d.sync += self.write.word[number].eq(0)
+        with m.If(ends_map):
+            m.d.sync += [begun.eq(0), later.eq(header.frames), position.eq(0), place.eq(0), into.eq(into + 1)]
+        m.d.sync += [slots.eq(slots + ends_map - self.release), self.slot.eq(self.slot + self.release)]
+        with m.If(self.clear | (self.ends & header.frames)):
+            m.d.sync += [slots.eq(0), begun.eq(0), later.eq(0), self.slot.eq(into), place.eq(0), position.eq(0),
+                         channel.eq(0), lane.eq(0)]
+        return m

@@ -1,0 +1,107 @@
+"""The load port: fills the loadable memories from one stream of words, and checks its digest."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
+from amaranth.lib.wiring import In, Out
+
+from gen.plan.image import TRAILER
+from gen.plan.memories import memory_table
+from gen.plan.params import WORD_BITS
+from hw.core import payloads
+
+__all__ = ["Loader"]
+
+BYTES = WORD_BITS // 8
+
+
+class Loader(wiring.Component):
+    """Decode load blocks ``[memory << 24 | address, words, data...]`` up to the trailer (`gen.plan.image`).
+
+    Members
+    -------
+    i : In(stream(32))
+        Taken only while ``enable`` is high, a word in six cycles.
+    enable : In(1)
+        The core is idle.
+    busy : Out(1)
+        A block has begun that has not ended.
+    fault : Out(1)
+        A load has begun and no right trailer has come since.
+    o : Out(load_port)
+    """
+
+    def __init__(self, params):
+        self._specs = [spec for spec in memory_table(params).values() if spec.loadable]
+        super().__init__({
+            "i": In(stream.Signature(WORD_BITS)), "enable": In(1), "busy": Out(1), "fault": Out(1),
+            "o": Out(payloads.load_port(params)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=8).create()
+        pieces = len(self.o.data) // WORD_BITS
+        left, memory = Signal(24, reset_less=True), Signal(8)
+        piece, last_piece = Signal(range(pieces + 1)), Signal(range(pieces + 1), reset_less=True)
+        word, byte = Signal(WORD_BITS, reset_less=True), Signal(range(BYTES))
+        arrived, in_trailer, heads = Signal(), Signal(), Signal()  # heads: the word begins a block
+        fresh = Signal(init=1)  # no word of this load has been digested
+        m.d.comb += [crc.data.eq(word[:8]), in_trailer.eq(Mux(heads, word[24:], memory) == TRAILER)]
+        m.d.sync += self.o.write.eq(0)
+        with m.If(self.o.write.any()):
+            m.d.sync += self.o.address.eq(self.o.address + 1)
+        with m.FSM(name="digest") as digest:
+            with m.State("TAKE"):
+                m.d.comb += self.i.ready.eq(self.enable)
+                m.d.sync += [word.eq(self.i.payload), byte.eq(0)]
+                with m.If(self.i.valid & self.i.ready):
+                    m.d.sync += self.fault.eq(1)
+                    m.next = "LOOK"
+            with m.State("LOOK"):
+                m.d.comb += crc.start.eq(fresh)
+                m.d.sync += fresh.eq(0)
+                m.next = "BYTES"
+                with m.If(in_trailer):
+                    m.next = "WORD"
+            with m.State("BYTES"):  # the word comes round in four turns
+                m.d.comb += crc.valid.eq(1)
+                m.d.sync += [word.eq(word.rotate_right(8)), byte.eq(byte + 1)]
+                with m.If(byte == BYTES - 1):
+                    m.next = "WORD"
+            with m.State("WORD"):
+                m.d.comb += arrived.eq(1)
+                m.next = "TAKE"
+        with m.If(arrived):
+            with m.FSM(name="block") as block:
+                with m.State("ADDRESS"):
+                    m.d.sync += [self.o.address.eq(word), memory.eq(word[24:])]
+                    m.next = "LENGTH"
+                with m.State("LENGTH"):
+                    m.d.sync += [left.eq(word), piece.eq(0), last_piece.eq(0)]
+                    with m.Switch(memory):
+                        for code, spec in enumerate(self._specs):
+                            with m.Case(code):
+                                m.d.sync += last_piece.eq(-(-spec.width // WORD_BITS) - 1)
+                    m.next = "DATA"
+                    with m.If(word == 0):
+                        m.next = "ADDRESS"
+                with m.State("DATA"):
+                    with m.Switch(piece):
+                        for i in range(pieces):
+                            with m.Case(i):
+                                m.d.sync += self.o.data.word_select(i, WORD_BITS).eq(word)
+                    m.d.sync += piece.eq(piece + 1)
+                    with m.If(piece == last_piece):
+                        m.d.sync += [piece.eq(0), left.eq(left - 1)]
+                        with m.If(memory == TRAILER):
+                            m.d.sync += [self.fault.eq(word != crc.crc), fresh.eq(1)]
+                        with m.Else():
+                            m.d.sync += self.o.write.eq(1 << memory)
+                        with m.If(left == 1):
+                            m.next = "ADDRESS"
+        m.d.comb += [
+            heads.eq(block.ongoing("ADDRESS")),
+            self.busy.eq(~digest.ongoing("TAKE") | self.o.write.any() | ~heads),
+        ]
+        return m

@@ -1,0 +1,198 @@
+"""Steps the machine through an image: stages, rounds, passes, decisions, result."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from gen.plan.params import CORE_TIMESTEPS, WORD_BITS
+from gen.plan.program import header_fields, stage_fields, words_of
+from hw.core import payloads
+
+__all__ = ["COUNTERS", "Sequencer"]
+
+COUNTERS = ("cycles", "busy_cycles", "events", "synaptic_ops")
+
+
+class Sequencer(wiring.Component):
+    """Read the program's header, then run every image through its stages.
+
+    A round is a run through the passes of a stage: a timestep, or all of them. Each pass is read ahead while the one
+    before ends, and goes when all groups are idle.
+
+    Members
+    -------
+    program_address, program, reads : Out, In, Out
+        The program's word comes a cycle later; only while ``reads``.
+    loading : In(1)
+        The memories are being filled, or hold what is damaged: no image begins, and the header is read anew.
+    header, stage, known : Out
+        Blocks in force; the header is.
+    abort : In(1)
+        Give up the image under way, and what has come of the next.
+    idle : Out(1)
+        No image is under way.
+    loadable : Out(1)
+        The memories may be filled: no image is under way, or the header awaits the end of a load.
+    full, restart, release, ends, clear : In, In, Out, Out, Out
+        `hw.core.image_writer.ImageWriter`.
+    prepare, pass_address, prepared, next_pass, next_readout, go, first_step, stop, drained : Out and In
+        `hw.core.walker.Walker`; all tiles sent are fired and stored.
+    running : Out
+        Index of the pass in force.
+    decide, step, decided, exits, class_ : Out, Out, In, In, In
+        `hw.core.decision.Decision`; the round, from 0.
+    answers, answering, copying : Out, In, In
+        `hw.core.result_reader.ResultReader`: begin; a result is being sent; its first words are still needed.
+    works, begins, counts : Out(1)
+        An image is under way; it begins; its cycles count.
+    counters, words : In, Out
+        Of the image; the first words of its result.
+    """
+
+    def __init__(self, params):
+        self._params = p = params
+        address = payloads.pass_block(p).members["next"]
+        words = data.ArrayLayout(WORD_BITS, 2 + len(COUNTERS))
+        super().__init__({
+            "program_address": Out(range(max(2, p.program))), "program": In(WORD_BITS), "reads": Out(1),
+            "loading": In(1), "header": Out(payloads.header(p)), "stage": Out(payloads.stage(p)), "known": Out(1),
+            "abort": In(1), "idle": Out(1), "loadable": Out(1),
+            "full": In(1), "restart": In(1), "release": Out(1), "ends": Out(1), "clear": Out(1),
+            "prepare": Out(1), "pass_address": Out(address), "prepared": In(1), "next_pass": In(address),
+            "next_readout": In(1), "go": Out(1), "first_step": Out(1), "stop": Out(1), "drained": In(1),
+            "running": Out(range(max(2, p.passes))),
+            "decide": Out(1), "step": Out(range(CORE_TIMESTEPS)), "decided": In(1), "exits": In(1),
+            "class_": In(range(max(2, p.classes))),
+            "answers": Out(1), "answering": In(1), "copying": In(1), "works": Out(1), "begins": Out(1),
+            "counts": Out(1),
+            "counters": In(data.ArrayLayout(WORD_BITS, len(COUNTERS))), "words": Out(words),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        p = self._params
+        header_words, stage_words = words_of(header_fields(p)), words_of(stage_fields(p))
+        header, stage = Signal(WORD_BITS * header_words), Signal(WORD_BITS * stage_words, reset_less=True)
+        place, left = Signal.like(self.program_address), Signal(range(max(header_words, stage_words) + 1))
+        stage_index, passes_left = Signal(range(max(2, p.stages))), Signal(range(max(2, p.passes)))
+        first_pass, steps = Signal.like(self.running), Signal(range(2 * CORE_TIMESTEPS * p.stages))
+        stopping = Signal()
+        m.d.comb += [
+            self.header.eq(header), self.stage.eq(stage), self.program_address.eq(place),
+            self.stop.eq(stopping), self.first_step.eq(self.step == 0),
+        ]
+        for word, value in zip(self.words, (self.class_, steps, *self.counters)):
+            m.d.comb += word.eq(value)
+        last_round, last_stage = Signal(), Signal()
+        m.d.comb += [last_round.eq(self.step == self.stage.rounds), last_stage.eq(stage_index == self.header.stages)]
+
+        with m.FSM() as fsm:
+            m.d.comb += [
+                self.idle.eq(fsm.ongoing("IDLE")), self.works.eq(~self.idle & self.known),
+                self.counts.eq(self.works & ~fsm.ongoing("ANSWER") & ~fsm.ongoing("COPY")),
+                self.loadable.eq(fsm.ongoing("IDLE") | fsm.ongoing("BOOT")),
+                self.reads.eq(Cat(fsm.ongoing(state) for state in ("HEAD", "HEADER", "PLACE", "STAGE")).any()),
+            ]
+            with m.State("BOOT"):
+                m.d.sync += [self.known.eq(0), place.eq(0)]
+                with m.If(~self.loading):
+                    m.next = "HEAD"
+            with m.State("HEAD"):
+                m.d.sync += [place.eq(place + 1), left.eq(header_words)]
+                m.next = "HEADER"
+            with m.State("HEADER"):
+                m.d.sync += [
+                    header.eq(Cat(header, self.program)[WORD_BITS:]), place.eq(place + 1), left.eq(left - 1),
+                ]
+                with m.If(left == 1):
+                    m.d.sync += self.known.eq(1)
+                    m.next = "IDLE"
+            with m.State("IDLE"):
+                m.d.sync += [stopping.eq(0), place.eq(header_words), stage_index.eq(0), steps.eq(0), first_pass.eq(0)]
+                with m.If(self.loading):
+                    m.d.comb += self.clear.eq(1)
+                    m.next = "BOOT"
+                with m.Elif(self.full):
+                    m.d.comb += self.begins.eq(1)
+                    m.next = "PLACE"
+            with m.State("PLACE"):
+                m.d.sync += [left.eq(stage_words), place.eq(place + 1), self.step.eq(0)]
+                m.next = "STAGE"
+            with m.State("STAGE"):
+                m.d.sync += [stage.eq(Cat(stage, self.program)[WORD_BITS:]), left.eq(left - 1)]
+                with m.If(left == 1):
+                    m.next = "ROUND"
+                with m.Else():
+                    m.d.sync += place.eq(place + 1)
+            with m.State("ROUND"):
+                m.d.sync += [
+                    passes_left.eq(self.stage.passes), self.pass_address.eq(self.stage.first_pass), self.prepare.eq(1),
+                    self.running.eq(first_pass - 1),
+                ]
+                with m.If(self.full):
+                    m.next = "SETTLE"
+                with m.Else():  # the next frame is still to come
+                    m.d.sync += self.prepare.eq(0)
+                    with m.If(self.restart | stopping):
+                        m.next = "DROP"
+            with m.State("SETTLE"):
+                m.d.sync += self.prepare.eq(0)
+                m.next = "PASS"
+            with m.State("PASS"):
+                with m.If(stopping):
+                    with m.If(self.drained):
+                        m.next = "DROP"
+                with m.Elif(self.prepared & self.drained & ~(self.next_readout & self.answering)):
+                    m.d.comb += self.go.eq(1)
+                    m.d.sync += [
+                        passes_left.eq(passes_left - 1), self.pass_address.eq(self.next_pass),
+                        self.prepare.eq(passes_left != 0), self.running.eq(self.running + 1),
+                    ]
+                    m.next = "SETTLE"
+                    with m.If(passes_left == 0):
+                        m.next = "LAST"
+            with m.State("LAST"):
+                m.next = "DRAIN"
+            with m.State("DRAIN"):
+                with m.If(self.drained):
+                    m.d.comb += self.decide.eq(~stopping)
+                    m.next = "DECIDE"
+                    with m.If(stopping):
+                        m.next = "DROP"
+            with m.State("DECIDE"):
+                with m.If(self.decided):
+                    m.d.sync += steps.eq(steps + Mux(self.stage.whole, self.stage.timesteps + 1, 1))
+                    with m.If(stopping):
+                        m.next = "DROP"
+                    with m.Elif(self.exits | (last_round & last_stage)):
+                        m.next = "ANSWER"
+                    with m.Elif(last_round):
+                        m.d.sync += [
+                            stage_index.eq(stage_index + 1),
+                            first_pass.eq(first_pass + self.stage.passes + 1),
+                        ]
+                        m.next = "PLACE"
+                    with m.Else():
+                        m.d.sync += self.step.eq(self.step + 1)
+                        m.d.comb += self.release.eq(self.header.frames)
+                        m.next = "NEXT ROUND"
+            with m.State("NEXT ROUND"):
+                m.next = "ROUND"
+            with m.State("ANSWER"):
+                with m.If(stopping):
+                    m.next = "DROP"
+                with m.Elif(~self.answering):
+                    m.d.comb += [self.answers.eq(1), self.release.eq(1)]
+                    m.next = "COPY"
+            with m.State("COPY"):
+                with m.If(~self.copying & ~self.answers):
+                    m.d.comb += self.ends.eq(1)
+                    m.next = "IDLE"
+            with m.State("DROP"):
+                m.d.comb += self.clear.eq(1)
+                m.next = "IDLE"
+        with m.If(self.abort & self.works):
+            m.d.sync += stopping.eq(1)
+        with m.Elif(self.abort):
+            m.d.comb += self.clear.eq(1)
+        return m

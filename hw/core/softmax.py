@@ -1,0 +1,74 @@
+"""The sums behind the softmax exit rules."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from gen.exit_rule import DISTANCE_MAX, EXP, EXP_BITS, SCALE_FRACTION, SCALE_MAX, SHIFT_MAX, X_MAX
+
+__all__ = ["SoftmaxSums"]
+
+
+class SoftmaxSums(wiring.Component):
+    """Add up ``S = sum e_j`` and ``A = sum e_j * x_j`` (`gen.exit_rule`), one logit a cycle.
+
+    Members
+    -------
+    clear : In(1)
+        Set both sums to zero.
+    valid, logit, best : In
+        One logit, and the largest of all.
+    shift, scale : In
+        The temperature.
+    s, a : Out
+        The sums, once ``settled``.
+    """
+
+    def __init__(self, params):
+        self._params = p = params
+        more = p.classes.bit_length()
+        super().__init__({
+            "clear": In(1), "valid": In(1), "logit": In(signed(p.acc_bits)), "best": In(signed(p.acc_bits)),
+            "shift": In(range(SHIFT_MAX + 1)), "scale": In(range(SCALE_MAX + 1)), "settled": Out(1),
+            "s": Out(EXP_BITS + 1 + more), "a": Out(EXP_BITS + 1 + X_MAX.bit_length() + more),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.exp = exp = Memory(shape=EXP_BITS + 1, depth=len(EXP), init=EXP)
+        read = exp.read_port()
+        x_bits, fraction = X_MAX.bit_length(), (len(EXP) - 1).bit_length()
+        acc_bits, scale_bits = self._params.acc_bits, len(self.scale)
+        distance, shifted, limited, product, x, x_read, x_found, x_late, found, e, weighted = (
+            Signal(shape, name=name, reset_less=True) for name, shape in {
+                "distance": acc_bits, "shifted": acc_bits, "limited": range(DISTANCE_MAX + 1),
+                "product": DISTANCE_MAX.bit_length() + scale_bits, "x": x_bits, "x_read": x_bits, "x_found": x_bits,
+                "x_late": x_bits, "found": EXP_BITS + 1, "e": EXP_BITS + 1, "weighted": EXP_BITS + 1 + x_bits,
+            }.items()
+        )
+        scaled = product >> SCALE_FRACTION
+        steps = Signal(9)
+        m.d.comb += [read.addr.eq(x[:fraction]), self.settled.eq(~steps.any())]
+        m.d.sync += [
+            steps.eq((steps << 1) | self.valid),
+            distance.eq(self.best - self.logit),
+            shifted.eq(distance >> self.shift),
+            limited.eq(Mux(shifted > DISTANCE_MAX, DISTANCE_MAX, shifted)),
+            product.eq(limited * self.scale),
+            x.eq(Mux(scaled > X_MAX, X_MAX, scaled)),
+            x_read.eq(x),
+            found.eq(read.data),
+            x_found.eq(x_read),
+            e.eq(found >> x_found[fraction:]),
+            x_late.eq(x_found),
+            weighted.eq(e * x_late),
+        ]
+        with m.If(self.clear):
+            m.d.sync += [self.s.eq(0), self.a.eq(0)]
+        with m.Else():
+            with m.If(steps[7]):
+                m.d.sync += self.s.eq(self.s + e)
+            with m.If(steps[8]):
+                m.d.sync += self.a.eq(self.a + weighted)
+        return m
