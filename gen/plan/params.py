@@ -73,6 +73,7 @@ class CoreParams:
     classes: int         # channels of the output that decides
     positions: int       # positions of it
     min_burst: int = 1   # the largest of a layer: 1, 2, 4 or 8
+    pool_steps: int = 1  # timesteps of a tile with a pool behind it: in tile order all of them
     signed: int = 0      # 1: counts may be below zero, their words are two's complement
     dense: int = 0       # 1: words are also read lane by lane: depthwise layers, pools
     maximum: int = 0     # 1: the core can pool by the maximum, 0: by sums only

@@ -50,6 +50,7 @@ def needed_params(layout, *, width, groups, weight_bits, signed, spram) -> CoreP
         classes=max(network.classes for network in networks),
         positions=max(_positions(network) for network in networks),
         min_burst=max([layer.min_burst for _, layer in spiking], default=1),
+        pool_steps=max(p.steps if p.window != (1, 1) else 1 for p in passes),
         signed=signed, dense=int(any(source.dense for _, source in synapses)),
         maximum=int(any(not layer.weighted and layer.kind == "max" for _, layer in layers)),
         softmax=int(any(network.exit_rule.kind in ("entropy", "confidence") for network in networks)),
