@@ -176,7 +176,7 @@ def test_a_folder_that_is_no_core(network, tmp_path):
 
 
 @pytest.mark.parametrize("words, text", [
-    ((".", "--data", "data.npz"), "it is no generated core"),
+    ((".", "--data", "data.npz"), "is not a folder made by `adafire generate`"),
     (("core", "--data", "missing.npz"), "missing.npz does not exist"),
     (("core", "--data", "small.npz"), "The network takes images of shape"),
     (("core", "--data", "data.npz", "--simulator", "vcs"), "simulator 'vcs' is unknown: choose one of"),

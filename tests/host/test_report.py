@@ -346,7 +346,7 @@ def test_an_interrupt_leaves_the_earlier_report(adafire, folder, monkeypatch):
 
 @pytest.mark.parametrize("words, text", [
     (("missing",), "There is no folder missing: name one that `adafire generate` wrote."),
-    (("images",), "holds no manifest.json, so it is no generated core"),
+    (("images",), "is not a folder made by `adafire generate`"),
     (("core", "--limit", "3"), "--limit and --image choose among images: give them with --data D."),
     (("core", "--image", "3"), "--limit and --image choose among images: give them with --data D."),
     (("core", "--data", "missing.npz"), "missing.npz does not exist"),
