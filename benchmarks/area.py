@@ -14,28 +14,30 @@ import re
 import tempfile
 from pathlib import Path
 
+from amaranth.back import rtlil
 from rich.console import Console
 from rich.table import Table
 
-from gen.layout.schedule import build_schedule
 from gen.netfile import load_network
+from gen.plan.plan import make_plan
 from hw.board.flows import synthesis
 from hw.board.tools import run_tool
-from hw.verilog import TOP, core_rtlil
+from hw.core.core import Core
+from hw.names import plain_names
 
 WEIGHTS = {
     "comb": {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6}, "FF": {"TRELLIS_FF": 1}, "DP16KD": {"DP16KD": 1},
     "MULT18": {"MULT18X18D": 1},
 }
-FLAT = "flat"
+TOP, FLAT = "adafire_core", "flat"
 NUMBER = re.compile(r"\$\d+$")  # Amaranth's, where a component is called as a signal beside it
 
 
-def synthesized(rtlil, options=""):
+def synthesized(text, options=""):
     """Return {module: {cell or module: how many}} of RTLIL text for an ECP5, each module without what is inside it."""
     with tempfile.TemporaryDirectory(prefix="adafire-area-") as folder:
         work = Path(folder)
-        (work / f"{TOP}.il").write_text(rtlil)
+        (work / f"{TOP}.il").write_text(text)
         run_tool(work, synthesis(f"synth_ecp5 {options}", TOP), work)
         modules = json.loads((work / "cells.json").read_text())["modules"]
     return {name.removeprefix("\\"): module["num_cells_by_type"] for name, module in modules.items()}
@@ -66,9 +68,10 @@ def by_component(modules, depth):
 
 def areas(network, lanes, depth):
     """Return [(component, figures)] of the core for ``network``; the last row is that of the core flat."""
-    rtlil = core_rtlil(build_schedule(network, lanes))
-    flat = figures(synthesized(rtlil), TOP)
-    return [*by_component(synthesized(rtlil, "-noflatten"), depth), (FLAT, flat)]
+    plan = make_plan(network, lanes)
+    text = plain_names(rtlil.convert(Core(plan.params, plan.contents), name=TOP, emit_src=False))
+    flat = figures(synthesized(text), TOP)
+    return [*by_component(synthesized(text, "-noflatten"), depth), (FLAT, flat)]
 
 
 def main(argv=None):
