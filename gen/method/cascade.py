@@ -72,6 +72,7 @@ def cascade(
     figures = {
         "images": len(x), "measured_against": "the large network" if labels is None else "labels",
         "exit_loss": exit_loss, "believed": float(believed.mean()),
+        "exit_steps": np.bincount(np.minimum(stop, small.timesteps - 1), minlength=small.timesteps).tolist(),
         "lost_points": 100 * float(lost[believed, stop[believed]].sum() / len(x)),
     }
     stages = replace(small, exit_rule=rule), large.stages[0]

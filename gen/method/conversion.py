@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from gen.layout.weights import stored_bits
+from gen.method.activity import measure_activity
 from gen.method.builder import Builder, normalised, seen
 from gen.method.checks import normalisation
 from gen.method.dynamics import Dynamics, Neurons
@@ -66,7 +67,10 @@ class Conversion:
         images, known = self.x[own], None if self.labels is None else self.labels[own]
         z = readout_sums(quantized.network, images)
         rule = self._fit_exit(quantized, z, known)
+        tell("activity", 0.95)
+        steps = exit_steps(z, rule) if rule.kind != "off" else np.full(len(z), settings.timesteps)
         provenance = self._provenance(plan, quantized, self._figures(images, known, z, rule))
+        provenance["activity"] = measure_activity(quantized.network, images, steps)
         tell("done", 1.0)
         return replace(quantized.network, exit_rule=rule, provenance=provenance)
 

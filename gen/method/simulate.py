@@ -21,7 +21,9 @@ from gen.layers import INPUT, INVERSE_LEAKY
 from gen.method.state_bits import proved_state_bits
 from gen.method.torch_windows import convolve, pooled
 
-__all__ = ["activated", "activations", "drive", "fire", "integer_input", "pool_counts", "readout_sums"]
+__all__ = [
+    "activated", "activations", "drive", "fire", "integer_input", "integer_maps", "pool_counts", "readout_sums",
+]
 
 FLOAT32, INT16 = 2**24, 2**15  # what they hold exactly lies under these
 
@@ -130,20 +132,29 @@ def readout_sums(net, pixels, batch=250, output=None):
                 f"Layer {layer.name} may saturate in {layer.state_bits} bits: evaluate it with sim.golden."
             )
     output, steps = output or net.readout.name, 1 if net.two_phase else net.timesteps
-    parts = []
+    parts, layers = [], {layer.name: layer for layer in net.layers}
     for part in torch.as_tensor(pixels).split(batch):
-        maps = {INPUT: integer_input(net, part)}
-        for layer in net.layers:
-            if not layer.weighted:
-                maps[layer.name] = pool_counts(net, layer, maps[layer.source])
-            elif layer.fires:
-                maps[layer.name], _ = fire(drive(net, layer, maps), layer, net.timesteps)
-            elif layer.name == output:
-                currents = drive(net, layer, maps).double()
-                parts.append(currents.expand(steps, -1, -1, -1, -1).cumsum(0).transpose(0, 1).long())
-                break
+        maps = integer_maps(net, part, output)
+        currents = drive(net, layers[output], maps).double()
+        parts.append(currents.expand(steps, -1, -1, -1, -1).cumsum(0).transpose(0, 1).long())
     z = torch.cat(parts).numpy()
     return z[..., 0, 0] if net.shapes[output][1:] == (1, 1) else z
+
+
+def integer_maps(net, pixels, output=None):
+    """Return name of every map, the input's too, to its counts or codes [T, N, C, H, W], for pixels uint8.
+
+    With ``output`` the name of one: those of the layers before it.
+    """
+    maps = {INPUT: integer_input(net, pixels)}
+    for layer in net.layers:
+        if layer.name == output:
+            break
+        if not layer.weighted:
+            maps[layer.name] = pool_counts(net, layer, maps[layer.source])
+        elif layer.fires:
+            maps[layer.name], _ = fire(drive(net, layer, maps), layer, net.timesteps)
+    return maps
 
 
 def pool_counts(net, pool, counts):

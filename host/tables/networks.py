@@ -5,6 +5,8 @@ from host.tables.cells import columns, kilobits, number, pairs, percent, span, t
 
 __all__ = ["cascade", "exported", "network"]
 
+LONG = ("searches", "activity")  # of the provenance, that `--json` shows
+
 
 def network(payload):
     """Yield the layers of a network, stage by stage, then its totals and where it comes from."""
@@ -27,7 +29,7 @@ def network(payload):
         ("weights", f"{payload['weights']:,} in {kilobits(payload['weight_memory_bits'])} as stored"),
         ("state", kilobits(payload["state_memory_bits"])),
         ("hash", payload["hash"]),
-        *((f"from: {name}", _brief(value)) for name, value in payload["provenance"].items() if name != "searches"),
+        *((f"from: {name}", _brief(value)) for name, value in payload["provenance"].items() if name not in LONG),
         *((f"chosen: {name}", _chosen(front)) for name, front in payload["provenance"].get("searches", {}).items()),
         ("seconds", number(payload.get("seconds"), 1)),
     ])

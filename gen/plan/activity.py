@@ -1,0 +1,88 @@
+"""How much of a network is not zero: what `convert` has measured on calibration images, or fixed densities.
+
+A network file carries it in its provenance, as ``activity``::
+
+    images       how many ran
+    exit_steps   [T], how many of them stopped at each timestep
+    maps         name to nonzero: [T], the mean number of nonzero values of the images still running,
+                 and rows, columns: how much more there is in each than in a mean one; of the first images
+
+The input that is the same at all timesteps has one number. `gen.method.activity` writes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gen.intnet import IntegerNetwork, Network
+from gen.layers import INPUT
+
+__all__ = ["COUNT_DENSITY", "INPUT_DENSITY", "Activity", "StageActivity", "find_activity"]
+
+INPUT_DENSITY, COUNT_DENSITY = 0.5, 1 / 3  # where nothing is known
+
+
+@dataclass(frozen=True, eq=False)
+class StageActivity:
+    """Of one stage.
+
+    running : float [T], which share of all images runs each timestep
+    maps : name to float [T, C, H, W] ([1, C, H, W] of the constant input), how likely a value is not zero
+    """
+
+    running: np.ndarray
+    maps: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Activity:
+    """Of a network: one entry for each stage, and what it is taken from."""
+
+    stages: tuple[StageActivity, ...]
+    basis: str
+
+
+def find_activity(network: Network) -> Activity:
+    """Return what is known of ``network``: of its calibration images, or fixed densities at all timesteps."""
+    known = network.provenance
+    if len(network.stages) == 1:
+        records, shares = [known.get("activity")], [1.0]
+    else:
+        records = [origin.get("activity") for origin in known.get("stages", [{}] * len(network.stages))]
+        records[0] = records[0] and records[0] | _first_exits(known)
+        shares = [1.0, *[1 - known.get("cascade", {}).get("believed", 0.0)] * (len(network.stages) - 1)]
+    if all(records):
+        stages = [_measured(*of_stage) for of_stage in zip(network.stages, records, shares)]
+        return Activity(tuple(stages), f"{records[0]['images']} calibration images")
+    stages = [_assumed(stage) for stage in network.stages]
+    return Activity(tuple(stages), "all timesteps, half of the input and a third of the counts not zero")
+
+
+def _first_exits(known):
+    """Return when the first stage of a cascade stops: its limits are not those that it was converted with."""
+    steps = known.get("cascade", {}).get("exit_steps")
+    return {"exit_steps": steps} if steps else {}
+
+
+def _measured(network: IntegerNetwork, record, share):
+    stopped = np.asarray(record["exit_steps"], float)
+    running = 1 - np.concatenate([[0], np.cumsum(stopped)[:-1]]) / stopped.sum()
+    maps = {}
+    for name, of_map in record["maps"].items():
+        shape = network.shapes[name]
+        nonzero = np.asarray(of_map["nonzero"], float)[:, None, None, None] / np.prod(shape)
+        spread = np.outer(of_map["rows"], of_map["columns"])
+        maps[name] = np.clip(np.broadcast_to(nonzero * spread, (len(nonzero), *shape)), 0, 1)
+    return StageActivity(share * running, maps)
+
+
+def _assumed(network):
+    steps, constant = network.timesteps, network.source.kind == "direct"
+    maps = {
+        name: np.full((1 if name == INPUT and constant else steps, *network.shapes[name]),
+                      INPUT_DENSITY if name == INPUT else COUNT_DENSITY)
+        for name in [INPUT, *(layer.name for layer in network.layers if layer.emits)]
+    }
+    return StageActivity(np.ones(steps), maps)

@@ -1,0 +1,174 @@
+"""The clock cycles of an image, tile by tile, before there is any hardware.
+
+The walker makes and sends tiles for all groups at once; each group takes the events of its own tile out of a queue of
+words, and the ends of its tiles lie apart by what the neurons need. So a pass is a chain of maxima, which is followed
+for all timesteps together. What does not depend on events is a few constants, fitted to the compiled core.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gen.layers import INPUT
+from gen.plan.activity import Activity, find_activity
+from gen.plan.plan import Plan
+from gen.plan.program_words import spacing
+from gen.plan.tile_work import TileWork, tile_work
+
+__all__ = ["CYCLES", "Estimate", "estimate_cycles", "expected_cycles", "pass_cycles"]
+
+# Cycles of the compiled core, beside what tiles, lanes, neurons and values take.
+CYCLES = {
+    "image": 20,      # from the last value of an image to its first pass, and from its decision to the result
+    "pass": 32,       # from the beginning of a pass to its first event, from the last one to its neurons, and on
+    "decision": 16,   # of an exit rule
+    "softmax": 16,    # more of it, with the sums of entropy and confidence
+    "frame": 6,       # before the first pass of every round but the first, of another input map
+}
+QUEUE = 9  # words with events that the walker is ahead of a group, `hw.core.word_queue`
+TOGETHER = 256  # tiles of a pass that are followed one after the other; more of them are followed side by side
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Cycles of an image.
+
+    cycles : of the work, as a result reports them
+    interval : between the results of a long run of images: reading the input takes place meanwhile, but may take longer
+    timesteps : run
+    basis : what the numbers of events were taken from
+    """
+
+    cycles: float
+    interval: float
+    timesteps: float
+    basis: str
+
+    def fps(self, clock_mhz: float) -> float:
+        """Return the images a second."""
+        return 1e6 * clock_mhz / self.interval
+
+
+def estimate_cycles(plan: Plan, counts, timesteps) -> Estimate:
+    """Return the `Estimate` of one image from its own counts.
+
+    Parameters
+    ----------
+    counts : for every stage that runs, in order, {name of a map: array [timesteps run, C, H, W]}, as a trace of the
+        golden model has them, and under `INPUT` the values of the input ([1, C, H, W] if it is constant)
+    timesteps : for every one of these stages, the timesteps that it runs
+    """
+    work = 0.0
+    for number, (stage, steps) in enumerate(zip(counts, timesteps, strict=True)):
+        nonzero = {name: np.asarray(values) != 0 for name, values in stage.items()}
+        work += _stage_cycles(plan, number, nonzero, steps).sum()
+    return _estimate(plan, CYCLES["image"] + work, sum(timesteps), "the counts of one image")
+
+
+def expected_cycles(plan: Plan, activity: Activity | None = None) -> Estimate:
+    """Return the `Estimate` of a mean image.
+
+    ``activity``: by default what the network file tells of its calibration images (`gen.plan.activity`).
+    """
+    activity = activity or find_activity(plan.network)
+    cycles, timesteps = float(CYCLES["image"]), 0.0
+    for number, stage in enumerate(activity.stages):
+        each = _stage_cycles(plan, number, stage.maps, len(stage.running))
+        if len(each) == len(stage.running):
+            cycles += float(each @ stage.running)
+        else:  # one round is all timesteps
+            cycles += float(each.sum() * stage.running[0])
+        timesteps += float(stage.running.sum())
+    return _estimate(plan, cycles, timesteps, activity.basis)
+
+
+def _estimate(plan, cycles, timesteps, basis):
+    region = plan.regions[0, INPUT, 0]
+    maps = timesteps if plan.network.source.kind == "frames" else 1
+    outputs = sum(plan.layout.output_sizes.values())
+    return Estimate(cycles, max(cycles, region.words * maps, outputs), timesteps, basis)
+
+
+def _stage_cycles(plan, number, maps, steps):
+    """Return float [rounds], the cycles of every round of a stage that runs ``steps``, its decision included."""
+    stage = plan.stages[number]
+    total = np.full(min(stage.rounds, steps), float(_decision(stage.network)))
+    if stage.network.source.kind == "frames":
+        total[1:] += CYCLES["frame"]
+    for p in stage.passes:
+        read = [_read(stage.network, p, source, maps, steps) for source, _ in p.reads]
+        total += pass_cycles(plan, p, tile_work(p, plan.regions, plan.params, read))
+    return total
+
+
+def _read(network, p, name, maps, steps):
+    """Return the map that a pass reads, at every timestep at which it is run."""
+    nonzero = maps[name]
+    if len(nonzero) == 1 or name == INPUT and network.source.kind == "direct":
+        return np.repeat(nonzero[:1], steps, axis=0) if p.keep and p.steps == 1 else nonzero[:1]
+    return nonzero[p.reads_at - 1][None] if network.two_phase else nonzero
+
+
+def _decision(network):
+    rule, (channels, rows, columns) = network.exit_rule.kind, network.shapes[network.readout.name]
+    scans = 1 + (rule in ("entropy", "confidence"))
+    return CYCLES["decision"] + channels * rows * columns * scans + CYCLES["softmax"] * (scans > 1)
+
+
+def pass_cycles(plan: Plan, p, work: TileWork) -> np.ndarray:
+    """Return float [steps] (one for all: [1]), the cycles of a pass whose tiles do this `TileWork`."""
+    drain = plan.params.neuron_latency + p.tile_channels
+    return CYCLES["pass"] + drain + _followed(work, spacing(p, plan.params))
+
+
+def _followed(work, apart):
+    """Return float [steps], when the last event of the last tile is taken.
+
+    Times are [steps, groups, runs]: a long pass is cut into runs of tiles that are followed side by side, as if each
+    began with empty queues.
+    """
+    runs = max(1, work.runs.shape[1] // TOGETHER)
+    length = -(-work.runs.shape[1] // runs)
+    sent, taken, words, present = (_cut(a, runs, length) for a in (work.sent, work.taken, work.words, work.runs))
+    lag, ahead = _waits(taken, words)
+    mean = taken / np.maximum(words, 1)
+    ends = np.zeros((length + 1, *taken.shape[1:]))  # ends[n + 1]: of tile n
+    begun = walker = np.zeros(taken.shape[1:2] + taken.shape[3:])
+    for n in range(length):
+        begun = np.maximum(walker, begun + work.made * (n > 0))
+        own = np.maximum(ends[n], begun[:, None]) + taken[n]
+        ends[n + 1] = own
+        free = np.take_along_axis(ends, lag[n][None], axis=0)[0] - ahead[n]
+        walker = np.maximum(begun + sent[n], free.max(axis=1))
+        last = np.maximum(own, walker[:, None] + mean[n])
+        if n:
+            last = np.maximum(last, ends[n] + apart)
+        ends[n + 1] = np.where(present[n], last, ends[n])
+    return np.maximum(ends[-1].max(axis=1), walker).sum(axis=-1)
+
+
+def _cut(a, runs, length):
+    """Return [..., tiles] as [length, ..., runs], tile first; what is missing in the last run costs nothing."""
+    padded = np.zeros((*a.shape[:-1], runs * length), a.dtype)
+    padded[..., : a.shape[-1]] = a
+    return np.moveaxis(padded.reshape(*a.shape[:-1], runs, length), -1, 0)
+
+
+def _waits(taken, words):
+    """Return for each tile which other one's end the walker waits for at its last word, and how long before that end.
+
+    ``words`` wait in a queue of `QUEUE`: the end is that of the tile whose words must have left it (counted from 1; 0:
+    of none).
+    """
+    total = np.cumsum(words, axis=0)
+    must = total - QUEUE
+    lag = np.zeros(total.shape, np.int64)
+    columns, wanted = total.reshape(len(total), -1), must.reshape(len(total), -1)
+    for i in range(columns.shape[1]):
+        lag.reshape(len(total), -1)[:, i] = np.searchsorted(columns[:, i], wanted[:, i])
+    mean = np.take_along_axis(taken, lag, axis=0) / np.maximum(np.take_along_axis(words, lag, axis=0), 1)
+    ahead = (np.take_along_axis(total, lag, axis=0) - must) * mean
+    waits = must > 0
+    return np.where(waits, lag + 1, 0), np.where(waits, ahead, 0)

@@ -1,0 +1,163 @@
+"""What every tile of a pass costs the walker and each group, from the nonzero counts of the maps that it reads.
+
+A map comes as an array [steps, channels, rows, columns]: whether a count is nonzero, or how likely it is, 0..1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gen.plan.grouping import tile_window
+from gen.plan.params import LEVELS, CoreParams
+from gen.plan.passes import Pass
+from gen.plan.program import cursor_fields, output_fields, synapse_fields, words_of
+from gen.plan.regions import Region
+from gen.plan.walk import SourceWalk
+from gen.window import POINT
+
+__all__ = ["TileWork", "tile_work"]
+
+# Cycles in which `hw.core.pass_reader` makes a tile, or one synapse of several, beside the program words that it reads.
+MAKE_TILE, MAKE_SYNAPSE = 4, 5
+BETWEEN_SYNAPSES = 1
+
+
+@dataclass(frozen=True, eq=False)
+class TileWork:
+    """Work of a pass's tiles in the walker's order; ``steps`` as many as the maps have that were given.
+
+    made : cycles in which the walker makes a tile ready
+    sent : float [steps, tiles], cycles in which it sends the words of one, its end included
+    taken : float [steps, groups, tiles], cycles in which a group takes the events of its own tile
+    words : float [steps, groups, tiles], words with events, which wait in the group's queue
+    runs : bool [groups, tiles], whether the group has a tile there
+    """
+
+    made: int
+    sent: np.ndarray
+    taken: np.ndarray
+    words: np.ndarray
+    runs: np.ndarray
+
+
+def tile_work(p: Pass, regions: dict[tuple[int, str, int], Region], params: CoreParams, maps) -> TileWork:
+    """Return the `TileWork` of a pass.
+
+    Parameters
+    ----------
+    regions : of the whole plan
+    maps : for every synapse, the map that it reads, [steps, C, H, W]; one step stands for all of them
+    """
+    turns = _Turns(p, params.groups)
+    steps = max([1, *(len(nonzero) for nonzero in maps)])
+    shape = steps, params.groups, turns.count
+    taken, words, sent = np.zeros(shape), np.zeros(shape), np.zeros((steps, turns.count))
+    several = len(p.synapses) > 1
+    places = words_of(cursor_fields(params)) + (params.phase_bits > 0)
+    blocks = words_of(synapse_fields(params))
+    for source, key, nonzero in zip(p.walk.sources, p.reads, maps):
+        reader = _Reader(p, source, regions[p.stage, *key], params)
+        events, filled = reader.gathered(np.asarray(nonzero, float), turns)
+        taken += events
+        words += filled
+        asked = reader.asked(turns)
+        sent += np.maximum(asked, MAKE_SYNAPSE + blocks + places) + BETWEEN_SYNAPSES if several else asked
+    if p.keep:  # the current of the first timestep stands for all
+        first = np.arange(steps)[:, None] == 0 if p.steps == 1 else turns.step == 0
+        taken, words = taken * first[:, None], words * first[:, None]
+        sent = np.where(first, sent, len(p.synapses) * (MAKE_SYNAPSE + blocks + places) if several else 0)
+    made = MAKE_TILE + words_of(output_fields(params)) + places
+    # A tile without events is one empty entry.
+    return TileWork(made, sent + 1, np.where(turns.runs, np.maximum(taken, 1), 0),
+                    np.where(turns.runs, np.maximum(words, 1), 0), turns.runs)
+
+
+class _Turns:
+    """Where every turn of the loops over tiles leads each group: arrays [tiles], of groups [groups, tiles]."""
+
+    def __init__(self, p, groups):
+        loops, (height, width) = p.walk, p.window
+        row, column, block, tile, y, x, step = np.indices([loops.turns[n] for n in LEVELS]).reshape(len(LEVELS), -1)
+        group = np.arange(groups)[:, None]
+        column = column * loops.positions + group // loops.parts
+        tile = (block * loops.turns["tiles"] + tile) * loops.parts + group % loops.parts
+        self.count = row.size
+        self.runs = (column < p.columns) & (tile < p.tiles) & (group < loops.parts * loops.positions)
+        self.row, self.step = row * height + y, step
+        self.column = np.minimum(column, p.columns - 1) * width + x
+        self.tile = np.minimum(tile, p.tiles - 1)
+        self.size = p.rows * height, p.columns * width
+
+
+class _Reader:
+    """One synapse of a pass."""
+
+    def __init__(self, p, source: SourceWalk, region, params):
+        self.p, self.source, self.region = p, source, region
+        self.window = POINT if region.line else source.synapse.window
+        self.count = source.fields["words"] + 1
+        # In the maximum of counts of both signs, zeros take part.
+        self.whole = source.dense and params.maximum and params.signed and not p.layer.weighted
+        self.whole = self.whole and p.layer.kind == "max"
+        size = p.rows * p.window[0], p.columns * p.window[1]
+        self.rows = self.window.places(0, region.rows, size[0])
+        self.columns = self.window.places(1, region.columns, size[1])
+
+    def gathered(self, nonzero, turns):
+        """Return (cycles that the events take, words with events), float [steps, groups, tiles] each."""
+        counts, filled = self._words(nonzero)
+        starts, which = np.unique(self._first_words(), return_inverse=True)
+        step = turns.step if self.p.steps > 1 and len(nonzero) > 1 else None
+        found = []
+        for words in (filled if self.source.dense else counts, filled):
+            total = np.concatenate([np.zeros_like(words[:, :1]), np.cumsum(words, axis=1)], axis=1)
+            own = total[:, np.minimum(starts + self.count, words.shape[1])] - total[:, starts]
+            tiles = self._over_taps(own)
+            at = which[turns.tile], turns.row, turns.column
+            found.append(tiles[(slice(None), *at)] if step is None else tiles[(step, *at)][None])
+        return found
+
+    def asked(self, turns):
+        """Return cycles [tiles] in which the words of the taps are sent; those off the map vanish later.
+
+        A tap off the map takes one, unless the groups look at several positions; a row off it takes one, before the
+        first row on it. The columns are those of group 0.
+        """
+        kernel, column = self.columns.shape[1], turns.column[0]
+        across = np.full(turns.count, kernel * self.count)
+        if self.p.walk.positions == 1:
+            on_map = (self.columns >= 0).sum(1)
+            across = (on_map * self.count + kernel - on_map)[column]
+        factor, step = self.window.upsample[1], self.window.dilation[1] % self.window.upsample[1]
+        phase = (column * self.window.stride[1] - self.window.padding[1]) % factor
+        across = across + (phase + (kernel - 1) * step) // factor  # a remainder that carries takes a cycle
+        rows = self.rows >= 0
+        before = np.where(rows.any(1), rows.argmax(1), rows.shape[1])
+        return rows.sum(1)[turns.row] * across + before[turns.row]
+
+    def _words(self, nonzero):
+        """Return (nonzero counts, whether there is any) of the map's words, [steps, words, rows, columns]."""
+        region = self.region
+        steps, channels = len(nonzero), nonzero[0].size if region.line else nonzero.shape[1]
+        lanes = np.zeros((steps, region.words_per_position * region.tile_channels, region.rows, region.columns))
+        lanes[:, :channels] = nonzero.reshape(steps, channels, *lanes.shape[2:])
+        lanes = lanes.reshape(steps, region.words_per_position, region.tile_channels, *lanes.shape[2:])
+        filled = np.ones_like(lanes[:, :, 0]) if self.whole else 1 - (1 - lanes).prod(axis=2)
+        return lanes.sum(axis=2), filled
+
+    def _first_words(self):
+        """Return the first word of a tap that every channel tile reads, int [channel tiles]."""
+        tiles = np.arange(self.p.tiles)
+        if self.source.dense:
+            return tiles
+        if self.count == self.region.words_per_position:
+            return 0 * tiles
+        _, period, _ = tile_window(self.source.synapse, self.p.tile_channels)
+        return tiles // (period or self.p.tiles) * self.count
+
+    def _over_taps(self, words):
+        """Return the sum over all taps of every output position, [steps, windows of channels, rows, columns]."""
+        padded = np.pad(words, ((0, 0), (0, 0), (0, 1), (0, 1)))  # place -1 reads nothing
+        return padded[:, :, self.rows].sum(axis=3)[..., self.columns].sum(axis=-1)
