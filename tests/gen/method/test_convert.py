@@ -94,7 +94,7 @@ def test_progress_runs_from_0_to_1_and_names_its_steps(module):
     fractions = [fraction for _, fraction in seen]
     assert fractions == sorted(fractions) and (fractions[0], fractions[-1]) == (0.0, 1.0)
     assert list(dict.fromkeys(step for step, _ in seen)) == [
-        "load", "thresholds", "integers", "biases", "exit rule", "done",
+        "load", "thresholds", "integers", "biases", "exit rule", "activity", "done",
     ]
 
 
