@@ -4,13 +4,18 @@ A word is read when the machine takes it, one access of the memory's width; what
 cycles is not counted. So a port that were enabled only when it is needed would read just these words. They follow from
 the plan and the rounds that ran but for one number, the cycles in which lanes are given an event, each with a word of
 weights: the core counts these. Groups have memories of their own; what is said is their sum. A frame that is dropped
-because the network has stopped before it is not counted. Queues between components and the tables of the exit rules
-are no memories here.
+because the network has stopped before it, and a pass that is read ahead in vain, are not counted. Queues between
+components and the tables of the exit rules are no memories here.
 """
+
+from math import prod
 
 import numpy as np
 
 from gen.layers import INPUT
+from gen.plan.program import (
+    cursor_fields, header_fields, output_fields, pass_fields, stage_fields, synapse_fields, words_of,
+)
 from gen.result import HEADER_WORDS, result_words
 
 __all__ = ["memory_traffic", "neurons_fired", "rounds_of_stages"]
@@ -51,6 +56,8 @@ def memory_traffic(plan, result):
                 words[name][1] += written
         for name, read in _of_decisions(plan, stage, rounds).items():
             words[name][0] += read
+        words["program"][0] += (rounds > 0) * words_of(stage_fields(plan.params))
+    words["program"][0] += words_of(header_fields(plan.params))
     region = plan.regions[0, INPUT, 0]
     frames = plan.network.source.kind == "frames" and region.versions == 1  # one at a time
     maps = rounds_of_stages(plan, result)[0] if frames else max(1, region.versions)
@@ -69,7 +76,7 @@ def _of_pass(plan, stage, p, rounds):
     each = neurons_fired(plan, p)
     fired, first = each * rounds, each // p.steps * (rounds > 0)
     later = fired if p.resumes else fired - first
-    moved = {}
+    moved: dict = {"program": (_program_words(plan.params, p) * rounds, 0)}
     if p.layer.weighted:
         moved["parameters"] = fired, 0
     if p.keep:
@@ -96,6 +103,17 @@ def _looked_up(plan, stage, p):
         taps = 1 if region.line else int(synapse.window.reads(map_size, size).sum())
         looked_up["image" if synapse.source == INPUT else "maps"] += taps * p.tiles * (source.fields["words"] + 1)
     return looked_up
+
+
+def _program_words(params, p):
+    """Return the words of the program that the walker reads for a pass: its block, then starts and steps of cursors.
+
+    Of several synapses the blocks are read for each tile.
+    """
+    tiles, synapses = prod(p.walk.turns.values()), max(1, len(p.synapses))
+    blocks = synapses * tiles if synapses > 1 else 1
+    cursors = tiles * (words_of(output_fields(params)) + synapses * words_of(cursor_fields(params)))
+    return words_of(pass_fields(params)) + blocks * words_of(synapse_fields(params)) + cursors
 
 
 def _of_decisions(plan, stage, rounds):

@@ -9,6 +9,9 @@ from gen.exit_rule import ExitRule
 from gen.intnet import TILES, IntegerNetwork
 from gen.layers import ADAFIRE, INPUT, INVERSE_LEAKY, Pool, Readout, Source, Spiking, Synapse
 from gen.plan.plan import covering, make_plan, plan_on
+from gen.plan.program import (
+    cursor_fields, header_fields, output_fields, pass_fields, stage_fields, synapse_fields, words_of,
+)
 from gen.result import Result
 from sim.core_energy import ADD_PJ_PER_BIT, MULTIPLY_PJ_PER_BIT2, SRAM_PJ_PER_BIT, estimated
 from sim.core_traffic import memory_traffic, neurons_fired, rounds_of_stages
@@ -63,12 +66,19 @@ def test_the_words_of_a_small_network(groups):
     for memory, (read, written) in expected.items():
         assert (moved[memory][0] == read).all() and (moved[memory][1] == written).all(), memory
     assert moved.keys() == expected.keys() | {"program"}
+    # of each pass its block, a synapse's block, and for each tile a step of both cursors
+    tiles = sum(int(np.prod(list(p.walk.turns.values()))) for p in plan.passes)
+    header, stage, block, synapse, output, cursor = (words_of(fields(plan.params)) for fields in (
+        header_fields, stage_fields, pass_fields, synapse_fields, output_fields, cursor_fields,
+    ))
+    round_ = 3 * (block + synapse) + tiles * (output + cursor)
+    assert (moved["program"][0] == header + stage + round_ * STEPS).all()
 
 
 def test_in_tile_order_the_same_words_move_but_for_those_of_decisions():
     plans = (make_plan(small(order, rule=False), width=4, groups=2) for order in ("steps", TILES))
     by_step, by_tile = (memory_traffic(plan, counted(np.array([3, 3, 3]))) for plan in plans)
-    for memory in ("image", "maps", "weights", "parameters", "states", "currents"):
+    for memory in ("image", "weights", "parameters", "states", "currents"):  # a pool is not fused in tile order
         assert [moved.tolist() for moved in by_step[memory][:2]] == [moved.tolist() for moved in by_tile[memory][:2]]
     assert (by_step["outputs"][1] == by_tile["outputs"][1]).all()
     assert (by_step["outputs"][0] - by_tile["outputs"][0] == 2 * 2).all()  # two decisions less
