@@ -15,10 +15,12 @@ from gen.plan.memories import memory_table
 from gen.plan.plan import make_plan
 from gen.result import Result, result_words, results_of
 from sim.core_folder import core_text, read_folder
+from sim.inside import CORE
 from sim.patience import cycle_limit
 from sim.verilate import compile_verilog
 
-__all__ = ["CompiledCore", "Probe", "compile_core", "core_defines", "core_sources", "without_contents"]
+__all__ = ["CompiledCore", "Probe", "compile_core", "core_defines", "core_sources", "empty_core",
+           "without_contents"]
 
 HARNESS = Path(__file__).with_name("core_harness.cpp")
 LOAD_CYCLES = 16  # the loader needs for a word at most, its digest included
@@ -83,6 +85,15 @@ def core_sources(verilog, params):
     return texts if f"module {RAM_MODULE}" in verilog or RAM_MODULE not in verilog else [*texts, ram_verilog()]
 
 
+def empty_core(params):
+    """Return the Verilog of a core of these parameters that holds no network."""
+    from amaranth.back import verilog
+
+    from hw.core.core import Core
+
+    return verilog.convert(Core(params, {}), name=CORE, emit_src=False)
+
+
 def core_defines(params):
     """Return {name: value}: what a harness must know of the widths of a core's ports."""
     return {
@@ -94,7 +105,7 @@ def core_defines(params):
 def compile_core(verilog, params, progress=None):
     """Compile Verilog text to a shared library; return its path. Cached by content."""
     defines = [f"-D{name}={value}" for name, value in core_defines(params).items()]
-    return compile_verilog("adafire_core", core_sources(verilog, params), HARNESS, defines, progress=progress)
+    return compile_verilog(CORE, core_sources(verilog, params), HARNESS, defines, progress=progress)
 
 
 class CompiledCore:
@@ -130,9 +141,7 @@ class CompiledCore:
     @classmethod
     def for_plan(cls, plan, progress=None, **stalls):
         """Generate and compile the core that ``plan`` was made for."""
-        from hw.verilog import core_verilog
-
-        return cls(compile_core(core_verilog(plan), plan.params, progress), plan, **stalls)
+        return cls(compile_core(empty_core(plan.params), plan.params, progress), plan, **stalls)
 
     @classmethod
     def from_folder(cls, folder, progress=None, **stalls):

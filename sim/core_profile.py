@@ -24,9 +24,9 @@ import numpy as np
 from gen.errors import AdafireError
 from gen.inputs import input_stream
 from gen.result import Result, result_words, results_of
-from sim.compiled_core import HARNESS, CompiledCore, core_defines, core_sources
+from sim.compiled_core import HARNESS, CompiledCore, core_defines, core_sources, empty_core
 from sim.core_folder import core_text, read_folder
-from sim.inside import Inside
+from sim.inside import CORE, Inside
 from sim.patience import cycle_limit
 from sim.verilate import compile_verilog
 
@@ -40,7 +40,7 @@ PROFILER = Path(__file__).with_name("core_profile.cpp")
 MACHINE = {  # name in C++ to component and signal
     "GO": ("walker", "go"), "SENT": ("walker", "done"), "FIRST": ("walker", "first_step"),
     "DECIDE": ("decision", "begin"), "DECIDED": ("decision", "done"),
-    "RUNS": ("counters", "running"), "WAITING": ("sequencer", "waiting"),
+    "RUNS": ("counters", "running"), "WAITING": ("sequencer", "fsm_state"),
 }
 GROUP = {
     "BUSY": ("gather", "busy"), "ACTIVE": ("gather", "active"), "FULL": ("gather", "full"),
@@ -77,7 +77,7 @@ def profiled_library(verilog, params, progress=None):
         "HARNESS": f'\\"{HARNESS.name}\\"', "INCLUDED": hashlib.sha256(HARNESS.read_bytes()).hexdigest(),
     }
     options = [f"-D{name}={value}" for name, value in defines.items()]
-    return compile_verilog("adafire_core", core_sources(verilog, params), PROFILER, options, progress=progress)
+    return compile_verilog(CORE, core_sources(verilog, params), PROFILER, options, progress=progress)
 
 
 class ProfiledCore(CompiledCore):
@@ -92,9 +92,7 @@ class ProfiledCore(CompiledCore):
     @classmethod
     def for_plan(cls, plan, progress=None):
         """Generate and compile the core that ``plan`` was made for."""
-        from hw.verilog import core_verilog
-
-        return cls(profiled_library(core_verilog(plan), plan.params, progress), plan)
+        return cls(profiled_library(empty_core(plan.params), plan.params, progress), plan)
 
     def profile(self, x, progress=None):
         """Run images uint8 [N, C, H, W] or [N, H, W], one after the other; return their `Profile`."""

@@ -8,8 +8,7 @@ import numpy as np
 
 from gen.inputs import input_stream
 from gen.result import result_words
-from hw.verilog import core_verilog
-from sim.compiled_core import HARNESS, CompiledCore, core_defines, core_sources
+from sim.compiled_core import HARNESS, CompiledCore, core_defines, core_sources, empty_core
 from sim.inside import Inside
 from sim.patience import cycle_limit
 from sim.verilate import compile_verilog
@@ -39,7 +38,7 @@ class PortCounter(CompiledCore):
     @classmethod
     def for_plan(cls, plan, progress=None):
         """Generate and compile the core that ``plan`` was made for."""
-        inside, params = Inside(core_verilog(plan)), plan.params
+        inside, params = Inside(empty_core(plan.params)), plan.params
         groups, signals, lists = range(params.groups), {}, {}
         for name, (component, signal) in (GROUP | OPTIONAL).items():
             present = [g for g in groups if name in GROUP or inside.has(f"group_{g}.{component}", signal)]

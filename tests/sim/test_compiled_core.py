@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from amaranth.back import verilog
 
 from gen.errors import AdafireError, DoesNotFit
 from gen.layers import INVERSE_LEAKY
 from gen.plan.plan import covering, make_plan, plan_on
-from hw.verilog import core_verilog
+from hw.core.contents import ContentFiles
+from hw.core.core import Core
 from sim.compiled_core import CompiledCore, without_contents
 from sim.core_compare import compare_image
 from sim.golden import Golden
@@ -135,8 +137,14 @@ def test_a_damaged_load_is_noticed_and_another_one_mends_it(core, nine):
     assert (core.run(nine[:2]).logits == right.logits).all()
 
 
-def test_networks_of_one_core_are_compiled_once():
+@pytest.mark.parametrize("files", [None, ContentFiles], ids=["contents in the text", "contents in files"])
+def test_networks_of_one_core_are_compiled_once(files):
     networks = [random_network(seed, max_layers=2, max_weights=300) for seed in (3, 4)]
     params = shared_core(networks, 4, 1)
-    full = [core_verilog(plan_on(network, params)) for network in networks]
-    assert without_contents(full[0], params) == without_contents(full[1], params)
+    full = [
+        verilog.convert(Core(params, plan_on(network, params).contents), name="adafire_core", emit_src=False,
+                        platform=files and files()) for network in networks
+    ]
+    assert files or full[0] != full[1]
+    first, second = (without_contents(text, params) for text in full)
+    assert first == second != full[0]
