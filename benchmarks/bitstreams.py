@@ -35,7 +35,7 @@ from hw.board.boards import BOARDS
 from hw.board.build import build
 from hw.emit import LANE_CHOICES, MANIFEST, generate
 from hw.regmap import POSITION, RESULT_WORDS, Command, encode
-from sim.model import CompiledCore
+from sim.compiled_core import CompiledCore
 
 NETWORKS = ("digits", "digits_small", "mnist_cnn", "fashion")
 BITS_PER_BYTE = 10  # start, eight, stop

@@ -32,7 +32,7 @@ from gen.netfile import load_network, save_network
 from sim.energy import EnergyMeter
 from sim.golden import Golden
 from sim.metrics import evaluate
-from sim.model import CompiledCore
+from sim.compiled_core import CompiledCore
 
 NETWORKS = ("vgg", "resnet", "mobilenet")
 QUANTIZED_ANN = "quantized ANN: T = 1, phi = 15"

@@ -29,7 +29,7 @@ from hw.board.build import build
 from hw.emit import generate
 from sim.golden import Golden
 from sim.metrics import evaluate
-from sim.model import CompiledCore
+from sim.compiled_core import CompiledCore
 
 CALIBRATION = 12000
 COMPARED = ("classes", "exit_steps", "logits", "events", "synaptic_ops")

@@ -67,7 +67,7 @@ def open_device(
 
         return Golden(_needed(where, network))
     if where == "rtl":
-        from sim.model import CompiledCore
+        from sim.compiled_core import CompiledCore
 
         return CompiledCore.for_network(_needed(where, network), lanes=lanes, progress=progress)
     if where == SIMULATED or not Path(where).is_dir():
@@ -78,7 +78,7 @@ def open_device(
             "evaluate`."
         )
     from gen.netfile import network_hash
-    from sim.model import CompiledCore
+    from sim.compiled_core import CompiledCore
 
     device = CompiledCore.from_folder(where, progress=progress)
     if network is not None and network_hash(network) != network_hash(device.network):

@@ -1,23 +1,22 @@
-"""What the core's probe must show for an image, and the first value in which it does not.
+"""What the core's probe must show of an image, and the first value in which it does not.
 
-The probe shows every tile as it leaves the neurons: the pass it belongs to, one count and one state (the readout:
-one logit) per lane. Tiles come timestep by timestep, pass by pass, in the order of `gen.layout.passes.Pass.order`; the
-passes of a two-phase network come once and are its timesteps. A spiking layer shows its own map, also where a pool is
-fused behind it; a pass of a pool by itself shows the pool's. Lanes that hold no channel are not compared, nor are the
-counts of the readout and of a layer that only accumulates, and the states of a pool.
+Every group shows its neurons as they fire, one a cycle: the pass, a count and a state (of a readout the output's
+value). A round goes through the passes of a stage in order, each group through its own tiles
+(`gen.plan.passes.Pass.order`) and in each through the lanes. A network in step order has a round for each timestep; one
+in tile order runs all timesteps of a tile in a row, a two-phase network has passes for its timesteps: both have one
+round. A spiking layer shows its own map, also where a pool is fused behind it; a pool by itself shows its counts. The
+counts of readouts and of layers that accumulate only mean nothing, nor do the states of pools.
 """
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
+from gen.result import HEADER_WORDS, result_words
 
-__all__ = [
-    "Answer", "Difference", "ProbeTable", "answer_difference", "compare_image", "compared_values", "expected_probe",
-    "first_difference",
-]
+__all__ = ["Difference", "Expected", "answer_difference", "compare_image", "compared_values", "expected_probe",
+           "first_difference"]
 
 NOTHING = "nothing"
 
@@ -26,10 +25,11 @@ NOTHING = "nothing"
 class Difference:
     """One value that is not what the golden model says.
 
-    kind : ``count``, ``state``, ``logit``; ``pass`` where a tile is missing or of another layer; ``exit step``,
+    kind : ``count``, ``state``, ``output``; ``pass`` where a neuron is missing or of another layer; ``timesteps``,
         ``class``, ``events``, ``synaptic ops`` of the answer, which have no layer, and no timestep
     neuron : (channel, row, column), or None
-    phase : `gen.layout.passes.Pass.phase` of a two-phase network: what it does with that timestep
+    phase : `gen.plan.passes.Pass.phase` of a two-phase network: what it does with that timestep
+    stage : from 0; None of a network without stages
     """
 
     kind: str
@@ -39,9 +39,10 @@ class Difference:
     timestep: int | None = None
     neuron: tuple[int, int, int] | None = None
     phase: str | None = None
+    stage: int | None = None
 
     def __str__(self):
-        where = []
+        where = [] if self.stage is None else [f"stage {self.stage + 1}"]
         if self.layer is not None:
             where.append(f"layer {self.layer!r}")
         if self.timestep is not None:
@@ -52,184 +53,181 @@ class Difference:
 
 
 @dataclass(frozen=True, eq=False)
-class ProbeTable:
-    """The tiles of one image in the order they leave the neurons; int64 [tiles] and [tiles, lanes].
+class Expected:
+    """The neurons of one group in the order in which they fire; int64 and bool [fired].
 
-    ``count_mask`` and ``state_mask``, bool [tiles, lanes], say which entries of ``counts`` and ``states`` mean
-    something; the others are 0.
+    ``run`` numbers the passes as they are run, one behind the other, over rounds and stages; ``index`` is that of the
+    pass in the program. ``counts`` and ``states`` mean something where ``has_count`` and ``has_state``.
     """
 
-    pass_index: np.ndarray
+    run: np.ndarray
+    index: np.ndarray
     timestep: np.ndarray
-    counts: np.ndarray
-    states: np.ndarray
-    count_mask: np.ndarray
-    state_mask: np.ndarray
-
-    def __len__(self):
-        return len(self.pass_index)
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """What the core answers for one image, as in `gen.result.Result`; ``logits`` int64 [classes]."""
-
-    class_: int
-    exit_step: int
-    events: int
-    synaptic_ops: int
-    logits: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class _Layout:
-    """The tiles of one run through the passes: `ProbeTable`'s columns, and which neuron every lane holds."""
-
-    pass_index: np.ndarray
+    channel: np.ndarray
     row: np.ndarray
     column: np.ndarray
-    channel: np.ndarray
-    count_mask: np.ndarray
-    state_mask: np.ndarray
+    counts: np.ndarray
+    states: np.ndarray
+    has_count: np.ndarray
+    has_state: np.ndarray
+
+    def __len__(self):
+        return len(self.index)
 
 
-@lru_cache(maxsize=8)
-def _layout(schedule):
-    parts, lane = [], np.arange(schedule.params.lanes)
-    for index, p in enumerate(schedule.passes):
-        row, column, first = p.order()
-        channel = first[:, None] + lane
-        used = (lane < p.tile_channels) & (channel < p.channels)
-        parts.append((
-            np.full(len(row), index), row, column, np.minimum(channel, p.channels - 1),
-            used & (p.stored is not None), used & p.layer.weighted,
-        ))
-    return _Layout(*(np.concatenate(column) for column in zip(*parts)))
+def _timestep(p):
+    """Return the timestep that a pass of a two-phase network takes or fires; 0 of one that is run at every one."""
+    return (p.stores_at or p.reads_at) if p.steps == 1 else 0
 
 
-def expected_probe(schedule, trace):
-    """Return the `ProbeTable` of an image.
+@lru_cache(maxsize=512)
+def _neurons(p, group):
+    """Return int64 (channel, row, column, step) of the neurons that a group fires in one round of a pass."""
+    row, column, first, lanes, step = (np.asarray(values, np.int64) for values in p.order(group))
+    lane = np.arange(lanes.sum()) - np.repeat(np.cumsum(lanes) - lanes, lanes)
+    return np.repeat(first, lanes) + lane, *(np.repeat(values, lanes) for values in (row, column, step))
+
+
+def _fired(p, trace, group, round_):
+    """Return the columns of `Expected`, but for ``run``, of a group in one round of a pass."""
+    channel, row, column, step = _neurons(p, group)
+    name, place = p.layer.name, (channel, row, column)
+    time = step + round_  # from 0
+    fired, updated, timestep = time, time, time + 1
+    if _timestep(p):
+        fired, updated, timestep = p.stores_at - 1, p.update - 1, np.full_like(step, _timestep(p))
+    counts, states = np.zeros((2, len(channel)), np.int64)
+    if p.stored:
+        counts = trace.counts[name][fired, *place]
+    if p.layer.weighted:
+        states = (trace.states if p.layer.fires else trace.outputs)[name][updated, *place]
+    flags = np.full(len(channel), p.stored is not None), np.full(len(channel), p.layer.weighted)
+    return np.full_like(step, p.index), timestep, *place, counts, states, *flags
+
+
+def expected_probe(plan, traces):
+    """Return the `Expected` of every group for an image.
 
     Parameters
     ----------
-    schedule : gen.layout.schedule.Schedule
-    trace : sim.golden.Trace of the image in ``schedule.network``
+    plan : gen.plan.plan.Plan
+    traces : of every stage that runs, as `sim.golden.Golden.traces` has them
     """
-    two_phase, layout, lanes = schedule.network.two_phase, _layout(schedule), schedule.params.lanes
-    steps = 1 if two_phase else trace.exit_step
-    counts, states = np.zeros((2, steps, *layout.channel.shape), np.int64)
-    for index, p in enumerate(schedule.passes):
-        rows = layout.pass_index == index
-        at = (layout.channel[rows], layout.row[rows, None], layout.column[rows, None])
-        fired, update = ([p.stores_at - 1], [p.update - 1]) if two_phase else (slice(None), slice(None))
-        if not p.layer.emits:
-            states[:, rows] = trace.logits[update][:, at[0]]
-        if p.stored:
-            counts[:, rows] = trace.counts[p.layer.name][fired][:, *at]
-        if p.layer.fires:
-            states[:, rows] = trace.states[p.layer.name][update][:, *at]
-    timestep = np.array([p.timestep for p in schedule.passes])[layout.pass_index]
-    if not two_phase:
-        timestep = np.repeat(np.arange(1, steps + 1), len(layout.pass_index))
-    return ProbeTable(
-        np.tile(layout.pass_index, steps), timestep,
-        (counts * layout.count_mask).reshape(-1, lanes), (states * layout.state_mask).reshape(-1, lanes),
-        np.tile(layout.count_mask, (steps, 1)), np.tile(layout.state_mask, (steps, 1)),
-    )
+    groups = []
+    for group in range(plan.params.groups):
+        parts, run = [], 0
+        for stage, trace in zip(plan.stages, traces):
+            for round_ in range(min(stage.rounds, trace.exit_step)):
+                for p in stage.passes:
+                    columns = _fired(p, trace, group, round_)
+                    parts.append((np.full_like(columns[0], run), *columns))
+                    run += 1
+        groups.append(Expected(*(np.concatenate(column) for column in zip(*parts))))
+    return groups
 
 
-def compared_values(schedule, expected):
+def compared_values(plan, expected):
     """Return how many values a comparison with ``expected`` looks at, by kind, the answer's included."""
-    is_readout = np.array([not p.layer.emits for p in schedule.passes])
-    states, readout = expected.state_mask.sum(axis=1), is_readout[expected.pass_index]
+    is_readout = np.array([not p.layer.emits for p in plan.passes])
+    outputs = sum(int((e.has_state & is_readout[e.index]).sum()) for e in expected)
+    answer = result_words(plan.network) - HEADER_WORDS
     return {
-        "counts": int(expected.count_mask.sum()), "states": int(states[~readout].sum()),
-        "logits": int(states[readout].sum()) + schedule.network.classes,
-        "classes": 1, "exit_steps": 1, "events": 1, "synaptic_ops": 1,
+        "counts": sum(int(e.has_count.sum()) for e in expected),
+        "states": sum(int(e.has_state.sum()) for e in expected) - outputs,
+        "logits": outputs + answer, "classes": 1, "exit_steps": 1, "events": 1, "synaptic_ops": 1,
     }
 
 
-def first_difference(schedule, expected, pass_index, counts, states, *, complete=True):
-    """Return the first `Difference` between ``expected`` and the tiles seen, or None.
+def first_difference(plan, expected, probe, *, complete=True):
+    """Return the first `Difference` between ``expected`` and the neurons seen, or None.
 
     Parameters
     ----------
-    expected : ProbeTable
-    pass_index, counts, states : integers [tiles], [tiles, lanes], [tiles, lanes], as the probe showed them
-    complete : whether the image ran to its end; one that was given up may show fewer tiles
+    expected : list of `Expected`, one a group
+    probe : `sim.compiled_core.Probe` of one image
+    complete : whether the image ran to its end; one that was given up may show fewer neurons
     """
-    seen = min(len(expected), len(pass_index))
-    wrong_count = expected.count_mask[:seen] & (expected.counts[:seen] != counts[:seen])
-    wrong_state = expected.state_mask[:seen] & (expected.states[:seen] != states[:seen])
-    wrong_pass = expected.pass_index[:seen] != pass_index[:seen]
-    wrong = np.flatnonzero(wrong_pass | (wrong_count | wrong_state).any(axis=1))
-    if not len(wrong):
-        if len(pass_index) == len(expected) or (len(pass_index) < len(expected) and not complete):
-            return None
-        tile = seen
-    else:
-        tile = int(wrong[0])
-    if not len(wrong) or wrong_pass[tile]:
-        return _wrong_tile(schedule, expected, tile, pass_index)
-    lane = int(np.argmax(wrong_count[tile] | wrong_state[tile]))
-    values, kind = (counts, "count") if wrong_count[tile, lane] else (states, "state")
-    right = expected.counts if kind == "count" else expected.states
-    where = _neuron(schedule, expected, tile, lane)
-    if kind == "state" and where[0] == schedule.network.readout.name:
-        kind = "logit"
-    return Difference(kind, int(right[tile, lane]), int(values[tile, lane]), *where)
+    found = []
+    for group, right in enumerate(expected):
+        own = probe.group == group
+        seen = probe.index[own], probe.count[own], probe.state[own]
+        at = _first_wrong(right, *seen, complete)
+        if at is not None:
+            run = right.run[at] if at < len(right) else np.inf
+            found.append((run, at, group, seen))
+    if not found:
+        return None
+    _, at, group, seen = min(found, key=lambda entry: entry[:3])
+    return _difference(plan, expected[group], at, *seen)
 
 
-def answer_difference(schedule, trace, answer):
-    """Return the first `Difference` between the golden model's answer and the core's, or None."""
-    readout = schedule.network.readout.name
-    if answer.exit_step != trace.exit_step:
-        return Difference("exit step", trace.exit_step, answer.exit_step)
-    wrong = np.flatnonzero(trace.logits[-1] != answer.logits)
-    if len(wrong):
-        c = int(wrong[0])
-        return Difference(
-            "logit", int(trace.logits[-1, c]), int(answer.logits[c]), readout, trace.exit_step, (c, 0, 0),
-        )
+def _first_wrong(right, index, counts, states, complete):
+    """Return the number of the first neuron that is wrong, missing or too many; None if all are right."""
+    both = min(len(right), len(index))
+    wrong = (
+        (right.index[:both] != index[:both])
+        | (right.has_count[:both] & (right.counts[:both] != counts[:both]))
+        | (right.has_state[:both] & (right.states[:both] != states[:both]))
+    )
+    if wrong.any():
+        return int(np.argmax(wrong))
+    return both if len(index) > len(right) or (complete and len(index) < len(right)) else None
+
+
+def _difference(plan, right, at, index, counts, states):
+    """Return the `Difference` of neuron ``at`` of a group."""
+    where: dict = {}
+    if at < len(right):
+        p = plan.passes[right.index[at]]
+        where = {
+            "layer": p.layer.name, "timestep": int(right.timestep[at]),
+            "neuron": (int(right.channel[at]), int(right.row[at]), int(right.column[at])),
+            "phase": p.phase if _timestep(p) else None, "stage": p.stage if len(plan.stages) > 1 else None,
+        }
+    if at >= len(right) or at >= len(index) or right.index[at] != index[at]:
+        return Difference("pass", _title(plan, right.index, at), _title(plan, index, at), **where)
+    if right.has_count[at] and right.counts[at] != counts[at]:
+        return Difference("count", int(right.counts[at]), int(counts[at]), **where)
+    kind = "state" if plan.passes[right.index[at]].layer.emits else "output"
+    return Difference(kind, int(right.states[at]), int(states[at]), **where)
+
+
+def _title(plan, index, at):
+    if at >= len(index):
+        return NOTHING
+    return repr(plan.passes[index[at]].title) if index[at] < len(plan.passes) else f"number {index[at]}"
+
+
+def answer_difference(plan, traces, result, n=0):
+    """Return the first `Difference` between the golden model's answer and image ``n`` of a `Result`, or None."""
+    network, trace = plan.network, traces[-1]
+    timesteps = sum(stage.exit_step for stage in traces)
+    if result.exit_steps[n] != timesteps:
+        return Difference("timesteps", timesteps, int(result.exit_steps[n]))
+    for name in network.outputs:
+        right, got = trace.outputs[name][-1], result.outputs[name][n]
+        if (right != got).any():
+            c, y, x = (int(i) for i in np.argwhere(right != got)[0])
+            return Difference("output", int(right[c, y, x]), int(got[c, y, x]), name, timesteps, (c, y, x))
     for kind, right, got in (
-        ("class", trace.class_, answer.class_), ("events", trace.events, answer.events),
-        ("synaptic ops", trace.synaptic_ops, answer.synaptic_ops),
+        ("class", trace.class_, result.classes[n]), ("events", sum(t.events for t in traces), result.events[n]),
+        ("synaptic ops", sum(t.synaptic_ops for t in traces), result.synaptic_ops[n]),
     ):
-        if right != got:
-            return Difference(kind, right, got)
+        if np.any(right != got):
+            return Difference(kind, np.asarray(right).tolist(), np.asarray(got).tolist())
     return None
 
 
-def compare_image(schedule, trace, probe, answer):
-    """Return the first `Difference` of a whole image, or None; ``probe`` is (pass_index, counts, states).
+def compare_image(plan, traces, probe, result, n=0):
+    """Return the first `Difference` of a whole image, or None; ``probe`` is that image's `sim.compiled_core.Probe`.
 
-    An exit at the wrong timestep is named as such, not as the tiles that are missing or too many.
+    An exit at the wrong timestep is named as such, not as the neurons that are missing or too many.
     """
-    expected = expected_probe(schedule, trace)
-    common = len(probe[0]) != len(expected) and answer.exit_step != trace.exit_step
-    shown = tuple(column[: len(expected)] for column in probe) if common else probe
-    return (
-        first_difference(schedule, expected, *shown, complete=not common)
-        or answer_difference(schedule, trace, answer)
-    )
-
-
-def _neuron(schedule, expected, tile, lane):
-    """Return (layer, timestep, (channel, row, column), phase) of a lane of a tile."""
-    layout = _layout(schedule)
-    place = tile % len(layout.pass_index)
-    neuron = (int(layout.channel[place, lane]), int(layout.row[place]), int(layout.column[place]))
-    p = schedule.passes[layout.pass_index[place]]
-    return p.layer.name, int(expected.timestep[tile]), neuron, p.phase if p.timestep else None
-
-
-def _wrong_tile(schedule, expected, tile, pass_index):
-    """Return the difference where the tile seen belongs to another pass, or one of both is missing."""
-    def layer(column):
-        if tile >= len(column):
-            return NOTHING
-        index = int(column[tile])
-        return repr(schedule.passes[index].title) if index < len(schedule.passes) else f"number {index}"
-
-    where: tuple[Any, ...] = _neuron(schedule, expected, tile, 0) if tile < len(expected) else ()
-    return Difference("pass", layer(expected.pass_index), layer(pass_index), *where)
+    expected = expected_probe(plan, traces)
+    answer = answer_difference(plan, traces, result, n)
+    if answer and answer.kind == "timesteps":
+        shown = np.zeros(len(probe.index), bool)
+        for group, right in enumerate(expected):
+            shown[np.flatnonzero(probe.group == group)[: len(right)]] = True
+        return first_difference(plan, expected, probe.chosen(shown), complete=False) or answer
+    return first_difference(plan, expected, probe) or answer

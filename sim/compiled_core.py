@@ -14,7 +14,7 @@ from gen.intnet import Network
 from gen.plan.memories import memory_table
 from gen.plan.plan import make_plan
 from gen.result import Result, result_words, results_of
-from sim.core_folder import core_text, read_folder
+from sim.bench.folder import core_text, read_folder
 from sim.inside import CORE
 from sim.patience import cycle_limit
 from sim.verilate import compile_verilog
@@ -22,7 +22,7 @@ from sim.verilate import compile_verilog
 __all__ = ["CompiledCore", "Probe", "compile_core", "core_defines", "core_sources", "empty_core",
            "without_contents"]
 
-HARNESS = Path(__file__).with_name("core_harness.cpp")
+HARNESS = Path(__file__).with_name("compiled_core.cpp")
 LOAD_CYCLES = 16  # the loader needs for a word at most, its digest included
 LOAD_FAULTS = {
     1: "the core did not take its memory image: it never became idle",
@@ -39,7 +39,7 @@ class Probe(NamedTuple):
     """The neurons of some images in the order in which they fired; int arrays [fired].
 
     ``group`` fired a neuron in the pass ``index`` (of all stages); ``count`` before a fused pool, ``state`` after it
-    was written back, of a readout the output's value. See `sim.core_compare`.
+    was written back, of a readout the output's value. See `sim.compare`.
     """
 
     image: np.ndarray

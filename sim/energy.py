@@ -18,7 +18,7 @@ import numpy as np
 
 from gen.inputs import input_values
 from gen.layers import INPUT
-from sim.traffic import memory_traffic
+from sim.hardware_energy import ESTIMATE, estimated
 
 __all__ = [
     "AC_PJ", "CONVENTION", "ESTIMATE", "MAC_PJ", "EnergyMeter", "ann_uJ", "convention", "estimated", "is_identity",
@@ -27,14 +27,6 @@ __all__ = [
 
 MAC_PJ, AC_PJ = 4.6, 0.9
 CONVENTION = "32-bit floating point in 45 nm: 3.7 pJ a multiplication, 0.9 pJ an addition (Horowitz, ISSCC 2014)"
-SRAM_PJ_PER_BIT = 10 / 64      # an 8 KB SRAM, 64 bits an access: 10 pJ
-MULTIPLY_PJ_PER_BIT2 = 0.2 / 64  # 8 x 8 bits: 0.2 pJ; an array multiplier grows with the product of its widths
-ADD_PJ_PER_BIT = 0.1 / 32      # 32 bits: 0.1 pJ
-ESTIMATE = (
-    "integers in 45 nm: 10 pJ for 64 bits of an 8 KB SRAM, 0.2 pJ a multiplication of 8 bits, 0.1 pJ an addition of 32 "
-    "bits, scaled by width (Horowitz, ISSCC 2014)"
-)
-
 
 FIGURES = {
     "convention_uJ", "convention_spikes_uJ", "memory_estimated_uJ", "arithmetic_estimated_uJ", "hardware_estimated_uJ",
@@ -121,47 +113,17 @@ def convention(network, result, x, every_timestep=False):
     }
 
 
-def estimated(schedule, result, x):
-    """Return the energy of every image by what the machine counts: `memory_traffic` and integer operations.
-
-    Parameters
-    ----------
-    schedule : gen.layout.schedule.Schedule
-    result : gen.result.Result of a device that counts cycles, on ``x``, N images
-    x : uint8 images
-
-    Returns
-    -------
-    dict
-        memory_words : {memory: (words read, words written, bits of a word)}, int64 [N], int64 [N], int
-        multiplications : int64 [N], synaptic operations, ``weight_bits`` times ``value_bits``, each with an addition
-        additions : int64 [N], of ``acc_bits``: those, and those of the neurons, a comparison being one
-        memory_estimated_uJ, arithmetic_estimated_uJ, hardware_estimated_uJ : float [N], the last their sum
-    """
-    params, moved = schedule.params, memory_traffic(schedule, result, x)
-    bits = sum((read + written) * width for read, written, width in moved.values())
-    additions = result.synaptic_ops + _neuron_additions(schedule, schedule.rounds_run(result.exit_steps))
-    memory = bits * SRAM_PJ_PER_BIT / 1e6
-    product = params.weight_bits * params.value_bits * MULTIPLY_PJ_PER_BIT2
-    arithmetic = (result.synaptic_ops * product + additions * params.acc_bits * ADD_PJ_PER_BIT) / 1e6
-    return {
-        "memory_words": moved, "multiplications": result.synaptic_ops, "additions": additions,
-        "memory_estimated_uJ": memory, "arithmetic_estimated_uJ": arithmetic,
-        "hardware_estimated_uJ": memory + arithmetic,
-    }
-
-
 class EnergyMeter:
     """Watches `sim.metrics.evaluate` and adds up what its images cost.
 
     Parameters
     ----------
-    device : the device evaluated; one with a ``schedule`` counts cycles and gets the estimate as well
+    device : the device evaluated; one with a ``plan`` counts cycles and gets the estimate as well
     network : gen.intnet.IntegerNetwork
     """
 
     def __init__(self, device, network):
-        self._network, self._schedule = network, getattr(device, "schedule", None)
+        self._network, self._plan = network, getattr(device, "plan", None)
         self._images, self._words = 0, {}
         self._energy = defaultdict[str, float](float)
 
@@ -169,8 +131,8 @@ class EnergyMeter:
         """Add a batch: images, labels (not looked at), `gen.result.Result`."""
         self._images += len(x)
         self._add(convention(self._network, result, x))
-        if self._schedule and result.busy_cycles is not None:
-            counted = estimated(self._schedule, result, x)
+        if self._plan and result.busy_cycles is not None:
+            counted = estimated(self._plan, result)
             self._add(counted)
             for memory, (read, written, _) in counted["memory_words"].items():
                 self._words[memory] = self._words.get(memory, 0) + np.array([read.sum(), written.sum()])
@@ -208,14 +170,3 @@ def _steps_of_stages(network, result):
 
 def _synapses(network):
     return [(layer, synapse) for layer in network.layers for synapse in layer.synapses]
-
-
-def _neuron_additions(schedule, steps):
-    """Return int64 [N], the additions and comparisons of the neurons: bias, membrane, one for each bit of a burst."""
-    total, bits = 0, schedule.params.burst.bit_length()
-    for p in schedule.passes:
-        if p.layer.weighted:
-            neurons = p.rows * p.columns * p.channels * p.window[0] * p.window[1]
-            each = 2 + (bits if p.layer.fires else 0)
-            total += neurons * (each * steps - p.keep * (steps - 1))
-    return total

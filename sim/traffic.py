@@ -1,114 +1,124 @@
-"""The words that every memory of a core reads and writes in an image, from the schedule and the core's counters.
+"""The words that every memory of a core reads and writes in an image, from the plan and the core's counters.
 
 A word is read when the machine takes it, one access of the memory's width; what a clocked block RAM puts out in other
-cycles is not counted. So a port that were enabled only when it is needed would read just these words. They follow
-from the schedule and the timesteps that ran but for two numbers, the events that the lanes took and the events that
-were stored; the core counts the first, and the second where no map is read by pools only (docs/energy.md).
-Queues between components and the tables of the exit rules are no memories here.
+cycles is not counted. So a port that were enabled only when it is needed would read just these words. They follow from
+the plan and the rounds that ran but for one number, the cycles in which lanes are given an event, each with a word of
+weights: the core counts these. Groups have memories of their own; what is said is their sum. A frame that is dropped
+because the network has stopped before it, and a pass that is read ahead in vain, are not counted. Queues between
+components and the tables of the exit rules are no memories here.
 """
+
+from math import prod
 
 import numpy as np
 
-from gen.inputs import input_values
 from gen.layers import INPUT
-from gen.layout.estimate import estimate_memories
-from gen.layout.image import synapse_block
-from gen.layout.program import header_fields, layer_fields, synapse_fields, words_of
-from sim.golden import Golden
+from gen.plan.program import (
+    cursor_fields, header_fields, output_fields, pass_fields, stage_fields, synapse_fields, words_of,
+)
+from gen.result import HEADER_WORDS, result_words
 
-__all__ = ["memory_traffic"]
+__all__ = ["memory_traffic", "neurons_fired", "rounds_of_stages"]
 
 
-def memory_traffic(schedule, result, x):
+def rounds_of_stages(plan, result):
+    """Return int64 [stages, N], how often each stage's passes were run; one that did not answer ran all its rounds."""
+    before = np.cumsum([0, *(stage.network.timesteps for stage in plan.stages)])
+    steps = result.exit_steps - before[:-1, None]
+    return np.stack([np.clip(own, 0, stage.rounds) for own, stage in zip(steps, plan.stages)])
+
+
+def neurons_fired(plan, p):
+    """Return how many neurons fire in one round of a pass, all groups together; in tile order at every timestep."""
+    return sum(int(p.order(group)[3].sum()) for group in range(plan.params.groups))
+
+
+def memory_traffic(plan, result):
     """Return {memory: (words read, words written, bits of a word)} of every image.
 
     Parameters
     ----------
-    schedule : gen.layout.schedule.Schedule
-    result : gen.result.Result of its network on ``x``, N images; of a device that counts cycles, else the words of
-        weights and events that were read are unknown and None
-    x : uint8 images, as every device takes them
+    plan : gen.plan.plan.Plan
+    result : gen.result.Result of its network, N images; of a device that counts cycles, else the words of weights that
+        were read are unknown and None
 
     Returns
     -------
-    dict, memories named as in `gen.layout.estimate.estimate_memories`; words as int64 [N]
+    dict, memories named as in `gen.plan.memories.memory_table` without the group's number; words as int64 [N]
     """
-    network, params, steps = schedule.network, schedule.params, schedule.rounds_run(result.exit_steps)
-    later, busy = steps - 1, result.busy_cycles
-    words = {name: np.zeros((2, len(steps)), np.int64) for name in estimate_memories(params)}
-    for p in schedule.passes:
-        tiles, gathering = p.runs * params.beats, np.ones_like(steps) if p.keep else steps
-        resumed = steps if p.resumes else later
-        looked_up = sum(_on_map(p, synapse_block(p, i, schedule)) for i in range(len(p.synapses)))
-        stored = (_pointers(schedule, p.writes) if p.stored else 0) * steps
-        for name in ("first_pointers", "end_pointers"):
-            words[name] += [looked_up * gathering, stored]
-        words["bias"][0] += tiles * gathering * p.biased
-        if p.keep:
-            words["currents"] += [tiles * later, np.full_like(steps, tiles)]
-        if p.layer.fires:
-            words["theta"][0] += tiles * steps
-            words["v_init"][0] += tiles * (steps - resumed)
-            words["states"] += [tiles * resumed, tiles * steps]
-        if not p.layer.emits:
-            words["logits"] += [tiles * resumed, tiles * steps]
-    maps = np.ones_like(steps) if network.source.kind == "direct" else steps
-    for name in ("first_pointers", "end_pointers"):
-        words[name][1] += _pointers(schedule, (INPUT, 0)) * maps
-    words["events"][1] = _inputs(network, x, maps) + result.events + _uncounted(schedule, x)
-    rule, scan = network.exit_rule.kind, network.classes if params.shared else schedule.passes[-1].tiles
-    words["logits"][0] += scan * (steps * (1 + (rule in ("entropy", "confidence"))) + 1)
-    words["limits"][0] = steps * (rule != "off")
-    record = words_of(layer_fields(params)) + params.synapses * words_of(synapse_fields(params))
-    words["program"][0] = words_of(header_fields(params)) + record * (1 + len(schedule.passes) * steps)
-    reads = {name: moved[0] for name, moved in words.items()} | {"weights": busy, "events": busy}
-    return {name: (reads[name], words[name][1], bits) for name, (bits, _) in estimate_memories(params).items()}
+    bits = {name.rpartition("_")[0] if spec.group is not None else name: spec.width
+            for name, spec in plan.memories.items()}
+    words = {name: np.zeros((2, len(result.exit_steps)), np.int64) for name in bits}
+    for stage, rounds in zip(plan.stages, rounds_of_stages(plan, result)):
+        for p in stage.passes:
+            for name, (read, written) in _of_pass(plan, stage, p, rounds).items():
+                words[name][0] += read
+                words[name][1] += written
+        for name, read in _of_decisions(plan, stage, rounds).items():
+            words[name][0] += read
+        words["program"][0] += (rounds > 0) * words_of(stage_fields(plan.params))
+    words["program"][0] += words_of(header_fields(plan.params))
+    region = plan.regions[0, INPUT, 0]
+    frames = plan.network.source.kind == "frames" and region.versions == 1  # one at a time
+    maps = rounds_of_stages(plan, result)[0] if frames else max(1, region.versions)
+    words["image"][1] += region.words * plan.params.groups * maps
+    words["outputs"][0] += result_words(plan.network) - HEADER_WORDS
+    reads = {name: moved[0] for name, moved in words.items()} | {"weights": result.busy_cycles}
+    return {name: (reads[name], moved[1], bits[name]) for name, moved in words.items()}
 
 
-def _on_map(p, block):
-    """Return the segments of a synapse that lie on its map at least in part, over all tiles of one timestep."""
-    tiles = np.arange(p.tiles) // (block["tile_period"] + 1)
-    rows = _places(block["row_start"], {
-        "row_output": p.rows, "row_pool": p.window[0], "row_kernel": block["kernel_rows"] + 1,
-    }, block)
-    columns = _places(block["column_start"], {
-        "column_output": p.columns, "column_pool": p.window[1], "column_kernel": block["kernel_columns"] + 1,
-    }, block)
-    first = np.add.outer(columns, tiles * block["column_tile"])
-    ends = np.minimum(first + block["column_width"], block["column_limit"])
-    inside = ((rows >= 0) & (rows < block["row_limit"])).sum()
-    return int(inside * (np.maximum(first, 0) < ends).sum())
+def _of_pass(plan, stage, p, rounds):
+    """Return {memory: [words read, words written]} of a pass that is run in so many ``rounds``, each int64 [N].
+
+    ``fired`` counts neurons, and ``later`` those of them that had fired before: in earlier rounds or, in tile order,
+    at earlier timesteps of the round.
+    """
+    each = neurons_fired(plan, p)
+    fired, first = each * rounds, each // p.steps * (rounds > 0)
+    later = fired if p.resumes else fired - first
+    moved: dict = {"program": (_program_words(plan.params, p) * rounds, 0)}
+    if p.layer.weighted:
+        moved["parameters"] = fired, 0
+    if p.keep:
+        moved["currents"] = later, first
+    if p.layer.fires and plan.params.states:
+        moved["states"] = later, fired
+    if not p.layer.emits:
+        moved["outputs"] = later, fired
+    for memory, looked_up in _looked_up(plan, stage, p).items():
+        moved[memory] = looked_up * ((rounds > 0) if p.keep else rounds * p.steps), 0
+    if p.stored:
+        read, _ = moved.get("maps", (0, 0))
+        moved["maps"] = read, p.rows * p.columns * p.tiles * p.steps * plan.params.groups * rounds
+    return moved
 
 
-def _places(start, loops, block):
-    """Return every place that an address takes: ``start`` and a step of ``block`` for each turn of each loop."""
-    places = np.array([start])
-    for step, turns in loops.items():
-        places = np.add.outer(places, block[step] * np.arange(turns))
-    return places.ravel()
+def _looked_up(plan, stage, p):
+    """Return {memory: words}: what all groups look up of the maps and of the input to gather each tile once."""
+    looked_up = dict.fromkeys(("image", "maps"), 0)
+    size = stage.network.shapes[p.layer.name][1:]
+    for source, key in zip(p.walk.sources, p.reads):
+        synapse, region = source.synapse, plan.regions[p.stage, *key]
+        map_size = stage.network.shapes[synapse.source][1:]
+        taps = 1 if region.line else int(synapse.window.reads(map_size, size).sum())
+        looked_up["image" if synapse.source == INPUT else "maps"] += taps * p.tiles * (source.fields["words"] + 1)
+    return looked_up
 
 
-def _pointers(schedule, key):
-    """Return the pointers that storing a map writes: one per position and tile, and the end."""
-    _, height, width = schedule.network.shapes[key[0]]
-    return height * width * schedule.regions[key].tiles + 1
+def _program_words(params, p):
+    """Return the words of the program that the walker reads for a pass: its block, then starts and steps of cursors.
+
+    Of several synapses the blocks are read for each tile.
+    """
+    tiles, synapses = prod(p.walk.turns.values()), max(1, len(p.synapses))
+    blocks = synapses * tiles if synapses > 1 else 1
+    cursors = tiles * (words_of(output_fields(params)) + synapses * words_of(cursor_fields(params)))
+    return words_of(pass_fields(params)) + blocks * words_of(synapse_fields(params)) + cursors
 
 
-def _inputs(network, x, maps):
-    """Return int64 [N], the input values stored: those that are not zero, of as many ``maps`` as an image ran."""
-    nonzero = np.count_nonzero(input_values(network, x), axis=(-3, -2, -1))
-    if network.source.kind == "direct":
-        return nonzero
-    return (nonzero * (np.arange(1, nonzero.shape[1] + 1) <= maps[:, None])).sum(axis=1)
-
-
-def _uncounted(schedule, x):
-    """Return int64 [N], the events stored of maps that no synapse reads: no counter has them, the golden model does."""
-    network = schedule.network
-    names = [
-        p.stored for p in schedule.layers if p.stored and all(not r.weighted for r in network.readers[p.stored])
-    ]
-    if not names:
-        return 0
-    traces = map(Golden(network).trace, x)
-    return np.array([sum(np.count_nonzero(trace.counts[name]) for name in names) for trace in traces], np.int64)
+def _of_decisions(plan, stage, rounds):
+    """Return {memory: words read} by the exit rule after every round."""
+    network, rule = stage.network, stage.network.exit_rule.kind
+    values = int(np.prod(network.shapes[network.readout.name]))
+    scans = 1 + (rule in ("entropy", "confidence"))
+    return {"outputs": values * scans * rounds, "limits": rounds * (rule != "off")}

@@ -62,18 +62,18 @@ def verify(folder, x, images=20, simulator=None, seed=0, progress=None, waves=No
     AdafireError : the simulator failed; says where its log is.
     """
     start = time.perf_counter()
-    schedule = read_folder(folder)
+    plan = read_folder(folder)
     if images < 1:
         raise InputError(f"The number of images must be at least 1, not {images}.")
     x = np.asarray(x)
     count = len(x[:images])
     if not count:
         raise InputError("There are no images to verify with: give at least one.")
-    input_values(schedule.network, x[:images])
+    input_values(plan.network, x[:images])
     if importlib.util.find_spec("cocotb_tools") is None:
         raise ToolMissing("cocotb is not installed, which runs the simulation: pip install 'cocotb>=2.1,<3'.")
     simulator = choose_simulator(simulator)
-    window = plan_window(waves, wave_image, wave_step, simulator, schedule.network, x)
+    window = plan_window(waves, wave_image, wave_step, simulator, plan.network, x)
     with tempfile.TemporaryDirectory(prefix="adafire-verify-") as work:
         work = Path(work)
         job = Job(
@@ -83,9 +83,9 @@ def verify(folder, x, images=20, simulator=None, seed=0, progress=None, waves=No
         )
         job.write_images(x)
         records = _simulate(job, planned_runs(count, job.waves), progress or (lambda text, fraction: None))
-        save_file = keep_waves(window, work, simulator, schedule, folder) if job.waves else None
+        save_file = keep_waves(window, work, simulator, plan, folder) if job.waves else None
     return {
-        "images": count, **_figures(records, schedule.params.lanes), "simulator": simulator,
+        "images": count, **_figures(records, plan.params.lanes), "simulator": simulator,
         "first_difference": _first_difference(records, job), "save_file": save_file and str(save_file),
         "seconds": time.perf_counter() - start,
     }

@@ -15,7 +15,7 @@ from vcd.gtkw import GTKWSave
 from gen.errors import InputError
 from gen.inputs import input_values
 from gen.intnet import TILES
-from sim.bench.folder import VERILOG
+from sim.bench.folder import core_text
 from sim.bench.job import WAVES
 from sim.bench.view import TOP, View
 from sim.golden import Golden
@@ -73,13 +73,13 @@ def plan_window(file, image, step, simulator, network, x):
     return Window(file, image, step)
 
 
-def keep_waves(window, work, simulator, schedule, folder):
+def keep_waves(window, work, simulator, plan, folder):
     """Move the waveform from the folder of the run to where it was asked for; return the save file beside it."""
     made = Path(work) / WAVES[simulator]
     partial = window.file.with_name(f".{window.file.name}.{os.getpid()}")
     shutil.move(made, partial)
     partial.rename(window.file)
-    return write_save_file(window, View(schedule, (Path(folder) / VERILOG).read_text()))
+    return write_save_file(window, View(plan, core_text(folder)))
 
 
 def write_save_file(window, view):

@@ -1,7 +1,8 @@
 """Plays one core in cocotb: feeds its streams with random pauses, takes its results, watches the probe.
 
 One coroutine does all of it, once a clock cycle: what it reads right after the rising edge is what the core saw
-at that edge, what it writes is seen at the next one.
+at that edge, what it writes is seen at the next one. The core works on the next image while a result is taken: the
+neurons that fire before a result is offered are those of its image.
 """
 
 from collections import deque
@@ -11,9 +12,10 @@ from random import Random
 import numpy as np
 from cocotb.triggers import RisingEdge
 
-__all__ = ["Driver", "Run", "Stuck", "Violation", "unpack"]
+from sim.compiled_core import Probe
 
-COUNTERS = 6  # words of a result before the logits
+__all__ = ["STALL", "Driver", "Run", "Stuck", "Violation", "probe_of"]
+
 STALL = 0.3
 
 
@@ -27,24 +29,33 @@ class Stuck(AssertionError):
 
 @dataclass
 class Run:
-    """What the core showed from the end of the last result to the end of this one.
+    """What the core showed of an image.
 
-    words : the result, `COUNTERS` words and the logits, signed; empty if the image was given up
-    tiles : (pass, counts, states) of every tile fired, vectors as the simulator's integers
+    words : the result, signed; empty if the image was given up
+    fired : (groups, pass, counts, states) of every cycle in which neurons fired, vectors as the simulator's integers
     """
 
     words: list = field(default_factory=list)
-    tiles: list = field(default_factory=list)
+    fired: list = field(default_factory=list)
 
 
-def unpack(vectors, lanes, bits):
-    """Return int64 [len(vectors), lanes]: the two's complement numbers in integers, lane 0 lowest."""
-    size = -(-lanes * bits // 8)
-    packed = np.frombuffer(b"".join(vector.to_bytes(size, "little") for vector in vectors), np.uint8)
-    flags = np.unpackbits(packed.reshape(-1, size), axis=1, count=lanes * bits, bitorder="little")
-    weights = 1 << np.arange(bits, dtype=np.int64)
-    weights[-1] *= -1
-    return flags.reshape(-1, lanes, bits) @ weights
+def probe_of(fired, params):
+    """Return the `sim.compiled_core.Probe` of what was seen firing, as of image 0."""
+    seen = []
+    for groups, index, counts, states in fired:
+        for group in range(params.groups):
+            if groups >> group & 1:
+                seen.append((
+                    0, index, group, _part(counts, group, params.signed_count_bits),
+                    _part(states, group, params.acc_bits),
+                ))
+    return Probe(*np.array(seen, np.int64).reshape(-1, len(Probe._fields)).T)
+
+
+def _part(vector, number, bits):
+    """Return a two's complement number of a vector of them."""
+    value = vector >> number * bits & (1 << bits) - 1
+    return value - (value >> bits - 1 << bits)
 
 
 def _number(port):
@@ -60,7 +71,8 @@ class Driver:
     Parameters
     ----------
     dut : the simulator's top module; its clock runs already
-    params : gen.layout.program.CoreParams
+    params : gen.plan.params.CoreParams
+    words : of a result
     seed : of every pause
 
     Attributes
@@ -71,11 +83,12 @@ class Driver:
     sent : words of the input taken
     """
 
-    def __init__(self, dut, params, seed):
+    def __init__(self, dut, params, words, seed):
         self.params, self.runs, self.cycle, self.sent = params, [], 0, 0
+        self._words = words
         self._random = Random(seed).random
         self.dut, self._edge = dut, RisingEdge(dut.clk)
-        self._run, self._waiting = Run(), None
+        self._run, self._answer, self._waiting = Run(), None, None
         self._input, self._offering, self._taking = deque(), False, False
         self._first = 1 << params.value_bits
         # looked up once: this is what every cycle reads and writes
@@ -106,7 +119,7 @@ class Driver:
             await self._cycle()
             if finished():
                 return
-        raise Stuck(f"no result within {limit} cycles, {len(self._run.tiles)} tiles since the last one")
+        raise Stuck(f"no result within {limit} cycles, neurons fired in {len(self._run.fired)} of them")
 
     async def results(self, count, limit):
         """Return the next ``count`` runs, each within ``limit`` cycles."""
@@ -127,14 +140,14 @@ class Driver:
         self._input.clear()
         await self._cycle()
         await self._cycle()
-        answering = self._run.words or self._waiting is not None or len(self.runs) > finished
+        answering = self._answer is not None or len(self.runs) > finished
         await self.until(lambda: not self._offering and self.dut.idle.value, limit)
         if len(self.runs) > finished and not answering:
             raise Violation("a result came although the image had been given up before")
         return self.cut()
 
     def cut(self):
-        """Return the `Run` since the last result, without a result, and begin another one."""
+        """Return the `Run` since the last result was offered, without a result, and begin another one."""
         run, self._run = self._run, Run()
         return run
 
@@ -153,14 +166,21 @@ class Driver:
             else:
                 raise Stuck(f"the load port took no word within {limit} cycles")
         valid.value = 0
-        for _ in range(4):
+        for _ in range(16):
             await self._edge
+
+    @property
+    def fault(self):
+        """Whether the core says that what it holds was damaged on its way through the load port."""
+        return bool(self.dut.fault.value)
 
     async def _cycle(self):
         await self._edge
         self.cycle += 1
-        if self._fired.value:
-            self._run.tiles.append((_number(self._layer), _number(self._counts), _number(self._states)))
+        if self._o_valid.value and self._answer is None:
+            self._answer, self._run = self._run, Run()
+        if groups := self._fired.value:
+            self._run.fired.append((int(groups), *map(_number, (self._layer, self._counts, self._states))))
         self._take()
         if self._offering or self._input:
             self._offer()
@@ -180,12 +200,12 @@ class Driver:
             self._taking = self._o_ready.value = taking
 
     def _result_word(self, word):
-        words = self._run.words
+        words = self._answer.words
         words.append((word & 0x7FFFFFFF) - (word & 0x80000000))
         if word >> 32:
-            self.runs.append(self._run)
-            self._run = Run()
-        elif len(words) >= COUNTERS + self.params.classes:
+            self.runs.append(self._answer)
+            self._answer = None
+        elif len(words) >= self._words:
             raise Violation(f"a result has more than {len(words)} words")
 
     def _offer(self):

@@ -1,15 +1,31 @@
-"""A folder made by `adafire generate`, opened and checked before anything slow begins."""
+"""What simulations read of a folder made by `adafire generate`, checked before anything slow begins."""
+
+from pathlib import Path
 
 from gen.generated import IMAGE, NETWORK, VERILOG, GeneratedFolder
 
-__all__ = ["IMAGE", "NETWORK", "VERILOG", "read_folder"]
+__all__ = ["IMAGE", "NETWORK", "VERILOG", "core_text", "put_contents", "read_folder"]
+
+RAM = "adafire_ram.v"  # a module of core.v, where it is not in it
 
 
 def read_folder(folder):
-    """Return the `gen.layout.schedule.Schedule` of the network on the core in ``folder``.
+    """Return the `gen.plan.plan.Plan` of the network on the core in ``folder``.
 
     Raises
     ------
     InputError : the folder, or a file in it, is missing, altered, or not what `adafire generate` writes.
     """
-    return GeneratedFolder.open(folder, VERILOG).schedule
+    return GeneratedFolder.open(folder, VERILOG).plan
+
+
+def core_text(folder):
+    """Return the Verilog of the core in ``folder``, all its modules."""
+    files = [Path(folder) / name for name in (VERILOG, RAM)]
+    return "\n".join(file.read_text() for file in files if file.is_file())
+
+
+def put_contents(folder, work):
+    """Put what the memories of the core in ``folder`` hold at power-up where a simulator runs that reads it."""
+    for file in Path(folder).glob("*.hex"):
+        (Path(work) / file.name).write_bytes(file.read_bytes())

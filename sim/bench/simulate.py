@@ -10,14 +10,14 @@ from pathlib import Path
 from cocotb_tools.runner import get_runner
 
 from sim.bench.compiled import compiled
-from sim.bench.folder import VERILOG, read_folder
+from sim.bench.folder import core_text, put_contents, read_folder
 from sim.bench.job import JOB_VARIABLE, WAVES, Job
-from sim.bench.view import CONTROLS, TILES, TOP, View
+from sim.bench.view import CONTROLS, TOP, View
+from sim.inside import CORE
 
 __all__ = ["main"]
 
-CORE = "adafire_core"
-PORTS = ("clk", "rst", "load__*", "i__*", "o__*", "abort", "idle", "probe_*")
+PORTS = ("clk", "rst", "load__*", "i__*", "o__*", "abort", "idle", "fault", "probe_*")
 SCENARIOS, WAVED = "sim.bench.scenarios", "sim.bench.waved"
 
 
@@ -25,11 +25,13 @@ def main():
     """Build and run the job that the environment names."""
     job = Job.read()
     runner, work = get_runner(job.simulator), Path(job.work)
-    core = (Path(job.folder) / VERILOG).read_text()
+    core = core_text(job.folder)
+    put_contents(job.folder, work)
     top, verilog, ports, tests = CORE, [core], PORTS, [SCENARIOS]
     if job.waves:
         view = View(read_folder(job.folder), core)
-        (work / TILES).write_text(view.tiles())
+        for name, text in view.files().items():
+            (work / name).write_text(text)
         verilog.append(view.verilog(WAVES[job.simulator]))
         top, ports, tests = TOP, PORTS + CONTROLS, [WAVED, SCENARIOS]
     folder = compiled(runner, job.simulator, top, verilog, ports, work / "compiled", job.waves)

@@ -1,29 +1,41 @@
 """The core of a folder with a look inside: the Verilog of a top that names what a reader of waves wants to see.
 
 The module ``adafire`` has the ports of the core, holds it as ``core``, and beside it scopes with signals in plain
-words: where the machine is, every stream, every lane. The save file of `sim.waves` shows the same signals.
+words: where the machine is, every stream, every group. The save file of `sim.waves` shows the same signals.
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from amaranth.hdl import Fragment
 
-from gen.layout.image import memory_image
-from hw.machine.early_exit import EarlyExit
-from hw.machine.sequencer import Sequencer
+from hw.core.sequencer import Sequencer
 from hw.regmap import RESULT_WORDS
+from sim.inside import CORE, Inside
 
-__all__ = ["CONTROLS", "Seen", "TILES", "TOP", "View"]
+__all__ = ["CONTROLS", "Seen", "TOP", "View", "places_file"]
 
-TOP, CORE = "adafire", "adafire_core"
-TILES = "tiles.hex"  # read by the simulator from the folder it runs in
+TOP = "adafire"
 CONTROLS = ("dump", "image", "timestep", "decided")  # ports of the top beside those of the core
 COORDINATE_BITS = 16
-MODULE = re.compile(r"^module (\S+) ?\(.*?\);\n(.*?)^endmodule", re.MULTILINE | re.DOTALL)
-INSTANCE = re.compile(rf"^  \\({CORE}\.(\w+)(?:\$\d+)?)  (\\\S+ |\w+) ?\(", re.MULTILINE)
-SIGNAL = re.compile(r"^  (input|output|wire|reg) (?:\[(\d+):0\] )?(\\\S+ |\w+)(?: = [^;]*)?;", re.MULTILINE)
+COORDINATES = ("row", "column", "channel", "step")  # of a neuron, as the files of places have them
+SIGNED = ("count", "state", "total", "bias", "v", "value")
+PARTS = {  # of a group: what is shown where a core has it
+    "fetch": ("request_valid", "slot"),
+    "queue": ("room",),
+    "gather": ("busy", "active", "issue", "upper", "weight_address"),
+    "lanes": ("done", "maximum"),
+    "firing": ("idle", "room", "tile_valid", "counted"),
+}
+MACHINE = {
+    "sequencer": ("idle", "prepare", "prepared", "go", "done", "decide", "decided", "exits", "stop", "release"),
+    "walker": ("prepare", "prepared", "go", "done", "first_step", "stop", "room", "tile_valid", "request_valid"),
+    "image_writer": ("full", "slot", "release", "restart", "clear"),
+    "decision": ("begin", "done", "exits", "class_"),
+    "result_reader": ("begin", "busy"),
+    "loader": ("busy", "fault"),
+}
 
 
 @dataclass(frozen=True)
@@ -42,46 +54,41 @@ class Seen:
         return f"{TOP}.{self.scope}.{self.name}"
 
 
+def places_file(group):
+    """Name of the file that the simulator reads from the folder it runs in: a line for each neuron of a group."""
+    return f"places_{group}.hex"
+
+
 class View:
     """What is seen of the core in one folder.
 
     Parameters
     ----------
-    schedule : gen.layout.schedule.Schedule
+    plan : gen.plan.plan.Plan
     core : text of core.v
 
     Attributes
     ----------
-    groups : title to list of `Seen`; ``neurons/lane 3`` lies in the group ``neurons``
+    groups : title to list of `Seen`; ``group 1/gather`` lies in the group ``group 1``
     """
 
-    def __init__(self, schedule, core):
-        self._schedule, p = schedule, schedule.params
-        self._orders = [np.stack(p.order(), axis=1) for p in schedule.passes]  # of each tile: row, column, channel
-        modules = {name.removeprefix("\\"): SIGNAL.findall(text) for name, text in MODULE.findall(core)}
-        self._ports = [signal for signal in modules[CORE] if signal[0] in ("input", "output")]
-        self._units = {
-            unit: (instance, {name.strip("\\ "): int(high or 0) + 1 for _, high, name in modules[module]})
-            for module, unit, instance in INSTANCE.findall(core)
-        }
+    def __init__(self, plan, core):
+        self._plan, self._inside = plan, Inside(core)
+        self._ends, self._places = zip(*(self._neurons(group) for group in range(plan.params.groups)))
         self.groups = {
             "now": self._now(),
             "streams": self._streams(),
-            "sequencer": self._of("sequencer", "idle", "ingest", "ingested", "begin_pass", "pass_done", "decide",
-                                  "decided", "exits", "stop"),
-            "gather": self._of("gather", "busy", "ending"),
-            **{f"lanes/lane {lane}": self._lane(lane) for lane in range(p.lanes)},
-            **{f"neurons/neuron {number}": self._neuron(number) for number in range(p.neurons)},
-            "compressor": self._of("compressor", "counted", "credit", "done"),
-            "early exit": [
-                *self._state("early_exit", EarlyExit(p, memory_image(schedule))),
-                *self._of("early_exit", "fired", "done", "exits", "class_"),
-            ],
+            **{f"group {group}/neuron": self._neuron(group) for group in range(plan.params.groups)},
+            **{name.replace("_", " "): self._of(name, *signals) for name, signals in MACHINE.items()},
+            **{
+                f"group {group}/{part}": self._of(f"group_{group}.{part}", *signals)
+                for group in range(plan.params.groups) for part, signals in PARTS.items()
+            },
         }
 
     def verilog(self, dump):
         """Return the text of the top; it writes the waveform ``dump`` while its input ``dump`` is high."""
-        ports = [(kind, f"[{high}:0] " if high else "", name) for kind, high, name in self._ports]
+        ports = [(kind, f"[{bits - 1}:0] " if bits > 1 else "", name) for kind, bits, name in self._inside.ports]
         scopes = {}
         for seen in (seen for group in self.groups.values() for seen in group):
             scopes.setdefault(seen.scope, []).append(seen)
@@ -95,13 +102,48 @@ class View:
             "endmodule\n",
         ])
 
-    def tiles(self):
-        """Return the text of `TILES`: row, column and first channel of every tile, pass after pass."""
-        return "".join("{:04x}{:04x}{:04x}\n".format(*tile) for tile in np.concatenate(self._orders))
+    def files(self):
+        """Return {name: text} of the files that the simulator reads: where every neuron is, group by group."""
+        line = ("{:04x}" * len(COORDINATES) + "\n").format
+        return {places_file(group): "".join(line(*place) for place in places)
+                for group, places in enumerate(self._places)}
+
+    def _neurons(self, group):
+        """Return how many neurons of a group lie before each pass, and int [neurons, 4]: `COORDINATES` of each.
+
+        The step is the timestep, less those of the rounds before.
+        """
+        ends, places = [0], [np.zeros((1, len(COORDINATES)), int)]  # one at least, where a group has nothing to do
+        for p in self._plan.passes:
+            row, column, first, lanes, step = (np.asarray(values, int) for values in p.order(group))
+            lane = np.arange(lanes.sum()) - np.repeat(np.cumsum(lanes) - lanes, lanes)
+            timestep = (p.stores_at or p.reads_at) if p.steps == 1 else 0  # of a two-phase network
+            step = np.full_like(step, timestep) if timestep else step + 1
+            row, column, first, step = (np.repeat(values, lanes) for values in (row, column, first, step))
+            places.append(np.stack([row, column, first + lane, step], axis=1))
+            ends.append(ends[-1] + len(row))
+        return ends[:-1], np.concatenate([*places[1:], places[0]])
 
     def _behaviour(self, dump):
-        """Count tiles and words of results; write the waveform."""
-        return f"""  assign timestep = core.sequencer.step + 1, decided = core.sequencer.decided;
+        """Count rounds, neurons and words of results; write the waveform."""
+        go, first = (f"core.{self._inside.path('walker', name)}" for name in ("go", "first_step"))
+        decided = f"core.{self._inside.path('decision', 'done')}"
+        begins = {stage.passes[0].index for stage in self._plan.stages}
+        is_first = " || ".join(f"probe_layer == {index}" for index in sorted(begins))
+        counters = "".join(
+            f"\n  reg [{len(COORDINATES) * COORDINATE_BITS - 1}:0] places_{group} [0:{len(places) - 1}];"
+            f'\n  initial $readmemh("{places_file(group)}", places_{group});'
+            f"\n  reg [31:0] fired_{group} = 0;"
+            f"\n  always @(posedge clk) fired_{group} <= {go} ? 0 : fired_{group} + probe_fired[{group}];"
+            for group, places in enumerate(self._places)
+        )
+        return f"""  reg [31:0] round = 0;
+  reg went = 0;
+  always @(posedge clk) begin
+    went <= {go};
+    if (went && ({is_first})) round <= {first} ? 0 : round + 1;
+  end
+  assign timestep = round + 1, decided = {decided};
   reg dumping = 0;
   always @(posedge dump) begin
     $dumpfile("{dump}");
@@ -115,17 +157,12 @@ class View:
     $dumpoff;
 `endif
     dumping = 0;
-  end
-  reg [{3 * COORDINATE_BITS - 1}:0] places [0:{sum(map(len, self._orders)) - 1}];
-  initial $readmemh("{TILES}", places);
-  reg [31:0] fired = 0, word = 0, class_number = 0, exit_step = 0;
-  always @(posedge clk) begin
-    fired <= core.sequencer.begin_pass ? 0 : fired + probe_fired;
-    if (o__valid && o__ready) begin
-      word <= o__payload[32] ? 0 : word + 1;
-      if (word == 0) class_number <= o__payload[31:0];
-      if (word == 1) exit_step <= o__payload[31:0];
-    end
+  end{counters}
+  reg [31:0] word = 0, class_number = 0, exit_step = 0;
+  always @(posedge clk) if (o__valid && o__ready) begin
+    word <= o__payload[32] ? 0 : word + 1;
+    if (word == 0) class_number <= o__payload[31:0];
+    if (word == 1) exit_step <= o__payload[31:0];
   end"""
 
     @staticmethod
@@ -138,30 +175,23 @@ class View:
         return "\n".join([f"  generate if (1) begin : {name}", *lines, "  end endgenerate"])
 
     def _now(self):
-        """Where the machine is: the tile is the one that leaves the neurons next, or does now."""
-        ends = np.cumsum([0, *map(len, self._orders)])
-        place = f"places[({_choice('probe_layer', dict(enumerate(ends[:-1])))}) + fired]"
-        layers = _text("probe_layer", {index: p.title for index, p in enumerate(self._schedule.passes)})
-        timestep = "timestep"
-        if self._schedule.network.two_phase:
-            timestep = _choice("probe_layer", {index: p.timestep for index, p in enumerate(self._schedule.passes)})
-        coordinates = [
-            Seen("now", name, COORDINATE_BITS, f"{place} >> {COORDINATE_BITS * (2 - i)}")
-            for i, name in enumerate(("row", "column", "channel"))
-        ]
+        """Where the machine is."""
+        passes = _text("probe_layer", {p.index: p.title for p in self._plan.passes})
+        step_order = all(stage.rounds == stage.network.timesteps for stage in self._plan.stages)
         return [
-            Seen("now", "of_image", 32, "image"), Seen("now", "in_timestep", 32, timestep),
-            *self._state("sequencer", Sequencer(self._schedule.params)),
-            Seen("now", "layer", *layers, "ascii"),
-            Seen("now", "tile", 32, "fired"), Seen("now", "tile_fires", 1, "probe_fired"), *coordinates,
+            Seen("now", "of_image", 32, "image"),
+            Seen("now", "in_timestep", 32, "timestep" if step_order else self._timestep(0)),
+            *self._state("sequencer", Sequencer(self._plan.params)),
+            Seen("now", "in_pass", *passes, "ascii"),
             Seen("now", "result_class", 32, "class_number"), Seen("now", "result_timesteps", 32, "exit_step"),
         ]
 
     def _streams(self):
-        value = self._schedule.params.value_bits
-        words = {**dict(enumerate(RESULT_WORDS)), **{
-            len(RESULT_WORDS) + n: f"logit {n}" for n in range(self._schedule.network.classes)
-        }}
+        value = self._plan.params.value_bits
+        names = [f"{output} {place}" for output in self._plan.network.outputs for place in range(
+            int(np.prod(self._plan.network.stages[0].shapes[output]))
+        )]
+        words = dict(enumerate([*RESULT_WORDS, *(names if len(names) <= 64 else self._plan.network.outputs)]))
         return [
             *(
                 Seen("streams", f"{stream}_{wire}", 1, f"{port}__{wire}")
@@ -175,32 +205,44 @@ class View:
             Seen("streams", "output_last", 1, "o__payload[32]"),
         ]
 
-    def _lane(self, lane):
-        """A lane's sum, and what it holds of the tile that leaves the neurons."""
-        scope, p = f"lane_{lane}", self._schedule.params
+    def _neuron(self, group):
+        """The neuron of a group that fires now, or else the next one."""
+        scope, p, place, last = f"group_{group}_neuron", self._plan.params, self._place(group), len(COORDINATES) - 1
+        coordinates = [
+            Seen(scope, name, COORDINATE_BITS, f"{place} >> {COORDINATE_BITS * (last - i)}")
+            for i, name in enumerate(COORDINATES[:last])
+        ]
         return [
-            Seen(scope, name, bits, f"{vector}[{bits * lane} +: {bits}]", "signed")
-            for name, vector, bits in (
-                *(("sum", sums.value, p.acc_bits) for sums in self._of("lanes", "sums")),
-                ("count", "probe_counts", p.value_bits), ("state", "probe_states", p.acc_bits),
-            )
+            Seen(scope, "fires", 1, f"probe_fired[{group}]"), Seen(scope, "number", 32, f"fired_{group}"),
+            *coordinates, Seen(scope, "in_timestep", 32, self._timestep(group)),
+            *(
+                Seen(scope, name, bits, f"{vector}[{bits * group} +: {bits}]", "signed") for name, vector, bits in (
+                    ("count", "probe_counts", p.signed_count_bits), ("state", "probe_states", p.acc_bits),
+                )
+            ),
         ]
 
-    def _neuron(self, number):
+    def _place(self, group):
+        """Return the line of `places_file` of the neuron of a group that fires now or next."""
+        return f"places_{group}[({_choice('probe_layer', dict(enumerate(self._ends[group])))}) + fired_{group}]"
+
+    def _timestep(self, group):
+        return f"({self._place(group)} & {2**COORDINATE_BITS - 1}) + round"
+
+    def _of(self, component, *names):
+        """Return those of the named signals that a component of this core has."""
+        signals, scope = self._inside.signals(component), component.replace(".", "_")
         return [
-            replace(seen, format="dec" if seen.name == "theta" else "signed")
-            for seen in self._of(f"neuron_{number}", "total", "bias", "current", "v", "theta", "count", "state")
+            Seen(scope, name, signals[name], f"core.{self._inside.path(component, name)}",
+                 "signed" if name in SIGNED else "dec")
+            for name in names if name in signals
         ]
 
-    def _of(self, unit, *names):
-        """Return those of the named signals that the unit of this core has."""
-        instance, widths = self._units[unit]
-        return [Seen(unit, name, widths[name], f"core.{instance}.{name}") for name in names if name in widths]
-
-    def _state(self, unit, component):
-        """Return the name of the state that a unit's machine is in."""
-        names = Fragment.get(component, None).generated["fsm"].decoding
-        return [Seen(unit, "state", *_text(seen.value, names), "ascii") for seen in self._of(unit, "fsm_state")]
+    def _state(self, component, machine):
+        """Return the name of the state that a component's machine is in."""
+        names = Fragment.get(machine, None).generated["fsm"].decoding
+        found = self._of(component, "fsm_state")
+        return [Seen(component, "state", *_text(seen.value, names), "ascii") for seen in found]
 
 
 def _text(selector, names):

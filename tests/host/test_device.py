@@ -10,7 +10,7 @@ from gen.errors import InputError
 from host.board import Board
 from host.device import open_device
 from sim.golden import Golden
-from sim.model import CompiledCore
+from sim.compiled_core import CompiledCore
 from tests.kit.random_networks import random_images, random_network
 
 

@@ -7,7 +7,6 @@ import numpy as np
 import serial
 
 from gen.errors import AdafireError
-from gen.layout.image import load_stream, memory_image
 from gen.inputs import input_stream
 from hw.regmap import COMMIT, ESCAPE, FLAG, HEADER, POSITION, REPLY, STUFF, Command, crc, decode, encode, frames
 
@@ -54,7 +53,7 @@ class Fuzzer:
     Parameters
     ----------
     seed : int
-    schedule : Schedule
+    plan : gen.plan.plan.Plan
         Of the network that the design holds.
     number : int
         That network's number. No other network is ever committed under it, so a result that carries it must be
@@ -65,10 +64,10 @@ class Fuzzer:
         Register MAX_PAYLOAD.
     """
 
-    def __init__(self, seed, schedule, number, images, longest):
+    def __init__(self, seed, plan, number, images, longest):
         self._rng = np.random.default_rng([seed, 0xF022])
         self._number, self._images, self._longest = number, images, longest
-        self._stream = load_stream(memory_image(schedule), schedule.params)
+        self._stream = plan.load_stream
         self._runs = 0
         commit = (self._other_network(), len(images[0]), 0, 1)
         self._good = load_requests(self._stream[:PIECE], commit, min(longest, 500)) + [

@@ -1,4 +1,4 @@
-"""What the memory ports of a compiled core really do, counted cycle by cycle: the check of `sim.core_traffic`."""
+"""What the memory ports of a compiled core really do, counted cycle by cycle: the check of `sim.traffic`."""
 
 import ctypes
 import hashlib

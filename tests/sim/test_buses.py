@@ -42,7 +42,7 @@ def test_many_orders_of_everything(bus, simulator, seed, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first, lanes", [(10, 3), (12, 8)])
+@pytest.mark.parametrize("first, lanes", [(10, 4), (12, 8)])
 @pytest.mark.parametrize("bus", BUSES)
 def test_larger_networks(bus, first, lanes, tmp_path):
     run(bus, tmp_path, LARGER, first, "verilator", lanes=lanes, seed=first)

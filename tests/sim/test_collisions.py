@@ -1,6 +1,7 @@
 """No word read in the cycle of its write is ever used: synthesis may leave it undefined (`hw.board.netlist`)."""
 
-from functools import reduce
+import importlib
+import pkgutil
 from types import SimpleNamespace
 
 import amaranth.lib.fifo
@@ -8,25 +9,23 @@ import pytest
 from amaranth.hdl import Elaboratable, Module, Mux, Signal, Value
 from amaranth.lib.memory import Memory
 
-import hw.machine.early_exit
-import hw.machine.events
+import hw.core
 import hw.link.frame_ring
 import hw.link.register_file
 import hw.link.result_buffer
-import hw.machine.softmax
-import hw.machine.wide_memory
-from gen.layout.program import CoreParams
-from gen.layout.schedule import build_schedule, schedule_on
+from gen.plan.memories import MemorySpec
+from gen.plan.plan import covering, make_plan, plan_on
 from hw.board.netlist import LOOSE, STRICT, netlist
-from hw.machine.wide_memory import WideMemory
+from hw.core.memory import CoreMemory
 from hw.regmap import Command
+from sim.compiled_core import CompiledCore
 from sim.golden import Golden
-from sim.model import CompiledCore
-from tests.kit.random_networks import random_images, random_network
+from tests.kit.random_networks import SECOND, random_images, random_network
 from tests.kit.stand_in import RX_BYTES, Far
 from tests.kit.streams import play
 
-MODULES = amaranth.lib.fifo, hw.machine.early_exit, hw.machine.events, hw.machine.softmax, hw.machine.wide_memory
+CORE = [importlib.import_module(f"hw.core.{found.name}") for found in pkgutil.iter_modules(hw.core.__path__)]
+MODULES = [amaranth.lib.fifo, *(module for module in CORE if hasattr(module, "Memory"))]
 LINK = hw.link.frame_ring, hw.link.register_file, hw.link.result_buffer
 
 
@@ -65,15 +64,15 @@ def inverting(monkeypatch):
         monkeypatch.setattr(module, "Memory", InvertedOnCollision)
 
 
-@pytest.mark.parametrize("lanes, seeds", [(2, range(2000, 2040)), (5, range(2040, 2080))])
+@pytest.mark.parametrize("lanes, seeds", [(4, range(2000, 2040)), (8, range(2040, 2080))])
 def test_no_word_read_in_the_cycle_of_its_write_is_used(inverting, lanes, seeds):
-    networks = {seed: random_network(seed) for seed in seeds}
-    params = reduce(CoreParams.covering, (build_schedule(network, lanes).params for network in networks.values()))
-    core = CompiledCore.for_schedule(schedule_on(networks[seeds[0]], params), stalls=0.3, seed=lanes)
+    networks = {seed: random_network(seed, contract=SECOND) for seed in seeds}
+    params = covering([make_plan(network, lanes) for network in networks.values()])
+    core = CompiledCore.for_plan(plan_on(networks[seeds[0]], params), stalls=0.3, seed=lanes)
     for seed, network in networks.items():
-        core.load(schedule_on(network, params))
+        core.load(plan_on(network, params))
         x = random_images(network, seed, 3)
-        core.abort(x[0], 40 * (seed % 50))
+        core.abort(x[:1], 40 * (seed % 50))
         found, wanted = core.run(x), Golden(network).run(x)
         for name in ("classes", "exit_steps", "logits", "events", "synaptic_ops"):
             same = (getattr(found, name) == getattr(wanted, name)).all()
@@ -85,7 +84,7 @@ def test_the_link_uses_none_either(inverting, monkeypatch, seed):
     """Images, counters read while they count, a ring that runs full and is dropped."""
     for module in LINK:
         monkeypatch.setattr(module, "Memory", InvertedOnCollision)
-    far = Far(build_schedule(random_network(3), 2).params, seed=seed, stall=0.2 * seed)
+    far = Far(make_plan(random_network(3), 4).params, seed=seed, stall=0.2 * seed)
     fitting = RX_BYTES // len(far.frame(bytes(6), 0))
 
     async def drive(ctx):
@@ -107,10 +106,11 @@ def test_the_link_uses_none_either(inverting, monkeypatch, seed):
 
 
 def test_the_memories_of_this_test_do_invert(inverting):
-    rows = [{"write_enable": 1, "write_address": 3, "write_data": 5, "address": 3}, {"write_enable": 0}, {}]
-    assert [data for data, in play(WideMemory(8, depth=40, init=[7] * 40), rows, "data")[1:]] == [0xF8, 5]
+    write = {"enable": 1, "address": 3, "data": 5}
+    rows = [{"write": write, "address": 3}, {"write": write | {"enable": 0}}, {}, {}]
+    assert [data for data, in play(CoreMemory(MemorySpec("example", 8, 40), [7] * 40), rows, "data")[2:]] == [0xF8, 5]
 
 
 def test_what_is_synthesized_promises_nothing_about_collisions():
-    text = netlist(WideMemory(40, depth=600), "memory")
+    text = netlist(CoreMemory(MemorySpec("example", 40, 600)), "memory")
     assert STRICT not in text and text.count(LOOSE) == 3

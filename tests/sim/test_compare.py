@@ -1,20 +1,29 @@
-"""The expected probe against a walk through the tiles by hand, and the difference that is named."""
+"""The expected probe against a walk through the tiles in plain loops, and the difference that is named."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from gen.intnet import IntegerNetwork
-from gen.layers import Pool, Readout, Source, Spiking, Synapse
-from gen.layout.schedule import build_schedule
+from gen.intnet import TILES, IntegerNetwork
+from gen.layers import INVERSE_LEAKY, Pool, Readout, Source, Spiking, Synapse
+from gen.plan.plan import make_plan
+from sim.compiled_core import Probe
 from sim.compare import (
-    Answer, Difference, answer_difference, compare_image, compared_values, expected_probe, first_difference,
+    Difference, answer_difference, compare_image, compared_values, expected_probe, first_difference,
 )
 from sim.golden import Golden
-from tests.kit.random_networks import random_images, random_network
+from tests.kit.random_networks import SECOND, random_images, random_network, random_staged_network
 
 SMALL = dict(max_layers=4, max_neurons=300, max_weights=1500, max_channels=6, max_size=6, max_timesteps=3)
+DRAWN = {
+    "none": lambda seed: small_network(),
+    "first": lambda seed: random_network(seed, **SMALL),
+    "second": lambda seed: random_network(seed, contract=SECOND, **SMALL),
+    "two-phase": lambda seed: random_network(seed, neuron=INVERSE_LEAKY, **SMALL),
+    "staged": lambda seed: random_staged_network(seed, sources=("direct",), **SMALL),
+    "tiles": lambda seed: replace(small_network(), order=TILES),
+}
 
 
 def spiking(rng, name, source, shape, theta, **geometry):
@@ -26,7 +35,7 @@ def spiking(rng, name, source, shape, theta, **geometry):
 
 
 def small_network():
-    """A layer with a pool fused behind it, a layer, a pool by itself, a readout of three classes."""
+    """A layer with a pool fused behind it, a layer, a pool by itself, a readout of three classes and a map."""
     rng = np.random.default_rng(0)
     return IntegerNetwork(Source((1, 7, 6)), [
         spiking(rng, "a", "input", (5, 1, 3, 3), 900, padding=(1, 1)),
@@ -34,164 +43,188 @@ def small_network():
         spiking(rng, "b", "p", (3, 5, 1, 1), 20),
         Pool("q", "b", "sum", (2, 2), (1, 1)),
         Readout("z", [Synapse("q", rng.integers(-7, 8, (3, 3, 2, 2)))], np.zeros(3, int), np.full(3, 4)),
+        Readout("m", [Synapse("b", rng.integers(-7, 8, (2, 3, 1, 1)))], np.zeros(2, int), np.full(2, 4)),
     ], timesteps=2)
 
 
-def example(seed=None, lanes=4):
-    network = small_network() if seed is None else random_network(seed, **SMALL)
-    schedule = build_schedule(network, lanes)
-    return schedule, Golden(network).trace(random_images(network, seed or 0, 1)[0])
+def example(kind="none", seed=0, width=4, groups=1):
+    """Return a plan, the traces of an image, and what the golden model answers."""
+    network = DRAWN[kind](seed)
+    plan = make_plan(network, width=width, groups=groups)
+    golden, image = Golden(network), random_images(network, seed, 1)
+    return plan, golden.traces(image[0]), golden.run(image)
 
 
-def tiles_by_hand(schedule, trace):
-    """Yield (pass, timestep, lane to (count, state)) with plain loops, as the docstring of the schedule says."""
-    for t in range(trace.exit_step):
-        for index, p in enumerate(schedule.passes):
-            height, width = p.window
-            for row, column, tile, dy, dx in np.ndindex(p.rows, p.columns, p.tiles, height, width):
-                lanes = {}
-                for lane in range(p.tile_channels):
-                    c, y, x = tile * p.tile_channels + lane, row * height + dy, column * width + dx
-                    if c >= p.channels:
-                        break
-                    if not p.layer.emits:
-                        lanes[lane] = None, trace.logits[t, c]
-                        continue
-                    state = trace.states[p.layer.name][t, c, y, x] if p.layer.fires else None
-                    lanes[lane] = trace.counts[p.layer.name][t, c, y, x], state
-                yield index, t + 1, lanes
+def by_hand(plan, traces, group):
+    """Yield (pass, timestep, place, count, state) of every neuron that a group fires, in plain loops."""
+    for stage, trace in zip(plan.stages, traces):
+        for turn in range(min(stage.rounds, trace.exit_step)):
+            for p in stage.passes:
+                for row, column, first, lanes, step in zip(*p.order(group)):
+                    for channel in range(first, first + lanes):
+                        t, place = step + turn, (channel, row, column)
+                        fired, updated = (p.stores_at - 1, p.update - 1) if stage.network.two_phase else (t, t)
+                        count = trace.counts[p.layer.name][fired][place] if p.stored else None
+                        state = None
+                        if p.layer.weighted:
+                            states = trace.states if p.layer.fires else trace.outputs
+                            state = states[p.layer.name][updated][place]
+                        timestep = (p.stores_at or p.reads_at) if stage.network.two_phase else t + 1
+                        yield p.index, timestep, place, count, state
 
 
-@pytest.mark.parametrize("seed", [None, *range(30)])
-def test_the_expected_probe_is_the_walk_by_hand(seed):
-    schedule, trace = example(seed, lanes=1 + (seed or 2) % 5)
-    probe = expected_probe(schedule, trace)
-    walk = list(tiles_by_hand(schedule, trace))
-    assert len(probe) == len(walk) == trace.exit_step * sum(p.runs for p in schedule.passes)
-    for tile, (index, timestep, lanes) in enumerate(walk):
-        assert (probe.pass_index[tile], probe.timestep[tile]) == (index, timestep)
-        for lane in range(schedule.params.lanes):
-            count, state = lanes.get(lane, (None, None))
-            for value, mask, shown in (
-                (count, probe.count_mask, probe.counts), (state, probe.state_mask, probe.states)
-            ):
-                assert mask[tile, lane] == (value is not None) and shown[tile, lane] == (value or 0)
-
-
-def test_the_small_network_holds_every_kind_of_pass_and_fires():
-    schedule, trace = example()
-    assert [type(p.layer) for p in schedule.passes] == [Spiking, Spiking, Pool, Readout]
-    assert schedule.passes[0].pool.name == "p" and schedule.passes[0].channels == 5
-    assert all(counts.any() for counts in trace.counts.values()) and trace.exit_step == 2
-
-
-def test_every_value_is_counted():
-    schedule, trace = example()
-    compared = compared_values(schedule, expected_probe(schedule, trace))
-    assert compared["counts"] == sum(
-        trace.counts[p.layer.name].size for p in schedule.passes if p.layer.emits
+def seen(expected):
+    """Return the `Probe` of a core that is right, the groups one behind the other."""
+    groups = [np.full(len(e), number) for number, e in enumerate(expected)]
+    index, counts, states = (
+        np.concatenate([getattr(e, name) for e in expected]) for name in ("index", "counts", "states")
     )
+    return Probe(np.zeros_like(index), index, np.concatenate(groups), counts, states)
+
+
+@pytest.mark.parametrize("kind, seed, width, groups", [
+    ("none", 0, 4, 1), ("tiles", 0, 4, 2), *(("first", s, 4, 1 + s % 2) for s in range(8)),
+    *(("second", s, 8, (1, 2, 4)[s % 3]) for s in range(12)), *(("two-phase", s, 4, 1 + s % 2) for s in range(4)),
+    *(("staged", s, 4, 2) for s in range(4)),
+])
+def test_the_expected_probe_is_the_walk_by_hand(kind, seed, width, groups):
+    plan, traces, _ = example(kind, seed, width, groups)
+    expected = expected_probe(plan, traces)
+    assert len(expected) == groups
+    for group, e in enumerate(expected):
+        walk = list(by_hand(plan, traces, group))
+        assert len(e) == len(walk)
+        for n, (index, timestep, place, count, state) in enumerate(walk):
+            assert (e.index[n], e.timestep[n]) == (index, timestep)
+            assert (e.channel[n], e.row[n], e.column[n]) == place
+            assert (e.has_count[n], e.has_state[n]) == (count is not None, state is not None)
+            assert (e.counts[n], e.states[n]) == (count or 0, state or 0)
+
+
+@pytest.mark.parametrize("kind", ["none", "tiles", "second"])
+def test_every_neuron_is_compared_once_a_timestep(kind):
+    plan, traces, _ = example(kind, width=4, groups=2)
+    compared = compared_values(plan, expected_probe(plan, traces))
+    trace, = traces
+    stored = {p.layer.name for p in plan.passes if p.layer.emits}
+    assert compared["counts"] == sum(trace.counts[name].size for name in stored)
     assert compared["states"] == sum(states.size for states in trace.states.values())
-    assert compared["logits"] == trace.logits.size + schedule.network.classes
-    assert all(compared[kind] == 1 for kind in ("classes", "exit_steps", "events", "synaptic_ops"))
+    assert compared["logits"] == sum(z.size + z[0].size for z in trace.outputs.values())
+    assert all(compared[name] == 1 for name in ("classes", "exit_steps", "events", "synaptic_ops"))
 
 
-def seen(probe):
-    return probe.pass_index.copy(), probe.counts.copy(), probe.states.copy()
-
-
-def answer(trace, **changes):
-    right = Answer(trace.class_, trace.exit_step, trace.events, trace.synaptic_ops, trace.logits[-1].copy())
-    return replace(right, **changes)
-
-
-def test_equal_tables_do_not_differ_whatever_idle_lanes_hold():
-    schedule, trace = example(lanes=5)
-    probe = expected_probe(schedule, trace)
-    passes, counts, states = seen(probe)
-    assert not probe.count_mask.all() and not probe.state_mask.all()
-    counts[~probe.count_mask] = 7
-    states[~probe.state_mask] = -7
-    assert first_difference(schedule, probe, passes, counts, states) is None
-    assert compare_image(schedule, trace, (passes, counts, states), answer(trace)) is None
+@pytest.mark.parametrize("kind", DRAWN)
+def test_what_is_right_does_not_differ_whatever_means_nothing(kind):
+    plan, traces, result = example(kind, groups=2)
+    expected = expected_probe(plan, traces)
+    probe = seen(expected)
+    probe.count[~np.concatenate([e.has_count for e in expected])] = 7
+    probe.state[~np.concatenate([e.has_state for e in expected])] = -7
+    assert compare_image(plan, traces, probe, result) is None
 
 
 def test_the_first_of_two_wrong_values_is_named():
-    schedule, trace = example()
-    probe = expected_probe(schedule, trace)
-    passes, counts, states = seen(probe)
-    tiles = np.flatnonzero((probe.pass_index == 0) & (probe.timestep == 2))
-    tile, lane = tiles[3], 1
-    counts[tile, lane] += 1
-    states[tiles[5], 0] += 1
-    row, column, first = schedule.passes[0].order()
-    difference = first_difference(schedule, probe, passes, counts, states)
-    assert difference == Difference(
-        "count", probe.counts[tile, lane], probe.counts[tile, lane] + 1, "a", 2,
-        (first[3] + lane, row[3], column[3]),
-    )
+    plan, traces, _ = example()
+    e, = expected = expected_probe(plan, traces)
+    first, second = np.flatnonzero((e.index == 0) & (e.timestep == 2))[[13, 27]]
+    probe = seen(expected)
+    probe.count[first] += 1
+    probe.state[second] += 1
+    difference = first_difference(plan, expected, probe)
+    place = int(e.channel[first]), int(e.row[first]), int(e.column[first])
+    assert difference == Difference("count", e.counts[first], e.counts[first] + 1, "a", 2, place)
     assert str(difference) == (
-        f"layer 'a', timestep 2, neuron (channel {first[3] + lane}, row {row[3]}, column {column[3]}), "
-        f"count: expected {probe.counts[tile, lane]}, got {probe.counts[tile, lane] + 1}"
+        "layer 'a', timestep 2, neuron (channel {}, row {}, column {}), ".format(*place)
+        + f"count: expected {e.counts[first]}, got {e.counts[first] + 1}"
     )
-    counts[tile, lane] -= 1
-    assert first_difference(schedule, probe, passes, counts, states).kind == "state"
+    probe.count[first] -= 1
+    assert first_difference(plan, expected, probe).kind == "state"
 
 
-def test_a_wrong_logit_is_no_state():
-    schedule, trace = example()
-    probe = expected_probe(schedule, trace)
-    passes, counts, states = seen(probe)
-    tile = np.flatnonzero(probe.pass_index == len(schedule.passes) - 1)[0]
-    states[tile, 0] -= 3
-    difference = first_difference(schedule, probe, passes, counts, states)
-    assert (difference.kind, difference.layer, difference.neuron) == ("logit", "z", (0, 0, 0))
-    assert (difference.expected, difference.got) == (trace.logits[0, 0], trace.logits[0, 0] - 3)
+def test_of_two_groups_the_earlier_pass_is_named():
+    plan, traces, _ = example(groups=2)
+    expected = expected_probe(plan, traces)
+    probe = seen(expected)
+    in_second = len(expected[0])
+    probe.state[in_second - 1] += 1  # the last neuron of group 0
+    probe.count[in_second + 2] += 1
+    difference = first_difference(plan, expected, probe)
+    assert (difference.layer, difference.timestep, difference.kind) == ("a", 1, "count")
+    e = expected[1]
+    assert difference.neuron == (e.channel[2], e.row[2], e.column[2])
 
 
-def test_tiles_missing_too_many_or_of_another_layer():
-    schedule, trace = example()
-    probe = expected_probe(schedule, trace)
-    names = [p.layer.name for p in schedule.passes]
-    short = tuple(column[:-1] for column in seen(probe))
-    assert str(first_difference(schedule, probe, *short)).endswith(f"pass: expected {names[-1]!r}, got nothing")
-    assert first_difference(schedule, probe, *short, complete=False) is None
-    long = tuple(np.concatenate([column, column[:1]]) for column in seen(probe))
-    assert str(first_difference(schedule, probe, *long)) == f"pass: expected nothing, got {names[0]!r}"
-    passes, counts, states = seen(probe)
-    passes[0] = 1
-    assert str(first_difference(schedule, probe, passes, counts, states)).endswith(
+def test_a_wrong_output_is_no_state():
+    plan, traces, _ = example()
+    e, = expected = expected_probe(plan, traces)
+    probe, at = seen(expected), np.flatnonzero(e.index == len(plan.passes) - 2)[0]
+    probe.state[at] -= 3
+    difference = first_difference(plan, expected, probe)
+    assert (difference.kind, difference.layer, difference.neuron) == ("output", "z", (0, 0, 0))
+    assert (difference.expected, difference.got) == (traces[0].logits[0, 0], traces[0].logits[0, 0] - 3)
+
+
+def test_the_timestep_of_a_two_phase_pass_and_the_stage_are_named():
+    plan, traces, _ = example("two-phase", 1)
+    expected = expected_probe(plan, traces)
+    probe = seen(expected)
+    at = int(np.argmax(expected[0].has_state))
+    probe.state[at] += 1
+    p = plan.passes[probe.index[at]]
+    assert f"timestep {p.stores_at or p.reads_at} {p.phase}, " in str(first_difference(plan, expected, probe))
+    plan, traces, _ = next(e for e in (example("staged", seed) for seed in range(20)) if len(e[1]) > 1)
+    expected = expected_probe(plan, traces)
+    probe = seen(expected)
+    probe.state[-1] += 1
+    assert str(first_difference(plan, expected, probe)).startswith(f"stage {len(traces)}, layer ")
+
+
+def test_neurons_missing_too_many_or_of_another_layer():
+    plan, traces, _ = example()
+    expected = expected_probe(plan, traces)
+    names = [p.layer.name for p in plan.passes]
+    short = Probe(*(column[:-1] for column in seen(expected)))
+    assert str(first_difference(plan, expected, short)).endswith(f"pass: expected {names[-1]!r}, got nothing")
+    assert first_difference(plan, expected, short, complete=False) is None
+    long = Probe(*(np.concatenate([column, column[:1]]) for column in seen(expected)))
+    assert str(first_difference(plan, expected, long)) == f"pass: expected nothing, got {names[0]!r}"
+    probe = seen(expected)
+    probe.index[0] = 1
+    assert str(first_difference(plan, expected, probe)).endswith(
         f"timestep 1, neuron (channel 0, row 0, column 0), pass: expected {names[0]!r}, got {names[1]!r}"
     )
-    passes[0] = 15
-    assert first_difference(schedule, probe, passes, counts, states).got == "number 15"
+    probe.index[0] = 15
+    assert first_difference(plan, expected, probe).got == "number 15"
 
 
-@pytest.mark.parametrize("change, kind", [
-    ({"exit_step": 9}, "exit step"), ({"class_": 99}, "class"), ({"events": -1}, "events"),
-    ({"synaptic_ops": -1}, "synaptic ops"),
+@pytest.mark.parametrize("name, kind", [
+    ("exit_steps", "timesteps"), ("classes", "class"), ("events", "events"), ("synaptic_ops", "synaptic ops"),
 ])
-def test_every_figure_of_the_answer_is_compared(change, kind):
-    schedule, trace = example()
-    (name, wrong), = change.items()
-    difference = answer_difference(schedule, trace, answer(trace, **change))
-    assert difference == Difference(kind, getattr(trace, name), wrong)
-    assert str(difference) == f"{kind}: expected {getattr(trace, name)}, got {wrong}"
-    assert answer_difference(schedule, trace, answer(trace)) is None
+def test_every_figure_of_the_answer_is_compared(name, kind):
+    plan, traces, result = example()
+    right = int(getattr(result, name)[0])
+    difference = answer_difference(plan, traces, replace(result, **{name: np.array([right + 9])}))
+    assert difference == Difference(kind, right, right + 9)
+    assert str(difference) == f"{kind}: expected {right}, got {right + 9}"
+    assert answer_difference(plan, traces, result) is None
 
 
-def test_a_wrong_logit_of_the_answer():
-    schedule, trace = example()
-    logits = trace.logits[-1] + np.eye(len(trace.logits[-1]), dtype=np.int64)[-1]
-    difference = compare_image(schedule, trace, seen(expected_probe(schedule, trace)), answer(trace, logits=logits))
-    assert (difference.kind, difference.timestep, difference.got) == ("logit", trace.exit_step, logits[-1])
+def test_a_wrong_value_of_any_output_of_the_answer():
+    plan, traces, result = example()
+    for name in ("z", "m"):
+        wrong = result.outputs[name].copy()
+        wrong[0, -1, -1, -1] += 1
+        changed = replace(result, outputs=result.outputs | {name: wrong})
+        difference = compare_image(plan, traces, seen(expected_probe(plan, traces)), changed)
+        place = tuple(size - 1 for size in wrong.shape[1:])
+        assert difference == Difference("output", wrong[0][place] - 1, wrong[0][place], name, 2, place)
 
 
 def test_an_exit_at_the_wrong_timestep_is_named_as_such():
-    schedule, trace = example()
-    probe = expected_probe(schedule, trace)
-    early = tuple(column[: -sum(p.runs for p in schedule.passes)] for column in seen(probe))
-    difference = compare_image(schedule, trace, early, answer(trace, exit_step=trace.exit_step - 1))
-    assert difference == Difference("exit step", trace.exit_step, trace.exit_step - 1)
-    early[1][0, 0] += 1
-    assert compare_image(schedule, trace, early, answer(trace, exit_step=1)).kind == "count"
+    plan, traces, result = example(groups=2)
+    expected = expected_probe(plan, traces)
+    probe = seen([type(e)(*(column[: len(e) // 2] for column in vars(e).values())) for e in expected])
+    early = replace(result, exit_steps=np.array([1]))
+    assert compare_image(plan, traces, probe, early) == Difference("timesteps", 2, 1)
+    probe.count[0] += 1
+    assert compare_image(plan, traces, probe, early).kind == "count"

@@ -10,7 +10,7 @@ from gen.plan.plan import covering, make_plan, plan_on
 from hw.core.contents import ContentFiles
 from hw.core.core import Core
 from sim.compiled_core import CompiledCore, without_contents
-from sim.core_compare import compare_image
+from sim.compare import compare_image
 from sim.golden import Golden
 from tests.kit.random_networks import FIRST, SECOND, random_images, random_network, random_staged_network
 

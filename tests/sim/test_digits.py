@@ -6,7 +6,7 @@ from gen.method.convert import convert
 from gen.data.digits import load_digits, train
 from hw.emit import generate
 from sim.golden import Golden
-from sim.model import CompiledCore
+from sim.compiled_core import CompiledCore
 from sim.verify import verify
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ from gen.exit_rule import ExitRule
 from gen.inputs import input_values
 from gen.intnet import IntegerNetwork
 from gen.layers import INPUT, NEURONS, Pool, Readout, Source, Spiking, Synapse
-from gen.layout.schedule import build_schedule
+from gen.plan.plan import make_plan
 from sim.energy import EnergyMeter, ann_uJ, convention, estimated, is_identity, macs, operations
 from sim.golden import Golden
 from sim.metrics import evaluate
@@ -171,17 +171,17 @@ def test_what_is_an_identity():
 
 
 def test_the_estimate_by_hand(network):
-    x, schedule = IMAGE[None], build_schedule(network, 8)
+    x, plan = IMAGE[None], make_plan(network, 8)
     result = replace(Golden(network).run(x), busy_cycles=np.array([13]))
-    p, found = schedule.params, estimated(schedule, result, x)
+    p, found = plan.params, estimated(plan, result)
     assert found["multiplications"].tolist() == [15]
     # two timesteps, four neurons: membrane and two bits of a burst; bias once, the current is kept; two logits, twice
     assert found["additions"].tolist() == [15 + 2 * 4 * 3 + 4 + 2 * 2 * 2]
-    moved = memory_traffic(schedule, result, x)
+    moved = memory_traffic(plan, result)
     bits = sum((int(read[0]) + int(written[0])) * width for read, written, width in moved.values())
-    assert moved["weights"][0].tolist() == [13] and moved["events"][1].tolist() == [6 + 2]
+    assert moved["weights"][0].tolist() == [13]
     assert found["memory_estimated_uJ"][0] == pytest.approx(bits * 10 / 64 / 1e6)
-    products = 15 * 0.2 * p.weight_bits * p.value_bits / 64
+    products = 15 * 0.2 * p.weight_bits * p.operand_bits / 64
     additions = found["additions"][0] * 0.1 * p.acc_bits / 32
     assert found["arithmetic_estimated_uJ"][0] == pytest.approx((products + additions) / 1e6)
     assert found["hardware_estimated_uJ"] == found["memory_estimated_uJ"] + found["arithmetic_estimated_uJ"]
@@ -192,7 +192,7 @@ class Counting(Golden):
 
     def __init__(self, network):
         super().__init__(network)
-        self.schedule, self.lanes = build_schedule(network, 8), 8
+        self.plan, self.lanes = make_plan(network, 8), 8
 
     def run(self, x, progress=None):
         result = super().run(x, progress)
@@ -208,7 +208,7 @@ def test_the_meter_gives_means_whatever_the_batch(batch):
     evaluate(device, x, batch=batch, watch=[meter])
     found, result = json.loads(json.dumps(meter.as_dict())), device.run(x)
     assert found["convention_uJ"] == pytest.approx(convention(network, result, x)["convention_uJ"].mean())
-    hardware = estimated(device.schedule, result, x)
+    hardware = estimated(device.plan, result)
     assert found["hardware_estimated_uJ"] == pytest.approx(hardware["hardware_estimated_uJ"].mean())
     assert found["memory_words"] == {
         name: [read.mean(), written.mean()] for name, (read, written, _) in hardware["memory_words"].items()

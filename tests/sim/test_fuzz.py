@@ -5,8 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from gen.layout.image import load_stream, memory_image
-from gen.layout.schedule import build_schedule
+from gen.plan.plan import make_plan
 from hw.regmap import COMMIT, POSITION, Command, decode, frames
 from tests.kit.fuzz import END, KINDS, TRACKED, Fuzzer, image_bytes, image_requests, load_requests
 from tests.kit.random_networks import random_images, random_network
@@ -22,7 +21,7 @@ def network():
 @pytest.fixture
 def fuzzer(network):
     def made(seed):
-        return Fuzzer(seed, build_schedule(network, 2), NUMBER, images(network), LONGEST)
+        return Fuzzer(seed, make_plan(network, 4), NUMBER, images(network), LONGEST)
     return made
 
 
@@ -70,8 +69,7 @@ def test_broken_kinds_are_broken_and_sound_ones_sound(fuzzer):
 
 
 def test_pieces_of_images_and_loads_join_again(network):
-    schedule = build_schedule(network, 2)
-    stream = load_stream(memory_image(schedule), schedule.params)
+    stream = make_plan(network, 4).load_stream
     *pieces, (last, commit) = load_requests(stream, (7, 300, -5, 2), 100)
     assert {command for command, _ in pieces} == {Command.LOAD}
     assert (last, COMMIT.unpack(commit)) == (Command.COMMIT, (len(stream), 7, 300, -5, 2))

@@ -17,10 +17,11 @@ from gen.errors import AdafireError, InputError, ToolMissing
 from gen.exit_rule import ExitRule
 from gen.intnet import IntegerNetwork
 from gen.layers import INVERSE_LEAKY, Pool, Readout, Source, Spiking, Synapse
-from gen.layout.schedule import build_schedule
+from gen.plan.plan import make_plan
 from gen.manifest import write_manifest
 from hw.emit import generate
 from sim.bench.job import planned_runs
+from sim.compiled_core import Probe
 from sim.compare import expected_probe, first_difference
 from sim.golden import Golden
 from tests.kit.random_networks import random_images, random_network
@@ -80,7 +81,7 @@ def tiny_network():
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
     folder = tmp_path_factory.mktemp("verify") / "core"
-    generate(tiny_network(), lanes=2, out=folder)
+    generate(tiny_network(), lanes=4, out=folder)
     return folder
 
 
@@ -138,7 +139,7 @@ def outcomes(original):
 ])
 def test_a_separated_network_equals_the_golden_model(tmp_path, simulator):
     network = separated_network()
-    generate(network, lanes=2, out=tmp_path / "core")
+    generate(network, lanes=4, out=tmp_path / "core")
     images = random_images(network, 3, IMAGES)
     traces = [Golden(network).trace(image) for image in images]
     assert all(any(trace.counts[name].any() for trace in traces) for name in ("conv", "dense", "sum"))
@@ -188,20 +189,21 @@ def altered_network(network):
 
 def test_a_wrong_threshold_in_the_verilog_is_named(core, x, tmp_path):
     network, wrong = tiny_network(), altered_network(tiny_network())
-    generate(wrong, lanes=2, out=tmp_path / "wrong")
+    generate(wrong, lanes=4, out=tmp_path / "wrong")
     put(core, "core.v", (tmp_path / "wrong" / "core.v").read_bytes())
     figures = verify(core, x, images=1, simulator=FAST, seed=3)
 
-    schedule = build_schedule(network, 2)
-    right, got = (expected_probe(schedule, Golden(n).trace(x[0])) for n in (network, wrong))
-    expected = first_difference(schedule, right, got.pass_index, got.counts, got.states)
+    plan = make_plan(network, 4)
+    right, (got,) = (expected_probe(plan, Golden(n).traces(x[0])) for n in (network, wrong))
+    seen = Probe(0 * got.index, got.index, 0 * got.index, got.counts, got.states)
+    expected = first_difference(plan, right, seen)
     assert (expected.layer, expected.neuron[0]) == ("conv", 1)
     assert figures["mismatches"] >= 1
     assert figures["first_difference"] == f"{expected} (image 0, scenario 'in order', seed 3, {FAST})"
 
 
 def test_a_wrong_threshold_in_the_image_is_named(core, x, tmp_path):
-    generate(altered_network(tiny_network()), lanes=2, out=tmp_path / "wrong")
+    generate(altered_network(tiny_network()), lanes=4, out=tmp_path / "wrong")
     put(core, "image.bin", (tmp_path / "wrong" / "image.bin").read_bytes())
     figures = verify(core, x, images=1, simulator=FAST)
     assert figures["mismatches"] == 1
@@ -369,6 +371,6 @@ def test_random_networks(tmp_path, seed, sources):
         seed, sources=sources, max_layers=3, max_neurons=200, max_weights=800, max_channels=6, max_size=6,
         max_timesteps=3, max_classes=5,
     )
-    generate(network, lanes=1 + seed % 4, out=tmp_path / "core")
+    generate(network, lanes=(4, 8, 16, 32)[seed % 4], out=tmp_path / "core")
     figures = verify(tmp_path / "core", random_images(network, seed, 4), images=4, simulator=FAST, seed=seed)
     assert figures["mismatches"] == 0, figures["first_difference"]

@@ -14,13 +14,14 @@ from pywellen import Waveform
 import sim.verify
 from gen.errors import InputError, ToolMissing
 from gen.layers import INVERSE_LEAKY
-from gen.layout.schedule import build_schedule
+from gen.plan.plan import make_plan
 from hw.emit import generate
 from hw.verilog import core_verilog
 from sim.bench.job import WAVES
 from sim.bench.view import View
 from sim.compare import expected_probe
 from sim.golden import Golden
+from sim.inside import Inside
 from tests.kit.random_networks import random_images, random_network
 from sim.toolchain import SIMULATORS, choose_simulator, tool_environment, verilator_program
 from sim.verify import verify
@@ -34,7 +35,7 @@ def is_installed(simulator):
         return False
 
 
-SEED, LANES, IMAGE = 383, 3, 2
+SEED, LANES, IMAGE = 383, 4, 2
 SIZES = dict(
     max_layers=3, max_neurons=100, max_weights=400, max_channels=5, max_size=6, max_timesteps=4, max_classes=4,
 )
@@ -138,7 +139,7 @@ def test_nothing_is_written_outside_the_window(waved):
     assert sizes[2] < sizes[None]
 
 
-def check_result(seen, trace):
+def check_result(seen, network, trace):
     """The words of the result pass on the output, under their names, and what they say stays to be seen."""
     taken = {}
     columns = ("output_valid", "output_ready", "output_word", "output_name")
@@ -147,47 +148,44 @@ def check_result(seen, trace):
             taken[text(name)] = word
     assert taken["class"] == trace.class_ and taken["timesteps"] == trace.exit_step
     assert taken["events"] == trace.events and taken["synaptic_ops"] == trace.synaptic_ops
-    logits = [taken[f"logit {n}"] for n in range(len(trace.logits[-1]))]
+    logits = [taken[f"{network.readout.name} {n}"] for n in range(len(trace.logits[-1]))]
     assert logits == [int(logit) & 0xFFFFFFFF for logit in trace.logits[-1]]
     assert seen.known("now.result_class")[-1][1] == trace.class_
     assert seen.known("now.result_timesteps")[-1][1] == trace.exit_step
     assert seen.texts("sequencer.state")[-3:] == ["RESULT", "ANSWER", "IDLE"]
 
 
-def test_the_result_is_seen_when_it_is_given(waved, trace):
-    check_result(waved[None], trace)
+def test_the_result_is_seen_when_it_is_given(waved, network, trace):
+    check_result(waved[None], network, trace)
     assert "RESULT" not in waved[2].texts("sequencer.state")
 
 
-def check_tiles(seen, network, trace):
-    """Timestep 2: every tile leaves the neurons at its place, with the golden model's counts and states."""
-    schedule = build_schedule(network, LANES)
-    p, expected = schedule.params, expected_probe(schedule, trace)
-    rows = expected.timestep == 2
-    places = np.concatenate([np.stack(each.order(), axis=1) for each in schedule.passes])
-    tiles = [row for row in seen.rows("now", "tile_fires", "layer", "row", "column", "channel") if row[0]]
-    assert len(tiles) == rows.sum() == len(places)
-    for (_, layer, *place), index, expected_place in zip(tiles, expected.pass_index[rows], places):
-        assert text(layer) == schedule.passes[index].layer.name and place == expected_place.tolist()
-    fires = [fired for fired, in seen.rows("now", "tile_fires")]
-    for lane in range(LANES):
-        values = [row for row, fired in zip(seen.rows(f"lane_{lane}", "count", "state"), fires) if fired]
-        counts, states = np.array(values).T
-        for got, bits, name in ((counts, p.value_bits, "count"), (states, p.acc_bits, "state")):
-            mask, right = (getattr(expected, column)[rows][:, lane] for column in (f"{name}_mask", f"{name}s"))
-            assert (got[mask] == right[mask] % (1 << bits)).all(), (lane, name)
+def check_neurons(seen, network, trace):
+    """Timestep 2: every neuron fires at its place, with the golden model's count and state."""
+    plan = make_plan(network, LANES)
+    p, (expected,) = plan.params, expected_probe(plan, [trace])
+    rows = np.flatnonzero(expected.timestep == 2)
+    names = ("fires", "row", "column", "channel", "in_timestep", "count", "state")
+    passes = [text(name) for name, in seen.rows("now", "in_pass")]
+    fired = [(name, *row[1:]) for name, row in zip(passes, seen.rows("group_0_neuron", *names)) if row[0]]
+    assert len(fired) == len(rows) > 50
+    for n, (name, row, column, channel, timestep, count, state) in zip(rows, fired):
+        assert name == plan.passes[expected.index[n]].title and timestep == 2
+        assert (channel, row, column) == (expected.channel[n], expected.row[n], expected.column[n])
+        assert not expected.has_count[n] or count == expected.counts[n] % (1 << p.signed_count_bits)
+        assert not expected.has_state[n] or state == expected.states[n] % (1 << p.acc_bits)
 
 
-def test_tiles_are_where_the_golden_model_has_them(waved, network, trace):
-    check_tiles(waved[2], network, trace)
+def test_neurons_are_where_the_golden_model_has_them(waved, network, trace):
+    check_neurons(waved[2], network, trace)
 
 
 def test_the_hierarchy_is_that_of_the_core(waved, core):
-    instance = re.compile(r"^  \\adafire_core\.(\w+)(?:\$\d+)?  \\?(\S+) *\(", re.MULTILINE)
-    modules = instance.findall((core / "core.v").read_text())
-    assert {name for name, _ in modules} >= {"sequencer", "lanes", "neuron_0", "compressor", "early_exit"}
-    for _, instance in modules:
-        assert any(name.startswith(f"adafire.core.{instance}.") for name in waved[None].variables), instance
+    components = Inside((core / "core.v").read_text()).components
+    assert {"sequencer", "walker", "group_0", "group_0.gather", "group_0.firing"} <= set(components)
+    for component in components:
+        prefix = ".".join(["adafire.core", *filter(None, [component])]) + "."
+        assert any(name.startswith(prefix) for name in waved[None].variables), component
 
 
 def test_the_save_file_names_what_is_there(waved):
@@ -201,12 +199,12 @@ def test_the_save_file_names_what_is_there(waved):
         width = int(bits.partition(":")[0] or 0) + 1
         assert waved[2].variables[plain].bitwidth == width, name
     groups = [line[1:] for line in lines if line.startswith("-")]
-    titles = ["now", "streams", "sequencer", "gather", "lanes", "neurons", "compressor", "early exit"]
+    titles = ["now", "streams", "group 0", "sequencer", "walker", "decision"]
     assert [title for title in dict.fromkeys(groups) if title in titles] == titles
-    assert groups.count("lane 2") == 2 and len(groups) % 2 == 0
+    assert groups.count("gather") == 2 and len(groups) % 2 == 0
     formats = {name.partition("[")[0]: flags for name, flags in _flags(lines)}
-    assert formats["adafire.lane_0.state"] & 0x400 and formats["adafire.sequencer.state"] & 0x800
-    assert formats["adafire.now.row"] & 0x4 and formats["adafire.streams.load_word"] & 0x2
+    assert formats["adafire.group_0_neuron.state"] & 0x400 and formats["adafire.sequencer.state"] & 0x800
+    assert formats["adafire.group_0_neuron.row"] & 0x4 and formats["adafire.streams.load_word"] & 0x2
 
 
 def _flags(lines):
@@ -251,12 +249,15 @@ def test_a_timestep_of_a_separated_network_is_no_window(tmp_path):
 
 
 def test_the_view_of_a_separated_network_knows_the_timestep_of_every_pass():
-    schedule = build_schedule(random_network(1, neuron=INVERSE_LEAKY), 4)
-    assert schedule.rounds == 1 < len(schedule.passes)
-    shown = {seen.name: seen.value for seen in View(schedule, core_verilog(schedule)).groups["now"]}
-    for index, p in enumerate(schedule.passes[:-1]):
-        assert f"probe_layer == {index} ? {p.timestep} :" in shown["in_timestep"]
-        assert f'probe_layer == {index} ? "{p.title}' in shown["layer"]
+    plan = make_plan(random_network(1, neuron=INVERSE_LEAKY), 4)
+    view = View(plan, core_verilog(plan))
+    shown = {seen.name: seen.value for seen in view.groups["now"]}
+    for p in plan.passes[:-1]:
+        assert f'probe_layer == {p.index} ? "{p.title}' in shown["in_pass"]
+    neurons = [sum(p.order(0)[3]) for p in plan.passes]
+    timesteps = np.repeat([p.stores_at or p.reads_at for p in plan.passes], neurons)
+    lines = view.files()["places_0.hex"].split()
+    assert [int(line[-4:], 16) for line in lines[: len(timesteps)]] == timesteps.tolist()
 
 
 def test_the_file_must_be_one_that_can_be_written(core, x, tmp_path, monkeypatch):
@@ -270,7 +271,7 @@ def test_the_file_must_be_one_that_can_be_written(core, x, tmp_path, monkeypatch
             verify(core, x, simulator=SIMULATOR, **asked)
 
 
-def test_the_command(adafire, core, x, waved, trace, tmp_path):
+def test_the_command(adafire, core, x, waved, network, trace, tmp_path):
     np.savez(tmp_path / "data.npz", x=x)
     words = ("verify", core, "--data", tmp_path / "data.npz", "--images", 1, "--simulator", SIMULATOR, "--json")
     file = tmp_path / f"waves{SUFFIX}"
@@ -278,7 +279,7 @@ def test_the_command(adafire, core, x, waved, trace, tmp_path):
     assert run.code == 0 and run.json["save_file"] == str(tmp_path / "waves.gtkw")
     begins = waved[None].known("now.in_timestep")[trace.exit_step - 1][0]
     assert Seen(file).cycles == (begins, waved[None].cycles[1])
-    check_result(Seen(file), trace)
+    check_result(Seen(file), network, trace)
     run = adafire(*words, "--waves", file, "--image", 9)
     assert run.code == 2 and "There is no image 9 to show" in json.loads(run.out)["error"]
     assert adafire(*words, "--step", 1).code == 2
@@ -291,15 +292,15 @@ COMPILE = {
 }
 
 
-@pytest.mark.parametrize("lanes", [1, 4])
+@pytest.mark.parametrize("lanes", [4, 32])
 def test_the_view_of_any_core_is_verilog(tmp_path, lanes):
     odd = replace(random_network(lanes), layers=tuple(
         replace(layer, name=f'"{layer.name}\\') if not layer.emits else layer
         for layer in random_network(lanes).layers
     ))  # a name with quotes that nobody closes
-    schedule = build_schedule(odd, lanes)
-    text = core_verilog(schedule)
-    view = View(schedule, text)
+    plan = make_plan(odd, lanes)
+    text = core_verilog(plan)
+    view = View(plan, text)
     (tmp_path / "core.v").write_text(text)
     (tmp_path / "view.v").write_text(view.verilog(WAVES["icarus"]))
     for simulator in INSTALLED:
@@ -310,7 +311,9 @@ def test_the_view_of_any_core_is_verilog(tmp_path, lanes):
         assert "view.v" not in made.stderr, (lanes, made.stderr)
     paths = [seen.path for group in view.groups.values() for seen in group]
     assert len(set(paths)) == len(paths)
-    assert len(view.tiles().split()) == sum(len(p.order()[0]) for p in schedule.passes)
+    for group in range(plan.params.groups):
+        lines = view.files()[f"places_{group}.hex"].split()
+        assert len(lines) == 1 + sum(int(p.order(group)[3].sum()) for p in plan.passes)
 
 
 @pytest.mark.slow
@@ -320,8 +323,8 @@ def test_verilator_shows_the_same(core, x, network, trace, waved, tmp_path):
     assert figures["mismatches"] == 0
     seen, (begin, end) = Seen(file), waved[2].cycles
     assert seen.cycles[0] == begin and end - 1 <= seen.cycles[1] <= end
-    check_tiles(seen, network, trace)
-    for name in ("now.in_timestep", "now.tile", "now.layer", "sequencer.state", "lane_0.sum"):
+    check_neurons(seen, network, trace)
+    for name in ("now.in_timestep", "now.in_pass", "sequencer.state", "group_0_neuron.number"):
         before = [[change for change in each.known(name) if change[0] < end] for each in (seen, waved[2])]
         assert before[0] == before[1], name
     names = re.findall(r"^(?:\+\{.*\} )?(adafire\.[\w.]+)", file.with_suffix(".gtkw").read_text(), re.MULTILINE)

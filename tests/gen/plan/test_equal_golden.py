@@ -8,7 +8,7 @@ import pytest
 from gen.inputs import input_stream
 from gen.layers import ADAFIRE, INVERSE_LEAKY
 from gen.plan.plan import covering, make_plan, plan_on
-from sim.core_compare import expected_probe, first_difference
+from sim.compare import expected_probe, first_difference
 from sim.golden.plain import plain_traces
 from tests.kit.machine import Machine
 from tests.kit.random_images import random_images

@@ -7,13 +7,11 @@ import json
 import os
 import subprocess
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
 
 from gen.errors import AdafireError
 from gen.netfile import load_network, save_network
-from gen.layout.program import CoreParams
-from gen.layout.schedule import build_schedule, schedule_on
+from gen.plan.plan import covering, make_plan, plan_on
 from hw.identity import describe_input, network_id, register_values
 from hw.verilog import AXI, WISHBONE, axi_verilog, core_verilog, wishbone_verilog
 from sim.bench.compiled import compiled
@@ -53,28 +51,28 @@ class BusJob(Told):
     simulator: str
     seed: int
 
-    def schedules(self):
+    def plans(self):
         """Return the networks laid out on the core."""
         return lay_out([load_network(path) for path in self.networks], self.lanes)
 
 
 def lay_out(networks, lanes):
-    """Return the schedules of networks on one core that is large enough for all."""
-    params = reduce(CoreParams.covering, (build_schedule(network, lanes).params for network in networks))
-    return [schedule_on(network, params) for network in networks]
+    """Return the plans of networks on one core that is large enough for all."""
+    params = covering([make_plan(network, lanes) for network in networks])
+    return [plan_on(network, params) for network in networks]
 
 
-def bus_verilog(bus, schedule):
-    """Return the Verilog of the core for ``schedule`` and of its wrapper."""
+def bus_verilog(bus, plan):
+    """Return the Verilog of the core for ``plan`` and of its wrapper."""
     _, wrapper, _ = BUSES[bus]
-    return [core_verilog(schedule), wrapper(schedule.params, register_values({
-        "build_id": f"{BUILD:032x}", "network_id": network_id(schedule.network), "initialised": True,
-        "input": describe_input(schedule.network), "lanes": schedule.params.lanes,
-        "parameters": {"classes": schedule.params.classes},
+    return [core_verilog(plan), wrapper(plan.params, register_values({
+        "build_id": f"{BUILD:032x}", "network_id": network_id(plan.network), "initialised": True,
+        "input": describe_input(plan.network), "lanes": plan.params.lanes,
+        "parameters": {"classes": plan.params.classes},
     }))]
 
 
-def simulate_bus(bus, networks, work, *, simulator, lanes=2, images=3, seed=0, planted=lambda verilog: verilog):
+def simulate_bus(bus, networks, work, *, simulator, lanes=4, images=3, seed=0, planted=lambda verilog: verilog):
     """Run every scenario on a wrapper around one core for two networks.
 
     Parameters

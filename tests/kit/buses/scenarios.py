@@ -13,7 +13,6 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, SimTimeoutError, with_timeout
 
-from gen.layout.image import load_stream, memory_image
 from gen.inputs import input_stream
 from hw.identity import describe_input, network_id
 from hw.regmap import MAGIC, PROTOCOL
@@ -29,11 +28,11 @@ RESTS, TAKES_WORD, TAKES_VALUE = 1, 2, 4
 class Loaded:
     """One network of the job: its load stream, its images and their results."""
 
-    def __init__(self, schedule, job):
-        self.network = schedule.network
+    def __init__(self, plan, job):
+        self.network = plan.network
         self.number = network_id(self.network)
         self.input = describe_input(self.network)
-        self.stream = load_stream(memory_image(schedule), schedule.params)
+        self.stream = plan.load_stream
         images = random_images(self.network, job.seed, job.images)
         self.words = input_stream(self.network, images)
         r = Golden(self.network).run(images)
@@ -127,7 +126,7 @@ class Bench:
 @lru_cache(maxsize=1)
 def _networks():
     job = BusJob.read()
-    return [Loaded(schedule, job) for schedule in job.schedules()]
+    return [Loaded(plan, job) for plan in job.plans()]
 
 
 def _comparable(words):

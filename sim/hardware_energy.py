@@ -4,7 +4,7 @@ Nothing here is measured: words and operations are counted exactly, then each is
 for a 45 nm process say (docs/energy.md).
 """
 
-from sim.core_traffic import memory_traffic, neurons_fired, rounds_of_stages
+from sim.traffic import memory_traffic, neurons_fired, rounds_of_stages
 
 __all__ = ["ESTIMATE", "estimated"]
 
