@@ -21,12 +21,14 @@ __all__ = ["CYCLES", "Estimate", "estimate_cycles", "expected_cycles", "pass_cyc
 
 # Cycles of the compiled core, beside what tiles, lanes, neurons and values take.
 CYCLES = {
-    "image": 20,      # from the last value of an image to its first pass, and from its decision to the result
-    "pass": 32,       # from the beginning of a pass to its first event, from the last one to its neurons, and on
-    "decision": 16,   # of an exit rule
-    "softmax": 16,    # more of it, with the sums of entropy and confidence
+    "image": 26,      # from the beginning of an image to its first pass, and from its decision to the result
+    "next": 12,       # from there to the beginning of the next image
+    "pass": 27,       # from the beginning of a pass to its first event, from the last one to its neurons, and on
+    "scan": 3,        # from the address of the first value of an output to the value
     "frame": 6,       # before the first pass of every round but the first, of another input map
 }
+# Of a decision, for each position of the output, beside scans of its channels: how many, and the rule itself.
+DECISIONS = {"off": (1, 1), "margin": (1, 4), "confidence": (2, 13), "entropy": (2, 30)}
 QUEUE = 9  # words with events that the walker is ahead of a group, `hw.core.word_queue`
 TOGETHER = 256  # tiles of a pass that are followed one after the other; more of them are followed side by side
 
@@ -36,7 +38,7 @@ class Estimate:
     """Cycles of an image.
 
     cycles : of the work, as a result reports them
-    interval : between the results of a long run of images: reading the input takes place meanwhile, but may take longer
+    interval : between the results of a long run of images, whose input, a value a cycle, is read meanwhile
     timesteps : run
     basis : what the numbers of events were taken from
     """
@@ -85,10 +87,9 @@ def expected_cycles(plan: Plan, activity: Activity | None = None) -> Estimate:
 
 
 def _estimate(plan, cycles, timesteps, basis):
-    region = plan.regions[0, INPUT, 0]
-    maps = timesteps if plan.network.source.kind == "frames" else 1
-    outputs = sum(plan.layout.output_sizes.values())
-    return Estimate(cycles, max(cycles, region.words * maps, outputs), timesteps, basis)
+    source, results = plan.network.source, sum(plan.layout.output_sizes.values())
+    values = float(np.prod(source.shape)) * (timesteps if source.kind == "frames" else 1)
+    return Estimate(cycles, max(cycles + CYCLES["next"], values, results), timesteps, basis)
 
 
 def _stage_cycles(plan, number, maps, steps):
@@ -113,8 +114,8 @@ def _read(network, p, name, maps, steps):
 
 def _decision(network):
     rule, (channels, rows, columns) = network.exit_rule.kind, network.shapes[network.readout.name]
-    scans = 1 + (rule in ("entropy", "confidence"))
-    return CYCLES["decision"] + channels * rows * columns * scans + CYCLES["softmax"] * (scans > 1)
+    scans, more = DECISIONS[rule]
+    return CYCLES["scan"] + (1 if rule == "off" else rows * columns) * (scans * (channels + CYCLES["scan"]) + more)
 
 
 def pass_cycles(plan: Plan, p, work: TileWork) -> np.ndarray:

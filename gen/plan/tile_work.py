@@ -26,7 +26,7 @@ BETWEEN_SYNAPSES = 1
 
 @dataclass(frozen=True, eq=False)
 class TileWork:
-    """Work of a pass's tiles in the walker's order; ``steps`` as many as the maps have that were given.
+    """Work of a pass's tiles in the walker's order; ``steps`` as many as the maps have, in tile order one.
 
     made : cycles in which the walker makes a tile ready
     sent : float [steps, tiles], cycles in which it sends the words of one, its end included
@@ -51,7 +51,7 @@ def tile_work(p: Pass, regions: dict[tuple[int, str, int], Region], params: Core
     maps : for every synapse, the map that it reads, [steps, C, H, W]; one step stands for all of them
     """
     turns = _Turns(p, params.groups)
-    steps = max([1, *(len(nonzero) for nonzero in maps)])
+    steps = 1 if p.steps > 1 else max([1, *(len(nonzero) for nonzero in maps)])
     shape = steps, params.groups, turns.count
     taken, words, sent = np.zeros(shape), np.zeros(shape), np.zeros((steps, turns.count))
     several = len(p.synapses) > 1
