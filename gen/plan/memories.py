@@ -11,6 +11,9 @@ __all__ = ["BLOCK", "MemorySpec", "SINGLE_PORT", "SMALL", "TABLE", "memory_table
 
 BLOCK, TABLE, SINGLE_PORT = "block", "table", "single port"
 SMALL = 16  # words that look-up tables hold
+# Widths of an 18 kbit block at its depths: no column needs a multiplexer behind its read port.
+COLUMNS = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
+WHOLE = 32  # bits of a word that the tools divide well themselves
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,19 @@ class MemorySpec:
     def bits(self):
         """Bits of all words."""
         return self.width * self.depth
+
+    @property
+    def small(self):
+        """Whether it lies in look-up tables, where the part has memory of those."""
+        return self.kind == TABLE or self.kind == BLOCK and self.depth <= SMALL
+
+    @property
+    def columns(self):
+        """The bits (first, one after the last) of a word that each RAM holds."""
+        column = next((bits for depth, bits in COLUMNS if self.depth <= depth), 1)
+        if self.kind != BLOCK or self.small or self.width <= WHOLE:
+            column = self.width
+        return [(low, min(low + column, self.width)) for low in range(0, self.width, column)]
 
 
 @lru_cache(maxsize=64)

@@ -4,16 +4,12 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from gen.plan.memories import BLOCK, SINGLE_PORT, SMALL, memory_table
+from gen.plan.memories import BLOCK, SINGLE_PORT, memory_table
 from hw.core import payloads
 from hw.core.contents import Ram
 from hw.core.single_port import SinglePort
 
 __all__ = ["CoreMemory", "write_port"]
-
-# Widths of an 18 kbit block at its depths: no column needs a multiplexer behind its read port.
-COLUMNS = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
-WHOLE = 32  # bits of a word that the tools divide well themselves
 
 
 def write_port(width, depth):
@@ -71,8 +67,8 @@ class CoreMemory(wiring.Component):
                 cells.address.eq(self.address), found.eq(cells.data),
             ]
         else:
-            block = spec.kind == BLOCK and spec.depth > SMALL
-            columns = _columns(spec)
+            block = spec.kind == BLOCK and not spec.small
+            columns = spec.columns
             for low, high in columns:
                 words = [(word >> low) & ((1 << (high - low)) - 1) for word in self._init]
                 name = spec.name if len(columns) == 1 else f"{spec.name}_bits_{low}"
@@ -88,11 +84,3 @@ class CoreMemory(wiring.Component):
             m.d.sync += behind.eq(found)
             m.d.comb += self.data.eq(behind)
         return m
-
-
-def _columns(spec):
-    """Return the bits (first, one after the last) of a word that each RAM holds."""
-    column = next((bits for depth, bits in COLUMNS if spec.depth <= depth), 1)
-    if spec.kind != BLOCK or spec.depth <= SMALL or spec.width <= WHOLE:
-        column = spec.width
-    return [(low, min(low + column, spec.width)) for low in range(0, spec.width, column)]
