@@ -37,9 +37,9 @@ def header_fields(p):
     """Fields of the header: name to (bits, signed). All but ``frames`` are counts less one."""
     return {
         "stages": _unsigned(p.stages - 1), "frames": FLAG,
-        "image_channels": _unsigned(2**26 - 1),  # values of one position
+        "image_channels": _unsigned(p.image_tile * p.image_words - 1),  # values of one position
         "image_tile": _unsigned(p.image_tile - 1),  # values of one word; a position begins a new word
-        "image_positions": _unsigned(2**26 - 1),
+        "image_positions": _unsigned(p.image_words - 1),
         "outputs": _unsigned(p.outputs - 1),  # values in a result
     }
 

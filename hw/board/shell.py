@@ -33,7 +33,7 @@ class Shell(wiring.Component):
         m.d.comb += [ClockSignal().eq(self.clk), ResetSignal().eq(self.rst)]
         m.submodules.core = core = self._core
         inputs = Cat(core.load.payload, core.load.valid, core.i.payload, core.i.valid, core.o.ready, core.abort)
-        outputs = Cat(core.load.ready, core.i.ready, core.o.payload, core.o.valid, core.idle)
+        outputs = Cat(core.load.ready, core.i.ready, core.o.payload, core.o.valid, core.idle, core.fault)
         incoming, outgoing = Signal(len(inputs)), Signal(len(outputs))
         m.d.comb += [inputs.eq(incoming), self.serial_out.eq(outgoing[0])]
         m.d.sync += [incoming.eq(Cat(incoming[1:], self.serial_in)), outgoing.eq(outgoing[1:])]

@@ -109,7 +109,7 @@ class Core(wiring.Component):
             counters.clear.eq(sequencer.begins), counters.running.eq(sequencer.counts),
             *(getattr(counters, name).eq(sum(getattr(group, name) for group in groups))
               for name in ("busy", "active", "counted")),
-            sequencer.counters.eq(counters.o),
+            results.counter.eq(counters.o), counters.shift.eq(results.shift),
             sequencer.drained.eq(walker.done & ~map_writer.busy & Cat(group.idle for group in groups).all()),
             self.idle.eq(sequencer.idle & images.idle & ~results.busy), self.fault.eq(loader.fault),
             self.probe_fired.eq(Cat(group.probe_fired for group in groups)), self.probe_layer.eq(sequencer.running),
@@ -129,9 +129,9 @@ class Core(wiring.Component):
             images.header.eq(sequencer.header), images.enable.eq(sequencer.known), results.header.eq(sequencer.header),
             decision.stage.eq(sequencer.stage), decision.load.eq(loader.o), decision.step.eq(sequencer.step),
             decision.begin.eq(sequencer.decide), sequencer.decided.eq(decision.done),
-            sequencer.exits.eq(decision.exits), sequencer.class_.eq(decision.class_),
-            results.begin.eq(sequencer.answers), results.words.eq(sequencer.words),
-            sequencer.answering.eq(results.busy), sequencer.copying.eq(results.copying),
+            sequencer.exits.eq(decision.exits), results.class_.eq(decision.class_),
+            results.begin.eq(sequencer.answers), results.timesteps.eq(sequencer.timesteps),
+            sequencer.answering.eq(results.busy), sequencer.heading.eq(results.heading),
             *(getattr(images, name).eq(getattr(sequencer, name)) for name in ("release", "ends", "clear")),
             *(getattr(sequencer, name).eq(getattr(images, name)) for name in ("full", "restart")),
             *(getattr(walker, name).eq(getattr(sequencer, name))

@@ -141,7 +141,7 @@ class Decision(wiring.Component):
                 m.next = "LIMIT"
         s_bits = len(softmax.s)
         shifted, top = Signal(s_bits, reset_less=True), Signal(range(s_bits), reset_less=True)
-        factor, addend = Signal(FACTOR_BITS), Signal(s_bits + FACTOR_BITS, reset_less=True)
+        factor, bits_left = Signal(FACTOR_BITS, reset_less=True), Signal(range(FACTOR_BITS + 1))
         product = Signal(s_bits + FACTOR_BITS, reset_less=True)
         logarithm = Signal(8 + len(top), reset_less=True)
         difference = Signal(signed(len(limit) + 1), reset_less=True)
@@ -168,14 +168,17 @@ class Decision(wiring.Component):
         with m.State("FACTOR"):
             m.d.sync += [
                 factor.eq(Mux(difference < 0, 0, Mux(difference >= 2**FACTOR_BITS, 2**FACTOR_BITS - 1, difference))),
-                addend.eq(softmax.s), product.eq(0),
+                bits_left.eq(FACTOR_BITS), product.eq(0),
             ]
             m.next = "MULTIPLY"
-        with m.State("MULTIPLY"):
-            m.d.sync += [factor.eq(factor >> 1), addend.eq(addend << 1)]
-            with m.If(factor[0]):
-                m.d.sync += product.eq(product + addend)
-            with m.If(factor == 0):
-                m.d.comb += softmax.clear.eq(1)
-                m.d.sync += holds.eq(softmax.a < product)
-                m.next = "VERDICT"
+        with m.State("MULTIPLY"):  # the factor's bits from the highest down
+            m.d.sync += [
+                factor.eq(factor << 1), product.eq((product << 1) + Mux(factor[-1], softmax.s, 0)),
+                bits_left.eq(bits_left - 1),
+            ]
+            with m.If(bits_left == 1):
+                m.next = "BELOW"
+        with m.State("BELOW"):
+            m.d.comb += softmax.clear.eq(1)
+            m.d.sync += holds.eq(softmax.a < product)
+            m.next = "VERDICT"

@@ -12,8 +12,8 @@ __all__ = ["Lanes"]
 class Lanes(wiring.Component):
     """Sum value times weight over a tile in every lane, or keep the largest.
 
-    The sums are complete two cycles after the tile's last event, for one cycle, while the next tile is already being
-    added up.
+    The sums are complete two cycles after the tile's last event, for one cycle, and begin again from 0 then: the next
+    tile's first event comes two cycles after the last one at the earliest (`hw.core.gather`).
 
     Members
     -------
@@ -39,28 +39,34 @@ class Lanes(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         p, event = self._params, self.event
-        first, last = (Signal(name=name) for name in ("first", "last"))
-        counts = Signal(init=1)
-        m.d.sync += [first.eq(event.first), last.eq(event.last), self.done.eq(last)]
-        if p.dense and p.signed:  # zero in a cycle without an event would be larger than a count below it
-            m.d.sync += counts.eq(event.dense)
+        last, first, counts = Signal(), Signal(), Signal(init=1)
+        m.d.sync += [last.eq(event.last), self.done.eq(last)]
+        if p.maximum and p.signed:  # neither zero nor a cycle without an event is larger than a count below zero
+            m.d.sync += [first.eq(event.first), counts.eq(event.dense)]
         for lane in range(p.width):
             operand = Signal(signed(p.operand_bits), name=f"operand_{lane}")
             product = Signal(signed(p.operand_bits + p.weight_bits), name=f"product_{lane}", reset_less=True)
-            total = Signal(signed(p.acc_bits), name=f"total_{lane}", reset_less=True)
+            total = Signal(signed(p.acc_bits), name=f"total_{lane}")
             m.d.comb += [
                 operand.eq(Mux(event.dense, event.word[lane], event.value) if p.dense else event.value),
                 self.sums[lane].eq(total),
             ]
             m.d.sync += product.eq(operand * self.weights[lane])
-            if not p.maximum:
-                m.d.sync += total.eq(Mux(first, product, total + product))
-                continue
-            replace, larger = (Signal(name=f"{name}_{lane}") for name in ("replace", "larger"))
-            now, before = (value[: p.count_bits] for value in (product, total))
-            if p.signed:
-                now, before = now.as_signed(), before.as_signed()
-            m.d.comb += [larger.eq(now > before), replace.eq(first | (self.maximum & counts & larger))]
-            with m.If(replace | ~self.maximum):
-                m.d.sync += total.eq(Mux(replace, product, total + product))
+            if p.maximum:
+                self._keep_largest(m, lane, total, product, first, counts)
+            else:
+                m.d.sync += total.eq(total + product)
+            with m.If(self.done):
+                m.d.sync += total.eq(0)
         return m
+
+    def _keep_largest(self, m, lane, total, product, first, counts):
+        """Add the product, or put it in the place of the total where it is larger."""
+        p = self._params
+        replace, larger = (Signal(name=f"{name}_{lane}") for name in ("replace", "larger"))
+        now, before = (value[: p.count_bits] for value in (product, total))
+        if p.signed:
+            now, before = now.as_signed(), before.as_signed()
+        m.d.comb += [larger.eq(now > before), replace.eq(self.maximum & (first | (counts & larger)))]
+        with m.If(replace | ~self.maximum):
+            m.d.sync += total.eq(Mux(replace, product, total + product))

@@ -15,7 +15,7 @@ class PassReader(wiring.Component):
     """Read a pass and its first tile ahead; after ``go`` make tile after tile, synapse after synapse.
 
     Words are shifted into the block or step that they belong to; a step is in `step` when its strobe tells
-    `TileCursor` to add it. One synapse is made in seven cycles, one of several in six and the words of its block.
+    `TileCursor` to add it. One synapse is made in eight cycles, one of several in eleven.
     A block is read again only where the pass has several synapses.
 
     Members
@@ -77,15 +77,18 @@ class PassReader(wiring.Component):
         word = Signal(range(max(pass_words, block_words, self._step_words)))
         ahead = Signal(WORD_BITS * pass_words, reset_less=True)
         ahead_block = Signal(payloads.pass_block(p))
-        block = Signal(WORD_BITS * block_words, reset_less=True)
-        several = self.layer.synapses > 1 if p.synapses > 1 else 0
+        block, step = Signal(WORD_BITS * block_words, reset_less=True), Signal.like(self.step, reset_less=True)
+        layer = Signal(payloads.pass_block(p), reset_less=True)
+        several = layer.synapses > 1 if p.synapses > 1 else 0
         m.d.comb += [
             self.program_address.eq(at), ahead_block.eq(ahead), self.next_pass.eq(ahead_block.next),
+            self.next_readout.eq(ahead_block.readout),
             self.block.eq(block),
-            self.o_first.eq(self.index == 0), self.o_last.eq(~several | (self.index + 1 == self.layer.synapses)),
+            self.layer.eq(layer), self.step.eq(step), self.o_first.eq(self.index == 0),
+            self.o_last.eq(~several | (self.index + 1 == layer.synapses)),
         ]
         arrivals = {}
-        for name, register in (("pass", ahead), ("block", block), ("step", self.step)):
+        for name, register in (("pass", ahead), ("block", block), ("step", step)):
             asked, arrivals[name] = Signal(name=f"asks_{name}"), Signal(name=f"{name}_arrives")
             m.d.sync += arrivals[name].eq(asked)
             with m.If(arrivals[name]):
@@ -158,7 +161,7 @@ class PassReader(wiring.Component):
                     with m.If(wants):
                         m.next = "IDLE"
                     with m.Elif(self.go):
-                        m.d.sync += [self.running.eq(1), self.layer.eq(ahead_block)]
+                        m.d.sync += [self.running.eq(1), layer.eq(ahead_block)]
                         m.next = "BEGIN"
                 with m.Elif(self.stop & self.o_first):
                     m.d.sync += self.running.eq(0)
@@ -169,12 +172,14 @@ class PassReader(wiring.Component):
                         if p.synapses > 1:
                             m.next = "SYNAPSE"
                         with m.If(self.o_last):
-                            m.d.comb += self.advance.eq(1)
-                            m.d.sync += self.begins.eq(0)
-                            m.next = "TURN"
-                            with m.If(self.pass_end):
-                                m.d.sync += self.running.eq(0)
-                                m.next = "IDLE"
+                            m.next = "MOVE"
+            with m.State("MOVE"):  # by itself, so that the loops do not hang on what the walkers are ready for
+                m.d.comb += self.advance.eq(1)
+                m.d.sync += self.begins.eq(0)
+                m.next = "TURN"
+                with m.If(self.pass_end):
+                    m.d.sync += self.running.eq(0)
+                    m.next = "IDLE"
             with m.State("BEGIN"):  # the loops compare their turns with those of the pass
                 m.next = "MADE"
             if p.synapses > 1:

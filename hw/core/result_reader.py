@@ -1,11 +1,10 @@
-"""Sends a result behind the next image: what the sequencer knows, then the values of all outputs."""
+"""Sends a result: what the sequencer knows, then, behind the next image, the values of all outputs."""
 
-from amaranth.hdl import Array, Module, Signal, signed
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
+from amaranth.hdl import Module, Signal, signed
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from gen.plan.params import WORD_BITS
+from gen.plan.params import CORE_TIMESTEPS, WORD_BITS
 from hw.core import payloads
 
 __all__ = ["HEADER", "ResultReader"]
@@ -14,16 +13,16 @@ HEADER = 6  # class, timesteps executed, and the counters
 
 
 class ResultReader(wiring.Component):
-    """Keep the first words of a result, then send them and the outputs.
+    """Send the first words of a result and the outputs.
 
     Members
     -------
     header : In
         Of the program: how many values the outputs have.
-    begin, words : In
-        Send a result; its first words, steady for `HEADER` cycles more.
-    copying, busy : Out(1)
-        The first words are still needed; a result is being sent.
+    begin, class_, timesteps, counter : In
+        Send a result; its first words, steady while ``heading``.
+    heading, shift, busy : Out(1)
+        The first words are being sent; the next counter is wanted; a result is being sent.
     address, output : Out, In
         To the output store, which answers two cycles later; only while ``busy``.
     o : Out(stream(output_word))
@@ -32,21 +31,26 @@ class ResultReader(wiring.Component):
     def __init__(self, params):
         self._params = p = params
         super().__init__({
-            "header": In(payloads.header(p)), "begin": In(1), "words": In(data.ArrayLayout(WORD_BITS, HEADER)),
-            "copying": Out(1), "busy": Out(1), "address": Out(range(max(2, p.outputs))),
+            "header": In(payloads.header(p)), "begin": In(1), "class_": In(range(max(2, p.classes))),
+            "timesteps": In(range(2 * CORE_TIMESTEPS * p.stages)), "counter": In(WORD_BITS), "shift": Out(1),
+            "heading": Out(1), "busy": Out(1), "address": Out(range(max(2, p.outputs))),
             "output": In(signed(p.acc_bits)), "o": Out(stream.Signature(payloads.output_word())),
         })
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.first_words = memory = Memory(shape=WORD_BITS, depth=8, init=[])
-        write, read = memory.write_port(), memory.read_port(domain="comb")
-        index = Signal(range(8))
-        m.d.comb += [
-            write.addr.eq(index), read.addr.eq(index),
-            write.data.eq(Array([self.words[i] for i in range(HEADER)])[index]),
-        ]
+        index = Signal(range(HEADER))
+        word = Signal(WORD_BITS)
+        with m.Switch(index):
+            with m.Case(0):
+                m.d.comb += word.eq(self.class_)
+            with m.Case(1):
+                m.d.comb += word.eq(self.timesteps)
+            with m.Default():
+                m.d.comb += word.eq(self.counter)
         free = ~self.o.valid | self.o.ready
+        value, last_word = Signal(signed(WORD_BITS), reset_less=True), Signal(reset_less=True)
+        m.d.comb += [self.o.payload.data.eq(value), self.o.payload.last.eq(last_word)]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         with m.FSM() as fsm:
@@ -54,19 +58,12 @@ class ResultReader(wiring.Component):
             with m.State("IDLE"):
                 m.d.sync += [index.eq(0), self.address.eq(0)]
                 with m.If(self.begin):
-                    m.next = "COPY"
-            with m.State("COPY"):
-                m.d.comb += [write.en.eq(1), self.copying.eq(1)]
-                m.d.sync += index.eq(index + 1)
-                with m.If(index == HEADER - 1):
-                    m.d.sync += index.eq(0)
                     m.next = "FIRST WORDS"
             with m.State("FIRST WORDS"):
+                m.d.comb += self.heading.eq(1)
+                m.d.comb += self.shift.eq(free & (index >= 2))
                 with m.If(free):
-                    m.d.sync += [
-                        self.o.valid.eq(1), self.o.payload.data.eq(read.data), self.o.payload.last.eq(0),
-                        index.eq(index + 1),
-                    ]
+                    m.d.sync += [self.o.valid.eq(1), value.eq(word), last_word.eq(0), index.eq(index + 1)]
                     with m.If(index == HEADER - 1):
                         m.next = "ADDRESS"
             with m.State("ADDRESS"):
@@ -78,7 +75,7 @@ class ResultReader(wiring.Component):
                 m.d.comb += last.eq(self.address == self.header.outputs)
                 with m.If(free):
                     m.d.sync += [
-                        self.o.valid.eq(1), self.o.payload.data.eq(self.output), self.o.payload.last.eq(last),
+                        self.o.valid.eq(1), value.eq(self.output), last_word.eq(last),
                         self.address.eq(self.address + 1),
                     ]
                     m.next = "ADDRESS"

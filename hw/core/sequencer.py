@@ -1,7 +1,7 @@
 """Steps the machine through an image: stages, rounds, passes, decisions, result."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gen.plan.params import CORE_TIMESTEPS, WORD_BITS
@@ -39,20 +39,19 @@ class Sequencer(wiring.Component):
         `hw.core.walker.Walker`; all tiles sent are fired and stored.
     running : Out
         Index of the pass in force.
-    decide, step, decided, exits, class_ : Out, Out, In, In, In
+    decide, step, decided, exits : Out, Out, In, In
         `hw.core.decision.Decision`; the round, from 0.
-    answers, answering, copying : Out, In, In
-        `hw.core.result_reader.ResultReader`: begin; a result is being sent; its first words are still needed.
+    answers, answering, heading : Out, In, In
+        `hw.core.result_reader.ResultReader`: begin; a result is being sent; its first words are.
     works, begins, counts : Out(1)
         An image is under way; it begins; its cycles count.
-    counters, words : In, Out
-        Of the image; the first words of its result.
+    timesteps : Out
+        Of the image, so far.
     """
 
     def __init__(self, params):
         self._params = p = params
         address = payloads.pass_block(p).members["next"]
-        words = data.ArrayLayout(WORD_BITS, 2 + len(COUNTERS))
         super().__init__({
             "program_address": Out(range(max(2, p.program))), "program": In(WORD_BITS), "reads": Out(1),
             "loading": In(1), "header": Out(payloads.header(p)), "stage": Out(payloads.stage(p)), "known": Out(1),
@@ -62,10 +61,9 @@ class Sequencer(wiring.Component):
             "next_readout": In(1), "go": Out(1), "first_step": Out(1), "stop": Out(1), "drained": In(1),
             "running": Out(range(max(2, p.passes))),
             "decide": Out(1), "step": Out(range(CORE_TIMESTEPS)), "decided": In(1), "exits": In(1),
-            "class_": In(range(max(2, p.classes))),
-            "answers": Out(1), "answering": In(1), "copying": In(1), "works": Out(1), "begins": Out(1),
+            "answers": Out(1), "answering": In(1), "heading": In(1), "works": Out(1), "begins": Out(1),
             "counts": Out(1),
-            "counters": In(data.ArrayLayout(WORD_BITS, len(COUNTERS))), "words": Out(words),
+            "timesteps": Out(range(2 * CORE_TIMESTEPS * p.stages)),
         })
 
     def elaborate(self, platform):
@@ -75,21 +73,19 @@ class Sequencer(wiring.Component):
         header, stage = Signal(WORD_BITS * header_words), Signal(WORD_BITS * stage_words, reset_less=True)
         place, left = Signal.like(self.program_address), Signal(range(max(header_words, stage_words) + 1))
         stage_index, passes_left = Signal(range(max(2, p.stages))), Signal(range(max(2, p.passes)))
-        first_pass, steps = Signal.like(self.running), Signal(range(2 * CORE_TIMESTEPS * p.stages))
+        first_pass, steps = Signal.like(self.running), self.timesteps
         stopping = Signal()
         m.d.comb += [
             self.header.eq(header), self.stage.eq(stage), self.program_address.eq(place),
             self.stop.eq(stopping), self.first_step.eq(self.step == 0),
         ]
-        for word, value in zip(self.words, (self.class_, steps, *self.counters)):
-            m.d.comb += word.eq(value)
         last_round, last_stage = Signal(), Signal()
         m.d.comb += [last_round.eq(self.step == self.stage.rounds), last_stage.eq(stage_index == self.header.stages)]
 
         with m.FSM() as fsm:
             m.d.comb += [
                 self.idle.eq(fsm.ongoing("IDLE")), self.works.eq(~self.idle & self.known),
-                self.counts.eq(self.works & ~fsm.ongoing("ANSWER") & ~fsm.ongoing("COPY")),
+                self.counts.eq(self.works & ~fsm.ongoing("ANSWER") & ~fsm.ongoing("HEADING")),
                 self.loadable.eq(fsm.ongoing("IDLE") | fsm.ongoing("BOOT")),
                 self.reads.eq(Cat(fsm.ongoing(state) for state in ("HEAD", "HEADER", "PLACE", "STAGE")).any()),
             ]
@@ -183,9 +179,9 @@ class Sequencer(wiring.Component):
                     m.next = "DROP"
                 with m.Elif(~self.answering):
                     m.d.comb += [self.answers.eq(1), self.release.eq(1)]
-                    m.next = "COPY"
-            with m.State("COPY"):
-                with m.If(~self.copying & ~self.answers):
+                    m.next = "HEADING"
+            with m.State("HEADING"):
+                with m.If(~self.heading & ~self.answers):
                     m.d.comb += self.ends.eq(1)
                     m.next = "IDLE"
             with m.State("DROP"):

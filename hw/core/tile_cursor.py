@@ -63,18 +63,21 @@ class TileCursor(wiring.Component):
         for view, fields in ((output, output_fields(p)), (step, cursor_fields(p))):
             m.d.comb += view.eq(self.step[-WORD_BITS * words_of(fields):])
         for name in ("address", "parameter"):
-            total = getattr(self, name)
+            total = Signal.like(getattr(self, name), reset_less=True)
+            m.d.comb += getattr(self, name).eq(total)
             with m.If(self.add_output):
                 m.d.sync += total.eq(Mux(self.begins, 0, total) + output[name])
 
-        before, kept = Signal(place(p), reset_less=True), self.place
+        before, now = Signal(place(p), reset_less=True), Signal(place(p), reset_less=True)
+        kept = now
+        m.d.comb += self.place.eq(now)
         if p.synapses > 1:
             m.submodules.places = places = Memory(shape=place(p), depth=p.synapses, init=[])
             write, read = places.write_port(), places.read_port(domain="comb")
             kept, made = read.data, Signal()
             m.d.sync += made.eq(self.add)
             m.d.comb += [
-                write.en.eq(made), write.addr.eq(self.index), write.data.eq(self.place), read.addr.eq(self.index),
+                write.en.eq(made), write.addr.eq(self.index), write.data.eq(now), read.addr.eq(self.index),
             ]
         operand = {name: step[name] for name, _ in place(p)}
         with m.If(self.load):
@@ -84,7 +87,7 @@ class TileCursor(wiring.Component):
         if p.phase_bits:
             self._carry(m, operand, before)
         with m.If(self.add):
-            m.d.sync += [self.place[name].eq(before[name] + value) for name, value in operand.items()]
+            m.d.sync += [now[name].eq(before[name] + value) for name, value in operand.items()]
         return m
 
     def _carry(self, m, operand, before):
