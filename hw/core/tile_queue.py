@@ -90,7 +90,7 @@ class TileQueue(wiring.Component):
                 position, part = self._number >> part_bits, self._number % (1 << part_bits)
                 with m.Case(part_bits):
                     m.d.sync += [
-                        offset.eq(position * layer.output_position + part), over.eq(layer.positions < position),
+                        offset.eq(_times(layer.output_position, position) + part), over.eq(layer.positions < position),
                         beyond_column.eq(layer.last_positions < position), beyond_tile.eq(layer.last_parts < part),
                         last_part.eq(layer.last_parts == part),
                     ]
@@ -99,3 +99,8 @@ class TileQueue(wiring.Component):
             ends.eq(tile.last_tile & last_part),
         ]
         return away, ends, offset
+
+
+def _times(value, factor):
+    """Return the product with an integer as a sum of shifted values: Yosys would take a multiplier for it."""
+    return sum((value << bit for bit in range(factor.bit_length()) if factor >> bit & 1), Const(0))
