@@ -52,7 +52,8 @@ class Core(wiring.Component):
     o : Out(stream(output_word))
         Results: class, timesteps executed, counters, the values of all outputs.
     abort : In(1)
-        Give up the image under way and what has come of the next; no result of them is sent.
+        Give up the image under way and what has come of the next; no result of them is sent. Words at the input
+        meanwhile are dropped.
     idle : Out(1)
         No image is under way or waits, no result either.
     fault : Out(1)

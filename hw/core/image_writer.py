@@ -21,7 +21,7 @@ class ImageWriter(wiring.Component):
         Of the program, once ``enable`` is high.
     i : In(stream(input_word))
     enable, clear : In(1)
-        The header is known; drop all maps, and the one under way.
+        The header is known; drop all maps, the one under way, and what stands at the input.
     ends : In(1)
         The image that is computed is at its end: of frames, what comes is another image.
     full, slot, release : Out, Out, In
@@ -52,8 +52,8 @@ class ImageWriter(wiring.Component):
         takes, starts = Signal(), Signal()
         m.d.comb += [
             starts.eq(value.first & ~later), self.restart.eq(self.i.valid & value.first & later),
-            self.i.ready.eq(self.enable & (slots != p.image_slots) & ~self.clear & ~self.restart),
-            takes.eq(self.i.valid & self.i.ready & (starts | begun | later)),
+            self.i.ready.eq(self.clear | (self.enable & (slots != p.image_slots) & ~self.restart)),
+            takes.eq(self.i.valid & self.i.ready & ~self.clear & (starts | begun | later)),
             self.full.eq(slots != 0), self.idle.eq((slots == 0) & ~begun & ~self.write.enable),
         ]
         at = {name: Signal.like(old, name=f"{name}_now") for name, old in (

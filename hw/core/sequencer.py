@@ -108,7 +108,7 @@ class Sequencer(wiring.Component):
                 with m.If(self.loading):
                     m.d.comb += self.clear.eq(1)
                     m.next = "BOOT"
-                with m.Elif(self.full):
+                with m.Elif(self.full & ~self.abort):
                     m.d.comb += self.begins.eq(1)
                     m.next = "PLACE"
             with m.State("PLACE"):
@@ -182,13 +182,13 @@ class Sequencer(wiring.Component):
                     m.next = "HEADING"
             with m.State("HEADING"):
                 with m.If(~self.heading & ~self.answers):
-                    m.d.comb += self.ends.eq(1)
+                    m.d.comb += self.ends.eq(~stopping)
                     m.next = "IDLE"
             with m.State("DROP"):
-                m.d.comb += self.clear.eq(1)
+                m.d.comb += self.ends.eq(~stopping)
                 m.next = "IDLE"
-        with m.If(self.abort & self.works):
-            m.d.sync += stopping.eq(1)
-        with m.Elif(self.abort):
+        with m.If(self.abort):  # at once, not when the work has come to rest: what follows is another image
             m.d.comb += self.clear.eq(1)
+            with m.If(self.works):
+                m.d.sync += stopping.eq(1)
         return m
