@@ -36,6 +36,7 @@ def _walk(params, passes, *, rooms, steps, seed, stops=None):
                 await ctx.tick()
             assert ctx.get(dut.prepared) and ctx.get(dut.done)
             assert ctx.get(dut.next_pass) == one["block"]["next"]
+            assert ctx.get(dut.next_readout) == one["block"]["readout"]
             for _ in range(int(rng.integers(4))):
                 await ctx.tick()
             ctx.set(dut.first_step, first)
