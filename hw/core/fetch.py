@@ -15,7 +15,8 @@ class Fetch(wiring.Component):
     """Turn requests into words with masks.
 
     A request becomes that of the group: it moves by the group's position and part (`gen.plan.program.pass_fields`).
-    Words off the map vanish, and everything while the group sits a tile out. One request a cycle::
+    Words off the map vanish, and everything while the group sits a tile out. Of the lanes that do work it counts those
+    of its own tile: the last part may have fewer than the others. One request a cycle::
 
         cycle 0 request  (1 moved, with several groups)  1 address  2-3 word  4 mask, entry
 
@@ -79,8 +80,8 @@ class Fetch(wiring.Component):
     def _moved(self, m):
         """Return the request as it is for the group, a cycle later."""
         p, asked = self._params, self.request
-        away, valid = (Signal(name=name) for name in ("away", "valid"))
-        moved = Signal.like(asked, reset_less=True)
+        away, valid, short = (Signal(name=name) for name in ("away", "valid", "short"))
+        moved, own = Signal.like(asked, reset_less=True), Signal.like(asked)
         offset = Signal(signed(p.address_bits), reset_less=True)
         columns = Signal(signed(p.place_bits), reset_less=True)
         m.d.sync += [
@@ -92,11 +93,16 @@ class Fetch(wiring.Component):
             for part_bits in self._splits():
                 position, part = self._number >> part_bits, self._number % (1 << part_bits)
                 with m.Case(part_bits):
-                    m.d.sync += away.eq(
-                        (self.layer.positions < position)
-                        | (self.tile.last_column & (self.layer.last_positions < position))
-                        | (self.tile.last_tile & (self.layer.last_parts < part)))
-        return valid & ~away, moved, (moved.address + offset)[: p.address_bits].as_signed(), moved.column + columns
+                    m.d.sync += [
+                        away.eq((self.layer.positions < position)
+                                | (self.tile.last_column & (self.layer.last_positions < position))
+                                | (self.tile.last_tile & (self.layer.last_parts < part))),
+                        short.eq(self.tile.last_tile & (self.layer.last_parts == part)),
+                    ]
+        m.d.comb += own.eq(moved)
+        with m.If(short & (moved.active > self.layer.lanes_last)):
+            m.d.comb += own.active.eq(self.layer.lanes_last + 1)
+        return valid & ~away, own, (moved.address + offset)[: p.address_bits].as_signed(), moved.column + columns
 
     def _sum(self, m, name, position_step, part_step):
         """Return the group's position times the one step plus its part times the other: a term for each bit set."""

@@ -84,3 +84,13 @@ def test_sitting_out_lasts_for_the_tile(sizes):
             wanted += [] if tile["last_column"] or tile["last_tile"] else [(number, end)]
     seen = play(Fetch(sizes(groups=4), 3), [*rows, *[QUIET] * 8], "o_valid", "o")
     assert [(entry["weight"], entry["last"]) for valid, entry in seen if valid] == wanted
+
+
+@pytest.mark.parametrize("last_parts, last_tile, works", [(1, 1, 2), (1, 0, 4), (2, 1, 4)])
+@pytest.mark.parametrize("wanted", [4, 1])
+def test_the_last_part_counts_the_lanes_of_its_own_tile(sizes, last_parts, last_tile, works, wanted):
+    """Group 1 has part 1: its last tile is short only if that part is the last one there."""
+    layer = {"part_bits": 2, "last_parts": last_parts, "lanes": 3, "lanes_last": 1}
+    _, entry = ask(Fetch(sizes(groups=4), 1), {**REQUEST, "active": wanted}, layer=layer,
+                   tile={"last_tile": last_tile}, map_word=[1, 1, 1, 1])
+    assert entry["active"] == min(wanted, works)
