@@ -71,6 +71,7 @@ _PROBES = (
     _Probe("scikit-learn", lambda: _package("scikit-learn"), False, "demo: the digits images", _HERE),
     _Probe("pooch", lambda: _package("pooch"), False, "data sets by name: download", _HERE),
     _Probe("pillow", lambda: _package("pillow"), False, "folders of pictures", _HERE),
+    _Probe("dask", lambda: _package("distributed"), False, "sweep: many networks and boards at once", _HERE),
     _Probe("onnx", lambda: _package("onnx"), True, "the golden model; convert: .onnx models", _HERE),
     _Probe("nir", lambda: _package("nir"), False, "convert, export: .nir graphs", _HERE),
     _Probe("amaranth", lambda: _package("amaranth"), True, "generate", _HERE),

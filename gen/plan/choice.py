@@ -1,0 +1,167 @@
+"""Which core to make for a network and a board: the fastest that fits, or the smallest that is fast enough.
+
+Every number of lanes is planned, its size and its clock cycles estimated; what comes of it is a list for a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gen.errors import DoesNotFit, UnsupportedNetwork
+from gen.intnet import Network
+from gen.plan.estimate import Estimate, expected_cycles
+from gen.plan.params import LANES
+from gen.plan.plan import Plan, covering, plan_on
+from gen.plan.resources import core_resources, link_resources, placed_plan, single_port_blocks
+from gen.plan.target import TARGETS, Target
+
+__all__ = ["Candidate", "candidates", "choose", "pareto_rows"]
+
+OFFERED = 4  # boards named where a network does not fit
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A core that a network may get on a board.
+
+    also : further networks that the core is large enough for
+    resources, used : {lut, ff, bram, dsp} of the core, and of the design with the link
+    short : what the part lacks, a sentence for each; none: it fits
+    estimate : of a mean image
+    """
+
+    plan: Plan
+    target: Target
+    also: tuple[Network, ...]
+    resources: dict[str, int]
+    used: dict[str, int]
+    short: tuple[str, ...]
+    estimate: Estimate
+
+    @property
+    def lanes(self) -> int:
+        """Lanes of the core."""
+        return self.plan.params.lanes
+
+    @property
+    def fits(self) -> bool:
+        """Whether the part has room, by the estimate."""
+        return not self.short
+
+    @property
+    def fps(self) -> float:
+        """Images a second at the board's clock."""
+        return self.estimate.fps(self.target.core_mhz)
+
+    @property
+    def size(self) -> float:
+        """The largest share that the design takes of anything that the part has."""
+        return max(self.used[kind] / have for kind, have in self.target.budget.items() if have)
+
+
+def candidates(
+    network: Network, target: Target, also: Sequence[Network] = (), lanes: int | None = None,
+) -> list[Candidate]:
+    """Return a `Candidate` for every number of lanes, or the one for ``lanes``, by rising lanes.
+
+    ``also``: networks that the core shall be large enough for. Raises `UnsupportedNetwork` where no core runs them.
+    """
+    found, refused = [], None
+    for choice in LANES if lanes is None else (lanes,):
+        try:
+            found.append(_candidate(network, target, also, choice))
+        except UnsupportedNetwork as error:
+            refused = error
+    if not found and refused:
+        raise refused
+    return found
+
+
+def _candidate(network, target, also, lanes):
+    plan = placed_plan(network, lanes, target)
+    if also:
+        plan = plan_on(network, covering([plan, *(placed_plan(other, lanes, target) for other in also)]))
+    core, link = core_resources(plan.params, target), link_resources(target)
+    used = {kind: core[kind] + link[kind] for kind in core}
+    short = tuple(_shortages(plan, used, target))
+    return Candidate(plan, target, tuple(also), core, used, short, expected_cycles(plan))
+
+
+def _shortages(plan, used, target):
+    needs = [(kind, used[kind], have) for kind, have in target.budget.items()]
+    if plan.params.spram:
+        needs.append(("spram", single_port_blocks(plan.params), target.spram_blocks))
+    return [
+        f"it needs {need:,} {kind} where the part has {have:,}, {need - have:,} too many"
+        for kind, need, have in needs if need > have
+    ]
+
+
+def choose(found: list[Candidate], target_fps: float | None = None) -> Candidate:
+    """Return the fastest of `candidates` that fits, of equal ones the smallest.
+
+    With ``target_fps`` the smallest one that makes as many images a second.
+
+    Raises
+    ------
+    DoesNotFit
+        None fits, or none that fits is fast enough; says what is short, and what would do.
+    """
+    fitting = [candidate for candidate in found if candidate.fits]
+    if not fitting:
+        raise DoesNotFit(_does_not_fit(found))
+    fastest = min(fitting, key=lambda candidate: (candidate.estimate.interval, candidate.size))
+    if target_fps is None:
+        return fastest
+    enough = [candidate for candidate in fitting if candidate.fps >= target_fps]
+    if not enough:
+        raise DoesNotFit(
+            f"No core for {fastest.target.title} makes {target_fps:,g} images a second: the fastest that fits has "
+            f"{fastest.lanes} lanes and makes {fastest.fps:,.0f} at {fastest.target.core_mhz:g} MHz (estimated from "
+            f"{fastest.estimate.basis}). Ask for fewer, or generate for a larger board."
+        )
+    return min(enough, key=lambda candidate: (candidate.size, candidate.lanes))
+
+
+def _does_not_fit(found):
+    least = found[0]
+    lanes = f"{least.lanes} lanes" if len(found) == 1 else f"any number of lanes, {least.lanes} or more"
+    problem = (
+        f"The network does not fit {least.target.title} with {lanes}: {'; '.join(least.short)} (estimated, "
+        f"{least.lanes} lanes)."
+    )
+    network, also = least.plan.network, least.also
+    fewer = [n for n in LANES if n < least.lanes and _candidate(network, least.target, also, n).fits]
+    if len(found) == 1 and fewer:
+        return f"{problem} It would fit with --lanes {fewer[-1]}."
+    boards = [target for target in TARGETS.values() if target is not least.target]
+    others = [target.name for target in boards if _candidate(network, target, also, least.lanes).fits]
+    if others:
+        return f"{problem} It would fit {', '.join(others[:OFFERED])} with {least.lanes} lanes."
+    return f"{problem} No board here is large enough: use fewer weight bits, fewer channels or smaller maps."
+
+
+def pareto_rows(found: list[Candidate], chosen: Candidate | None = None) -> list[dict]:
+    """Return plain values for a JSON file, one row for each candidate.
+
+    ``pareto``: it fits, and none that fits is at least as fast with a design no larger.
+    """
+    return [
+        {
+            "lanes": candidate.lanes, "single_port_ram": candidate.plan.params.spram,
+            "cycles": round(candidate.estimate.cycles), "interval": round(candidate.estimate.interval),
+            "clock_mhz": candidate.target.core_mhz, "fps": round(candidate.fps, 1), **candidate.used,
+            "fits": candidate.fits, "short": list(candidate.short), "basis": candidate.estimate.basis,
+            "pareto": candidate.fits and not any(_beats(other, candidate) for other in found),
+            "chosen": candidate is chosen,
+        }
+        for candidate in found
+    ]
+
+
+def _beats(other, candidate):
+    """Return whether ``other`` fits, is no slower and no larger, and better in one of the two."""
+    better = other.estimate.interval < candidate.estimate.interval or other.size < candidate.size
+    return other.fits and better and other.estimate.interval <= candidate.estimate.interval and (
+        other.size <= candidate.size)

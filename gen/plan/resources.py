@@ -1,0 +1,111 @@
+"""What a core takes of a part before any tool has run: memories and multipliers exactly, logic by a fitted table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gen.errors import InputError
+from gen.plan.memories import SINGLE_PORT, memory_table
+from gen.plan.params import CoreParams
+from gen.plan.plan import make_plan
+
+if TYPE_CHECKING:
+    from gen.plan.target import Target
+
+__all__ = ["core_resources", "link_resources", "placed_plan", "queue_bits", "single_port_blocks"]
+
+QUEUED = 16  # words in a group's queue
+SPRAM_BITS, SPRAM_WORDS = 16, 16384  # of one block of single-port RAM
+SOFTMAX_TABLE = 17, 256  # bits and words of the exponentials
+SOFTMAX_DSPS = 2
+TABLE_LUTS = 1.5  # tables of four inputs for one bit of 16 words: two of six hold 4 bits
+ICE40_JOINED = 0.6  # of the flip-flops that share no cell with a table
+
+# Tables of four inputs and flip-flops of synthesized cores, by what they grow with (`_grows_with`).
+LOGIC = {
+    "core": (900, 900), "softmax": (600, 450), "program": (10, 14), "group": (350, 350), "serial": (12, 14),
+    "lane": (22, 20), "lane bits": (2.0, 2.0), "signed": (4, 2), "dense": (1, 1), "phase": (250, 60),
+    "narrow": (1, 0.5),
+}
+
+
+def core_resources(params: CoreParams, target: Target) -> dict[str, int]:
+    """Return {lut, ff, bram, dsp} of a core of ``params``.
+
+    Blocks and multipliers are those that the tools need, tables and flip-flops within some 15 % of routed cores. Where
+    table and flip-flop share a cell, cells are counted as tables.
+    """
+    luts, ffs = (sum(LOGIC[name][kind] * size for name, size in _grows_with(params).items()) for kind in (0, 1))
+    blocks, tables = _memories(params, target)
+    if target.family == "ice40":
+        luts += ICE40_JOINED * ffs
+    return {
+        "lut": round(luts + tables), "ff": round(ffs), "bram": blocks,
+        "dsp": params.lanes + SOFTMAX_DSPS * params.softmax,
+    }
+
+
+def link_resources(target: Target) -> dict[str, int]:
+    """Return {lut, ff, bram, dsp} of the UART link that stands beside the core on a board."""
+    joint = target.family == "ice40"
+    return {"lut": 1200 if joint else 1000, "ff": 800, "bram": 6 if joint else 2, "dsp": 0}
+
+
+def single_port_blocks(params: CoreParams) -> int:
+    """Return the blocks of single-port RAM that a core needs."""
+    specs = [spec for spec in memory_table(params).values() if spec.kind == SINGLE_PORT]
+    return sum(-(-spec.width // SPRAM_BITS) * -(-spec.depth // SPRAM_WORDS) for spec in specs)
+
+
+def placed_plan(network, lanes: int, target: Target):
+    """Return the plan of ``network`` with states and weights in single-port RAM, as far as the part has enough.
+
+    Weights come first. Raises what `make_plan` raises without single-port RAM.
+    """
+    for spram in (2, 1) if target.spram_blocks else ():
+        try:
+            plan = make_plan(network, lanes, spram=spram)
+        except InputError:  # tiles too wide for states in single-port RAM
+            continue
+        if single_port_blocks(plan.params) <= target.spram_blocks and (spram == 1 or plan.params.states):
+            return plan
+    return make_plan(network, lanes)
+
+
+def queue_bits(params: CoreParams) -> int:
+    """Return the bits of a word in a group's queue (`hw.core.payloads.word_entry`)."""
+    p = params
+    word = max(p.width * p.count_bits, p.image_tile * p.value_bits)
+    return word + p.width + p.weight_address_bits + p.width.bit_length() + 3
+
+
+def _memories(params, target):
+    """Return (blocks, tables of four inputs) of all memories."""
+    blocks, tables, joint = 0, 0.0, target.family == "ice40"
+    for spec in memory_table(params).values():
+        if spec.kind == SINGLE_PORT:
+            continue
+        if spec.small and not joint:
+            tables += TABLE_LUTS * spec.width
+        else:
+            blocks += sum(target.bram.count(high - low, spec.depth) for low, high in spec.columns)
+    if params.softmax:
+        blocks += target.bram.count(*SOFTMAX_TABLE)
+    queue = queue_bits(params)
+    if joint:
+        return blocks + params.groups * target.bram.count(queue, QUEUED), tables
+    return blocks, tables + params.groups * TABLE_LUTS * queue
+
+
+def _grows_with(p):
+    """Return what the logic of a core grows with, as in `LOGIC`."""
+    program = p.address_bits + p.place_bits + p.weight_address_bits + 7 * p.turns_bits
+    return {
+        "core": 1, "softmax": p.softmax, "program": program, "group": p.groups,
+        "serial": p.groups * (p.acc_bits + p.state_bits + p.burst_bits * 4),
+        "lane": p.lanes, "lane bits": p.lanes * p.acc_bits, "signed": p.signed * p.groups * p.acc_bits,
+        "dense": p.dense * p.lanes * p.count_bits, "phase": p.phase_bits > 0,
+        "narrow": p.narrow * p.lanes * p.weight_bits,
+    }
+
+

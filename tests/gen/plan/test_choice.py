@@ -1,0 +1,91 @@
+"""The core chosen for a board: the fastest that fits, the smallest that is fast enough, and what is said if none is."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gen.errors import DoesNotFit
+from gen.intnet import IntegerNetwork
+from gen.layers import INPUT, Source, Synapse
+from gen.plan.choice import candidates, choose, pareto_rows
+from gen.plan.params import LANES
+from gen.plan.target import find_target
+from tests.gen.plan.networks import chained, readout, spiking
+
+BOARD = find_target("ulx3s_85f")
+
+
+def _network():
+    """Return a network wide enough for 16 lanes, for which 8 are faster than 4."""
+    first = spiking("a", [Synapse(INPUT, np.ones((16, 1, 1, 1), int))])
+    second = spiking("b", [Synapse("a", np.ones((16, 16, 3, 3), int))])
+    out = readout("out", Synapse("b", np.ones((2, 16, 6, 6), int)))
+    return IntegerNetwork(Source((1, 8, 8)), [first, second, out], 2)
+
+
+def test_every_number_of_lanes_is_a_candidate():
+    found = candidates(_network(), BOARD)
+    assert [candidate.lanes for candidate in found] == list(LANES)
+    assert [candidate.lanes for candidate in candidates(_network(), BOARD, lanes=8)] == [8]
+    for candidate in found:
+        assert candidate.fps == pytest.approx(1e6 * BOARD.core_mhz / candidate.estimate.interval)
+
+
+def test_the_fastest_that_fits_is_chosen():
+    found = candidates(_network(), BOARD)
+    chosen = choose(found)
+    assert chosen.fits and all(chosen.estimate.interval <= other.estimate.interval for other in found if other.fits)
+
+
+def test_a_smaller_part_gets_a_smaller_core():
+    """Where only the smaller cores have room, the fastest of them is chosen."""
+    found = candidates(_network(), BOARD)
+    room = found[1].used["lut"]
+    small = replace(BOARD, luts=room)
+    chosen = choose(candidates(_network(), small))
+    assert chosen.lanes == found[1].lanes == 8 and chosen.used["lut"] == room
+
+
+def test_the_smallest_that_is_fast_enough():
+    found = candidates(_network(), BOARD)
+    slowest = min(found, key=lambda candidate: candidate.fps)
+    assert choose(found, slowest.fps).size == min(candidate.size for candidate in found)
+    with pytest.raises(DoesNotFit, match="the fastest that fits has .* lanes"):
+        choose(found, 1e9)
+
+
+def test_what_does_not_fit_is_told_with_what_would():
+    tiny = replace(BOARD, luts=100)
+    with pytest.raises(DoesNotFit, match=r"lut where the part has 100, .* It would fit ulx3s_12f"):
+        choose(candidates(_network(), tiny))
+    found = candidates(_network(), BOARD)
+    small = replace(BOARD, luts=found[1].used["lut"])
+    with pytest.raises(DoesNotFit, match="It would fit with --lanes 8"):
+        choose(candidates(_network(), small, lanes=64))
+
+
+def test_a_core_for_several_networks_is_as_large_as_all_need():
+    larger = chained({"a": [INPUT], "b": ["a"], "c": ["b", "a"]}, timesteps=3)  # more synapses, fewer channels
+    alone, both, other = (
+        candidates(network, BOARD, also, lanes=16)[0].plan.params
+        for network, also in ((_network(), ()), (_network(), [larger]), (larger, ()))
+    )
+    assert not both.shortages(alone) and not both.shortages(other) and alone.shortages(other)
+
+
+def test_the_list_for_a_file():
+    """Nothing on the Pareto front is beaten by anything that fits; the chosen one is on it."""
+    found = candidates(_network(), BOARD)
+    rows = pareto_rows(found, choose(found))
+    front = [row for row in rows if row["pareto"]]
+    assert [row["lanes"] for row in rows] == list(LANES) and [row["pareto"] for row in rows if row["chosen"]] == [True]
+    assert front and [row["interval"] for row in front] == sorted({row["interval"] for row in front}, reverse=True)
+    assert {"cycles", "fps", "lut", "ff", "bram", "dsp", "fits", "short", "clock_mhz"} <= rows[0].keys()
+
+
+def test_weights_go_into_single_port_ram_where_there_is_some():
+    found = candidates(_network(), find_target("icebreaker"), lanes=4)[0]
+    params = found.plan.params
+    assert params.spram == 2 and found.resources["bram"] < candidates(
+        _network(), replace(find_target("icebreaker"), spram_bits=0), lanes=4)[0].resources["bram"]

@@ -1,0 +1,139 @@
+"""Sweeps: the description, the graph on Dask, what is kept, the table."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from gen.errors import InputError
+from gen.netfile import save_network
+from host.sweep import steps
+from host.sweep.description import read_sweep
+from host.sweep.run import run_sweep
+from sim.golden import Golden
+from tests.kit.random_images import random_images
+from tests.kit.random_networks import random_network
+
+distributed = pytest.importorskip("distributed")
+
+BOARD = "ulx3s_85f"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with two networks, one that is damaged, and images for them."""
+    folder = tmp_path_factory.mktemp("sweep")
+    for name, seed in (("one", 8), ("other", 8)):
+        network = random_network(seed)
+        save_network(network, folder / f"{name}.safetensors")
+    images = random_images(network, 1, 6)
+    np.savez(folder / "images.npz", x=images, y=Golden(network).run(images).classes)
+    (folder / "broken.safetensors").write_bytes(b"no network")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def scheduler():
+    """The address of a scheduler with two workers, each a thread of this process."""
+    local = {"processes": False, "dashboard_address": None}
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, **local) as cluster:
+        yield cluster.scheduler_address
+
+
+def _described(folder, text):
+    path = folder / "sweep.toml"
+    path.write_text(text)
+    return read_sweep(path)
+
+
+EVERYTHING = f"""
+data = "images.npz"
+limit = 4
+boards = ["{BOARD}"]
+lanes = [4]
+[[network]]
+file = "one.safetensors"
+[[network]]
+file = "broken.safetensors"
+"""
+
+
+def test_every_combination_is_a_row_and_a_failed_one_says_why(folder, scheduler, tmp_path):
+    seen = []
+    rows = run_sweep(_described(folder, EVERYTHING), tmp_path, scheduler,
+                     progress=lambda done, total: seen.append((done, total)))
+    good, bad = rows
+    assert good["network"] == "one" and good["failed"] is None and good["lanes"] == 4 and good["accuracy"] == 1.0
+    assert good["images"] == 4 and good["cycles"] > 0 and good["estimated_lut"] > 0
+    assert bad["network"] == "broken" and "broken.safetensors" in bad["failed"] and "accuracy" not in bad
+    assert seen[-1] == (6, 6)
+
+
+def test_the_table_is_the_same_in_three_forms(folder, scheduler, tmp_path):
+    rows = run_sweep(_described(folder, EVERYTHING), tmp_path, scheduler)
+    assert json.loads((tmp_path / "table.json").read_text()) == rows
+    read = list(csv.DictReader((tmp_path / "table.csv").open()))
+    assert [row["network"] for row in read] == ["one", "broken"] and read[0]["lanes"] == "4"
+    lines = (tmp_path / "table.md").read_text().splitlines()
+    assert len(lines) == 4 and all(line.count(" | ") == lines[0].count(" | ") for line in lines)
+
+
+def test_what_is_kept_is_not_made_again(folder, scheduler, tmp_path, monkeypatch):
+    """A second run reads results; one that failed is tried again; a network of the same content counts as the same."""
+    made = []
+    monkeypatch.setattr(steps, "_made", lambda make, place, inner=steps._made: made.append(place) or inner(make, place))
+    sweep = _described(folder, EVERYTHING)
+    first = run_sweep(sweep, tmp_path, scheduler)
+    assert len(made) == 4
+    assert run_sweep(sweep, tmp_path, scheduler) == first and len(made) == 6
+    other = _described(folder, EVERYTHING.replace("one.safetensors", "other.safetensors"))
+    rows = run_sweep(other, tmp_path, scheduler)
+    assert rows[0] == first[0] | {"network": "other"} and len(made) == 8
+
+
+def test_models_are_converted_with_every_setting(folder, scheduler, tmp_path, monkeypatch):
+    """The settings reach the conversion, and their networks are evaluated apart."""
+    options = []
+
+    def converted(model, x, labels, **given):
+        options.append(given)
+        return random_network(8)
+
+    monkeypatch.setattr("gen.method.convert.convert", converted)
+    (folder / "model.pt2").write_bytes(b"a model")
+    rows = run_sweep(_described(folder, """
+data = "images.npz"
+[[network]]
+model = "model.pt2"
+[[setting]]
+timesteps = 2
+[[setting]]
+name = "margin"
+exit = "margin"
+"""), tmp_path, scheduler)
+    assert [row["setting"] for row in rows] == ["timesteps 2", "margin"]
+    assert sorted(options, key=str) == [{"exit": "margin"}, {"timesteps": 2}] and all(row["images"] for row in rows)
+
+
+@pytest.mark.parametrize("text, problem", [
+    ("data = 'images.npz'", r"there is no \[\[network\]\]"),
+    ("[[network]]\nfile = 'none.safetensors'", "does not exist"),
+    ("[[network]]\nfile = 'one.safetensors'\nmodel = 'one.safetensors'", "one of `model`"),
+    ("lane = [4]\n[[network]]\nfile = 'one.safetensors'", "did you mean 'lanes'"),
+    ("lanes = [5]\n[[network]]\nfile = 'one.safetensors'", "not 5"),
+    ("boards = ['ulx3']\n[[network]]\nfile = 'one.safetensors'", "no board 'ulx3'"),
+    ("limit = 0\n[[network]]\nfile = 'one.safetensors'", "a number of 1 or more"),
+    ("seeds = 3\n[[network]]\nfile = 'one.safetensors'", "seeds is a list"),
+    ("[[network]]\nmodel = 'one.safetensors'", "converted with images"),
+    ("[[setting]]\ntimestep = 4\n[[network]]\nfile = 'one.safetensors'", "did you mean 'timesteps'"),
+    ("network = [", "is no TOML file"),
+])
+def test_a_wrong_description_is_refused_before_anything_runs(folder, text, problem):
+    with pytest.raises(InputError, match=problem):
+        _described(folder, text)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(InputError, match="does not exist: name the TOML file"):
+        read_sweep(tmp_path / "none.toml")
