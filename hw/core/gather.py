@@ -18,7 +18,7 @@ class Gather(wiring.Component):
     begin again from 0. The last event of a tile waits until the last one of the tile before was ``layer.spacing`` + 1
     cycles ago; nothing else ever stalls::
 
-        cycle 0 lane chosen   1 value, address made   2 weight address   3-4 weight   4 event at the lanes
+        cycle 0 lane chosen   1 value, address made   2 weight address   3 event at the lanes   4 its weights
 
     Members
     -------
@@ -26,7 +26,7 @@ class Gather(wiring.Component):
         The pass in force.
     i : In(stream(word_entry))
     weight_address : Out
-        The weights come two cycles later, at the lanes.
+        The weights come two cycles later, at the lanes, a cycle behind their event.
     upper : Out(1)
         In a narrow layer, addresses count halves of memory words: which half, one cycle after ``weight_address``
         (`hw.core.halves`). Only where ``params.narrow``.
@@ -71,12 +71,12 @@ class Gather(wiring.Component):
 
         word = Signal.like(held, reset_less=True)
         index = Signal.like(encoder.index, reset_less=True)
-        marks = [Signal(data.StructLayout({"event": 1, "first": 1, "last": 1}), name=f"marks_{i}") for i in range(1, 4)]
+        marks = [Signal(data.StructLayout({"event": 1, "first": 1, "last": 1}), name=f"marks_{i}") for i in (1, 2)]
         m.d.sync += [
             word.eq(held), index.eq(Mux(self._dense(held), 0, encoder.index)),
             marks[0].event.eq(issue & held.mask.any()), marks[0].first.eq(issue & opens), marks[0].last.eq(ends),
-            marks[1].eq(marks[0]), marks[2].eq(marks[1]),
-            self.o.first.eq(marks[2].first), self.o.last.eq(marks[2].last), self.busy.eq(marks[0].event),
+            marks[1].eq(marks[0]), self.o.first.eq(marks[1].first), self.o.last.eq(marks[1].last),
+            self.busy.eq(marks[0].event),
         ]
         self._values(m, word, index, marks[0].event)
         self._count_lanes(m, held.mask, word, marks[0].event)
@@ -101,16 +101,16 @@ class Gather(wiring.Component):
         count, value = (Cat(plane.bit_select(at, 1) for plane in planes)
                         for planes, at in ((counts, index), (values, place)))
         chosen = Mux(word.image, value.as_signed(), count.as_signed() if p.signed else count)
-        at_address, at_block, at_lanes = (Signal(payloads.event(p), name=f"event_at_{name}", reset_less=True)
-                                          for name in ("address", "block", "lanes"))
+        at_address, at_block = (Signal(payloads.event(p), name=f"event_at_{name}", reset_less=True)
+                                for name in ("address", "block"))
         m.d.sync += at_address.value.eq(Mux(event, chosen, 0))
         moved = ["value"]
         if p.dense:
             m.d.sync += [at_address.dense.eq(word.dense & event), at_address.word.eq(Cat(*zip(*counts)))]
             moved += ["dense", "word"]
         for name in moved:
-            m.d.sync += [at_block[name].eq(at_address[name]), at_lanes[name].eq(at_block[name])]
-            m.d.comb += self.o[name].eq(at_lanes[name])
+            m.d.sync += at_block[name].eq(at_address[name])
+            m.d.comb += self.o[name].eq(at_block[name])
 
     def _count_lanes(self, m, mask, word, event):
         """Say how many lanes do work for an event."""

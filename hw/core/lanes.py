@@ -1,6 +1,6 @@
 """The lanes: one multiplier and one accumulator for each output channel of a tile."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,13 +12,15 @@ __all__ = ["Lanes"]
 class Lanes(wiring.Component):
     """Sum value times weight over a tile in every lane, or keep the largest.
 
-    The sums are complete two cycles after the tile's last event, for one cycle, and begin again from 0 then: the next
-    tile's first event comes two cycles after the last one at the earliest (`hw.core.gather`).
+    The sums are complete three cycles after the tile's last event, for one cycle, and begin again from 0 then: the next
+    tile's first event comes two cycles after the last one at the earliest (`hw.core.gather`)::
+
+        cycle 0 event   1 operand of each lane, weights   2 product   3 sum
 
     Members
     -------
     event, weights : In
-        One event and one weight for each lane, in step.
+        One event; a cycle later, one weight for each lane.
     maximum : In(1)
         Keep the largest value in place of the sum: counts with weights of one. Of counts of both signs every event is
         ``dense``. Only where ``params.maximum``.
@@ -39,21 +41,24 @@ class Lanes(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         p, event = self._params, self.event
-        last, first, counts = Signal(), Signal(), Signal(init=1)
-        m.d.sync += [last.eq(event.last), self.done.eq(last)]
+        last, first, counts = (Signal(2, name=name) for name in ("last", "first", "counts"))
+        m.d.sync += [last.eq(Cat(event.last, last)), self.done.eq(last[1])]
         if p.maximum and p.signed:  # neither zero nor a cycle without an event is larger than a count below zero
-            m.d.sync += [first.eq(event.first), counts.eq(event.dense)]
+            m.d.sync += [first.eq(Cat(event.first, first)), counts.eq(Cat(event.dense, counts))]
+        else:
+            m.d.comb += counts.eq(3)
+        value = Signal(signed(p.operand_bits), reset_less=True)
         for lane in range(p.width):
-            operand = Signal(signed(p.operand_bits), name=f"operand_{lane}")
+            operand = Signal(signed(p.operand_bits), name=f"operand_{lane}", reset_less=True) if p.dense else value
             product = Signal(signed(p.operand_bits + p.weight_bits), name=f"product_{lane}", reset_less=True)
             total = Signal(signed(p.acc_bits), name=f"total_{lane}")
-            m.d.comb += [
+            m.d.comb += self.sums[lane].eq(total)
+            m.d.sync += [
                 operand.eq(Mux(event.dense, event.word[lane], event.value) if p.dense else event.value),
-                self.sums[lane].eq(total),
+                product.eq(operand * self.weights[lane]),
             ]
-            m.d.sync += product.eq(operand * self.weights[lane])
             if p.maximum:
-                self._keep_largest(m, lane, total, product, first, counts)
+                self._keep_largest(m, lane, total, product, first[1], counts[1])
             else:
                 m.d.sync += total.eq(total + product)
             with m.If(self.done):
