@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 
+from gen.errors import InputError
 from gen.folders import whole_files
 from host.sweep import steps
 from host.sweep.description import Sweep
@@ -56,12 +57,24 @@ def _client(scheduler, workers):
     from distributed import Client, LocalCluster
 
     if scheduler:
-        with Client(scheduler) as client:
+        with _connected(scheduler) as client:
             yield client
     else:
         quiet = {"dashboard_address": None, "silence_logs": logging.CRITICAL}  # failed tasks are rows of the table
         with LocalCluster(n_workers=workers, threads_per_worker=1, **quiet) as cluster, Client(cluster) as client:
             yield client
+
+
+def _connected(scheduler):
+    from distributed import Client
+
+    try:
+        return Client(scheduler)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"No Dask scheduler answers at {scheduler} ({error}): start one with `dask scheduler`, and give the "
+            "address that it shows."
+        ) from error
 
 
 class _Graph:

@@ -116,6 +116,11 @@ exit = "margin"
     assert sorted(options, key=str) == [{"exit": "margin"}, {"timesteps": 2}] and all(row["images"] for row in rows)
 
 
+def test_no_scheduler_at_the_address(folder, tmp_path):
+    with pytest.raises(InputError, match="No Dask scheduler answers at nonsense://there"):
+        run_sweep(_described(folder, EVERYTHING), tmp_path, "nonsense://there")
+
+
 @pytest.mark.parametrize("text, problem", [
     ("data = 'images.npz'", r"there is no \[\[network\]\]"),
     ("[[network]]\nfile = 'none.safetensors'", "does not exist"),
