@@ -174,9 +174,9 @@ int64_t core_abort(Core* core, int64_t cycle, int64_t limit) {
     int64_t results = 0;
     for (uint64_t word; limit > 0; limit--, cycle--) {
         core->top.__SYM__abort = cycle == 0;
-        if (cycle == 0) core->feed.words = core->feed.sent + core->feed.offered;
+        if (cycle == 0) core->feed = {};  // nothing is offered any more: a first word would begin another image
         results += core->step(word) && (word >> 32 & 1);
-        if (cycle < 0 && !core->feed.offered && core->top.idle) break;
+        if (cycle < 0 && core->top.idle) break;
     }
     core->rest();
     core->image++;
