@@ -5,8 +5,9 @@ or `ESCAPE` byte is sent as `ESCAPE` and the byte xor `STUFF`. One flag may end 
 frames mean nothing. The header is command, sequence number and length of the payload (`HEADER`); the CRC is that
 of Ethernet and zlib over header and payload. All numbers are little-endian.
 
-Every request is answered by one frame with its sequence number: `Command` with `REPLY` set, or an `ERROR_REPLY`
-with the payload `ERROR`. A frame too damaged to be understood is answered by an error with sequence number 0.
+Every request is answered by a frame with its sequence number: `Command` with `REPLY` set, or an `ERROR_REPLY` with the
+payload `ERROR`. The answer to RUN is of other commands: any number of PART and one RESULT. A frame too damaged to be
+understood is answered by an error with sequence number 0.
 """
 
 import zlib
@@ -16,12 +17,12 @@ from struct import Struct
 
 __all__ = [
     "COMMIT", "COUNTERS", "Command", "ERROR", "ERROR_REPLY", "ESCAPE", "FLAG", "FRAME_OVERHEAD", "Fault", "HEADER",
-    "IDENTITY", "MAGIC", "POSITION", "PROTOCOL", "REGISTERS", "REPLY", "RESULT_WORDS", "Register", "STUFF", "WRITABLE",
-    "crc", "decode", "encode", "frames", "register",
+    "IDENTITY", "MAGIC", "PIECE", "PIECE_WORDS", "POSITION", "PROTOCOL", "REGISTERS", "REPLY", "RESULT_WORDS",
+    "Register", "STUFF", "WRITABLE", "crc", "decode", "encode", "frames", "register",
 ]
 
 MAGIC = 0x46414441  # "ADAF"
-PROTOCOL = 1
+PROTOCOL = 2
 
 FLAG, ESCAPE, STUFF = 0x7E, 0x7D, 0x20
 REPLY, ERROR_REPLY = 0x80, 0xFF
@@ -29,6 +30,8 @@ HEADER = Struct("<BBH")      # command, sequence number, bytes of payload
 POSITION = Struct("<I")      # before the data of LOAD, INPUT and RUN; alone in the replies to LOAD and INPUT
 COMMIT = Struct("<IIIiI")    # words of the whole load stream, then NETWORK, INPUT_SIZE, INPUT_LOW, INPUT_BYTES
 ERROR = Struct("<BBHI")      # fault, command, 0, what was expected
+PIECE = Struct("<II")        # NETWORK, POSITION in words: before the words of PART and RESULT
+PIECE_WORDS = 64             # of a result, in one PART or RESULT, at most
 FRAME_OVERHEAD = HEADER.size + 4
 RESULT_WORDS = ("class", "timesteps", "cycles", "busy_cycles", "events", "synaptic_ops")
 
@@ -58,11 +61,13 @@ class Command(IntEnum):
         "Let the network loaded run.")
     INPUT = 0x04, "POSITION in bytes, input values", "POSITION of the next byte", (
         "Take a piece of an image, not its last one.")
-    RUN = 0x05, "POSITION in bytes, input values", "that of RESULT", "Take the last piece of an image."
+    RUN = 0x05, "POSITION in bytes, input values", "none of its own: PART, RESULT", "Take the last piece of an image."
     ABORT = 0x06, "nothing", "nothing", "Give up every image sent before; no result of theirs comes any more."
     COUNTERS = 0x07, "nothing", "the registers RESULTS to BUSY", "Say what was counted."
     RESET = 0x08, "nothing", "nothing", "ABORT, reset the core, counters to 0, give up a load under way."
-    RESULT = 0x09, "never asked", "register NETWORK, the RESULT words, logits", "The answer to RUN."
+    RESULT = 0x09, "never asked", "register NETWORK, POSITION in words, words of the result", (
+        "Answers RUN: the last piece of a result.")
+    PART = 0x0A, "never asked", "as RESULT", "Answers RUN: a piece of a result, not its last one."
 
 
 class Fault(IntEnum):
@@ -81,6 +86,7 @@ class Fault(IntEnum):
     SEQUENCE = 5, "A piece that is not the next one.", "the position of the next one"
     NO_NETWORK = 6, "Nothing is loaded, or a load was not committed.", "0"
     OVERRUN = 7, "Dropped: more was sent than the buffer holds.", "RX_BYTES"
+    DIGEST = 8, "A load has begun, and the digest that ends a load has not come, or is not that of its words.", "0"
 
 
 @dataclass(frozen=True)
@@ -109,8 +115,9 @@ IDENTITY = _bank(
     ("INPUT_SIZE", "rw", "Input values of one image, all its maps."),
     ("INPUT_LOW", "rw", "Smallest input value, signed: over the UART a value is sent as what it is above that."),
     ("INPUT_BYTES", "rw", "Bytes of one input value over the UART, 1 or 2."),
+    ("LOADED", "ro", "The digest of the network in the memories: CRC-32, the last word of its load stream."),
     ("LANES", "ro", "Lanes of the core."),
-    ("CLASSES", "ro", "The most logits a result can have."),
+    ("OUTPUTS", "ro", "The most values a result can have, all outputs together."),
     ("CLOCK_HZ", "ro", "Clock of the core; 0 where the bus does not say."),
     ("BAUD", "ro", "Bits per second of the UART; 0 on a bus."),
     ("RX_BYTES", "ro", "Bytes that unanswered requests may take, header and CRC included; 0 on a bus."),
@@ -119,7 +126,7 @@ IDENTITY = _bank(
 WRITABLE = tuple(register for register in IDENTITY if register.access == "rw")
 
 COUNTERS = _bank(
-    0x40,
+    0x60,
     ("RESULTS", "ro", "Results given since reset."),
     ("FRAMES", "ro", "Good frames received."),
     ("DAMAGED", "ro", "Frames received with a wrong CRC, cut off, or of a wrong length."),
@@ -133,7 +140,8 @@ BUS = _bank(
     0x80,
     ("CONTROL", "wo", "Bit 0 gives up the image under way; bit 1 resets the core, memories stay."),
     ("STATUS", "ro", "Bit 0: the core is idle; bit 1: LOAD takes a word; bit 2: INPUT takes a value; "
-                     "bit 3: RESULT holds a word; bit 4: that word is the last of its result."),
+                     "bit 3: RESULT holds a word; bit 4: that word is the last of its result; bit 5: a load has "
+                     "begun whose right digest has not come, and nothing runs."),
     ("LOAD", "wo", "A word of the load stream, taken where STATUS says so."),
     ("INPUT", "wo", "An input value, signed, in bits 0 to 15; bit 16 marks the first one of an image."),
     ("RESULT", "ro", "The next word of a result; reading takes it."),

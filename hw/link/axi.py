@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gen.layout.program import WORD_BITS
+from gen.plan.params import WORD_BITS
 from hw.link.blackbox import CoreBox
 from hw.link.bus import ADDRESS_BITS, VALUE_BITS, BusSide, access_port
 
@@ -128,7 +128,7 @@ class AxiTop(wiring.Component):
     m_axis_result : Out(axi_stream)
         Words of results, 32 bits; ``tlast`` with the last one of each.
     interrupt : Out(1)
-        A whole result waits.
+        As of `BusSide`.
     """
 
     def __init__(self, params, values, core=None):

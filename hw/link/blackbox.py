@@ -4,8 +4,8 @@ from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from gen.layout.program import WORD_BITS
-from hw.machine import payloads
+from gen.plan.params import WORD_BITS
+from hw.core import payloads
 
 __all__ = ["CORE", "CoreBox", "core_signature"]
 
@@ -13,10 +13,16 @@ CORE = "adafire_core"
 
 
 def core_signature(params):
-    """Return the signature of a core as designs around it see it: `Core` without probe, with ``reset``."""
+    """Return the signature of a core as designs around it see it: `Core` without probe, with ``reset``.
+
+    ``fault`` is high from the first word of a load to its right digest, and outlives a reset, as the memories do. ``idle``
+    is low while a word of a load or of a result is in the core. The values of an image are taken, if only to be dropped,
+    while its result waits.
+    """
     return wiring.Signature({
         "load": In(stream.Signature(WORD_BITS)), "i": In(stream.Signature(payloads.input_word(params))),
-        "o": Out(stream.Signature(payloads.output_word())), "abort": In(1), "idle": Out(1), "reset": In(1),
+        "o": Out(stream.Signature(payloads.output_word())), "abort": In(1), "idle": Out(1), "fault": Out(1),
+        "reset": In(1),
     })
 
 
@@ -30,8 +36,8 @@ class CoreBox(wiring.Component):
 
     Members
     -------
-    load, i, o, abort, idle
-        As of `hw.machine.core.Core`.
+    load, i, o, abort, idle, fault
+        As of `hw.core.core.Core`.
     reset : In(1)
         Reset the core alone; its memories stay.
     """

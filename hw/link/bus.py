@@ -4,12 +4,12 @@ from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from gen.layout.program import WORD_BITS
+from gen.plan.params import WORD_BITS
+from hw.core import payloads
 from hw.link.blackbox import core_signature
+from hw.link.queue import Queue
 from hw.link.registers import Registers
-from hw.machine import payloads
-from hw.machine.queue import Queue
-from hw.regmap import COUNTERS, RESULT_WORDS, WRITABLE, register
+from hw.regmap import COUNTERS, PIECE_WORDS, WRITABLE, register
 
 __all__ = ["ADDRESS_BITS", "BusSide", "access_port"]
 
@@ -35,9 +35,11 @@ class BusSide(wiring.Component):
     """The registers, and the queues between a bus and a core.
 
     Words of a load stream are taken while the register NETWORK is 0, input values while it is not: no image meets
-    half a network. A result is queued whole, so that the core can go on while it waits.
+    half a network. NETWORK stays 0 until the load has ended with its right digest. A result of up to `PIECE_WORDS` words
+    is queued whole, so that the core can go on while it waits; of a longer one so much is.
 
-    A write that does nothing is refused: no such register, read-only, no room in LOAD or INPUT. A read is refused
+    A write that does nothing is refused: no such register, read-only, no room in LOAD or INPUT, a network where the load
+    is not sound. A read is refused
     only of RESULT while it holds no word; an address where nothing is to be read gives 0.
 
     Parameters
@@ -59,7 +61,7 @@ class BusSide(wiring.Component):
     input_size : Out(32)
         The register INPUT_SIZE.
     interrupt : Out(1)
-        A whole result waits.
+        A whole result waits, or as much of one as can be queued.
     core : In(core_signature)
         Connect it to the core.
     """
@@ -82,7 +84,7 @@ class BusSide(wiring.Component):
         network = Signal(init=bool(self._values.get("NETWORK", 0)), reset_less=True)
         loads = Queue(WORD_BITS, depth=QUEUE)
         inputs = Queue(payloads.input_word(self._params), depth=QUEUE)
-        results = Queue(payloads.output_word(), depth=len(RESULT_WORDS) + self._params.classes)
+        results = Queue(payloads.output_word(), depth=PIECE_WORDS)
         for name, queue in {"loads": loads, "inputs": inputs, "results": results}.items():
             m.submodules[name] = ResetInserter(core.reset)(queue)
         m.submodules.registers = registers = Registers(self._values)
@@ -92,8 +94,11 @@ class BusSide(wiring.Component):
 
         load, value, result = self._data_streams(m)
         m.d.sync += network.eq(registers.network.any())
-        m.d.comb += self.input_size.eq(registers.input_size)
-        for outer, queue, wanted in ((load, loads, ~network), (value, inputs, network)):
+        m.d.comb += [
+            self.input_size.eq(registers.input_size),
+            registers.load.eq(load.valid & load.ready), registers.load_word.eq(load.payload),
+        ]
+        for outer, queue, wanted in ((load, loads, ~network), (value, inputs, network & ~core.fault)):
             is_open = wanted & ~core.reset
             m.d.comb += [
                 queue.i.payload.eq(outer.payload), queue.i.valid.eq(outer.valid & is_open),
@@ -106,8 +111,10 @@ class BusSide(wiring.Component):
 
         rests = core.idle & ~core.reset & (loads.level == 0) & (inputs.level == 0) & (results.level == 0)
         last = result.valid & result.payload.last
-        self._serve(m, registers, load, value, result, Cat(rests, load.ready, value.ready, result.valid, last))
-        self._count(m, registers, results.depth, core.o, last & result.ready)
+        sound = ~core.fault & (loads.level == 0)
+        status = Cat(rests, load.ready, value.ready, result.valid, last, core.fault)
+        self._serve(m, registers, load, value, result, sound, status)
+        self._count(m, registers, results, last & result.ready)
         return m
 
     def _data_streams(self, m):
@@ -124,7 +131,7 @@ class BusSide(wiring.Component):
         ]
         return load, value, stream.Signature(payloads.output_word()).create(path=("result",))
 
-    def _serve(self, m, registers, load, value, result, status):
+    def _serve(self, m, registers, load, value, result, sound, status):
         """Do an access and answer it."""
         access, core = self.access, self.core
         bank, word = Signal(), Signal(WORD_BITS)
@@ -139,7 +146,11 @@ class BusSide(wiring.Component):
         ]
         with m.If(access.write):
             with m.Switch(access.address):
-                with m.Case(*(register(entry.name) for entry in WRITABLE)):
+                with m.Case(register("NETWORK")):
+                    allowed = sound | ~access.write_data.any()
+                    m.d.comb += registers.write.eq(allowed)
+                    m.d.sync += access.refused.eq(~allowed)
+                with m.Case(*(register(entry.name) for entry in WRITABLE if entry.name != "NETWORK")):
                     m.d.comb += registers.write.eq(1)
                     m.d.sync += access.refused.eq(0)
                 with m.Case(register("CONTROL")):
@@ -161,12 +172,12 @@ class BusSide(wiring.Component):
                             word.eq(Mux(result.valid, result.payload.data, 0)), access.refused.eq(~result.valid),
                         ]
 
-    def _count(self, m, registers, depth, given, taken):
-        """Count results and busy cycles; ``taken`` is high when the last word of a result leaves."""
-        core, whole = self.core, Signal(range(depth + 1))
+    def _count(self, m, registers, results, taken):
+        """Count results and busy cycles; ``taken`` is high when the last word of a result leaves the queue."""
+        core, given, whole = self.core, results.i, Signal(range(results.depth + 1))
         counted = {"RESULTS": taken, "BUSY": ~core.idle}
         m.d.comb += [
-            registers.clear.eq(core.reset), self.interrupt.eq(whole != 0),
+            registers.clear.eq(core.reset), self.interrupt.eq((whole != 0) | (results.level == results.depth)),
             registers.counted.eq(Cat(counted.get(entry.name, Const(0, 1)) for entry in COUNTERS)),
         ]
         m.d.sync += whole.eq(whole + (given.valid & given.ready & given.payload.last) - taken)

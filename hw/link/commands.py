@@ -6,17 +6,17 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.core import payloads
 from hw.link.breakable import breakable
 from hw.link.piece_order import PieceOrder
 from hw.link.replies import NO_FAULT, POSITION_BITS, answer
-from hw.machine import payloads
 from hw.regmap import COMMIT, POSITION, Command, Fault, register
 
 __all__ = ["Commands"]
 
 BYTE, WORD = 8, 32
 WORD_BYTES = WORD // BYTE
-NETWORK = WORD_BYTES * register("NETWORK")
+NETWORK, LOADED = (WORD_BYTES * register(name) for name in ("NETWORK", "LOADED"))
 
 
 class Commands(wiring.Component):
@@ -45,6 +45,8 @@ class Commands(wiring.Component):
         A byte of a register, at its address in bytes.
     loaded, input_size, input_low, wide : In
         Of `hw.link.register_file.RegisterFile`.
+    unsound : In(1)
+        The core's ``fault``: no image is taken, and no network named.
     load, values : Out(stream(32)), Out(stream(input_word))
         To the core.
     tags : Out(stream(8))
@@ -61,7 +63,7 @@ class Commands(wiring.Component):
             "restart": Out(1), "restarted": In(1),
             "write": Out(1), "address": Out(range(WORD_BYTES * register("CONTROL"))), "write_data": Out(BYTE),
             "loaded": In(1), "input_size": In(POSITION_BITS), "input_low": In(signed(2 * BYTE)), "wide": In(1),
-            "load": Out(stream.Signature(WORD)), "values": Out(stream.Signature(payloads.input_word(params))),
+            "unsound": In(1), "load": Out(stream.Signature(WORD)), "values": Out(stream.Signature(payloads.input_word(params))),
             "tags": Out(stream.Signature(BYTE)), "refused": Out(1), "o": Out(stream.Signature(answer())),
         })
 
@@ -111,7 +113,9 @@ class Commands(wiring.Component):
                         with m.If(left != COMMIT.size):
                             refuse(Fault.PAYLOAD)
                     with m.Case(Command.INPUT, Command.RUN):
-                        with m.If(~loaded):
+                        with m.If(self.unsound):
+                            refuse(Fault.DIGEST)
+                        with m.Elif(~loaded):
                             refuse(Fault.NO_NETWORK)
                         with m.Elif((left <= POSITION.size) | (wide & left[0])):
                             refuse(Fault.PAYLOAD)
@@ -133,6 +137,8 @@ class Commands(wiring.Component):
                 with m.Elif(command == Command.COMMIT):
                     with m.If(~loaded & order.same & ~order.zero):
                         accept("COMMIT")
+                        with m.If(self.unsound):
+                            refuse(Fault.DIGEST)
                 with m.Elif(order.same):
                     accept("MEASURE")
             with state("SKIP"):
@@ -172,7 +178,10 @@ class Commands(wiring.Component):
         return m
 
     def _load(self, m, state, word, place, whole, take, taken, left, position):
-        """Words to the core, and the registers of the network that they were; NETWORK is 0 in between."""
+        """Words to the core, and the registers of the network that they were; NETWORK is 0 in between.
+
+        Every word is written to LOADED too: of a load that ended well the last one was its digest.
+        """
         with state("RESTART"):
             m.d.comb += [self.restart.eq(1), self.write.eq(1)]  # 0: the word is the position
             m.d.sync += [position.eq(0), place.eq(place + 1)]
@@ -180,7 +189,7 @@ class Commands(wiring.Component):
                 m.d.sync += place.eq(0)
                 m.next = "WORDS"
         with state("WORDS"):
-            m.d.comb += take.eq(1)
+            m.d.comb += [take.eq(1), self.write.eq(taken), self.address.eq(LOADED + (place - 1)[:2])]
             with m.If(whole):
                 m.next = "WORD"
             with m.Elif(left == 0):

@@ -18,12 +18,12 @@ from hw.link.blackbox import core_signature
 from hw.link.commands import Commands
 from hw.link.frame_ring import FrameRing
 from hw.link.framing import Deframer, Framer
+from hw.link.queue import Queue
 from hw.link.register_file import RegisterFile
 from hw.link.replies import Replies
 from hw.link.uart import received
 from hw.link.urgent import Urgent
-from hw.machine.queue import Queue
-from hw.regmap import COUNTERS, RESULT_WORDS, Fault
+from hw.regmap import COUNTERS, Fault
 
 __all__ = ["Endpoint"]
 
@@ -60,14 +60,13 @@ class Endpoint(wiring.Component):
         m = Module()
         core = wiring.flipped(self.core)
         rx_bytes, max_payload = self._values["RX_BYTES"], self._values["MAX_PAYLOAD"]
-        longest = len(RESULT_WORDS) + self._params.classes
         m.submodules.deframer = deframer = Deframer(max_payload)
         m.submodules.ring = ring = FrameRing(rx_bytes)
         m.submodules.commands = commands = Commands(self._params, max_payload)
         m.submodules.urgent = urgent = Urgent()
         m.submodules.registers = registers = RegisterFile(self._values)
         m.submodules.tags = tags = ResetInserter(urgent.clear)(Queue(BYTE, depth=TAGS))
-        m.submodules.replies = replies = Replies(longest, max_payload=max_payload, rx_bytes=rx_bytes)
+        m.submodules.replies = replies = Replies(max_payload=max_payload, rx_bytes=rx_bytes)
         m.submodules.framer = framer = Framer()
 
         for source, sink in (
@@ -85,7 +84,7 @@ class Endpoint(wiring.Component):
             commands.stop.eq(urgent.stop), commands.reset.eq(urgent.reset), urgent.stopped.eq(commands.stopped),
             urgent.restart.eq(commands.restart), commands.restarted.eq(urgent.restarted),
             replies.clear.eq(urgent.clear), core.abort.eq(urgent.abort), core.reset.eq(urgent.core_reset),
-            urgent.idle.eq(core.idle),
+            urgent.idle.eq(core.idle), commands.unsound.eq(core.fault),
             replies.faulty.eq(deframer.faulty), replies.damage.fault.eq(deframer.fault),
         ]
         with m.If(deframer.fault != Fault.DAMAGED):

@@ -29,7 +29,9 @@ class Registers(wiring.Component):
     write, write_data : In
         Write the register at ``address``, if it is writable.
     network, input_size, input_low, input_bytes : Out
-        The writable registers; like the memories that they describe, they outlive a reset.
+        The writable registers; like the memories that they describe, they outlive a reset, and so does LOADED.
+    load, load_word : In(1), In(32)
+        A word is on its way to the memories: LOADED holds the last one, of a whole load its digest.
     counted : In
         One bit for each of COUNTERS: count this cycle.
     clear : In(1)
@@ -43,7 +45,7 @@ class Registers(wiring.Component):
             "address": In(range(register("CONTROL"))), "data": Out(WORD), "write": In(1), "write_data": In(WORD),
             "network": Out(WORD, init=first["NETWORK"]), "input_size": Out(WORD, init=first["INPUT_SIZE"]),
             "input_low": Out(signed(WORD), init=first["INPUT_LOW"]), "input_bytes": Out(2, init=first["INPUT_BYTES"]),
-            "counted": In(len(COUNTERS)), "clear": In(1),
+            "load": In(1), "load_word": In(WORD), "counted": In(len(COUNTERS)), "clear": In(1),
         })
 
     def elaborate(self, platform):
@@ -55,11 +57,16 @@ class Registers(wiring.Component):
             m.d.sync += [count.eq(0) for count in counts]
         kept = {entry.name: Signal.like(getattr(self, entry.name.lower()), reset_less=True) for entry in WRITABLE}
         m.d.comb += [getattr(self, name.lower()).eq(held) for name, held in kept.items()]
+        loaded = Signal(WORD, init=self._values.get("LOADED", 0), reset_less=True)
+        with m.If(self.load):
+            m.d.sync += loaded.eq(self.load_word)
         m.d.sync += self.data.eq(0)
         with m.Switch(self.address):
             for entry in IDENTITY:
                 with m.Case(register(entry.name)):
-                    if entry.access == "ro":
+                    if entry.name == "LOADED":
+                        m.d.sync += self.data.eq(loaded)
+                    elif entry.access == "ro":
                         m.d.sync += self.data.eq(self._values.get(entry.name, 0))
                     else:
                         m.d.sync += self.data.eq(kept[entry.name])

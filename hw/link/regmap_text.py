@@ -4,6 +4,7 @@
 """
 
 import sys
+from math import prod
 
 from hw import regmap
 from hw.regmap import REGISTERS, Command, Fault
@@ -26,7 +27,9 @@ CONSTANTS = (
     ("CRC_BYTES", regmap.FRAME_OVERHEAD - regmap.HEADER.size, "CRC-32 of header and payload."),
     ("IDENTITY_WORDS", len(regmap.IDENTITY), "In the reply to IDENTIFY."),
     ("COUNTER_WORDS", len(regmap.COUNTERS), "In the reply to COUNTERS."),
-    ("RESULT_WORDS", 1 + len(regmap.RESULT_WORDS), "In a RESULT before the logits."),
+    ("PIECE_HEAD_BYTES", regmap.PIECE.size, "NETWORK, POSITION: before the words of PART and RESULT."),
+    ("PIECE_WORDS", regmap.PIECE_WORDS, "Words of a result in one PART or RESULT, at most."),
+    ("RESULT_WORDS", len(regmap.RESULT_WORDS), "Of a result before its values."),
 )
 
 
@@ -52,7 +55,7 @@ def c_header(design=None):
     """Return the text of ``adafire_registers.h``, C99.
 
     With ``design``, the manifest of a generated folder or what it will hold of ``build_id``, ``network_id``,
-    ``classes``, ``baud`` and ``input``, its constants follow: what `host/c` compares a board with.
+    ``image_digest``, ``outputs``, ``baud`` and ``input``, its constants follow: what `host/c` compares a board with.
     """
     sections = [
         "/* Registers, commands and frames of the adafire link. Generated; docs/protocol.md explains them. */",
@@ -69,9 +72,8 @@ def c_header(design=None):
             (f"ADAFIRE_REG_{r.name}", f"0x{r.offset:02X}u", f"{r.meaning} ({C_ACCESS[r.access]})")
             for r in REGISTERS.values()
         ),
-        "/* Words of a RESULT; the logits are signed. */\n" + _defines(
-            (f"ADAFIRE_WORD_{name.upper()}", i, "")
-            for i, name in enumerate(("network", *regmap.RESULT_WORDS, "logits"))
+        "/* Words of a result; the values are signed. */\n" + _defines(
+            (f"ADAFIRE_WORD_{name.upper()}", i, "") for i, name in enumerate((*regmap.RESULT_WORDS, "values"))
         ),
     ]
     if design is not None:
@@ -88,7 +90,9 @@ def _design(design):
         ("ADAFIRE_DESIGN_BUILD", "{" + ", ".join(f"0x{build >> 32 * i & 0xFFFFFFFF:08X}u" for i in range(4)) + "}",
          "BUILD_0 to BUILD_3."),
         ("ADAFIRE_DESIGN_NETWORK", f"0x{design['network_id']:08X}u", "Register NETWORK."),
-        ("ADAFIRE_DESIGN_CLASSES", design["classes"], "Logits of a result."),
+        ("ADAFIRE_DESIGN_DIGEST", f"0x{design['image_digest']:08X}u", "Register LOADED."),
+        ("ADAFIRE_DESIGN_OUTPUTS", sum(prod(shape) for shape in design["outputs"]["shapes"].values()),
+         "Values of a result."),
         ("ADAFIRE_DESIGN_BAUD", design["baud"], ""),
         ("ADAFIRE_DESIGN_MAPS", source["timesteps"] if source["kind"] == "frames" else 1, "Maps of one image."),
         ("ADAFIRE_DESIGN_CHANNELS", channels, ""),

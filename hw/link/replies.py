@@ -4,19 +4,21 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.core import payloads
 from hw.link.framing import piece
 from hw.link.result_buffer import ResultBuffer
-from hw.machine import payloads
-from hw.regmap import COUNTERS, ERROR_REPLY, IDENTITY, PROTOCOL, REPLY, Command, Fault, register
+from hw.regmap import COUNTERS, ERROR_REPLY, IDENTITY, PIECE_WORDS, PROTOCOL, REPLY, Command, Fault, register
 
 __all__ = ["NO_FAULT", "POSITION_BITS", "Replies", "answer"]
 
-POSITION_BITS = 24  # of the 32 on the wire: no board here can hold 16 million words or values
+POSITION_BITS = 32
+PIECES_BITS = 18     # of the number of a piece in its result: enough for 16 million words
 NO_FAULT = 0
 BYTE, WORD = 8, 32
 WORD_BYTES = WORD // BYTE
 INDEX_BITS = (register("CONTROL") - 1).bit_length()
-HEADER, FIRST, OTHER = range(3)  # words of a frame
+RESULTS = (Command.PART, Command.RESULT)
+HEADER, FIRST, SECOND, OTHER = range(4)  # words of a frame
 
 
 def answer():
@@ -27,14 +29,14 @@ def answer():
 
 
 class Replies(wiring.Component):
-    """Send answers, errors and results, header and payload; results are kept until their turn comes.
+    """Send answers, errors and results, header and payload; a result goes in pieces, each of which waits for its turn.
 
     Parameters
     ----------
-    result_words : int
-        Of the longest result.
     max_payload, rx_bytes : int
         What the errors LENGTH and OVERRUN say.
+    piece_words : int
+        Words of a result in a frame, a power of two.
 
     Members
     -------
@@ -51,12 +53,12 @@ class Replies(wiring.Component):
     reading, granted, stolen, address, data : Out(1), In(1), In(1), Out, In(8)
         To `hw.link.register_file.RegisterFile`; a byte is written in this cycle, so none can be read.
     given : Out(1)
-        High for one cycle: a result begins to be sent.
+        High for one cycle: the last piece of a result begins to be sent.
     o : Out(stream(piece))
     """
 
-    def __init__(self, result_words, *, max_payload, rx_bytes):
-        self._words = result_words
+    def __init__(self, *, max_payload, rx_bytes, piece_words=PIECE_WORDS):
+        self._piece_words = piece_words
         self._expected = {Fault.LENGTH: max_payload, Fault.COMMAND: PROTOCOL, Fault.OVERRUN: rx_bytes}
         super().__init__({
             "i": In(stream.Signature(answer())), "urgent": In(stream.Signature(answer())),
@@ -69,17 +71,18 @@ class Replies(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.buffer = buffer = ResultBuffer(self._words)
+        m.submodules.buffer = buffer = ResultBuffer(self._piece_words)
         wiring.connect(m, wiring.flipped(self.results), buffer.i)
         now = {name: Signal.like(self.damage[name], name=name) for name in ("command", "sequence", "fault")}
         pending, damage, ours = Signal(), Signal(answer()), Signal()
         part, place, word = Signal(range(OTHER + 1)), Signal(range(WORD_BYTES)), Signal(WORD)
-        words = Signal(range(max(len(IDENTITY) + 1, 2 + 2 ** len(buffer.word))))
+        words = Signal(range(max(len(IDENTITY) + 1, 3 + 2 ** len(buffer.word))))
         left, index = Signal.like(words), Signal(max(INDEX_BITS, len(buffer.word)))
+        number, upcoming = Signal(PIECES_BITS), Signal(PIECES_BITS)  # of the piece being sent, of the one after it
         faulty = now["fault"] != NO_FAULT
-        result = (now["command"] == Command.RESULT) & ~faulty
+        result = now["command"].matches(*RESULTS) & ~faulty
         last = place == WORD_BYTES - 1
-        byte = self._byte(m, now, part, place, words, faulty, result, buffer)
+        byte = self._byte(m, now, part, place, words, faulty, result, number, buffer)
         m.d.comb += [
             self.address.eq(Cat(place, index)), buffer.word.eq(index), buffer.byte.eq(place),
             buffer.clear.eq(self.clear), self.o.payload.data.eq(word), self.o.payload.last.eq(last & (left == 0)),
@@ -100,8 +103,11 @@ class Replies(wiring.Component):
                     m.d.sync += pending.eq(0)
                     choose(damage.command, damage.sequence, damage.fault)
                 with m.Elif(buffer.whole & self.tags.valid & ~self.clear):
-                    m.d.comb += [self.tags.ready.eq(1), buffer.begin.eq(1), self.given.eq(1)]
-                    choose(Command.RESULT, self.tags.payload)
+                    m.d.comb += [
+                        self.tags.ready.eq(buffer.final), buffer.begin.eq(1), self.given.eq(buffer.final),
+                    ]
+                    m.d.sync += [number.eq(upcoming), upcoming.eq(Mux(buffer.final, 0, upcoming + 1))]
+                    choose(Mux(buffer.final, Command.RESULT, Command.PART), self.tags.payload)
                 with m.Elif(self.i.valid):
                     m.d.sync += ours.eq(1)
                     choose(self.i.payload.command, self.i.payload.sequence, self.i.payload.fault)
@@ -129,6 +135,8 @@ class Replies(wiring.Component):
                         with m.If(left == 0):
                             m.d.comb += [buffer.end.eq(result), self.i.ready.eq(ours)]
                             m.next = "CHOOSE"
+        with m.If(self.clear):
+            m.d.sync += upcoming.eq(0)
         with m.If(self.faulty):
             m.d.sync += [pending.eq(1), damage.eq(self.damage)]
         return m
@@ -145,8 +153,8 @@ class Replies(wiring.Component):
                     m.d.comb += words.eq(len(COUNTERS))
                 with m.Case(Command.LOAD, Command.INPUT):
                     m.d.comb += words.eq(1)
-                with m.Case(Command.RESULT):
-                    m.d.comb += words.eq(1 + result)
+                with m.Case(*RESULTS):
+                    m.d.comb += words.eq(2 + result)
 
     def _go_on(self, m, command, part, index, result):
         """Go on to the next word: its place in the frame, and in the registers or the result."""
@@ -157,14 +165,14 @@ class Replies(wiring.Component):
                 with m.Switch(command):
                     with m.Case(Command.COUNTERS):
                         m.d.sync += index.eq(register(COUNTERS[0].name))
-                    with m.Case(Command.RESULT):
+                    with m.Case(*RESULTS):
                         m.d.sync += index.eq(register("NETWORK"))
             with m.Case(FIRST):
-                m.d.sync += part.eq(OTHER)
-                with m.If(result):
-                    m.d.sync += index.eq(0)
+                m.d.sync += part.eq(Mux(result, SECOND, OTHER))
+            with m.Case(SECOND):
+                m.d.sync += [part.eq(OTHER), index.eq(0)]
 
-    def _byte(self, m, now, part, place, words, faulty, result, buffer):
+    def _byte(self, m, now, part, place, words, faulty, result, piece_number, buffer):
         """Return byte ``place`` of the word."""
         number, byte = Signal(WORD), Signal(BYTE)
         m.d.comb += [number.eq(self.i.payload.position), byte.eq(number.word_select(place, BYTE))]
@@ -179,6 +187,8 @@ class Replies(wiring.Component):
                 for fault, expected in self._expected.items():
                     with m.Case(fault):
                         m.d.comb += number.eq(expected)
+        with m.Elif(part == SECOND):
+            m.d.comb += number.eq(Cat(Const(0, len(buffer.word)), piece_number))
         with m.Elif(result & (part == OTHER)):
             m.d.comb += byte.eq(buffer.data)
         with m.Elif(~faulty & ~now["command"].matches(Command.LOAD, Command.INPUT)):

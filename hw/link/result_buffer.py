@@ -1,12 +1,12 @@
-"""Keeps whole results until the link has sent them, so that the core does not wait for it."""
+"""Keeps pieces of results until the link has sent them: of a short result all of it, so that the core does not wait."""
 
 from amaranth.hdl import Array, Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
+from amaranth.utils import exact_log2
 
-from hw.machine import payloads
+from hw.core import payloads
 
 __all__ = ["ResultBuffer"]
 
@@ -15,20 +15,22 @@ WORD_BYTES = 4
 
 
 class ResultBuffer(wiring.Component):
-    """Two banks of one result each: one fills while the other one is read. A word is taken in four cycles.
+    """Two banks of one piece each: one fills while the other one is read. A word is taken in four cycles.
+
+    A piece ends when its bank is full, and with the last word of a result.
 
     Parameters
     ----------
     words : int
-        Of the longest result. A longer one, which no network gives, overwrites itself and holds up nothing.
+        Of a piece at most, a power of two.
 
     Members
     -------
     i : In(stream(output_word))
     clear : In(1)
-        Drop what has come and what comes, but for a result being read.
-    whole, length : Out
-        A whole result waits; its words.
+        Drop what has come and what comes, but for a piece being read.
+    whole, length, final : Out
+        A piece waits; its words; it is the last one of its result.
     begin, end : In(1)
         Its reading begins (never together with ``clear``), and is over.
     word, byte, data : In, In, Out(8)
@@ -36,9 +38,9 @@ class ResultBuffer(wiring.Component):
     """
 
     def __init__(self, words):
-        self._bits = ceil_log2(words)
+        self._bits = exact_log2(words)
         super().__init__({
-            "i": In(stream.Signature(payloads.output_word())), "clear": In(1), "whole": Out(1),
+            "i": In(stream.Signature(payloads.output_word())), "clear": In(1), "whole": Out(1), "final": Out(1),
             "length": Out(range(2**self._bits + 1)), "begin": In(1), "end": In(1),
             "word": In(self._bits), "byte": In(range(WORD_BYTES)), "data": Out(BYTE),
         })
@@ -49,6 +51,7 @@ class ResultBuffer(wiring.Component):
         into, out = memory.write_port(), memory.read_port()
         full = Array(Signal(name=f"full_{bank}") for bank in range(2))
         lengths = Array(Signal(self.length.shape(), name=f"length_{bank}") for bank in range(2))
+        finals = Array(Signal(name=f"final_{bank}") for bank in range(2))
         filling, emptying, reading = Signal(), Signal(), Signal()
         index, byte = Signal(self._bits), Signal(range(WORD_BYTES))
         last = byte == WORD_BYTES - 1
@@ -58,12 +61,14 @@ class ResultBuffer(wiring.Component):
             self.i.ready.eq(self.clear | (~full[filling] & last)),
             out.addr.eq(Cat(self.byte, self.word, emptying)), self.data.eq(out.data),
             self.whole.eq(full[emptying] & ~reading), self.length.eq(lengths[emptying]),
+            self.final.eq(finals[emptying]),
         ]
         with m.If(into.en):
             m.d.sync += [byte.eq(byte + 1), index.eq(index + last)]
-            with m.If(last & self.i.payload.last):
+            with m.If(last & (self.i.payload.last | index.all())):
                 m.d.sync += [
-                    full[filling].eq(1), lengths[filling].eq(index + 1), filling.eq(~filling), index.eq(0),
+                    full[filling].eq(1), lengths[filling].eq(index + 1), finals[filling].eq(self.i.payload.last),
+                    filling.eq(~filling), index.eq(0),
                 ]
         with m.If(self.begin):
             m.d.sync += reading.eq(1)

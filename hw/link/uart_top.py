@@ -10,7 +10,7 @@ __all__ = ["ResettableCore", "UartTop"]
 
 
 class ResettableCore(wiring.Component):
-    """A `hw.machine.core.Core` with the signature that links know: with a reset of its own, without probe."""
+    """A `hw.core.core.Core` with the signature that links know: with a reset of its own, without probe."""
 
     def __init__(self, core):
         self._core = core
@@ -23,7 +23,7 @@ class ResettableCore(wiring.Component):
         wiring.connect(m, wiring.flipped(self.load), core.load)
         wiring.connect(m, wiring.flipped(self.i), core.i)
         wiring.connect(m, core.o, wiring.flipped(self.o))
-        m.d.comb += [core.abort.eq(self.abort), self.idle.eq(core.idle)]
+        m.d.comb += [core.abort.eq(self.abort), self.idle.eq(core.idle), self.fault.eq(core.fault)]
         return m
 
 
@@ -32,7 +32,7 @@ class UartTop(wiring.Component):
 
     Parameters
     ----------
-    core : hw.machine.core.Core, or a component with the signature `core_signature`
+    core : hw.core.core.Core, or a component with the signature `core_signature`
     link : hw.link.link.Link
 
     Members

@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gen.layout.program import WORD_BITS
+from gen.plan.params import WORD_BITS
 from hw.link.blackbox import CoreBox
 from hw.link.bus import ADDRESS_BITS, BusSide
 
@@ -32,7 +32,7 @@ class WishboneTop(wiring.Component):
     wb : In
         The bus.
     interrupt : Out(1)
-        A whole result waits in RESULT.
+        As of `BusSide`.
     """
 
     def __init__(self, params, values, core=None):

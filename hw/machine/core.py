@@ -65,6 +65,8 @@ class Core(wiring.Component):
         Give up the image under way; no result is sent.
     idle : Out(1)
         No image is under way and no result waits.
+    fault : Out(1)
+        0: this core's load stream has no digest.
     probe_fired, probe_layer, probe_counts, probe_states : Out
         Every tile as it leaves the neurons, for verification: index of its pass, one count and one new
         state (or logit) per lane.
@@ -77,7 +79,7 @@ class Core(wiring.Component):
             "load": In(stream.Signature(WORD_BITS)),
             "i": In(stream.Signature(payloads.input_word(p))),
             "o": Out(stream.Signature(payloads.output_word())),
-            "abort": In(1), "idle": Out(1),
+            "abort": In(1), "idle": Out(1), "fault": Out(1),
             "probe_fired": Out(1), "probe_layer": Out(range(max(2, p.layers))),
             "probe_counts": Out(payloads.counts(p)),
             "probe_states": Out(data.ArrayLayout(signed(p.acc_bits), p.lanes)),

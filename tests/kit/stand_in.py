@@ -1,19 +1,28 @@
 """A core's place taken by a stand-in that the protocol can be tested against, and the host's words for it."""
 
 from struct import Struct
+from zlib import crc32
 
 import numpy as np
 
+from gen.plan.image import TRAILER
+
 from hw.link.endpoint import Endpoint
-from hw.regmap import COMMIT, COUNTERS, ERROR, ERROR_REPLY, POSITION, REPLY, Command, Fault, encode
+from hw.regmap import COMMIT, COUNTERS, ERROR, ERROR_REPLY, PIECE, PIECE_WORDS, POSITION, REPLY, Command, Fault, encode
 from tests.kit.cable import ByteCable
 from tests.kit.streams import Bench
 
-__all__ = ["MAX_PAYLOAD", "NETWORK", "RX_BYTES", "Far", "StandIn"]
+__all__ = ["MAX_PAYLOAD", "NETWORK", "RX_BYTES", "Far", "StandIn", "sealed"]
 
 RX_BYTES, MAX_PAYLOAD = 128, 64
 NETWORK = 0xC0FFEE7E
-HEAD = 6  # words of a result before the logits
+HEAD = 6  # words of a result before its values
+
+
+def sealed(words):
+    """Return a load stream: these words and the digest behind them."""
+    digest = crc32(np.array(words, "<u4").tobytes())
+    return [*(int(word) for word in words), TRAILER << 24, 1, digest]
 
 
 class StandIn:
@@ -21,7 +30,9 @@ class StandIn:
 
     Attributes
     ----------
-    words, images : what it was given
+    words, images : what it was given; ``loading``: the words of the load under way
+    unsound : a reset has come amid a load
+    values : of a result, beside its head
     early : values of an image after which it answers already; what remains of the image is dropped
     work : cycles it takes at most
     hung : it takes nothing and is not idle, until it is reset
@@ -29,15 +40,17 @@ class StandIn:
 
     def __init__(self, bench, port, seed):
         self.words, self.images, self.resets, self.size, self.early = [], [], 0, 6, None
+        self.loading, self.unsound, self.values = [], False, 5
         self.work, self.hung, self._port, self._rng = 60, False, port, np.random.default_rng([seed, 77])
         bench.add(self._run, background=True)
 
     def result(self, image):
         """Return the words of the result for the values that were looked at."""
-        return [len(image), *image[:HEAD - 1], *(value * 60_007 for value in image[:4]), -2**31][:HEAD + 5]
+        many = [image[n % len(image)] * 60_007 + n // 4 for n in range(self.values - 1)]
+        return [len(image), *[*image, *[0] * HEAD][:HEAD - 1], *many, -2**31]
 
     async def _run(self, ctx):
-        load, i, o, idle = self._port.load, self._port.i, self._port.o, self._port.idle
+        load, i, o, idle, fault = self._port.load, self._port.i, self._port.o, self._port.idle, self._port.fault
         inputs = load.valid, load.payload, i.valid, i.payload, o.ready, self._port.abort, self._port.reset
         image, answer, wait, shown = [], [], 0, {}
 
@@ -51,6 +64,7 @@ class StandIn:
             takes = self._rng.random() < 0.7 and not self.hung and not answer
             offers = bool(answer) and not wait
             show("idle", idle, int(rests))
+            show("fault", fault, int(bool(self.loading) or self.unsound))
             show("load", load.ready, int(takes and rests))
             show("i", i.ready, int(takes))
             show("valid", o.valid, int(offers))
@@ -60,6 +74,9 @@ class StandIn:
             wait = max(0, wait - 1)
             if takes and rests and loads:
                 self.words.append(word)
+                self.loading.append(word)
+                if self.loading == sealed(self.loading[:-3]):
+                    self.loading, self.unsound = [], False
             if takes and gives and (image or value.first):
                 assert value.first == (not image)
                 image.append(value.value)
@@ -72,6 +89,7 @@ class StandIn:
                 image, answer = [], answer if offers else []
             if reset:
                 image, answer, self.hung, self.resets = [], [], False, self.resets + 1
+                self.unsound, self.loading = self.unsound or bool(self.loading), []
 
 
 class Far:
@@ -112,9 +130,10 @@ class Far:
 
     async def load(self, ctx, words=(1, 2, 3), network=NETWORK, size=6, low=0, width=1):
         """Load and commit a network."""
-        payload = POSITION.pack(0) + np.array(words, "<u4").tobytes()
-        assert await self.ask(ctx, Command.LOAD, 1, payload) == POSITION.pack(len(words))
-        commit = COMMIT.pack(len(words), network, size, low, width)
+        stream = sealed(words)
+        payload = POSITION.pack(0) + np.array(stream, "<u4").tobytes()
+        assert await self.ask(ctx, Command.LOAD, 1, payload) == POSITION.pack(len(stream))
+        commit = COMMIT.pack(len(stream), network, size, low, width)
         assert await self.ask(ctx, Command.COMMIT, 2, commit) == b""
 
     def frame(self, image, sequence, position=0):
@@ -122,10 +141,25 @@ class Far:
         return encode(Command.RUN, sequence, POSITION.pack(position) + bytes(image))
 
     def expect(self, answer, image, sequence, network=NETWORK):
-        """Check a result."""
-        words = Struct(f"<I{(len(answer[2]) - 4) // 4}i").unpack(answer[2])
-        assert answer[:2] == (Command.RESULT | REPLY, sequence), answer
-        assert list(words) == [network, *self.core.result(image)]
+        """Check a result of one piece."""
+        self.expect_piece(answer, self.core.result(image), sequence, 0, Command.RESULT, network)
+
+    def expect_piece(self, answer, words, sequence, position, command, network=NETWORK):
+        """Check a piece of a result."""
+        assert answer[:2] == (command | REPLY, sequence), answer
+        assert PIECE.unpack_from(answer[2]) == (network, position)
+        data = answer[2][PIECE.size:]
+        assert list(Struct(f"<{len(data) // 4}i").unpack(data)) == list(words)
+
+    async def whole(self, ctx, image, sequence):
+        """Take all pieces of a result, and check them."""
+        words = self.core.result(image)
+        for at in range(0, len(words), PIECE_WORDS):
+            last = at + PIECE_WORDS >= len(words)
+            self.expect_piece(
+                await self.cable.answer(ctx), words[at : at + PIECE_WORDS], sequence, at,
+                Command.RESULT if last else Command.PART,
+            )
 
     async def infer(self, ctx, image, sequence, low=0):
         """Run an image and check its result."""

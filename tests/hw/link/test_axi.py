@@ -158,7 +158,7 @@ def test_values_are_signed(sizes):
 
 
 def test_the_result_stream_is_proved_stable(sizes):
-    params = sizes(classes=1)
+    params = sizes(outputs=1)
     core = Listener(params)
     dut = AxiTop(params, {}, core)
     stream = dut.m_axis_result

@@ -9,15 +9,15 @@ from amaranth.hdl import Assume
 
 from hw.link.bus import ADDRESS_BITS, QUEUE, RESET_CYCLES, BusSide
 from hw.link.regmap_text import c_header, markdown_tables
-from hw.regmap import IDENTITY, MAGIC, PROTOCOL, REGISTERS, WRITABLE, register
+from hw.regmap import IDENTITY, MAGIC, PIECE_WORDS, PROTOCOL, REGISTERS, WRITABLE, register
 from tests.kit.proof import claim_stable, prove
 from tests.kit.streams import Bench, plain, play
 
 PAGE = Path(__file__).parents[3] / "docs" / "bus.md"
-VALUES = {"BUILD_0": 0x1234, "NETWORK": 9, "INPUT_SIZE": 16, "INPUT_LOW": -128, "LANES": 3, "CLASSES": 5}
+VALUES = {"BUILD_0": 0x1234, "NETWORK": 9, "INPUT_SIZE": 16, "INPUT_LOW": -128, "LANES": 3, "OUTPUTS": 5, "LOADED": 0xFEDC}
 NETWORK, CONTROL, STATUS = register("NETWORK"), register("CONTROL"), register("STATUS")
 LOAD, INPUT, RESULT = register("LOAD"), register("INPUT"), register("RESULT")
-RESTS, TAKES_WORD, TAKES_VALUE, HAS_WORD, HAS_LAST = (1 << bit for bit in range(5))
+RESTS, TAKES_WORD, TAKES_VALUE, HAS_WORD, HAS_LAST, UNSOUND = (1 << bit for bit in range(6))
 
 
 class Side:
@@ -148,18 +148,54 @@ def test_a_result_is_queued_whole_and_read_once(sizes, words):
     side.run(drive)
 
 
-def test_the_interrupt_waits_for_the_end_of_a_result(sizes):
+@pytest.mark.parametrize("words", [11, PIECE_WORDS, 2 * PIECE_WORDS + 3])
+def test_the_interrupt_waits_for_the_end_of_a_result_or_a_full_queue(sizes, words):
     side = Side(sizes)
 
     async def drive(ctx):
         core = side.dut.core
-        for n in range(11):
+        for n in range(min(words, PIECE_WORDS)):
             assert not ctx.get(side.dut.interrupt)
-            ctx.set(core.o.payload, {"data": n, "last": n == 10})
+            ctx.set(core.o.payload, {"data": n, "last": n == words - 1})
             ctx.set(core.o.valid, 1)
             await ctx.tick()
         ctx.set(core.o.valid, 0)
-        assert ctx.get(side.dut.interrupt) and not ctx.get(core.o.ready), "it holds one result of eleven words"
+        assert ctx.get(side.dut.interrupt) and ctx.get(core.o.ready) == (words < PIECE_WORDS)
+        for n in range(PIECE_WORDS, words):  # a long result is read on while it comes
+            assert await side.access(RESULT) == n - PIECE_WORDS
+            assert not ctx.get(side.dut.interrupt)
+            ctx.set(core.o.payload, {"data": n, "last": n == words - 1})
+            ctx.set(core.o.valid, 1)
+            await ctx.tick()
+            ctx.set(core.o.valid, 0)
+            await ctx.tick()
+            assert ctx.get(side.dut.interrupt)
+
+    side.run(drive)
+
+
+def test_no_network_is_named_and_no_value_taken_while_the_load_is_not_sound(sizes):
+    side = Side(sizes)
+    core = side.dut.core
+
+    async def drive(ctx):
+        ctx.set(core.fault, 1)
+        await ctx.tick()
+        assert await side.access(STATUS) == RESTS | UNSOUND
+        assert await side.access(INPUT, 1) is None and not ctx.get(core.i.valid)
+        assert await side.access(NETWORK, 7) is None and await side.access(NETWORK) == VALUES["NETWORK"]
+        assert await side.access(NETWORK, 0) and await side.access(NETWORK, 7) is None
+        assert await side.access(STATUS) == RESTS | UNSOUND | TAKES_WORD
+        ctx.set(core.fault, 0)
+        for word in (5, 0x89ABCDEF):
+            assert await side.access(LOAD, word)
+            assert await side.access(register("LOADED")) == word
+        assert await side.access(NETWORK, 7) is None, "words wait"
+        assert [await side.take(core.load) for _ in range(2)] == [5, 0x89ABCDEF]
+        assert await side.access(NETWORK, 7) and await side.access(NETWORK) == 7
+        await side.access(CONTROL, 2)
+        await ctx.tick().repeat(RESET_CYCLES)
+        assert await side.access(register("LOADED")) == 0x89ABCDEF
 
     side.run(drive)
 
@@ -239,7 +275,7 @@ def test_nothing_is_taken_from_the_streams_during_a_reset(sizes):
 
 @pytest.mark.parametrize("streams", [False, True])
 def test_the_streams_to_the_core_are_proved_stable(sizes, streams):
-    side = BusSide(sizes(classes=1), VALUES, streams=streams)
+    side = BusSide(sizes(), VALUES, streams=streams)
     outputs = [side.core.load, side.core.i, *([side.o_result] if streams else [])]
 
     def claims(m):

@@ -9,7 +9,7 @@ from tests.kit.streams import Bench
 
 VALUES = {
     "BUILD_0": 0x89ABCDEF, "BUILD_1": 1, "BUILD_2": 0xFFFFFFFF, "BUILD_3": 0x80000000, "NETWORK": 0xDEADBEEF,
-    "INPUT_SIZE": 784, "INPUT_LOW": -100, "INPUT_BYTES": 2, "LANES": 16, "CLASSES": 10, "CLOCK_HZ": 50_000_000,
+    "INPUT_SIZE": 784, "INPUT_LOW": -100, "INPUT_BYTES": 2, "LANES": 16, "LOADED": 0xC0DE7E7D, "OUTPUTS": 10, "CLOCK_HZ": 50_000_000,
 }
 FIRST = {entry.name: VALUES.get(entry.name, 0) & 0xFFFFFFFF for entry in IDENTITY}
 FIRST |= {"MAGIC": MAGIC, "VERSION": PROTOCOL}
@@ -78,7 +78,7 @@ def test_what_is_written_is_read_and_copied():
             await reader.write(ctx, entry.name, 0)
         assert reader.copies(ctx) == [0, 0, 0, 0]
         for network, size, low, wide in (
-            (1 << 24, 0x123456, -32768, 2), (0x100, 1, 32767, 1), (5, 2**24 - 1, -1, 2),
+            (1 << 24, 0x89123456, -32768, 2), (0x100, 1, 32767, 1), (5, 2**32 - 1, -1, 2),
         ):
             new = dict(zip((entry.name for entry in WRITABLE), (network, size, low, wide)))
             for name, value in new.items():

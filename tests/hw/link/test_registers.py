@@ -9,7 +9,7 @@ from tests.kit.streams import Bench
 
 VALUES = {
     "BUILD_0": 0x89ABCDEF, "BUILD_1": 1, "BUILD_2": 0xFFFFFFFF, "BUILD_3": 0x80000000, "NETWORK": 0xDEADBEEF,
-    "INPUT_SIZE": 784, "INPUT_LOW": -100, "INPUT_BYTES": 2, "LANES": 16, "CLASSES": 10, "CLOCK_HZ": 50_000_000,
+    "INPUT_SIZE": 784, "INPUT_LOW": -100, "INPUT_BYTES": 2, "LANES": 16, "LOADED": 0xC0DE7E7D, "OUTPUTS": 10, "CLOCK_HZ": 50_000_000,
     "BAUD": 1_000_000, "RX_BYTES": 2048,
 }
 FIRST = {entry.name: VALUES.get(entry.name, 0) & 0xFFFFFFFF for entry in IDENTITY}
@@ -79,7 +79,7 @@ def test_the_data_come_one_cycle_after_the_address_and_stay_in_step():
 
 def test_an_address_between_the_banks_reads_as_zero():
     async def check(ctx, dut):
-        for address in range(len(IDENTITY) + len(COUNTERS), register("CONTROL")):
+        for address in [*range(len(IDENTITY), register("RESULTS")), register("BUSY") + 1]:
             ctx.set(dut.address, address)
             await ctx.tick()
             assert ctx.get(dut.data) == 0, address

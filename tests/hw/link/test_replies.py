@@ -1,14 +1,15 @@
 """`hw.link.replies`: who speaks first, which damage is reported, what a result waits for; its output proved."""
 
+import pytest
 from amaranth.hdl import Module
 
 from hw.link.replies import Replies
-from hw.regmap import ERROR, ERROR_REPLY, HEADER, REPLY, Command, Fault
+from hw.regmap import ERROR, ERROR_REPLY, HEADER, PROTOCOL, REPLY, Command, Fault
 from tests.kit.cable import ticks
 from tests.kit.proof import claim_stable, prove
 from tests.kit.streams import Bench
 
-RESULT_WORDS, MAX_PAYLOAD, RX_BYTES = 8, 40, 64
+PIECE_WORDS, MAX_PAYLOAD, RX_BYTES = 4, 40, 64
 
 
 class Speaker:
@@ -16,7 +17,7 @@ class Speaker:
 
     def __init__(self, *, seed=0, stall=0.5):
         m = Module()
-        self.dut = dut = Replies(RESULT_WORDS, max_payload=MAX_PAYLOAD, rx_bytes=RX_BYTES)
+        self.dut = dut = Replies(max_payload=MAX_PAYLOAD, rx_bytes=RX_BYTES, piece_words=PIECE_WORDS)
         m.submodules.dut = dut
         m.d.sync += dut.data.eq(dut.address)
         m.d.comb += dut.granted.eq(dut.reading)
@@ -113,7 +114,7 @@ def test_urgent_answers_come_first_then_damage_results_and_the_ring():
     assert speaker.frames[:5] == [
         (Command.LOAD | REPLY, 4, (0x123456).to_bytes(4, "little")), (Command.ABORT | REPLY, 1, b""),
         error(2, Fault.PAYLOAD, Command.RESET, 0),
-        (Command.RESULT | REPLY, 3, network + (7).to_bytes(4, "little") + (-8).to_bytes(4, "little", signed=True)),
+        (Command.RESULT | REPLY, 3, network + bytes(4) + (7).to_bytes(4, "little") + (-8).to_bytes(4, "little", signed=True)),
         (Command.COMMIT | REPLY, 5, b""),
     ]
 
@@ -121,8 +122,8 @@ def test_urgent_answers_come_first_then_damage_results_and_the_ring():
 def test_every_error_says_what_was_expected():
     speaker = Speaker(stall=0)
     expected = {
-        Fault.DAMAGED: 0, Fault.LENGTH: MAX_PAYLOAD, Fault.COMMAND: 1, Fault.PAYLOAD: 0, Fault.SEQUENCE: 99,
-        Fault.NO_NETWORK: 0, Fault.OVERRUN: RX_BYTES,
+        Fault.DAMAGED: 0, Fault.LENGTH: MAX_PAYLOAD, Fault.COMMAND: PROTOCOL, Fault.PAYLOAD: 0, Fault.SEQUENCE: 99,
+        Fault.NO_NETWORK: 0, Fault.OVERRUN: RX_BYTES, Fault.DIGEST: 0,
     }
     assert set(expected) == set(Fault)
 
@@ -138,6 +139,59 @@ def test_every_error_says_what_was_expected():
     assert speaker.frames == [error(9, fault, Command.INPUT, expected[fault]) for fault in Fault]
 
 
+@pytest.mark.parametrize("lengths", [[4, 5, 3, 13], [12, 1]])
+def test_a_result_goes_in_pieces_with_their_places(lengths):
+    speaker = Speaker(stall=0.2)
+    dut, results = speaker.dut, [[100 * n + word for word in range(length)] for n, length in enumerate(lengths)]
+    words = [{"data": word, "last": int(word == result[-1])} for result in results for word in result]
+    speaker.bench.source(dut.results, words, stall=0.2)
+    speaker.bench.source(dut.tags, range(1, 1 + len(results)), stall=0.2)
+    pieces = [
+        (n, at, result[at : at + PIECE_WORDS], at + PIECE_WORDS >= len(result))
+        for n, result in enumerate(results, 1) for at in range(0, len(result), PIECE_WORDS)
+    ]
+    given = speaker.bench.collect(dut.given, dut.given)
+
+    async def drive(ctx):
+        await speaker.sent(ctx, len(pieces))
+
+    speaker.run(drive)
+    assert len(given) == len(results)
+    assert speaker.frames == [
+        ((Command.RESULT if last else Command.PART) | REPLY, n,
+         bytes(range(24, 28)) + b"".join(word.to_bytes(4, "little") for word in [at, *part]))
+        for n, at, part, last in pieces
+    ]
+
+
+def test_after_a_clear_the_next_result_begins_at_its_beginning():
+    speaker = Speaker(stall=0)
+    dut = speaker.dut
+
+    async def give(ctx, count, last):
+        for n in range(count):
+            ctx.set(dut.results.payload, {"data": n, "last": int(last and n == count - 1)})
+            ctx.set(dut.results.valid, 1)
+            await ctx.tick().until(dut.results.ready)
+        ctx.set(dut.results.valid, 0)
+
+    async def drive(ctx):
+        ctx.set(dut.tags.payload, 1)
+        ctx.set(dut.tags.valid, 1)
+        await give(ctx, PIECE_WORDS + 1, False)
+        await speaker.sent(ctx, 1)
+        ctx.set(dut.clear, 1)
+        await ctx.tick()
+        ctx.set(dut.clear, 0)
+        ctx.set(dut.tags.payload, 2)
+        await give(ctx, 2, True)
+        await speaker.sent(ctx, 2)
+
+    speaker.run(drive)
+    places = [(command, tag, payload[4:8]) for command, tag, payload in speaker.frames]
+    assert places == [(Command.PART | REPLY, 1, bytes(4)), (Command.RESULT | REPLY, 2, bytes(4))]
+
+
 def test_the_output_is_proved_stable():
-    dut = Replies(2, max_payload=MAX_PAYLOAD, rx_bytes=RX_BYTES)
+    dut = Replies(max_payload=MAX_PAYLOAD, rx_bytes=RX_BYTES, piece_words=2)
     prove(dut, lambda m: claim_stable(m, dut.o))
