@@ -29,6 +29,7 @@ CYCLES = {
 }
 # Of a decision, for each position of the output, beside scans of its channels: how many, and the rule itself.
 DECISIONS = {"off": (1, 1), "margin": (1, 4), "confidence": (2, 13), "entropy": (2, 30)}
+REST = 1  # between the last event of a tile and the first of the next
 QUEUE = 9  # words with events that the walker is ahead of a group, `hw.core.word_queue`
 TOGETHER = 256  # tiles of a pass that are followed one after the other; more of them are followed side by side
 
@@ -139,7 +140,7 @@ def _followed(work, apart):
     begun = walker = np.zeros(taken.shape[1:2] + taken.shape[3:])
     for n in range(length):
         begun = np.maximum(walker, begun + work.made * (n > 0))
-        own = np.maximum(ends[n], begun[:, None]) + taken[n]
+        own = np.maximum(ends[n] + REST * (n > 0), begun[:, None]) + taken[n]
         ends[n + 1] = own
         free = np.take_along_axis(ends, lag[n][None], axis=0)[0] - ahead[n]
         walker = np.maximum(begun + sent[n], free.max(axis=1))

@@ -19,17 +19,17 @@ from gen.window import POINT
 
 __all__ = ["TileWork", "tile_work"]
 
-# Cycles in which `hw.core.pass_reader` makes a tile, or one synapse of several, beside the program words that it reads.
-MAKE_TILE, MAKE_SYNAPSE = 4, 5
-BETWEEN_SYNAPSES = 1
+# Cycles in which `hw.core.pass_reader` makes a tile, or a further synapse of it, beside the program words it reads.
+MAKE_TILE, MAKE_SYNAPSE = 5, 5
+END = 1  # the request behind the words of a tile, or the pause between two synapses
 
 
 @dataclass(frozen=True, eq=False)
 class TileWork:
     """Work of a pass's tiles in the walker's order; ``steps`` as many as the maps have, in tile order one.
 
-    made : cycles in which the walker makes a tile ready
-    sent : float [steps, tiles], cycles in which it sends the words of one, its end included
+    made : cycles from tile to tile in which the walker makes one
+    sent : float [steps, tiles], cycles in which it sends the words of one
     taken : float [steps, groups, tiles], cycles in which a group takes the events of its own tile
     words : float [steps, groups, tiles], words with events, which wait in the group's queue
     runs : bool [groups, tiles], whether the group has a tile there
@@ -54,23 +54,23 @@ def tile_work(p: Pass, regions: dict[tuple[int, str, int], Region], params: Core
     steps = 1 if p.steps > 1 else max([1, *(len(nonzero) for nonzero in maps)])
     shape = steps, params.groups, turns.count
     taken, words, sent = np.zeros(shape), np.zeros(shape), np.zeros((steps, turns.count))
-    several = len(p.synapses) > 1
     places = words_of(cursor_fields(params)) + (params.phase_bits > 0)
-    blocks = words_of(synapse_fields(params))
-    for source, key, nonzero in zip(p.walk.sources, p.reads, maps):
+    further = MAKE_SYNAPSE + words_of(synapse_fields(params)) + places
+    made = MAKE_TILE + words_of(output_fields(params)) + places
+    if len(p.synapses) > 1:
+        made += words_of(synapse_fields(params)) + (len(p.synapses) - 1) * further
+    for number, (source, key, nonzero) in enumerate(zip(p.walk.sources, p.reads, maps), 1):
         reader = _Reader(p, source, regions[p.stage, *key], params)
         events, filled = reader.gathered(np.asarray(nonzero, float), turns)
         taken += events
         words += filled
-        asked = reader.asked(turns)
-        sent += np.maximum(asked, MAKE_SYNAPSE + blocks + places) + BETWEEN_SYNAPSES if several else asked
+        sent += np.maximum(reader.asked(turns) + END, further if number < len(p.synapses) else 0)
     if p.keep:  # the current of the first timestep stands for all
         first = np.arange(steps)[:, None] == 0 if p.steps == 1 else turns.step == 0
         taken, words = taken * first[:, None], words * first[:, None]
-        sent = np.where(first, sent, len(p.synapses) * (MAKE_SYNAPSE + blocks + places) if several else 0)
-    made = MAKE_TILE + words_of(output_fields(params)) + places
+        sent = np.where(first, sent, (len(p.synapses) - 1) * further + END)
     # A tile without events is one empty entry.
-    return TileWork(made, sent + 1, np.where(turns.runs, np.maximum(taken, 1), 0),
+    return TileWork(made, np.maximum(sent, END), np.where(turns.runs, np.maximum(taken, 1), 0),
                     np.where(turns.runs, np.maximum(words, 1), 0), turns.runs)
 
 

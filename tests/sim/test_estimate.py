@@ -1,0 +1,54 @@
+"""Cycles foretold from counts, against those of the compiled core."""
+
+import numpy as np
+import pytest
+
+from gen.exit_rule import ExitRule
+from gen.inputs import input_values
+from gen.intnet import IntegerNetwork
+from gen.layers import INPUT, Pool, Source, Synapse
+from gen.plan.estimate import estimate_cycles
+from gen.plan.plan import make_plan
+from sim.compiled_core import CompiledCore
+from sim.golden import Golden
+from tests.gen.plan.networks import readout, spiking
+
+IMAGES, SIZE = 6, 14
+WITHIN = 0.02  # what `gen.plan.estimate` promises
+
+
+def _network(rng, timesteps=3):
+    """Return a convolution, a depthwise one with a residual beside it, a pointwise one, a pool and a readout."""
+    def synapse(source, *shape, **window):
+        return Synapse(source, rng.integers(-7, 8, shape), **window)
+
+    def layer(name, *synapses, theta):
+        made = spiking(name, list(synapses), bits=8, burst=7)
+        made.theta.setflags(write=True)
+        made.theta[:] = theta
+        return made
+
+    layers = [
+        layer("wide", synapse(INPUT, 16, 1, 3, 3, padding=(1, 1)), theta=900),
+        layer("depthwise", synapse("wide", 16, 1, 3, 3, padding=(1, 1), groups=16), theta=9),
+        layer("point", synapse("depthwise", 32, 16, 1, 1), synapse("wide", 32, 16, 1, 1), theta=20),
+        Pool("pool", "point", "sum", (2, 2), (2, 2)),
+        layer("deep", synapse("pool", 24, 32, 3, 3, stride=(2, 2)), theta=60),
+        readout("out", synapse("deep", 10, 24, 3, 3), bits=8),
+    ]
+    rule = ExitRule("entropy", 4, 20000, (200,) * timesteps)
+    return IntegerNetwork(Source((1, SIZE, SIZE)), layers, timesteps, rule)
+
+
+@pytest.mark.parametrize("lanes", [4, 16, 32])
+def test_cycles_are_foretold_within_two_percent(lanes):
+    rng = np.random.default_rng(lanes)
+    network = _network(rng)
+    images = rng.integers(0, 256, (IMAGES, 1, SIZE, SIZE), np.uint8) * (rng.random((IMAGES, 1, SIZE, SIZE)) < 0.4)
+    plan, golden = make_plan(network, lanes), Golden(network)
+    run = CompiledCore.for_plan(plan).run(images.astype(np.uint8))
+    for image, cycles, values in zip(images, run.cycles, input_values(network, images.astype(np.uint8))):
+        traces = golden.traces(image)
+        counts = [{INPUT: values[None], **trace.counts} for trace in traces]
+        found = estimate_cycles(plan, counts, [trace.exit_step for trace in traces])
+        assert found.cycles == pytest.approx(cycles, rel=WITHIN), f"{lanes} lanes, seed {lanes}"
