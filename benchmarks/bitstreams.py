@@ -29,7 +29,7 @@ from gen.data.digits import load_digits, small_module, train
 from gen.errors import AdafireError, DoesNotFit
 from gen.inputs import input_stream
 from gen.netfile import load_network, save_network
-from gen.layout.target import TARGETS
+from gen.plan.target import TARGETS
 from gen.data.datasets import open_dataset
 from hw.board.boards import BOARDS
 from hw.board.build import build

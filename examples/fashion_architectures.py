@@ -18,7 +18,7 @@ from rich.table import Table
 import adafire
 from gen.data.datasets import open_dataset
 from gen.data.train import accuracy
-from gen.layout.target import find_target
+from gen.plan.target import find_target
 from sim.energy import EnergyMeter, estimated
 from sim.metrics import evaluate
 

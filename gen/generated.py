@@ -17,13 +17,12 @@ from gen.manifest import MANIFEST, read_manifest, write_manifest
 
 if TYPE_CHECKING:
     from gen.intnet import Network
-    from gen.layout.program import CoreParams
-    from gen.layout.schedule import Schedule
+    from gen.plan.params import CoreParams
     from gen.plan.plan import Plan
 
 __all__ = ["BAUD_RANGE", "IMAGE", "NETWORK", "SCHEMA", "VERILOG", "GeneratedFolder", "seal"]
 
-SCHEMA = 2
+SCHEMA = 3
 VERILOG, IMAGE, NETWORK = "core.v", "image.bin", "network.safetensors"
 BAUD_RANGE = range(9600, 12_000_001)
 AGAIN = "generate the folder again, and the bitstream from it."
@@ -96,21 +95,10 @@ class GeneratedFolder:
     @cached_property
     def params(self) -> CoreParams:
         """The size of the core."""
-        from gen.layout.program import CoreParams
-
-        return self._params(CoreParams)
-
-    @cached_property
-    def plan(self) -> Plan:
-        """The network laid out on a core of map words."""
         from gen.plan.params import CoreParams
-        from gen.plan.plan import plan_on
 
-        return plan_on(self.network, self._params(CoreParams))
-
-    def _params(self, kind):
         try:
-            return kind(**self.manifest["parameters"])
+            return CoreParams(**self.manifest["parameters"])
         except (TypeError, ValueError) as error:
             raise InputError(
                 f"{self.path / MANIFEST} is of another version of adafire, its parameters are not those of a core of "
@@ -118,11 +106,11 @@ class GeneratedFolder:
             ) from error
 
     @cached_property
-    def schedule(self) -> Schedule:
+    def plan(self) -> Plan:
         """The network laid out on the core."""
-        from gen.layout.schedule import schedule_on
+        from gen.plan.plan import plan_on
 
-        return schedule_on(self.network, self.params)
+        return plan_on(self.network, self.params)
 
 
 def _hash(path):
@@ -157,10 +145,12 @@ FIELDS = {
     "build_id": _text("[0-9a-f]{32}", "32 hexadecimal digits"),
     "network": _text("[0-9a-f]{64}", "64 hexadecimal digits"),
     "board": (lambda value: isinstance(value, str), "the name of a board"),
-    "network_id": _number(WORD), "classes": _number(WORD), "lanes": _number(range(1, 65)),
+    "network_id": _number(WORD), "image_digest": _number(range(2**32)), "classes": _number(WORD),
+    "lanes": _number(range(1, 65)),
     "baud": _number(BAUD_RANGE), "estimated_cycles_per_image": _number(range(1, 2**63)),
     "initialised": (lambda value: isinstance(value, bool), "true or false"),
     "parameters": _table(_is_size, "a table of numbers"), "hashes": _table(_is_hash, "a table of SHA-256 hashes"),
+    "outputs": (lambda value: isinstance(value, dict) and _is_outputs(value), "the shapes of all outputs"),
     "input": (lambda value: isinstance(value, dict) and _is_input(value), "the description of an input"),
 }
 INPUT_FIELDS = {
@@ -174,6 +164,13 @@ INPUT_FIELDS = {
 
 def _is_input(value):
     return all(name in value and fits(value[name]) for name, fits in INPUT_FIELDS.items())
+
+
+def _is_outputs(value):
+    shapes = value.get("shapes")
+    return isinstance(shapes, dict) and value.get("decides") in shapes and all(
+        isinstance(shape, list) and len(shape) == 3 and all(map(_is_size, shape)) for shape in shapes.values()
+    )
 
 
 def _check_fields(path, manifest):

@@ -104,12 +104,12 @@ class Board:
         return self._content.network
 
     @property
-    def schedule(self):
-        """The `gen.layout.schedule.Schedule` of that network on the board's core."""
-        from gen.layout.program import CoreParams
-        from gen.layout.schedule import schedule_on
+    def plan(self):
+        """The `gen.plan.plan.Plan` of that network on the board's core."""
+        from gen.plan.params import CoreParams
+        from gen.plan.plan import plan_on
 
-        return schedule_on(self.network, CoreParams(**self._manifest["parameters"]))
+        return plan_on(self.network, CoreParams(**self._manifest["parameters"]))
 
     def run(self, x: np.ndarray, progress: Progress | None = None) -> Result:
         """Run images uint8 [N, C, H, W] or [N, H, W]; return a `Result` with the cycles that the board counted.

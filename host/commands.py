@@ -128,7 +128,7 @@ def _measured(device, network, images, watch=(), **options):
 def generate(network, board, lanes, out, force, also, baud, progress):
     """Write Verilog, memory image and manifest for ``board`` into the folder ``out``; return the manifest."""
     from gen.netfile import load_network
-    from gen.layout.target import find_target
+    from gen.plan.target import find_target
     from hw.emit import generate as emit
 
     target = find_target(board)
@@ -186,7 +186,7 @@ def datasets():
 
 def boards():
     """List what every board's part offers."""
-    from gen.layout.target import TARGETS
+    from gen.plan.target import TARGETS
 
     return {
         "boards": [

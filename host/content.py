@@ -114,17 +114,15 @@ def content_of(network, parameters):
         from gen.netfile import load_network
 
         network = load_network(path)
-    from gen.layout.estimate import estimate_cycles
-    from gen.layout.image import load_stream, memory_image
-    from gen.layout.program import CoreParams
-    from gen.layout.schedule import schedule_on
+    from gen.plan.estimate import expected_cycles
+    from gen.plan.params import CoreParams
+    from gen.plan.plan import plan_on
     from hw.identity import describe_input, network_id
 
-    schedule = schedule_on(network, CoreParams(**parameters))
-    stream = load_stream(memory_image(schedule), schedule.params).astype("<u4").tobytes()
+    plan = plan_on(network, CoreParams(**parameters))
     return Content(
-        network_id(network), network.classes, describe_input(network), estimate_cycles(schedule),
-        made=(network, stream),
+        network_id(network), network.classes, describe_input(network), round(expected_cycles(plan).cycles),
+        made=(network, plan.load_stream.astype("<u4").tobytes()),
     )
 
 

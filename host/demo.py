@@ -42,7 +42,7 @@ def run_demo(*, board, lanes, out, simulator, images, progress):
     ToolMissing
         Before anything slow: no simulator.
     """
-    from gen.layout.target import find_target
+    from gen.plan.target import find_target
     from sim.toolchain import choose_simulator
 
     start = time.perf_counter()

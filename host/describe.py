@@ -4,7 +4,7 @@ import math
 
 from gen.intnet import IntegerNetwork, StagedNetwork
 from gen.layers import ADAFIRE, INVERSE_LEAKY, POOL, READOUT, SPIKING, signed_bits
-from gen.layout.weights import stored_bits, word_bits
+from gen.plan.weights import stored_bits, word_bits
 from gen.netfile import network_hash
 
 __all__ = ["BY_ROLE", "bursts", "describe"]

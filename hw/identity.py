@@ -6,20 +6,18 @@ from dataclasses import asdict
 
 import numpy as np
 
-from gen.layout.image import load_stream, memory_image
 from gen.netfile import network_hash
 
-__all__ = ["describe_input", "build_id", "network_id", "register_values"]
+__all__ = ["build_id", "describe_input", "describe_outputs", "network_id", "register_values"]
 
 BUILD_WORDS = 4
 WORD_MASK = 0xFFFFFFFF
 
 
-def build_id(schedule, versions):
+def build_id(plan, versions):
     """Return the 32 hexadecimal digits that name a design: parameters, memory image and tool versions."""
-    parameters = json.dumps([asdict(schedule.params), versions], sort_keys=True).encode()
-    image = load_stream(memory_image(schedule), schedule.params).astype("<u4").tobytes()
-    return hashlib.sha256(parameters + image).hexdigest()[: 8 * BUILD_WORDS]
+    parameters = json.dumps([asdict(plan.params), versions], sort_keys=True).encode()
+    return hashlib.sha256(parameters + plan.load_stream.astype("<u4").tobytes()).hexdigest()[: 8 * BUILD_WORDS]
 
 
 def network_id(network):
@@ -39,12 +37,22 @@ def describe_input(network):
     }
 
 
+def describe_outputs(network):
+    """Return the outputs of ``network`` in plain values: name to (channels, height, width), and which decides."""
+    stage = network.stages[0]
+    return {
+        "shapes": {name: [int(size) for size in stage.shapes[name]] for name in stage.outputs},
+        "decides": stage.readout.name,
+    }
+
+
 def register_values(manifest, **link):
     """Return what `hw.link.registers.Registers` holds for the design of ``manifest``; ``link`` adds its own."""
     build, described = int(manifest["build_id"], 16), manifest["input"]
     return {
         **{f"BUILD_{i}": build >> (32 * i) & WORD_MASK for i in range(BUILD_WORDS)},
         "NETWORK": manifest["network_id"] if manifest["initialised"] else 0,
+        "LOADED": manifest["image_digest"] if manifest["initialised"] else 0,
         "INPUT_SIZE": described["values"], "INPUT_LOW": described["lowest"], "INPUT_BYTES": described["bytes"],
-        "LANES": manifest["lanes"], "CLASSES": manifest["parameters"]["classes"], **link,
+        "LANES": manifest["lanes"], "OUTPUTS": manifest["parameters"]["outputs"], **link,
     }

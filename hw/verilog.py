@@ -1,31 +1,42 @@
-"""From a schedule to Verilog text, the same text every time."""
+"""From a plan to Verilog text, the same text every time."""
 
 from amaranth.back import rtlil, verilog
 from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Signal
 
-from gen.layout.image import memory_image
+from gen.generated import VERILOG
+from hw.core.contents import ContentFiles, ram_verilog
+from hw.core.core import Core
 from hw.link.axi import VIVADO, AxiTop
 from hw.link.blackbox import CoreBox
 from hw.link.link import Link
 from hw.link.uart_top import UartTop
 from hw.link.wishbone import WishboneTop
-from hw.machine.core import Core
 from hw.names import plain_names
 
-__all__ = ["AXI", "TOP", "UART", "WISHBONE", "axi_verilog", "core_rtlil", "core_verilog", "uart_verilog",
+__all__ = ["AXI", "TOP", "UART", "WISHBONE", "axi_verilog", "core_files", "core_rtlil", "core_verilog", "uart_verilog",
            "wishbone_verilog"]
 
 TOP, AXI, WISHBONE, UART = "adafire_core", "adafire_axi", "adafire_wishbone", "adafire_uart"
 
 
-def core_verilog(schedule):
-    """Return the Verilog of the core for ``schedule``, its memories initialised."""
-    return plain_names(verilog.convert(Core(schedule.params, memory_image(schedule)), name=TOP, emit_src=False))
+def core_files(plan):
+    """Return {file name: text} of the core of a ``plan``: `VERILOG`, and what its memories hold, a file for each.
+
+    The files are read as the simulation begins, or by synthesis: `hw.core.contents` says from where.
+    """
+    files = ContentFiles()
+    core = verilog.convert(Core(plan.params, plan.contents), name=TOP, platform=files, emit_src=False)
+    return {VERILOG: ram_verilog() + "\n" + plain_names(core), **files.texts}
 
 
-def core_rtlil(schedule):
-    """Return the same core as RTLIL, what Yosys reads fastest."""
-    return plain_names(rtlil.convert(Core(schedule.params, memory_image(schedule)), name=TOP, emit_src=False))
+def core_verilog(plan):
+    """Return the Verilog of the core of a ``plan``, without what its memories hold."""
+    return core_files(plan)[VERILOG]
+
+
+def core_rtlil(plan):
+    """Return the same core as RTLIL, what Yosys reads fastest, with what its memories hold."""
+    return plain_names(rtlil.convert(Core(plan.params, plan.contents), name=TOP, emit_src=False))
 
 
 def axi_verilog(params, values):

@@ -22,7 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gen.errors import AdafireError, InputError
-from gen.layout.target import find_target
+from gen.plan.target import find_target
 from gen.generated import VERILOG, GeneratedFolder
 from sim.cells import with_cells
 from sim.verilate import compile_verilog
@@ -74,7 +74,7 @@ class SimulatedBoard:
         For a folder that is none; without Verilator or a C++ compiler; when the board does not start.
     """
 
-    def __init__(self, folder=None, *, sources=None, clocks_per_bit=CLOCKS_PER_BIT, progress=None):
+    def __init__(self, folder=None, *, sources=None, contents=None, clocks_per_bit=CLOCKS_PER_BIT, progress=None):
         if sources is None:
             sources = board_sources(folder, clocks_per_bit)
         program = compile_verilog(
@@ -84,7 +84,7 @@ class SimulatedBoard:
         self._folder = tempfile.mkdtemp(prefix="adafire-board-")
         self.port = str(Path(self._folder) / "port")
         self._process = process = subprocess.Popen(
-            [program, self.port, str(clocks_per_bit)],
+            [program, self.port, str(clocks_per_bit)], cwd=folder or contents,  # where the memories' contents are
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1,
         )
         assert process.stdin and process.stdout and process.stderr  # they are pipes

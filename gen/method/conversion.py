@@ -12,7 +12,7 @@ from importlib import metadata
 import numpy as np
 import torch
 
-from gen.layout.weights import stored_bits
+from gen.plan.weights import stored_bits
 from gen.method.activity import measure_activity
 from gen.method.builder import Builder, normalised, seen
 from gen.method.checks import normalisation

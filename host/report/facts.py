@@ -8,9 +8,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 from gen.errors import InputError
-from gen.layout.estimate import estimate_cycles, estimate_memories
-from gen.layout.schedule import build_schedule
-from gen.layout.target import find_target
+from gen.plan.estimate import expected_cycles
+from gen.plan.memories import BLOCK, SINGLE_PORT
+from gen.plan.plan import make_plan
+from gen.plan.resources import single_port_blocks
+from gen.plan.target import find_target
 from gen.generated import GeneratedFolder
 from host.describe import describe
 from sim.energy import is_identity
@@ -18,17 +20,16 @@ from sim.energy import is_identity
 __all__ = ["BUILD", "describe_memories", "facts"]
 
 BUILD = Path("build") / "report.json"
-LUT_WORDS = 32  # memories of so many words or fewer go into look-up tables that can be memories (`gen.layout.estimate`)
 UNITS = {"lut": "LUT", "ff": "flip-flop", "bram": "block RAM", "spram": "SPRAM", "dsp": "multiplier"}
 
 
-def facts(folder, schedule):
+def facts(folder, plan):
     """Return the parts of a report that need no images, as a dict of plain values.
 
     Parameters
     ----------
     folder : path, made by `hw.emit.generate`
-    schedule : gen.layout.schedule.Schedule of the network in it (`sim.bench.folder.read_folder`)
+    plan : gen.plan.plan.Plan of the network in it (`sim.bench.folder.read_folder`)
 
     Raises
     ------
@@ -36,7 +37,7 @@ def facts(folder, schedule):
     """
     folder = Path(folder)
     manifest = GeneratedFolder.open(folder).manifest
-    target, network, params = find_target(manifest["board"]), schedule.network, schedule.params
+    target, network, params = find_target(manifest["board"]), plan.network, plan.params
     built = _built(folder, manifest)
     return {
         "core": {
@@ -45,7 +46,7 @@ def facts(folder, schedule):
             "parameters": manifest["parameters"],
         },
         "network": describe(network) | {"graph": _graph(network), "rule": _rule(network)},
-        "memories": describe_memories(schedule, target),
+        "memories": describe_memories(plan, target),
         "block": {"name": target.bram.name, "bits": target.bram.bits, "board": target.bram_blocks},
         "resources": _resources(manifest, params, target, built),
         "built": built and {
@@ -55,7 +56,7 @@ def facts(folder, schedule):
         },
         "timing": _timing(built),
         "estimated_cycles": {
-            "first_timestep": estimate_cycles(schedule, 1), "all_timesteps": estimate_cycles(schedule),
+            "mean_image": round(expected_cycles(plan).cycles), "basis": expected_cycles(plan).basis,
         },
         "provenance": _provenance(folder, manifest, built),
     }
@@ -105,19 +106,18 @@ def _rule(network):
     return {"kind": rule.kind, "limits": list(rule.limits), "shift": rule.shift, "scale": rule.scale}
 
 
-def describe_memories(schedule, target):
+def describe_memories(plan, target):
     """Return one dict per memory: size, what it is made of by estimate, and the words that this network uses."""
-    params = schedule.params
-    smallest = build_schedule(schedule.network, params.lanes, params.neurons, params.halved_bits).params
-    needed = estimate_memories(smallest)
-    memories = []
-    for name, (width, words) in estimate_memories(params).items():
-        of = "block RAM" if words > LUT_WORDS or target.family == "ice40" else "LUTs"
-        of = "SPRAM" if name in ("weights", "states")[: params.spram] else of
+    params, memories = plan.params, []
+    needed = make_plan(plan.network, width=params.width, groups=params.groups, spram=params.spram).memories
+    for name, spec in plan.memories.items():
+        of = "SPRAM" if spec.kind == SINGLE_PORT else "block RAM"
+        if spec.kind == BLOCK and spec.small and target.family != "ice40":
+            of = "LUTs"
         memories.append({
-            "name": name, "width": width, "words": words, "bits": width * words, "of": of,
-            "used_words": min(words, needed[name][1]),
-            "blocks": target.bram.count(width, words) if of == "block RAM" else 0,
+            "name": name, "width": spec.width, "words": spec.depth, "bits": spec.bits, "of": of,
+            "used_words": min(spec.depth, needed[name].depth) if name in needed else 0,
+            "blocks": target.bram.count(spec.width, spec.depth) if of == "block RAM" else 0,
         })
     return memories
 
@@ -125,7 +125,7 @@ def describe_memories(schedule, target):
 def _resources(manifest, params, target, built):
     used, budget = dict(manifest["resources"]), dict(manifest["budget"])
     if target.spram_blocks:
-        used["spram"], budget["spram"] = params.spram_blocks, target.spram_blocks
+        used["spram"], budget["spram"] = single_port_blocks(params), target.spram_blocks
     return [
         {
             "name": name, "unit": UNITS.get(name, name), "estimated": used.get(name),

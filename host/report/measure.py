@@ -7,7 +7,7 @@ import numpy as np
 from gen.errors import AdafireError, ToolMissing
 from gen.inputs import input_values
 from gen.layers import INPUT
-from gen.layout.estimate import estimate_cycles
+from gen.plan.estimate import expected_cycles
 from host.report.costs import energy, traffic
 from host.report.pictures import counts_picture, image_picture
 from sim.energy import operations
@@ -47,12 +47,12 @@ def decide(network, x, progress=None):
     return Decisions(z, steps, z[np.arange(len(z)), steps - 1].argmax(axis=1))
 
 
-def measure(schedule, folder, x, y, decisions, image, progress):
+def measure(plan, folder, x, y, decisions, image, progress):
     """Return the parts of a report that need images, as a dict of plain values.
 
     Parameters
     ----------
-    schedule : gen.layout.schedule.Schedule of the network in ``folder``
+    plan : gen.plan.plan.Plan of the network in ``folder``
     x, y : images that the network takes, and labels or None
     decisions : `decide` of them
     image : number of the one to show, or None for the first of those that ran longest
@@ -62,10 +62,10 @@ def measure(schedule, folder, x, y, decisions, image, progress):
     ------
     AdafireError : the simulated core does not do what the golden model does.
     """
-    network = schedule.network
-    count = int(np.clip(CYCLE_BUDGET // estimate_cycles(schedule), 1, min(MOST_IMAGES, len(x))))
+    network = plan.network
+    count = int(np.clip(CYCLE_BUDGET // expected_cycles(plan).cycles, 1, min(MOST_IMAGES, len(x))))
     progress.stage(f"Counting events and operations of {count} images")
-    counted = _Counted(schedule, x[:count], progress)
+    counted = _Counted(plan, x[:count], progress)
     profile = _profile(folder, counted, decisions, x[:count], progress)
     result = Golden(network).run(x[:count])
     if profile:
@@ -75,10 +75,10 @@ def measure(schedule, folder, x, y, decisions, image, progress):
         "accuracy": _accuracy(network, decisions, y),
         "exits": _exits(network, x, y, decisions),
         "counted_images": count,
-        "passes": _passes(schedule, counted, profile),
-        "cycles": _cycles(schedule, profile),
-        "traffic": traffic(schedule, result, x[:count]),
-        "energy": energy(schedule, result, x[:count]),
+        "passes": _passes(plan, counted, profile),
+        "cycles": _cycles(plan, profile),
+        "traffic": traffic(plan, result, x[:count]),
+        "energy": energy(plan, result, x[:count]),
         "image": _image(network, x[chosen], chosen, y, decisions),
     }
 
@@ -86,17 +86,17 @@ def measure(schedule, folder, x, y, decisions, image, progress):
 class _Counted:
     """Counts of the golden model in the shapes of `sim.profile.Profile`: events and operations; ran [N, timesteps]."""
 
-    def __init__(self, schedule, x, progress):
-        network, golden = schedule.network, Golden(schedule.network)
+    def __init__(self, plan, x, progress):
+        network, golden = plan.network, Golden(plan.network)
         self.ran = np.zeros((len(x), network.timesteps), bool)
-        self.events, self.operations = np.zeros((2, len(x), schedule.rounds, len(schedule.passes)), np.int64)
+        self.events, self.operations = np.zeros((2, len(x), plan.rounds, len(plan.passes)), np.int64)
         values = input_values(network, x)
         for n, image in enumerate(x):
             trace = golden.trace(image)
             self.ran[n, : trace.exit_step] = True
-            for turn in range(schedule.rounds_run(trace.exit_step)):
+            for turn in range(plan.rounds_run(trace.exit_step)):
                 maps = _Maps(network, values[n], trace, turn)
-                for i, p in enumerate(schedule.passes):
+                for i, p in enumerate(plan.passes):
                     self.events[n, turn, i] = np.count_nonzero(maps[p.writes]) if p.stored else 0
                     if p.layer.weighted:
                         size = network.shapes[p.layer.name][1:]
@@ -175,37 +175,37 @@ def _exits(network, x, y, decisions):
     return found
 
 
-def _passes(schedule, counted, profile):
+def _passes(plan, counted, profile):
     """Return one dict for every pass; in a two-phase network for all passes of a layer."""
     cycles = profile and {
-        kind: _by_layer(schedule, values[:, :, :-1]) for kind, values in profile.cycles.items()
+        kind: _by_layer(plan, values[:, :, :-1]) for kind, values in profile.cycles.items()
     }
-    events, ops = _by_layer(schedule, counted.events, fired=True), _by_layer(schedule, counted.operations)
+    events, ops = _by_layer(plan, counted.events, fired=True), _by_layer(plan, counted.operations)
     return [
-        _pass(schedule, p, events[:, :, i], ops[:, :, i], counted.ran,
+        _pass(plan, p, events[:, :, i], ops[:, :, i], counted.ran,
               cycles and {kind: values[:, :, i] for kind, values in cycles.items()})
-        for i, p in enumerate(schedule.layers)
+        for i, p in enumerate(plan.layers)
     ]
 
 
-def _by_layer(schedule, values, fired=False):
+def _by_layer(plan, values, fired=False):
     """Return [N, timesteps, layers] of what [N, T, P] says of the passes.
 
     A pass of a two-phase network that takes one timestep and fires another belongs to the first, or with ``fired`` to
     the second.
     """
-    if not schedule.network.two_phase:
+    if not plan.network.two_phase:
         return values
-    layers = [p.layer for p in schedule.layers]
-    total = np.zeros((len(values), schedule.network.timesteps, len(layers)), np.int64)
-    for i, p in enumerate(schedule.passes):
+    layers = [p.layer for p in plan.layers]
+    total = np.zeros((len(values), plan.network.timesteps, len(layers)), np.int64)
+    for i, p in enumerate(plan.passes):
         timestep = p.stores_at or p.reads_at if fired else p.reads_at or p.stores_at
         total[:, timestep - 1, layers.index(p.layer)] += values[:, 0, i]
     return total
 
 
-def _pass(schedule, p, events, ops, ran, cycles):
-    network, layers = schedule.network, [p.layer.name] + ([p.pool.name] if p.pool else [])
+def _pass(plan, p, events, ops, ran, cycles):
+    network, layers = plan.network, [p.layer.name] + ([p.pool.name] if p.pool else [])
     stored = int(np.prod(network.shapes[p.stored])) if p.stored else 0
     by_timestep = _by_timestep(events, ran)
     entry = {
@@ -219,7 +219,7 @@ def _pass(schedule, p, events, ops, ran, cycles):
     }
     if cycles is not None:
         total = np.sum(list(cycles.values()), axis=0)
-        lane_cycles = schedule.params.lanes * total.sum()
+        lane_cycles = plan.params.lanes * total.sum()
         entry |= {
             "cycles": float(total.sum(axis=1).mean()), "cycles_by_timestep": _by_timestep(total, ran),
             "kinds": {kind: float(values.sum(axis=1).mean()) for kind, values in cycles.items() if values.any()},
@@ -233,11 +233,11 @@ def _by_timestep(values, ran):
     return [float(values[ran[:, t], t].mean()) if ran[:, t].any() else None for t in range(ran.shape[1])]
 
 
-def _cycles(schedule, profile):
+def _cycles(plan, profile):
     """Return the cycles of a mean image and what became of each lane's; None without a simulation."""
     if profile is None:
         return None
-    lanes, result = schedule.params.lanes, profile.result
+    lanes, result = plan.params.lanes, profile.result
     total, kinds = int(result.cycles.sum()), {kind: int(cycles.sum()) for kind, cycles in profile.cycles.items()}
     used, busy = int(result.synaptic_ops.sum()), kinds.pop("busy")
     shares = {"useful": used / (lanes * total), "idle": (lanes * busy - used) / (lanes * total)}

@@ -16,7 +16,7 @@ from importlib import import_module
 from amaranth.build import Attrs, Clock, Connector, Pins, PinsN, Resource, Subsignal
 from amaranth.vendor import GowinPlatform, LatticeECP5Platform, XilinxPlatform
 
-from gen.layout.target import find_target
+from gen.plan.target import find_target
 
 __all__ = ["BOARDS", "Board", "ColorlightI5Platform", "PynqZ2Platform", "TangNano20kPlatform", "find_board"]
 
@@ -30,7 +30,7 @@ class Board:
     Parameters
     ----------
     name : str
-        As in `gen.layout.target.TARGETS`.
+        As in `gen.plan.target.TARGETS`.
     platform : str
         ``module:class`` of an Amaranth platform.
     led : tuple
@@ -59,7 +59,7 @@ class Board:
 
     @property
     def target(self):
-        """The part and its budget, a `gen.layout.target.Target`."""
+        """The part and its budget, a `gen.plan.target.Target`."""
         return find_target(self.name)
 
 
@@ -181,5 +181,5 @@ BOARDS = {board.name: board for board in (
 
 
 def find_board(name):
-    """Return the `Board` called ``name``, as forgiving as `gen.layout.target.find_target` and with its errors."""
+    """Return the `Board` called ``name``, as forgiving as `gen.plan.target.find_target` and with its errors."""
     return BOARDS[find_target(name).name]

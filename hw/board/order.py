@@ -5,17 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gen.errors import InputError
-from gen.layout.image import memory_image
 from gen.intnet import Network
 from gen.generated import VERILOG, GeneratedFolder
-from gen.layout.program import CoreParams
-from gen.layout.schedule import schedule_on
+from gen.plan.params import CoreParams
+from gen.plan.plan import plan_on
 from hw.board.board_top import link_params
 from hw.board.boards import Board, find_board
 from hw.board.clocking import PLLS
 from hw.board.flows import FLOWS
 from hw.board.tools import find_tool, tool_version
-from hw.machine.core import Core
+from hw.core.core import Core
 
 __all__ = ["Order", "place_order"]
 
@@ -56,7 +55,7 @@ class Order:
 
     def core(self):
         """Return the core, its memories initialised."""
-        return Core(self.params, memory_image(schedule_on(self.network, self.params)))
+        return Core(self.params, plan_on(self.network, self.params).contents)
 
     @property
     def key(self):

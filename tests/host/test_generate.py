@@ -9,7 +9,7 @@ from gen.errors import InputError
 from gen.netfile import network_hash, save_network
 from gen.layout.program import CoreParams
 from gen.layout.schedule import build_schedule, schedule_on
-from gen.layout.target import TARGETS
+from gen.plan.target import TARGETS
 from host.device import open_device
 from sim.golden import Golden
 from tests.kit.random_networks import random_images, random_network

@@ -18,7 +18,7 @@ from gen.errors import ToolMissing
 from gen.layers import Source
 from gen.layout.estimate import estimate_resources, place_weights, queue_blocks
 from gen.layout.schedule import build_schedule
-from gen.layout.target import TARGETS, find_target
+from gen.plan.target import TARGETS, find_target
 from host.report import rows
 from host.report.charts import accuracy_chart, block_map, ticks
 from host.report.costs import energy

@@ -10,7 +10,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gen.errors import InputError
-from gen.layout.target import TARGETS
+from gen.plan.target import TARGETS
 from hw.board.board_top import TOP, BoardTop, link_params
 from hw.board.boards import BOARDS, find_board
 from hw.board.clocking import PLLS

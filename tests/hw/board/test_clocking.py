@@ -6,7 +6,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from gen.errors import InputError
-from gen.layout.target import TARGETS
+from gen.plan.target import TARGETS
 from hw.board.clocking import PLLS, STARTUP_SECONDS, Startup
 
 # MHz: phase detector, VCO, output. Lattice FPGA-DS-02012, FPGA-DS-02008; Gowin DS117, DS226; AMD DS181.

@@ -8,7 +8,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gen.errors import AdafireError, ToolMissing
-from gen.layout.target import TARGETS
+from gen.plan.target import TARGETS
 from hw.board import tools
 from hw.board.board_top import TOP, BoardTop
 from hw.board.boards import BOARDS

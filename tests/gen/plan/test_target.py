@@ -3,7 +3,7 @@
 import pytest
 
 from gen.errors import InputError
-from gen.layout.target import TARGETS, BlockRam, find_target
+from gen.plan.target import TARGETS, BlockRam, find_target
 
 
 def test_boards_of_the_plan_are_there():
