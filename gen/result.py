@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-__all__ = ["HEADER_WORDS", "Result", "result_words", "results_of"]
+__all__ = ["HEADER_WORDS", "Result", "form_words", "result_form", "result_words", "results_in", "results_of"]
 
 HEADER_WORDS = 6  # of a core's result: class, timesteps executed, cycles, busy cycles, events, synaptic operations
 
@@ -44,41 +44,59 @@ class Result:
         return float(self.synaptic_ops.sum() / (lanes * self.cycles.sum()))
 
 
+def result_form(network) -> dict:
+    """Return what must be known of a network to read its results, in plain values.
+
+    ``shapes``: name of every output, in the order of a result, to [C, H, W]; ``decides``: the name of the one that
+    decides; ``timesteps`` of every stage.
+    """
+    stages = network.stages
+    return {
+        "shapes": {name: [int(size) for size in stages[0].shapes[name]] for name in network.outputs},
+        "decides": network.readout.name, "timesteps": [stage.timesteps for stage in stages],
+    }
+
+
+def form_words(form: dict) -> int:
+    """Return how many words a result of a `result_form` has: the header and every value of every output."""
+    return HEADER_WORDS + sum(math.prod(shape) for shape in form["shapes"].values())
+
+
 def result_words(network) -> int:
-    """Return how many words a core's result has: the header and every value of every output."""
-    return HEADER_WORDS + sum(math.prod(shape) for shape in _outputs(network).values())
+    """Return how many words a core's result has."""
+    return form_words(result_form(network))
 
 
 def results_of(network, words: np.ndarray) -> Result:
+    """Return the `Result` of what a core answers, a row for each image; `results_in` of the network's form."""
+    return results_in(result_form(network), words)
+
+
+def results_in(form: dict, words: np.ndarray) -> Result:
     """Return the `Result` of what a core answers, a row for each image.
 
     Parameters
     ----------
-    network : gen.intnet.IntegerNetwork or StagedNetwork
-    words : integers [N, `result_words`]: class at the first position, timesteps, cycles, busy cycles, events,
-        synaptic operations; then the outputs in the network's order, each in raster order, channels innermost
+    form : as `result_form` makes it
+    words : integers [N, `form_words`]: class at the first position, timesteps, cycles, busy cycles, events,
+        synaptic operations; then the outputs in order, each in raster order, channels innermost
     """
-    words = np.asarray(words, np.int64).reshape(-1, result_words(network))
+    words = np.asarray(words, np.int64).reshape(-1, form_words(form))
     counters, outputs, first = words[:, 2:HEADER_WORDS] & 0xFFFFFFFF, {}, HEADER_WORDS
-    for name, (channels, height, width) in _outputs(network).items():
+    for name, (channels, height, width) in form["shapes"].items():
         values = words[:, first : first + channels * height * width]
         outputs[name] = np.moveaxis(values.reshape(-1, height, width, channels), -1, 1)
         first += values.shape[1]
-    logits = outputs[network.readout.name]
+    logits = outputs[form["decides"]]
+    dense = logits.shape[2:] != (1, 1)
     classes, stages = words[:, 0].copy(), None
-    if network.dense:
+    if dense:
         everywhere = logits.argmax(axis=1)
         everywhere[:, 0, 0] = classes  # the core's own
         classes = everywhere
-    if len(network.stages) > 1:  # one that did not answer ran all of its timesteps
-        ends = np.cumsum([stage.timesteps for stage in network.stages])
-        stages = np.searchsorted(ends, words[:, 1])
+    if len(form["timesteps"]) > 1:  # a stage that did not answer ran all of its timesteps
+        stages = np.searchsorted(np.cumsum(form["timesteps"]), words[:, 1])
     return Result(
-        classes, words[:, 1], logits if network.dense else logits[..., 0, 0], counters[:, 2], counters[:, 3],
+        classes, words[:, 1], logits if dense else logits[..., 0, 0], counters[:, 2], counters[:, 3],
         counters[:, 0], counters[:, 1], outputs=outputs, stages=stages,
     )
-
-
-def _outputs(network):
-    """Return {name: (channels, height, width)} of the outputs, in order; those of all stages are alike."""
-    return {name: network.stages[0].shapes[name] for name in network.outputs}

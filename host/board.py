@@ -6,13 +6,13 @@ import numpy as np
 
 from gen.device import Progress
 from gen.intnet import Network
-from gen.result import Result
+from gen.result import Result, results_in
 from host.content import content_of, read_manifest
 from host.errors import LinkError, LinkFault, Refused
 from host.link import Link
 from host.replies import next_position, refuse_another_build, refuse_another_protocol, registers
 from host.transport import Transport
-from hw.regmap import COMMIT, COUNTERS, FRAME_OVERHEAD, IDENTITY, POSITION, RESULT_WORDS, Command, Fault
+from hw.regmap import COMMIT, COUNTERS, FRAME_OVERHEAD, IDENTITY, PIECE, POSITION, Command, Fault
 
 __all__ = ["Board"]
 
@@ -21,7 +21,6 @@ SLACK_S = 1.0            # what operating system and adapter may add to a reply
 FIRST_WINDOW = 2048      # bytes that may still be on their way when a port is opened
 SLOWEST_CLOCK_HZ = 1e7   # where the board does not say
 BITS_A_BYTE = 10
-HEADER = 1 + len(RESULT_WORDS)
 
 
 class Board:
@@ -125,24 +124,22 @@ class Board:
         LinkError : the board, or the line to it, stays disturbed.
         """
         images = self._content.encode(x)
-        rows = np.zeros((len(images), HEADER + self._content.classes), np.int64)
+        rows = np.zeros((len(images), self._content.words), np.int64)
         waiting = dict.fromkeys(range(len(images)))
 
         def answer_those_waiting():
-            for image, reply in self._link.stream(self._requests(images, list(waiting))):
+            filled = dict.fromkeys(waiting, 0)
+            for image, last, reply in self._link.stream(self._requests(images, list(waiting))):
                 if image is not None:
-                    rows[image] = self._result(reply)
+                    filled[image] = self._take(reply, rows[image], filled[image], last)
+                if image is not None and last:
                     del waiting[image]
                     self._advance()
                     if progress:
                         progress(len(images) - len(waiting), len(images))
 
         self._steadily(answer_those_waiting)
-        counters = rows[:, 3:HEADER] & 0xFFFFFFFF
-        return Result(
-            classes=rows[:, 1], exit_steps=rows[:, 2], logits=rows[:, HEADER:],
-            cycles=counters[:, 0], busy_cycles=counters[:, 1], events=counters[:, 2], synaptic_ops=counters[:, 3],
-        )
+        return results_in(self._content.outputs, rows)
 
     def load(self, network):
         """Put another network into the memories; the bitstream stays.
@@ -231,7 +228,8 @@ class Board:
         self._ready, self._taken = True, 0
 
     def _holds_ours(self):
-        return self._content.registers().items() <= self.identity.items()
+        held = {**self._content.registers(), "LOADED": self._content.digest}
+        return held.items() <= self.identity.items()
 
     def _identify(self):
         reply = self._link.ask(Command.IDENTIFY)
@@ -258,7 +256,7 @@ class Board:
             for position in range(self._taken, total, step)
         )
         try:
-            for position, reply in self._link.stream(pieces):
+            for position, _, reply in self._link.stream(pieces):
                 self._taken = min(next_position(reply), position + step)
                 if self._taken > self._furthest:
                     self._advance(self._taken)
@@ -267,6 +265,8 @@ class Board:
         except Refused as refused:
             if refused.fault == Fault.SEQUENCE:
                 self._taken = refused.expected
+            if refused.fault == Fault.DIGEST:  # something was lost that no frame told of
+                self._taken = 0
             raise
 
     def _requests(self, images, numbers):
@@ -278,11 +278,15 @@ class Board:
                 last = position + self._piece >= len(data)
                 yield (number, Command.RUN, piece) if last else (None, Command.INPUT, piece)
 
-    def _result(self, reply):
-        """Return the words of a result, signed; a fault if it is not one of our network."""
-        if len(reply) != 4 * (HEADER + self._content.classes):
-            raise LinkFault(f"a result of {len(reply)} bytes came")
-        words = np.frombuffer(reply, "<i4").astype(np.int64)
-        if words[0] & 0xFFFFFFFF != self._content.identity:
+    def _take(self, reply, row, filled, last):
+        """Put the words of a piece of a result into ``row``, of which so many are filled; return how many are now."""
+        words = np.frombuffer(reply[PIECE.size :], "<i4") if len(reply) % 4 == 0 else np.empty(0)
+        if len(reply) <= PIECE.size or len(words) > len(row) - filled or (filled + len(words) == len(row)) != last:
+            raise LinkFault(f"a piece of a result came with {len(reply)} bytes, {filled} of {len(row)} words were there")
+        number, position = PIECE.unpack_from(reply)
+        if number != self._content.identity:
             raise LinkFault("the board lost its network on the way")
-        return words
+        if position != filled:
+            raise LinkFault(f"the piece of a result at word {position} came, not that at {filled}")
+        row[filled : filled + len(words)] = words
+        return filled + len(words)

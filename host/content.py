@@ -10,6 +10,7 @@ import numpy as np
 from gen.generated import NETWORK, GeneratedFolder
 from gen.inputs import input_stream
 from gen.layers import Source
+from gen.result import form_words, result_form
 
 __all__ = ["Content", "content_of", "read_content", "read_manifest"]
 
@@ -21,7 +22,8 @@ class Content:
     """One network as a board holds it.
 
     identity : the register NETWORK
-    classes : logits of one result
+    outputs : what a result holds (`gen.result.result_form`)
+    digest : the register LOADED
     input : ``manifest.json``'s ``input``
     cycles : clock cycles of one image, estimated, all timesteps
     folder : the `GeneratedFolder` that holds the load stream and the network; None if ``made`` does
@@ -29,11 +31,17 @@ class Content:
     """
 
     identity: int
-    classes: int
+    outputs: dict
+    digest: int
     input: dict
     cycles: int
     folder: GeneratedFolder | None = None
     made: tuple | None = None
+
+    @property
+    def words(self):
+        """Words of one result."""
+        return form_words(self.outputs)
 
     @cached_property
     def network(self):
@@ -84,7 +92,8 @@ def read_manifest(folder):
     found = GeneratedFolder.open(folder)
     manifest = found.manifest
     return manifest, Content(
-        manifest["network_id"], manifest["classes"], manifest["input"], manifest["estimated_cycles_per_image"], found,
+        manifest["network_id"], manifest["outputs"], manifest["image_digest"], manifest["input"],
+        manifest["estimated_cycles_per_image"], found,
     )
 
 
@@ -121,8 +130,8 @@ def content_of(network, parameters):
 
     plan = plan_on(network, CoreParams(**parameters))
     return Content(
-        network_id(network), network.classes, describe_input(network), round(expected_cycles(plan).cycles),
-        made=(network, plan.load_stream.astype("<u4").tobytes()),
+        network_id(network), result_form(network), plan.digest, describe_input(network),
+        round(expected_cycles(plan).cycles), made=(network, plan.load_stream.astype("<u4").tobytes()),
     )
 
 

@@ -15,6 +15,7 @@ RECONNECT_S = 15.0       # how long an unplugged cable may stay unplugged
 LONGEST_REPLY = 1 << 16  # bytes without a flag that are certainly no reply
 
 _ANSWERS = {Command.RUN: Command.RESULT}  # others are answered by themselves
+_PARTS = {Command.RUN: Command.PART}      # any number of them comes before that answer
 
 
 @dataclass
@@ -57,7 +58,7 @@ class Link:
 
     def ask(self, command, payload=b""):
         """Send one request and return the payload of its reply; raises `LinkFault`."""
-        ((_, reply),) = self.stream([(None, command, payload)])
+        ((_, _, reply),) = self.stream([(None, command, payload)])
         return reply
 
     def stream(self, requests):
@@ -70,7 +71,7 @@ class Link:
 
         Yields
         ------
-        (key, payload) of each reply.
+        (key, whether it is the last one to this request, payload) of each reply.
 
         Raises
         ------
@@ -98,10 +99,14 @@ class Link:
                     if frame is None:
                         raise LinkFault("a reply arrived damaged")
                     sequence = self._checked(frame, unanswered)
-                    if sequence is not None:
-                        key, _, size = unanswered.pop(sequence)
-                        used, answered = used - size, True
-                        yield key, frame[2]
+                    if sequence is None:
+                        continue
+                    answered, (key, asked, size) = True, unanswered[sequence]
+                    last = frame[0] == _ANSWERS.get(asked, asked) | REPLY
+                    if last:
+                        del unanswered[sequence]
+                        used -= size
+                    yield key, last, frame[2]
                 if not answered and self.transport.clock() >= deadline:
                     self.statistics.timeouts += 1
                     raise LinkFault(f"no reply came within {self.timeout:.1f} s")
@@ -168,7 +173,7 @@ class Link:
             self.statistics.strays += 1
             return None
         asked = unanswered[sequence][1]
-        if command != (_ANSWERS.get(asked) or asked) | REPLY:
+        if command & ~REPLY not in (_ANSWERS.get(asked, asked), _PARTS.get(asked)):
             raise LinkFault(f"the reply to {asked.name} is of the kind 0x{command:02x}")
         self.statistics.replies += 1
         return sequence

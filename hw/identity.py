@@ -7,6 +7,7 @@ from dataclasses import asdict
 import numpy as np
 
 from gen.netfile import network_hash
+from gen.result import result_form
 
 __all__ = ["build_id", "describe_input", "describe_outputs", "network_id", "register_values"]
 
@@ -38,12 +39,8 @@ def describe_input(network):
 
 
 def describe_outputs(network):
-    """Return the outputs of ``network`` in plain values: name to (channels, height, width), and which decides."""
-    stage = network.stages[0]
-    return {
-        "shapes": {name: [int(size) for size in stage.shapes[name]] for name in stage.outputs},
-        "decides": stage.readout.name,
-    }
+    """Return the outputs of ``network`` in plain values: what a host must know to read its results."""
+    return result_form(network)
 
 
 def register_values(manifest, **link):

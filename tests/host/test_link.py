@@ -70,7 +70,7 @@ def test_a_request_and_its_reply():
 def test_sequence_numbers_never_are_zero_nor_in_use_twice():
     link = linked(echo)
     link.window = 4096
-    assert [key for key, _ in link.stream(requests(1000))] == list(range(1000))
+    assert [key for key, _, _ in link.stream(requests(1000))] == list(range(1000))
     used = [sequence for _, sequence, _ in link.transport.requests]
     assert set(used) == set(range(1, 256))
     assert all(len(set(used[i : i + 255])) == 255 for i in range(0, 765, 255))
@@ -94,7 +94,7 @@ def test_the_window_is_filled_and_never_exceeded(window, size, most):
         return echo(*unanswered.popleft())
 
     link.transport.read = read
-    replies = dict(link.stream(requests(300, size)))
+    replies = {key: reply for key, last, reply in link.stream(requests(300, size)) if last}
     assert replies == {n: bytes([n % 256]) * size for n in range(300)}
     assert max(highest) == most
 
@@ -113,7 +113,7 @@ def test_replies_may_come_in_any_order_and_in_pieces():
 
     read.data = b""
     link.transport.read = read
-    keys = [key for key, _ in link.stream(requests(30))]
+    keys = [key for key, _, _ in link.stream(requests(30))]
     assert sorted(keys) == list(range(30)) and keys[:3] == [29, 28, 27]
 
 
@@ -122,6 +122,51 @@ def test_a_run_is_answered_by_a_result():
     assert link.ask(Command.RUN, b"pixels") == b"result"
     with pytest.raises(LinkFault, match="^the reply to INPUT is of the kind 0x89$"):
         link.ask(Command.INPUT)
+
+
+def test_a_run_is_answered_by_parts_and_a_result():
+    def in_parts(command, sequence, payload):
+        if command != Command.RUN:
+            return frame(0x8A, sequence)
+        return b"".join(frame(code, sequence, piece) for code, piece in ((0x8A, b"a"), (0x8A, b"b"), (0x89, b"c")))
+
+    link = linked(in_parts)
+    runs = [(n, Command.RUN, b"pixels") for n in range(2)]
+    assert list(link.stream(runs)) == [
+        (n, last, piece) for n in range(2) for last, piece in ((False, b"a"), (False, b"b"), (True, b"c"))
+    ]
+    with pytest.raises(LinkFault, match="^the reply to INPUT is of the kind 0x8a$"):
+        link.ask(Command.INPUT)
+
+
+@pytest.mark.parametrize("answers, within", [([0x8A, 0x8A, 0x89], True), ([0x8A, 0x8A], False)])
+def test_every_piece_of_an_answer_renews_the_deadline(answers, within):
+    """They come 0.9 of the time apart: all together take far longer than one deadline."""
+    link, asked, left = linked(lambda *request: asked.append(request)), [], list(answers)
+
+    def read(deadline):
+        now = link.transport.now
+        if not left or now + 0.9 * TIMEOUT_S > deadline:
+            link.transport.now = deadline
+            return b""
+        link.transport.now = now + 0.9 * TIMEOUT_S
+        return frame(left.pop(0), asked[0][1])
+
+    link.transport.read = read
+    if within:
+        assert len(list(link.stream([(0, Command.RUN, b"x")]))) == 3
+        assert link.transport.now == pytest.approx(2.7 * TIMEOUT_S)
+    else:  # and no longer than one deadline after the last of them
+        with pytest.raises(LinkFault, match="no reply came within"):
+            list(link.stream([(0, Command.RUN, b"x")]))
+        assert link.transport.now == pytest.approx(2.8 * TIMEOUT_S)
+
+
+def test_a_reset_is_answered_by_its_own_number_only():
+    """The late reply to an earlier RESET says nothing of this one."""
+    link = linked(lambda command, sequence, payload: frame(0x88, sequence % 255 + 1))
+    with pytest.raises(LinkError, match="5 requests to reset, no reply within"):
+        link.synchronise()
 
 
 def test_replies_to_nothing_are_passed_over():
@@ -171,7 +216,7 @@ def test_what_came_before_a_fault_is_not_lost():
 
     link, got = linked(second_is_refused), []
     with pytest.raises(Refused):
-        for key, _ in link.stream(requests(2)):
+        for key, _, _ in link.stream(requests(2)):
             got.append(key)
     assert got == [0]
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from hw.regmap import (
-    COMMIT, ESCAPE, FLAG, IDENTITY, MAGIC, POSITION, PROTOCOL, Command, Fault, encode,
+    COMMIT, ESCAPE, FLAG, IDENTITY, MAGIC, POSITION, PROTOCOL, Command, Fault, encode, register,
 )
 from tests.kit.cable import ticks
-from tests.kit.stand_in import MAX_PAYLOAD, NETWORK, RX_BYTES, Far
+from tests.kit.stand_in import MAX_PAYLOAD, NETWORK, RX_BYTES, Far, sealed
 
 
 @pytest.mark.parametrize("seed, stall", [(0, 0), (1, 0.6)])
@@ -32,7 +32,7 @@ def test_identify(sizes, seed, stall):
 def test_a_network_is_loaded_in_pieces(sizes, seed):
     rng = np.random.default_rng(seed)
     far = Far(sizes(), seed=seed)
-    words = rng.integers(0, 2**32, 16, dtype=np.uint32)
+    words = np.array(sealed(rng.integers(0, 2**32, 13, dtype=np.uint32)), np.uint32)
 
     async def drive(ctx):
         assert await far.refused(ctx, Command.RUN, 9, POSITION.pack(0) + b"123456") == (Fault.NO_NETWORK, 0)
@@ -49,11 +49,16 @@ def test_a_network_is_loaded_in_pieces(sizes, seed):
             assert await far.refused(ctx, Command.LOAD, 8, POSITION.pack(at + 1)) == (Fault.SEQUENCE, at)
             commit = COMMIT.pack(at + 1, 5, 6, 0, 1)
             assert await far.refused(ctx, Command.COMMIT, 8, commit) == (Fault.SEQUENCE, at)
-            assert await far.refused(ctx, Command.RUN, 8, POSITION.pack(at) + bytes(9)) == (Fault.NO_NETWORK, 0)
+            why = Fault.DIGEST if at < len(words) else Fault.NO_NETWORK
+            assert await far.refused(ctx, Command.RUN, 8, POSITION.pack(at) + bytes(9)) == (why, 0)
+            if at < len(words):
+                commit = COMMIT.pack(at, 5, 6, 0, 1)
+                assert await far.refused(ctx, Command.COMMIT, 8, commit) == (Fault.DIGEST, 0)
         assert far.core.words == words.tolist()
         assert await far.ask(ctx, Command.COMMIT, 3, COMMIT.pack(at, NETWORK, 6, -100, 1)) == b""
         found = Struct(f"<{len(IDENTITY)}i").unpack(await far.ask(ctx, Command.IDENTIFY, 4))
         assert found[6:10] == (NETWORK - 2**32, 6, -100, 1)
+        assert found[register("LOADED")] & 0xFFFFFFFF == words[-1]
         assert await far.refused(ctx, Command.COMMIT, 5, COMMIT.pack(at, 5, 6, 0, 1)) == (Fault.SEQUENCE, 0)
         assert await far.refused(ctx, Command.LOAD, 5, POSITION.pack(at)) == (Fault.SEQUENCE, 0)
         await far.infer(ctx, range(6), 6, low=-100)
@@ -69,10 +74,10 @@ def test_a_load_begins_anew_and_takes_the_network_away(sizes):
         await far.load(ctx)
         await far.infer(ctx, [1, 2, 3, 4, 5, 6], 3)
         assert await far.ask(ctx, Command.LOAD, 4, POSITION.pack(0) + bytes(8)) == POSITION.pack(2)
-        assert await far.refused(ctx, Command.RUN, 5, POSITION.pack(0) + b"123456") == (Fault.NO_NETWORK, 0)
+        assert await far.refused(ctx, Command.RUN, 5, POSITION.pack(0) + b"123456") == (Fault.DIGEST, 0)
         assert await far.ask(ctx, Command.LOAD, 6, POSITION.pack(0)) == POSITION.pack(0)
         await far.load(ctx, words=(9,))
-        assert far.core.words == [1, 2, 3, 0, 0, 9]
+        assert far.core.words == [*sealed((1, 2, 3)), 0, 0, *sealed((9,))]
         await far.infer(ctx, [6, 5, 4, 3, 2, 1], 7)
 
     far.run(drive)
@@ -136,7 +141,7 @@ def test_requests_that_cannot_be(sizes):
     far = Far(sizes())
 
     async def drive(ctx):
-        for command in (0x00, 0x09, 0x81, ESCAPE):
+        for command in (0x00, 0x09, 0x0A, 0x81, ESCAPE):
             for payload in (b"", b"12345"):
                 assert await far.refused(ctx, command, 5, payload) == (Fault.COMMAND, PROTOCOL)
         for command, payload in (
@@ -182,6 +187,46 @@ def test_images_wait_in_the_ring_while_others_are_computed(sizes, seed, stall, w
     far.bench.add(send)
     far.run(take)
     assert answered == numbers and far.core.images == images
+
+
+@pytest.mark.parametrize("flip", [0, 77])
+def test_a_load_with_a_wrong_digest_does_not_run(sizes, flip):
+    """A bit of it is wrong although every frame was sound: the network is not named, RUN has its own answer."""
+    far = Far(sizes())
+    stream = np.array(sealed((1, 2, 3)), np.uint32)
+    stream[flip // 32] ^= 1 << flip % 32
+
+    async def drive(ctx):
+        await far.load(ctx)
+        assert await far.ask(ctx, Command.LOAD, 3, POSITION.pack(0) + stream.tobytes()) == POSITION.pack(len(stream))
+        commit = COMMIT.pack(len(stream), NETWORK, 6, 0, 1)
+        assert await far.refused(ctx, Command.COMMIT, 4, commit) == (Fault.DIGEST, 0)
+        for command in (Command.INPUT, Command.RUN):
+            assert await far.refused(ctx, command, 5, POSITION.pack(0) + bytes(6)) == (Fault.DIGEST, 0)
+        await far.ask(ctx, Command.RESET, 6)  # the memories are what they were
+        assert await far.refused(ctx, Command.RUN, 7, POSITION.pack(0) + bytes(6)) == (Fault.DIGEST, 0)
+        await far.load(ctx)
+        await far.infer(ctx, range(6), 8)
+
+    far.run(drive)
+
+
+@pytest.mark.parametrize("values, stall", [(58, 0), (59, 0.3), (200, 0.2)])
+def test_results_of_any_size_come_in_pieces(sizes, values, stall):
+    """Longer than what the link can hold; the next image is sent meanwhile."""
+    far = Far(sizes(), stall=stall, limit=60_000)
+    far.core.values = values
+
+    async def drive(ctx):
+        await far.load(ctx)
+        images = [[n, 2, 3, 4, 5, 250] for n in range(3)]
+        for n, image in enumerate(images):
+            await far.cable.send(ctx, far.frame(image, 40 + n))
+        for n, image in enumerate(images):
+            await far.whole(ctx, image, 40 + n)
+        assert (await far.count(ctx))["RESULTS"] == len(images)
+
+    far.run(drive)
 
 
 def test_a_result_before_its_image_is_complete_waits_for_it(sizes):

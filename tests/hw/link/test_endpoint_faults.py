@@ -5,7 +5,7 @@ import pytest
 
 from hw.regmap import COMMIT, ERROR_REPLY, ESCAPE, FLAG, POSITION, REPLY, Command, Fault, encode
 from tests.kit.cable import ticks
-from tests.kit.stand_in import MAX_PAYLOAD, NETWORK, RX_BYTES, Far
+from tests.kit.stand_in import MAX_PAYLOAD, NETWORK, RX_BYTES, Far, sealed
 
 
 def test_counters(sizes):
@@ -98,7 +98,7 @@ def test_reset_recovers_a_core_that_takes_nothing(sizes, hangs_in):
         await far.ask(ctx, Command.RESET, 5)
         if hangs_in == "load":
             assert await far.refused(ctx, Command.LOAD, 6, POSITION.pack(1) + bytes(4)) == (Fault.SEQUENCE, 0)
-            assert await far.refused(ctx, Command.RUN, 6, POSITION.pack(0) + bytes(6)) == (Fault.NO_NETWORK, 0)
+            assert await far.refused(ctx, Command.RUN, 6, POSITION.pack(0) + bytes(6)) == (Fault.DIGEST, 0)
             await far.load(ctx)
         await far.infer(ctx, [9] * 6, 7)
 
@@ -109,10 +109,11 @@ def test_an_abort_leaves_a_load_under_way(sizes):
     far = Far(sizes())
 
     async def drive(ctx):
-        assert await far.ask(ctx, Command.LOAD, 1, POSITION.pack(0) + bytes(8)) == POSITION.pack(2)
+        words = np.array(sealed((7,)), "<u4").tobytes()
+        assert await far.ask(ctx, Command.LOAD, 1, POSITION.pack(0) + words[:8]) == POSITION.pack(2)
         await far.ask(ctx, Command.ABORT, 2)
-        assert await far.ask(ctx, Command.LOAD, 3, POSITION.pack(2) + bytes(4)) == POSITION.pack(3)
-        assert await far.ask(ctx, Command.COMMIT, 4, COMMIT.pack(3, NETWORK, 6, 0, 1)) == b""
+        assert await far.ask(ctx, Command.LOAD, 3, POSITION.pack(2) + words[8:]) == POSITION.pack(4)
+        assert await far.ask(ctx, Command.COMMIT, 4, COMMIT.pack(4, NETWORK, 6, 0, 1)) == b""
         await far.infer(ctx, [3] * 6, 5)
 
     far.run(drive)

@@ -152,6 +152,31 @@ def test_wrong_lengths():
     assert Judge().run(b"".join(cases)) == list(cases.values())
 
 
+def test_an_escape_that_is_doubled_is_no_escape():
+    """ESCAPE ESCAPE byte: dropping the first of them would give a frame with a right CRC."""
+    plain = HEADER.pack(Command.LOAD, 1, 1) + bytes([FLAG])
+    check = crc(plain).to_bytes(4, "little")
+    assert not {FLAG, ESCAPE} & set(check)
+    once, twice = (
+        bytes([FLAG]) + plain[:-1] + bytes([ESCAPE] * count + [FLAG ^ STUFF]) + check + bytes([FLAG])
+        for count in (1, 2)
+    )
+    assert Judge().run(once + twice) == [plain, Fault.DAMAGED]
+
+
+def test_an_escape_before_the_closing_flag_damages_a_frame_that_is_whole_without_it():
+    plain = HEADER.pack(Command.LOAD, 1, 2) + b"ab"
+    frame = raw(plain)
+    assert Judge().run(frame[:-1] + bytes([ESCAPE, FLAG]) + frame) == [Fault.DAMAGED, plain]
+
+
+@pytest.mark.parametrize("place", range(1, 11))
+def test_each_byte_without_stop_bit_damages_a_frame_that_is_whole_otherwise(place):
+    """Its bits are those that were sent: only the missing stop bit says that it is not to be trusted."""
+    plain = HEADER.pack(Command.LOAD, 1, 2) + b"ab"
+    assert Judge().run(raw(plain) + raw(plain), broken={place}) == [Fault.DAMAGED, plain]
+
+
 def test_a_byte_without_stop_bit_damages_its_frame_only():
     frames = [encode(Command.LOAD, 1, b"abcd"), encode(Command.LOAD, 2, b"efgh"), encode(Command.LOAD, 3, b"ijkl")]
     data = b"".join(frames)
