@@ -1,6 +1,6 @@
 """The lanes: one multiplier and one accumulator for each output channel of a tile."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -44,7 +44,8 @@ class Lanes(wiring.Component):
         last, first, counts = (Signal(2, name=name) for name in ("last", "first", "counts"))
         m.d.sync += [last.eq(Cat(event.last, last)), self.done.eq(last[1])]
         if p.maximum and p.signed:  # neither zero nor a cycle without an event is larger than a count below zero
-            m.d.sync += [first.eq(Cat(event.first, first)), counts.eq(Cat(event.dense, counts))]
+            dense = event.dense if p.dense else Const(0, 1)  # all maxima may be those of fused pools
+            m.d.sync += [first.eq(Cat(event.first, first)), counts.eq(Cat(dense, counts))]
         else:
             m.d.comb += counts.eq(3)
         value = Signal(signed(p.operand_bits), reset_less=True)
