@@ -12,7 +12,7 @@ from gen.plan.plan import make_plan
 if TYPE_CHECKING:
     from gen.plan.target import Target
 
-__all__ = ["core_resources", "link_resources", "placed_plan", "queue_bits", "single_port_blocks"]
+__all__ = ["core_resources", "grows_with", "link_resources", "placed_plan", "queue_bits", "single_port_blocks"]
 
 QUEUED = 16  # words in a group's queue
 SPRAM_BITS, SPRAM_WORDS = 16, 16384  # of one block of single-port RAM
@@ -21,11 +21,10 @@ SOFTMAX_DSPS = 2
 TABLE_LUTS = 1.5  # tables of four inputs for one bit of 16 words: two of six hold 4 bits
 ICE40_JOINED = 0.6  # of the flip-flops that share no cell with a table
 
-# Tables of four inputs and flip-flops of synthesized cores, by what they grow with (`_grows_with`).
+# Tables of four inputs and flip-flops by what they grow with (`grows_with`), fitted by `benchmarks.fit_resources`.
 LOGIC = {
-    "core": (900, 900), "softmax": (600, 450), "program": (10, 14), "group": (350, 350), "serial": (12, 14),
-    "lane": (22, 20), "lane bits": (2.0, 2.0), "signed": (4, 2), "dense": (1, 1), "phase": (250, 60),
-    "narrow": (1, 0.5),
+    "core": (862, 638), "softmax": (711, 552), "program": (12.6, 15.6), "serial": (12.8, 19.0), "lane": (19.0, 21.8),
+    "lane bits": (2.19, 4.47), "signed": (6.36, 3.05), "dense": (3.0, 3.3), "phase": (291, 47), "narrow": (2.1, 0.8),
 }
 
 
@@ -35,7 +34,7 @@ def core_resources(params: CoreParams, target: Target) -> dict[str, int]:
     Blocks and multipliers are those that the tools need, tables and flip-flops within some 15 % of routed cores. Where
     table and flip-flop share a cell, cells are counted as tables.
     """
-    luts, ffs = (sum(LOGIC[name][kind] * size for name, size in _grows_with(params).items()) for kind in (0, 1))
+    luts, ffs = (sum(LOGIC[name][kind] * size for name, size in grows_with(params).items()) for kind in (0, 1))
     blocks, tables = _memories(params, target)
     if target.family == "ice40":
         luts += ICE40_JOINED * ffs
@@ -97,11 +96,11 @@ def _memories(params, target):
     return blocks, tables + params.groups * TABLE_LUTS * queue
 
 
-def _grows_with(p):
+def grows_with(p):
     """Return what the logic of a core grows with, as in `LOGIC`."""
     program = p.address_bits + p.place_bits + p.weight_address_bits + 7 * p.turns_bits
     return {
-        "core": 1, "softmax": p.softmax, "program": program, "group": p.groups,
+        "core": 1, "softmax": p.softmax, "program": program,
         "serial": p.groups * (p.acc_bits + p.state_bits + p.burst_bits * 4),
         "lane": p.lanes, "lane bits": p.lanes * p.acc_bits, "signed": p.signed * p.groups * p.acc_bits,
         "dense": p.dense * p.lanes * p.count_bits, "phase": p.phase_bits > 0,

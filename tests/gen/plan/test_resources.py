@@ -1,0 +1,80 @@
+"""Estimates of what a core takes: memories by hand, and a synthesized core."""
+
+from dataclasses import replace
+
+import pytest
+
+from gen.plan.memories import memory_table
+from gen.plan.plan import make_plan
+from gen.plan.resources import core_resources, link_resources, placed_plan, single_port_blocks
+from gen.plan.target import find_target
+from tests.gen.plan.networks import chained, layered
+from tests.kit.random_networks import SECOND, random_network
+
+ECP5, ICE40 = find_target("ulx3s_85f"), find_target("icebreaker")
+WITHIN = 0.15  # of tables and flip-flops
+
+
+def _params(**changes):
+    return replace(make_plan(layered(8, 8, channels=16), 16).params, **changes)
+
+
+def test_blocks_are_those_of_the_memories():
+    """36 bits a block at 512 words, 18 at 1,024, and so on; a word of 128 bits is cut into columns."""
+    few = core_resources(_params(weights=512), ECP5)["bram"]
+    for depth, columns in ((513, 8), (1024, 8), (1025, 15), (2049, 32), (4097, 64)):
+        assert core_resources(_params(weights=depth), ECP5)["bram"] - few == columns - 4, depth
+
+
+def test_small_memories_take_no_block_where_tables_hold_words():
+    params = _params(outputs=16)
+    larger = replace(params, outputs=17)
+    assert memory_table(params)["outputs"].small and not memory_table(larger)["outputs"].small
+    assert core_resources(larger, ECP5)["bram"] - core_resources(params, ECP5)["bram"] == 1
+    assert core_resources(larger, ICE40)["bram"] - core_resources(params, ICE40)["bram"] in (0, 1)
+
+
+def test_a_multiplier_for_each_lane_and_two_for_softmax():
+    params = _params(softmax=0)
+    assert core_resources(params, ECP5)["dsp"] == 16
+    assert core_resources(replace(params, softmax=1), ECP5)["dsp"] == 18
+
+
+def test_more_lanes_and_more_features_take_more_logic():
+    network = chained({"a": ["input"], "b": ["a"]})
+    sizes = [core_resources(make_plan(network, lanes).params, ECP5)["lut"] for lanes in (4, 8, 16, 32, 64)]
+    assert sizes == sorted(sizes) and sizes[-1] > 2 * sizes[0]
+    plain = _params()
+    for feature in ({"signed": 1}, {"softmax": 1}, {"dense": 1}, {"phase_bits": 2}):
+        with_it, without = replace(plain, **feature), replace(plain, **dict.fromkeys(feature, 0))
+        assert core_resources(with_it, ECP5)["lut"] > core_resources(without, ECP5)["lut"]
+
+
+def test_single_port_ram_holds_weights_first_then_states():
+    network = layered(8, 8, channels=16)
+    weights, states = placed_plan(network, 4, ICE40), placed_plan(chained({"a": ["input"], "b": ["a"]}), 4, ICE40)
+    assert states.params.spram == 2 and weights.params.spram == 1  # the first one keeps no state
+    assert single_port_blocks(weights.params) == 2 and single_port_blocks(states.params) <= ICE40.spram_blocks
+    assert placed_plan(network, 4, ECP5).params.spram == 0
+
+
+def test_the_link_stands_beside_the_core():
+    assert all(link_resources(target)["lut"] > 500 for target in (ECP5, ICE40))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed, lanes", [(3, 4), (1, 16)])
+def test_a_synthesized_core_is_as_large_as_foretold(seed, lanes):
+    from amaranth.back import rtlil
+
+    from benchmarks.area import TOP, figures, synthesized
+    from hw.core.core import Core
+    from hw.names import plain_names
+
+    network = random_network(seed, contract=SECOND, max_neurons=1500, max_weights=3000, max_size=12, max_timesteps=3)
+    params = make_plan(network, lanes).params
+    found = figures(synthesized(plain_names(rtlil.convert(Core(params, {}), name=TOP, emit_src=False))), TOP)
+    expected = core_resources(params, ECP5)
+    assert (found["DP16KD"], found["MULT18"]) == (expected["bram"], expected["dsp"])
+    assert expected["lut"] == pytest.approx(found["comb"], rel=WITHIN)
+    assert expected["ff"] == pytest.approx(found["FF"], rel=WITHIN)
