@@ -299,6 +299,20 @@ def report(
     return commands.report(folder, data, split, limit, image, out, force, progress)
 
 
+@verb(tables.sweep, failed=lambda payload: payload["failed"] > 0)
+def sweep(
+    progress,
+    description: Annotated[Path, typer.Argument(metavar="FILE.toml", help="What to try: docs/sweep.md describes it.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the table, and of results for the next run.")],
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Of a Dask scheduler; default: processes of this machine.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, metavar="N", help="How many; default: a core each.")] = None,
+):
+    """Try many networks, settings, boards, lanes and seeds: one table."""
+    return commands.sweep(description, out, scheduler, workers, progress)
+
+
 @verb(tables.datasets)
 def datasets():
     """List the data sets known by name, and where they are."""

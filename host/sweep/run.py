@@ -22,7 +22,8 @@ TABLE = "table"
 COLUMNS = {  # of the table, to what a step calls them
     "network": "network", "setting": "setting", "board": "board", "lanes": "lanes", "seed": "seed",
     "accuracy": "accuracy", "timesteps": "mean_timesteps", "operations": "synaptic_ops_per_image",
-    "cycles (estimated)": "cycles", "LUT (estimated)": "estimated_lut", "BRAM (estimated)": "estimated_bram",
+    "cycles (estimated)": "cycles", "images a second (estimated)": "fps",
+    "LUT (estimated)": "estimated_lut", "BRAM (estimated)": "estimated_bram",
     "LUT": "lut", "FF": "ff", "BRAM": "bram", "DSP": "dsp", "MHz": "fmax_mhz", "failed": "failed",
 }
 

@@ -18,6 +18,7 @@ from gen.folders import whole_folder
 __all__ = ["build", "convert", "evaluate", "generate", "take"]
 
 RESULT = "result.json"
+BATCH = 256  # images in memory at a time
 SHOWN = ("lut", "ff", "bram", "dsp", "fmax_mhz", "critical_path", "kind", "seconds")
 
 
@@ -45,7 +46,10 @@ def evaluate(kept, network, data, limit):
     def make(folder):
         from host import commands
 
-        found = commands.evaluate(network["network"], data, "test", "golden", None, limit, 256, None, None)
+        found = commands.evaluate(
+            network["network"], data, split="test", device="golden", folder=None, limit=limit, batch=BATCH, page=None,
+            progress=None,
+        )
         return {name: found[name] for name in ("images", "accuracy", "mean_timesteps", "synaptic_ops_per_image")}
 
     return _kept(kept, "accuracy", make, digest(network["network"]), digest(data), limit)
@@ -54,11 +58,13 @@ def evaluate(kept, network, data, limit):
 def generate(kept, network, board, lanes):
     """Return {core: a generated folder, and figures of its manifest} of a network on ``board``."""
     def make(folder):
-        from host import commands
+        from gen.netfile import load_network
+        from hw.emit import generate as emit
 
-        manifest = commands.generate(network["network"], board, lanes, folder / "core", False, (), 1_000_000, None)
+        manifest = emit(load_network(network["network"]), board, lanes, folder / "core")
         return {
             "core": "core", "lanes": manifest["lanes"], "cycles": manifest["estimated_cycles_per_image"],
+            "fps": manifest["estimated_fps"],
             **{f"estimated_{kind}": used for kind, used in manifest["resources"].items()},
         }
 
@@ -68,11 +74,11 @@ def generate(kept, network, board, lanes):
 def build(kept, core, seed):
     """Return the figures of the core alone, placed and routed with a seed."""
     def make(folder):
-        from host import commands
+        from hw.board.build import build as build_folder
 
         with TemporaryDirectory(prefix="adafire-sweep-") as work:  # a build belongs to its folder, which has one
             shutil.copytree(core["core"], Path(work) / "core")
-            found = commands.build(Path(work) / "core", None, True, seed, None)
+            found = build_folder(Path(work) / "core", core_only=True, seed=seed)
         return {name: found.get(name) for name in SHOWN}
 
     return _kept(kept, "build", make, digest(core["core"]), seed)
