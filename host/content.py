@@ -43,6 +43,11 @@ class Content:
         """Words of one result."""
         return form_words(self.outputs)
 
+    @property
+    def classes(self):
+        """Channels of the output that decides."""
+        return self.outputs["shapes"][self.outputs["decides"]][0]
+
     @cached_property
     def network(self):
         """The `IntegerNetwork`; reading it from a folder needs safetensors."""

@@ -28,11 +28,10 @@ static const int32_t offsets[] = ADAFIRE_DESIGN_OFFSETS;
 static const adafire_pixels shape = {
     ADAFIRE_DESIGN_MAPS, ADAFIRE_DESIGN_CHANNELS, ADAFIRE_DESIGN_HEIGHT, ADAFIRE_DESIGN_WIDTH, offsets};
 
-static uint8_t buffer[4096 > ADAFIRE_BUFFER_BYTES(ADAFIRE_DESIGN_CLASSES)
-                          ? 4096 : ADAFIRE_BUFFER_BYTES(ADAFIRE_DESIGN_CLASSES)];
+static uint8_t buffer[4096 > ADAFIRE_BUFFER_BYTES ? 4096 : ADAFIRE_BUFFER_BYTES];
 static uint8_t pixels[PIXELS];
 static uint8_t input[ADAFIRE_DESIGN_INPUT_SIZE * ADAFIRE_DESIGN_INPUT_BYTES];
-static int32_t logits[ADAFIRE_DESIGN_CLASSES];
+static int32_t values[ADAFIRE_DESIGN_OUTPUTS];
 
 /* ---- the serial port ---- */
 
@@ -140,14 +139,14 @@ int main(int argc, char **argv) {
 
   while (fread(pixels, 1, PIXELS, images) == PIXELS) {
     adafire_input(&network, &shape, pixels, input);
-    status = adafire_run(&board, input, &result, logits);
+    status = adafire_run(&board, input, &result, values, ADAFIRE_DESIGN_OUTPUTS);
     if (status == ADAFIRE_E_NETWORK && argc == 4) { /* it lost its power meanwhile */
       status = load_file(&board, argv[3]);
-      if (status == ADAFIRE_OK) status = adafire_run(&board, input, &result, logits);
+      if (status == ADAFIRE_OK) status = adafire_run(&board, input, &result, values, ADAFIRE_DESIGN_OUTPUTS);
     }
     if (status != ADAFIRE_OK) return failed(&board, status);
     printf("class %lu exit step %lu logits", (unsigned long)result.class_number, (unsigned long)result.timesteps);
-    for (unsigned i = 0; i < ADAFIRE_DESIGN_CLASSES; i++) printf(" %ld", (long)logits[i]);
+    for (unsigned i = 0; i < ADAFIRE_DESIGN_OUTPUTS; i++) printf(" %ld", (long)values[i]);
     printf("\n");
   }
   fclose(images);

@@ -30,6 +30,7 @@ static adafire_status identify(adafire_board *board) {
     return ADAFIRE_E_STRANGER;
   }
   if (memcmp(identity + ADAFIRE_REG_BUILD_0 / 4, board->build, sizeof board->build) != 0) return ADAFIRE_E_BUILD;
+  if (identity[ADAFIRE_REG_LOADED / 4] != board->network.digest) return ADAFIRE_E_NETWORK;
   return identity[ADAFIRE_REG_NETWORK / 4] == board->network.number ? ADAFIRE_OK : ADAFIRE_E_NETWORK;
 }
 
@@ -60,7 +61,7 @@ adafire_status adafire_open(adafire_board *board, const adafire_port *port, cons
   board->buffer = buffer;
   board->size = size;
   board->sequence = sequence;
-  if (size < ADAFIRE_BUFFER_BYTES(network->classes)) return ADAFIRE_E_BUFFER;
+  if (size < ADAFIRE_BUFFER_BYTES) return ADAFIRE_E_BUFFER;
   return recover(board);
 }
 
@@ -78,6 +79,32 @@ adafire_status adafire_counters(adafire_board *board, uint32_t counters[ADAFIRE_
 int adafire_memory(void *context, uint32_t position, uint8_t *data, size_t size) {
   memcpy(data, (const uint8_t *)context + position, size);
   return 0;
+}
+
+/* Compare the digest at the end of the image with its words and with the network, before anything is sent. */
+static adafire_status check_image(adafire_board *board, const adafire_network *network, adafire_source *source,
+                                  void *context, uint32_t bytes) {
+  static const uint8_t trailer[8] = {0, 0, 0, 0xFF, 1, 0, 0, 0};
+  uint32_t crc = 0xFFFFFFFFu;
+  uint8_t end[12];
+
+  if (bytes < sizeof end) return ADAFIRE_E_IMAGE;
+  board->length = board->escaped = board->overlong = 0; /* what was received of a frame lay in the buffer */
+  for (uint32_t position = 0; position < bytes - sizeof end;) {
+    uint32_t size = bytes - (uint32_t)sizeof end - position;
+    if (size > board->size) size = (uint32_t)board->size;
+    if (source(context, position, board->buffer, size) != 0) return ADAFIRE_E_SOURCE;
+    for (uint32_t i = 0; i < size; i++) crc = adafire_crc32(crc, board->buffer[i]);
+    position += size;
+  }
+  if (source(context, bytes - (uint32_t)sizeof end, end, sizeof end) != 0) return ADAFIRE_E_SOURCE;
+  uint8_t digest[4];
+  adafire_put32(digest, ~crc);
+  if (memcmp(end, trailer, sizeof trailer) != 0 || memcmp(end + sizeof trailer, digest, sizeof digest) != 0 ||
+      ~crc != network->digest) {
+    return ADAFIRE_E_IMAGE;
+  }
+  return ADAFIRE_OK;
 }
 
 /* Send the piece at `position`, in words; the reply moves it on. */
@@ -124,7 +151,8 @@ adafire_status adafire_load(adafire_board *board, const adafire_network *network
   adafire_status status = ADAFIRE_E_SOURCE;
 
   if (bytes % 4 != 0 || words == 0) return ADAFIRE_E_SOURCE;
-  if (board->size < ADAFIRE_BUFFER_BYTES(network->classes)) return ADAFIRE_E_BUFFER;
+  status = check_image(board, network, source, context, bytes);
+  if (status != ADAFIRE_OK) return status;
   board->network = *network;
   while (failures < board->attempts) {
     const int whole = position == words;
@@ -137,8 +165,8 @@ adafire_status adafire_load(adafire_board *board, const adafire_network *network
       }
       continue;
     }
-    if (status == ADAFIRE_E_NETWORK) {
-      position = 0; /* the board was reset meanwhile */
+    if (status == ADAFIRE_E_NETWORK || (status == ADAFIRE_E_REFUSED && board->fault == ADAFIRE_FAULT_DIGEST)) {
+      position = 0; /* the board was reset meanwhile, or what it took is not what was sent */
     } else if (for_good(status)) {
       return status;
     }
@@ -167,8 +195,47 @@ static int32_t signed32(uint32_t word) {
   return word < 0x80000000u ? (int32_t)word : -(int32_t)(0xFFFFFFFFu - word) - 1;
 }
 
+/* Hand over the words of a piece: those of the head of a result to `result`, its values to `sink`. */
+static adafire_status hand_over(adafire_board *board, uint32_t at, uint32_t words, adafire_result *result,
+                                adafire_sink *sink, void *context) {
+  uint32_t *head[ADAFIRE_RESULT_WORDS] = {
+      [ADAFIRE_WORD_CLASS] = &result->class_number,       [ADAFIRE_WORD_TIMESTEPS] = &result->timesteps,
+      [ADAFIRE_WORD_CYCLES] = &result->cycles,            [ADAFIRE_WORD_BUSY_CYCLES] = &result->busy_cycles,
+      [ADAFIRE_WORD_EVENTS] = &result->events,            [ADAFIRE_WORD_SYNAPTIC_OPS] = &result->synaptic_ops};
+  int32_t values[ADAFIRE_PIECE_WORDS];
+  uint32_t count = 0, first = at < ADAFIRE_RESULT_WORDS ? 0 : at - ADAFIRE_RESULT_WORDS;
+  for (uint32_t i = 0; i < words; i++) {
+    uint32_t word = adafire_word(board, ADAFIRE_PIECE_HEAD_BYTES / 4 + i);
+    if (at + i < ADAFIRE_RESULT_WORDS) {
+      *head[at + i] = word;
+    } else {
+      values[count++] = signed32(word);
+    }
+  }
+  return count == 0 || sink(context, first, values, count) == 0 ? ADAFIRE_OK : ADAFIRE_E_SINK;
+}
+
+/* Take the pieces of a result. */
+static adafire_status take_result(adafire_board *board, adafire_result *result, adafire_sink *sink, void *context) {
+  const uint32_t total = ADAFIRE_RESULT_WORDS + board->network.outputs, head = ADAFIRE_PIECE_HEAD_BYTES / 4;
+  int last = 0;
+  for (uint32_t at = 0; !last;) {
+    uint32_t words;
+    adafire_status status = adafire_take_piece(board, &words, &last);
+    if (status != ADAFIRE_OK) return status;
+    if (words <= head || words - head > ADAFIRE_PIECE_WORDS) return ADAFIRE_E_DAMAGED;
+    words -= head;
+    if (adafire_word(board, 0) != board->network.number) return ADAFIRE_E_NETWORK;
+    if (adafire_word(board, 1) != at || words > total - at || (words == total - at) != last) return ADAFIRE_E_DAMAGED;
+    status = hand_over(board, at, words, result, sink, context);
+    if (status != ADAFIRE_OK) return status;
+    at += words;
+  }
+  return ADAFIRE_OK;
+}
+
 static adafire_status run_once(adafire_board *board, const uint8_t *input, adafire_result *result,
-                               int32_t *logits) {
+                               adafire_sink *sink, void *context) {
   const uint32_t bytes = board->network.input_size * board->network.input_bytes, most = longest_piece(board);
   uint8_t head[ADAFIRE_POSITION_BYTES];
   uint32_t position = 0;
@@ -182,30 +249,31 @@ static adafire_status run_once(adafire_board *board, const uint8_t *input, adafi
   }
   adafire_put32(head, position);
   adafire_payload p = {head, input + position, sizeof head, bytes - position};
-  status = adafire_ask(board, ADAFIRE_RUN, &p, ADAFIRE_RESULT_WORDS + board->network.classes);
-  if (status != ADAFIRE_OK) return status;
-  if (adafire_word(board, ADAFIRE_WORD_NETWORK) != board->network.number) return ADAFIRE_E_NETWORK;
-  result->class_number = adafire_word(board, ADAFIRE_WORD_CLASS);
-  result->timesteps = adafire_word(board, ADAFIRE_WORD_TIMESTEPS);
-  result->cycles = adafire_word(board, ADAFIRE_WORD_CYCLES);
-  result->busy_cycles = adafire_word(board, ADAFIRE_WORD_BUSY_CYCLES);
-  result->events = adafire_word(board, ADAFIRE_WORD_EVENTS);
-  result->synaptic_ops = adafire_word(board, ADAFIRE_WORD_SYNAPTIC_OPS);
-  for (uint32_t i = 0; i < board->network.classes; i++) {
-    logits[i] = signed32(adafire_word(board, ADAFIRE_WORD_LOGITS + i));
-  }
-  return ADAFIRE_OK;
+  status = adafire_send_run(board, &p);
+  return status == ADAFIRE_OK ? take_result(board, result, sink, context) : status;
 }
 
-adafire_status adafire_run(adafire_board *board, const uint8_t *input, adafire_result *result, int32_t *logits) {
-  adafire_status status = run_once(board, input, result, logits);
+adafire_status adafire_run_to(adafire_board *board, const uint8_t *input, adafire_result *result, adafire_sink *sink,
+                              void *context) {
+  adafire_status status = run_once(board, input, result, sink, context);
   for (unsigned i = 1; i < board->attempts && !for_good(status); i++) {
     board->retries++;
     adafire_status recovered = recover(board);
     if (recovered != ADAFIRE_OK) return recovered;
-    status = run_once(board, input, result, logits);
+    status = run_once(board, input, result, sink, context);
   }
   return status;
+}
+
+static int copy_values(void *context, uint32_t position, const int32_t *values, uint32_t count) {
+  memcpy((int32_t *)context + position, values, count * sizeof *values);
+  return 0;
+}
+
+adafire_status adafire_run(adafire_board *board, const uint8_t *input, adafire_result *result, int32_t *values,
+                           uint32_t size) {
+  if (size < board->network.outputs) return ADAFIRE_E_BUFFER;
+  return adafire_run_to(board, input, result, copy_values, values);
 }
 
 /* ---- words ---- */
@@ -220,8 +288,10 @@ const char *adafire_text(adafire_status status) {
     case ADAFIRE_E_STRANGER: return "what answers is no adafire design of this protocol version";
     case ADAFIRE_E_BUILD: return "another bitstream is on the board than this program was compiled for";
     case ADAFIRE_E_NETWORK: return "the board holds another network, or none: it has to be loaded";
-    case ADAFIRE_E_BUFFER: return "the buffer given to adafire_open is too small";
+    case ADAFIRE_E_BUFFER: return "the buffer given to adafire_open, or that for the values, is too small";
     case ADAFIRE_E_SOURCE: return "the network cannot be read, or its length is not a number of words";
+    case ADAFIRE_E_IMAGE: return "the image is damaged, or is not that of the network: nothing was sent";
+    case ADAFIRE_E_SINK: return "the sink for the values gave up";
   }
   return "unknown status";
 }
@@ -235,6 +305,7 @@ const char *adafire_fault_text(enum adafire_fault fault) {
     case ADAFIRE_FAULT_SEQUENCE: return "a piece was not the next one";
     case ADAFIRE_FAULT_NO_NETWORK: return "no network is loaded";
     case ADAFIRE_FAULT_OVERRUN: return "more was sent than the board can hold";
+    case ADAFIRE_FAULT_DIGEST: return "a load has not ended with its right digest";
   }
   return "unknown fault";
 }

@@ -31,17 +31,18 @@ typedef struct {
   int (*write)(void *context, const uint8_t *data, size_t size);
 } adafire_port;
 
-/* What a network is to the link; in manifest.json: network_id, classes, and input's values, lowest and bytes. */
+/* What a network is to the link; in manifest.json: network_id, image_digest, the product of every shape of outputs,
+ * all together, and input's values, lowest and bytes. */
 typedef struct {
-  uint32_t number, classes, input_size;
+  uint32_t number, digest, outputs, input_size;
   int32_t input_low;
   uint32_t input_bytes;
 } adafire_network;
 
 /* The design that adafire_registers.h belongs to and the network it was generated for. */
-#define ADAFIRE_DESIGN_NETWORK_INIT                                                                    \
-  {ADAFIRE_DESIGN_NETWORK, ADAFIRE_DESIGN_CLASSES, ADAFIRE_DESIGN_INPUT_SIZE, ADAFIRE_DESIGN_INPUT_LOW, \
-   ADAFIRE_DESIGN_INPUT_BYTES}
+#define ADAFIRE_DESIGN_NETWORK_INIT                                                 \
+  {ADAFIRE_DESIGN_NETWORK,    ADAFIRE_DESIGN_DIGEST,    ADAFIRE_DESIGN_OUTPUTS,     \
+   ADAFIRE_DESIGN_INPUT_SIZE, ADAFIRE_DESIGN_INPUT_LOW, ADAFIRE_DESIGN_INPUT_BYTES}
 
 /* Pixels as they come: [maps][channels][height][width]; a value is a pixel less the offset of its channel. */
 typedef struct {
@@ -49,11 +50,9 @@ typedef struct {
   const int32_t *offsets;
 } adafire_pixels;
 
-/* Bytes that adafire_open needs as a buffer; a longer one makes loading faster. */
-#define ADAFIRE_BUFFER_BYTES(classes)                                                                  \
-  (4u * (ADAFIRE_RESULT_WORDS + (classes) > ADAFIRE_IDENTITY_WORDS ? ADAFIRE_RESULT_WORDS + (classes)   \
-                                                                   : ADAFIRE_IDENTITY_WORDS) +         \
-   ADAFIRE_HEADER_BYTES + ADAFIRE_CRC_BYTES)
+/* Bytes that adafire_open needs as a buffer, for results of any size; a longer one makes loading faster. */
+#define ADAFIRE_BUFFER_BYTES \
+  (4u * ADAFIRE_PIECE_WORDS + ADAFIRE_PIECE_HEAD_BYTES + ADAFIRE_HEADER_BYTES + ADAFIRE_CRC_BYTES)
 
 /* What every function returns; adafire_text says it in words. */
 typedef enum {
@@ -64,9 +63,11 @@ typedef enum {
   ADAFIRE_E_REFUSED,   /* an error reply: see `fault` and `expected` */
   ADAFIRE_E_STRANGER,  /* something answers, but it is no design of this protocol */
   ADAFIRE_E_BUILD,     /* another bitstream is on the board */
-  ADAFIRE_E_NETWORK,   /* the board holds another network, or none: adafire_load, then run again */
-  ADAFIRE_E_BUFFER,    /* the buffer is too small: ADAFIRE_BUFFER_BYTES */
-  ADAFIRE_E_SOURCE     /* the source of a network failed, or its length is not a number of words */
+  ADAFIRE_E_NETWORK,   /* the board holds another network or another image of it, or none: adafire_load, then run again */
+  ADAFIRE_E_BUFFER,    /* the buffer is too small: ADAFIRE_BUFFER_BYTES, or as many values as the network has outputs */
+  ADAFIRE_E_SOURCE,    /* the source of a network failed, or its length is not a number of words */
+  ADAFIRE_E_IMAGE,     /* the image is damaged, or is not that of this network: nothing was sent */
+  ADAFIRE_E_SINK       /* the sink of adafire_run_to gave up */
 } adafire_status;
 
 /* One board. timeout_ms and attempts may be changed after adafire_open; the other members are to be read only. */
@@ -98,7 +99,8 @@ adafire_status adafire_open(adafire_board *board, const adafire_port *port, cons
                             const adafire_network *network, uint8_t *buffer, size_t size, uint8_t sequence);
 
 /* Load a network: `bytes` bytes of image.bin. `source` copies `size` of them from `position` on to `data` and
- * returns 0; it is asked again for what got lost. adafire_run runs this network from now on. */
+ * returns 0. It is asked for all of them once, to check the digest before anything is sent, then to send them, and
+ * again for what got lost. adafire_run runs this network from now on. */
 typedef int adafire_source(void *context, uint32_t position, uint8_t *data, size_t size);
 adafire_status adafire_load(adafire_board *board, const adafire_network *network, adafire_source *source,
                             void *context, uint32_t bytes);
@@ -110,8 +112,16 @@ int adafire_memory(void *context, uint32_t position, uint8_t *data, size_t size)
 void adafire_input(const adafire_network *network, const adafire_pixels *shape, const uint8_t *pixels,
                    uint8_t *input);
 
-/* Run one image; `logits` takes as many as the network has classes. */
-adafire_status adafire_run(adafire_board *board, const uint8_t *input, adafire_result *result, int32_t *logits);
+/* Run one image; `values` takes the values of all outputs, one output behind the other, each in raster order, its
+ * channels innermost: `size` says how many it can hold. */
+adafire_status adafire_run(adafire_board *board, const uint8_t *input, adafire_result *result, int32_t *values,
+                           uint32_t size);
+
+/* The same for results too large to be held: `sink` is given the values piece by piece, `count` of them from
+ * `position` on, and returns 0 to go on. After a fault it begins again at position 0. */
+typedef int adafire_sink(void *context, uint32_t position, const int32_t *values, uint32_t count);
+adafire_status adafire_run_to(adafire_board *board, const uint8_t *input, adafire_result *result, adafire_sink *sink,
+                              void *context);
 
 /* Give up what the board is doing. After adafire_run there is nothing; call it when the program gave up itself. */
 adafire_status adafire_abort(adafire_board *board);

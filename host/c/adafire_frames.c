@@ -15,7 +15,7 @@ void adafire_put32(uint8_t *data, uint32_t word) {
   for (unsigned i = 0; i < 4; i++) data[i] = (uint8_t)(word >> 8 * i);
 }
 
-static uint32_t crc32(uint32_t crc, uint8_t byte) {
+uint32_t adafire_crc32(uint32_t crc, uint8_t byte) {
   static const uint32_t nibble[16] = {
       0x00000000, 0x1DB71064, 0x3B6E20C8, 0x26D930AC, 0x76DC4190, 0x6B6B51F4, 0x4DB26158, 0x5005713C,
       0xEDB88320, 0xF00F9344, 0xD6D6A3E8, 0xCB61B38C, 0x9B64C2B0, 0x86D3D2D4, 0xA00AE278, 0xBDBDF21C};
@@ -47,7 +47,7 @@ static void put_raw(sender *out, uint8_t byte) {
 
 static void put_stuffed(sender *out, const uint8_t *data, size_t size) {
   for (size_t i = 0; i < size; i++) {
-    out->crc = crc32(out->crc, data[i]);
+    out->crc = adafire_crc32(out->crc, data[i]);
     if (data[i] == ADAFIRE_FLAG || data[i] == ADAFIRE_ESCAPE) {
       put_raw(out, ADAFIRE_ESCAPE);
       put_raw(out, data[i] ^ ADAFIRE_STUFF);
@@ -97,7 +97,7 @@ static adafire_status receive(adafire_board *board, uint32_t *budget) {
       if (cut || length < ADAFIRE_HEADER_BYTES + ADAFIRE_CRC_BYTES) return ADAFIRE_E_DAMAGED;
       length -= ADAFIRE_CRC_BYTES;
       uint32_t crc = 0xFFFFFFFFu;
-      for (size_t i = 0; i < length; i++) crc = crc32(crc, board->buffer[i]);
+      for (size_t i = 0; i < length; i++) crc = adafire_crc32(crc, board->buffer[i]);
       if (~crc != get32(board->buffer + length)) return ADAFIRE_E_DAMAGED;
       if (length - ADAFIRE_HEADER_BYTES != get16(board->buffer + 2)) return ADAFIRE_E_DAMAGED;
       return ADAFIRE_OK;
@@ -123,25 +123,50 @@ static int is_refusal(adafire_board *board) {
   return 1;
 }
 
-adafire_status adafire_ask(adafire_board *board, enum adafire_command command, const adafire_payload *p,
-                           uint32_t words) {
-  const uint8_t reply = (uint8_t)((command == ADAFIRE_RUN ? ADAFIRE_RESULT : command) | ADAFIRE_REPLY);
-  const int urgent = command == ADAFIRE_RESET || command == ADAFIRE_ABORT;
-  uint32_t budget = MOST_BYTES;
-  adafire_status status;
+/* Send a request under the next sequence number; 0 is the one of errors about damaged frames. */
+static adafire_status request(adafire_board *board, enum adafire_command command, const adafire_payload *p) {
+  board->sequence = board->sequence % 255 + 1;
+  return send(board, command, p);
+}
 
-  board->sequence = board->sequence % 255 + 1; /* 0 is the one of errors about damaged frames */
-  status = send(board, command, p);
+/* Take a reply to the request sent last, one of two kinds. */
+static adafire_status reply(adafire_board *board, enum adafire_command kind, enum adafire_command other, int urgent) {
+  uint32_t budget = MOST_BYTES;
+  adafire_status status = ADAFIRE_OK;
   while (status == ADAFIRE_OK) {
     status = receive(board, &budget);
+    const uint8_t *frame = board->buffer;
     if (status == ADAFIRE_E_DAMAGED && urgent && budget >= sizeof board->chunk) {
       status = ADAFIRE_OK; /* whatever was on its way */
-    } else if (status == ADAFIRE_OK && board->buffer[1] == board->sequence && board->buffer[0] == reply) {
-      return get16(board->buffer + 2) == 4 * words ? ADAFIRE_OK : ADAFIRE_E_DAMAGED;
+    } else if (status == ADAFIRE_OK && frame[1] == board->sequence &&
+               (frame[0] == (kind | ADAFIRE_REPLY) || frame[0] == (other | ADAFIRE_REPLY))) {
+      return ADAFIRE_OK;
     } else if (status == ADAFIRE_OK && !urgent && is_refusal(board)) {
       status = ADAFIRE_E_REFUSED;
     } /* anything else answers a request that was given up */
   }
+  return status;
+}
+
+adafire_status adafire_ask(adafire_board *board, enum adafire_command command, const adafire_payload *p,
+                           uint32_t words) {
+  const int urgent = command == ADAFIRE_RESET || command == ADAFIRE_ABORT;
+  adafire_status status = request(board, command, p);
+  if (status == ADAFIRE_OK) status = reply(board, command, command, urgent);
+  if (status == ADAFIRE_OK && get16(board->buffer + 2) != 4 * words) status = ADAFIRE_E_DAMAGED;
+  return status;
+}
+
+adafire_status adafire_send_run(adafire_board *board, const adafire_payload *p) {
+  return request(board, ADAFIRE_RUN, p);
+}
+
+adafire_status adafire_take_piece(adafire_board *board, uint32_t *words, int *last) {
+  adafire_status status = reply(board, ADAFIRE_RESULT, ADAFIRE_PART, 0);
+  unsigned bytes = get16(board->buffer + 2);
+  *words = bytes / 4;
+  *last = board->buffer[0] == (ADAFIRE_RESULT | ADAFIRE_REPLY);
+  if (status == ADAFIRE_OK && bytes % 4 != 0) status = ADAFIRE_E_DAMAGED;
   return status;
 }
 

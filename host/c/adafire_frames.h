@@ -15,6 +15,13 @@ typedef struct {
 adafire_status adafire_ask(adafire_board *board, enum adafire_command command, const adafire_payload *p,
                            uint32_t words);
 
+/* Send RUN, and take the next piece of its result: `*words` of them are in the reply, `*last` says that no other comes. */
+adafire_status adafire_send_run(adafire_board *board, const adafire_payload *p);
+adafire_status adafire_take_piece(adafire_board *board, uint32_t *words, int *last);
+
+/* The CRC-32 of the bytes before, less the final xor, and one more; the first is given 0xFFFFFFFF. */
+uint32_t adafire_crc32(uint32_t crc, uint8_t byte);
+
 /* Word `i` of the reply. */
 uint32_t adafire_word(const adafire_board *board, unsigned i);
 

@@ -11,11 +11,10 @@ from collections import deque
 
 import numpy as np
 
-from gen.layout.image import load_stream, memory_image
 from gen.generated import IMAGE, NETWORK, seal
 from gen.netfile import network_hash, save_network
-from gen.layout.schedule import build_schedule, schedule_on
-from hw.identity import describe_input, network_id
+from gen.plan.plan import make_plan, plan_on
+from hw.identity import describe_input, describe_outputs, network_id
 from sim.golden import Golden
 from tests.host.fake_line import DIRECTIONS, KINDS, Faults, MemoryTransport, PtyBoard
 
@@ -27,25 +26,26 @@ __all__ = [
 BUILD = "00112233445566778899aabbccddeeff"
 CLOCK_HZ = 1_000_000
 
-IDENTIFY, LOAD, COMMIT, INPUT, RUN, ABORT, COUNTERS, RESET, RESULT = range(1, 10)
-DAMAGED, LENGTH, COMMAND, PAYLOAD, SEQUENCE, NO_NETWORK, OVERRUN = range(1, 8)
+IDENTIFY, LOAD, COMMIT, INPUT, RUN, ABORT, COUNTERS, RESET, RESULT, PART = range(1, 11)
+DAMAGED, LENGTH, COMMAND, PAYLOAD, SEQUENCE, NO_NETWORK, OVERRUN, DIGEST = range(1, 9)
+PIECE_WORDS = 64
 
 
 def make_folder(folder, network, lanes=4, params=None, **changes):
     """Write what the host reads of a generated folder; return (folder, CoreParams, bytes of the load stream)."""
-    schedule = schedule_on(network, params) if params else build_schedule(network, lanes)
+    plan = plan_on(network, params) if params else make_plan(network, lanes)
     folder.mkdir(parents=True, exist_ok=True)
-    stream = load_stream(memory_image(schedule), schedule.params).astype("<u4").tobytes()
+    stream = plan.load_stream.astype("<u4").tobytes()
     manifest = {
-        "network": network_hash(network), "parameters": vars(schedule.params), "lanes": schedule.params.lanes,
+        "network": network_hash(network), "parameters": vars(plan.params), "lanes": plan.params.lanes,
         "board": "ulx3s_85f", "build_id": BUILD, "network_id": network_id(network), "classes": network.classes,
-        "input": describe_input(network), "initialised": True, "baud": 1_000_000,
+        "image_digest": plan.digest, "outputs": describe_outputs(network), "input": describe_input(network), "initialised": True, "baud": 1_000_000,
         "estimated_cycles_per_image": 2000, **changes,
     }
     (folder / IMAGE).write_bytes(stream)
     save_network(network, folder / NETWORK)
     seal(folder, manifest)
-    return folder, schedule.params, stream
+    return folder, plan.params, stream
 
 
 def frame(command, sequence, payload=b""):
@@ -86,7 +86,7 @@ class FakeBoard:
         """Forget everything; hold what the bitstream holds."""
         self.powered += 1
         self.buffer, self.escaped = bytearray(), False
-        self.network, self.memory, self.loading = (0, 0, 0, 1), None, None
+        self.network, self.memory, self.loading, self.unsound = (0, 0, 0, 1), None, None, False
         if self.manifest["initialised"]:
             described = self.manifest["input"]
             number, size, low, width = self.manifest["network_id"], *map(described.get, ("values", "lowest", "bytes"))
@@ -127,9 +127,12 @@ class FakeBoard:
     def advance(self, now):
         """Give the results that are due, then obey the frames that can be."""
         while self.results and self.results[0][0] <= now:
-            _, sequence, words = self.results.popleft()
+            _, sequence, number, words = self.results.popleft()
             self.counters[0] += 1
-            self._send(RESULT | 0x80, sequence, words, now)
+            for at in range(0, len(words), 4 * PIECE_WORDS):
+                piece, last = words[at : at + 4 * PIECE_WORDS], at + 4 * PIECE_WORDS >= len(words)
+                head = struct.pack("<II", number, at // 4)
+                self._send((RESULT if last else PART) | 0x80, sequence, head + piece, now)
         while self.ring:
             command, sequence, payload = self.ring[0]
             if command in (INPUT, RUN) and now < self.busy_until:
@@ -185,15 +188,16 @@ class FakeBoard:
             return self._commit(payload)
         if command in (INPUT, RUN):
             return self._image(command, sequence, payload, now)
-        return COMMAND, 1
+        return COMMAND, 2
 
     def _identity(self):
         build = int(self.manifest["build_id"], 16)
         number, size, low, width = self.network
         found = {
-            "MAGIC": 0x46414441, "VERSION": 1, **{f"BUILD_{i}": build >> 32 * i & 0xFFFFFFFF for i in range(4)},
+            "MAGIC": 0x46414441, "VERSION": 2, **{f"BUILD_{i}": build >> 32 * i & 0xFFFFFFFF for i in range(4)},
             "NETWORK": number, "INPUT_SIZE": size, "INPUT_LOW": low & 0xFFFFFFFF, "INPUT_BYTES": width,
-            "LANES": self.manifest["lanes"], "CLASSES": self.manifest["parameters"]["classes"],
+            "LOADED": struct.unpack("<I", (self.memory or bytes(4))[-4:])[0],
+            "LANES": self.manifest["lanes"], "OUTPUTS": self.manifest["parameters"]["outputs"],
             "CLOCK_HZ": CLOCK_HZ, "BAUD": 1_000_000, "RX_BYTES": self.rx_bytes, "MAX_PAYLOAD": self.max_payload,
         } | self.registers
         return struct.pack(f"<{len(found)}I", *found.values())
@@ -209,6 +213,7 @@ class FakeBoard:
             return SEQUENCE, len(self.loading or b"") // 4
         if position == len(self.loading) // 4:
             self.loading += words
+            self.unsound = self.loading[-12:] != struct.pack("<III", 0xFF << 24, 1, zlib.crc32(self.loading[:-12]))
         return struct.pack("<I", len(self.loading) // 4)
 
     def _commit(self, payload):
@@ -217,11 +222,15 @@ class FakeBoard:
         total, *network = struct.unpack("<IIIiI", payload)
         if self.loading is None or total != len(self.loading) // 4:
             return SEQUENCE, len(self.loading or b"") // 4
+        if self.unsound:
+            return DIGEST, 0
         self.network, self.memory, self.loading = tuple(network), bytes(self.loading), None
         return b""
 
     def _image(self, command, sequence, payload, now):
         number, size, low, width = self.network
+        if self.unsound:
+            return DIGEST, 0
         if not number:
             return NO_NETWORK, 0
         if len(payload) < 4:
@@ -236,8 +245,7 @@ class FakeBoard:
             return struct.pack("<I", len(self.image))
         image, self.image = bytes(self.image), bytearray()
         self.busy_until = now + self.compute_s
-        words = struct.pack("<I", number) + self._compute(image, low, width)
-        self.results.append((self.busy_until, sequence, words))
+        self.results.append((self.busy_until, sequence, number, self._compute(image, low, width)))
         return None
 
     def _compute(self, image, low, width):
@@ -251,7 +259,8 @@ class FakeBoard:
             result = Golden(network).run(pixels if network.source.kind == "direct" else pixels[None])
             counts = ([fake_cycles(image)], [7], result.events, result.synaptic_ops)
             header = [int(column[0]) for column in (result.classes, result.exit_steps, *counts)]
-            words = header + result.logits[0].tolist()
+            outputs = [np.moveaxis(values[0], 0, -1).ravel().tolist() for values in result.outputs.values()]
+            words = sum(outputs, header)
             self.known[self.memory, image] = struct.pack(f"<{len(words)}i", *words)
         return self.known[self.memory, image]
 

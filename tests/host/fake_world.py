@@ -6,13 +6,13 @@ import numpy as np
 
 from gen.inputs import input_stream
 from gen.netfile import save_network
-from gen.layout.schedule import build_schedule
+from gen.plan.plan import covering, make_plan
 from sim.golden import Golden
 from tests.kit.random_networks import random_images, random_network
 from tests.host.fake_board import FakeBoard, fake_cycles, make_folder
 from tests.host.fake_line import MemoryTransport
 
-FIRST, OTHER, WIDE, FRAMES = 11, 29, 15, 19  # 48 pixels; 40; 36 of 9 bits; frames of counts
+FIRST, OTHER, WIDE, FRAMES = 11, 5, 15, 19  # 48 pixels; 72; 36 of 9 bits; frames of counts
 TWIN = -11                                   # looks like FIRST from outside and gives other logits
 BYTE_S, COMPUTE_S = 1e-5, 1e-3
 
@@ -28,8 +28,7 @@ class World:
         self.networks[TWIN] = replace(
             self.networks[FIRST], layers=[*self.networks[FIRST].layers[:-1], twin]
         )
-        first, other = (build_schedule(self.networks[seed], 4).params for seed in self.seeds)
-        self.params = first.covering(other)
+        self.params = covering([make_plan(self.networks[seed], 4) for seed in self.seeds])
         self.folder, self.other = (self.make(seed, self.params) for seed in self.seeds)
         self.images = {seed: random_images(network, abs(seed), 60) for seed, network in self.networks.items()}
         self.golden = {seed: Golden(network).run(self.images[seed]) for seed, network in self.networks.items()}

@@ -1,6 +1,7 @@
 """A disturbed line, a board that forgets or dies: the right results, or an error in bounded time."""
 
 import threading
+import zlib
 
 import pytest
 
@@ -74,6 +75,36 @@ def test_a_board_that_falls_back_on_its_bitstream_is_noticed(world, seed):
     world.check(board.run(world.images[seed]), seed)
     assert board.statistics.retries == 4
     assert board.identify()["NETWORK"] == read_content(folder).identity
+
+
+def test_a_board_that_holds_another_image_of_the_same_network_is_loaded_again(world):
+    """Its NETWORK is ours: only the digest of what was loaded tells the images apart."""
+    line = world.line()
+    stream = bytearray(line.board.memory)
+    stream[40] ^= 1  # a damaged image that somebody loaded by other means, with a digest of its own
+    stream[-4:] = zlib.crc32(stream[:-12]).to_bytes(4, "little")
+    line.board.memory = bytes(stream)
+    board = Board(line, world.folder)
+    assert line.board.memory == line.board.first
+    world.check(board.run(world.images[FIRST]))
+
+
+def test_a_load_that_arrives_otherwise_than_it_was_sent_is_done_again(world):
+    """A word changes on the board's side of the check of frames: the board refuses to run it."""
+    folder = world.make(FIRST, name="changed", initialised=False)
+    line = world.line(folder=folder)
+    inner, spoilt = line.board._load, []
+
+    def load(payload):
+        if len(payload) > 100 and not spoilt:
+            spoilt.append(payload)
+            payload = payload[:50] + bytes([payload[50] ^ 1]) + payload[51:]
+        return inner(payload)
+
+    line.board._load = load
+    board = Board(line, folder)
+    world.check(board.run(world.images[FIRST]))
+    assert spoilt and board.statistics.refused >= 1 and line.board.memory == line.board.first
 
 
 def test_a_long_load_is_taken_up_where_it_was_cut(world):
