@@ -95,7 +95,7 @@ def test_the_length_of_the_header_counts(length):
 
 
 def test_commands_and_faults_are_numbers_with_words():
-    assert [int(c) for c in Command] == list(range(1, 10)) and [int(f) for f in Fault] == list(range(1, 8))
+    assert [int(c) for c in Command] == list(range(1, 11)) and [int(f) for f in Fault] == list(range(1, 9))
     assert Command(5) is Command.RUN and Command.RUN == 5 and Command.RUN | REPLY == 0x85
     assert Fault["OVERRUN"].expected == "RX_BYTES"
     for member in (*Command, *Fault):
@@ -105,8 +105,8 @@ def test_commands_and_faults_are_numbers_with_words():
 
 def test_the_registers_lie_side_by_side():
     assert all(isinstance(entry, Register) and REGISTERS[name] is entry for name, entry in REGISTERS.items())
-    assert [entry.offset for entry in REGISTERS.values()] == [*range(0, 0x5C, 4), *range(0x80, 0x94, 4)]
-    assert register("RESULTS") == len(regmap.IDENTITY) == 16 and register("CONTROL") == 32
+    assert [entry.offset for entry in REGISTERS.values()] == [*range(0, 0x44, 4), *range(0x60, 0x7C, 4), *range(0x80, 0x94, 4)]
+    assert len(regmap.IDENTITY) == 17 and register("RESULTS") == 24 and register("CONTROL") == 32
     assert [entry.name for entry in regmap.WRITABLE] == ["NETWORK", "INPUT_SIZE", "INPUT_LOW", "INPUT_BYTES"]
     assert {entry.access for entry in REGISTERS.values()} == {"ro", "rw", "wo"}
     assert regmap.MAGIC.to_bytes(4, "little") == b"ADAF"
@@ -119,7 +119,8 @@ def test_the_sizes_of_the_payloads():
 
 
 DESIGN = {
-    "build_id": "0123456789abcdeffedcba9876543210", "network_id": 7, "classes": 10, "baud": 115200,
+    "build_id": "0123456789abcdeffedcba9876543210", "network_id": 7, "image_digest": 0x89ABCDEF, "baud": 115200,
+    "outputs": {"shapes": {"first": [10, 1, 1], "map": [2, 3, 4]}, "decides": "first", "timesteps": [4]},
     "input": {"shape": [3, 8, 9], "kind": "frames", "low": 0, "high": 255, "offset": [1, -2, 3], "timesteps": 4,
               "values": 864, "lowest": -3, "bytes": 2},
 }
@@ -154,12 +155,12 @@ def test_the_c_header_says_what_the_map_says(compiled):
         assert compiled[f"ADAFIRE_FAULT_{member.name}"] == member
     for name in ("MAGIC", "PROTOCOL", "FLAG", "ESCAPE", "STUFF", "REPLY", "ERROR_REPLY"):
         assert compiled[f"ADAFIRE_{name}"] == getattr(regmap, name)
-    assert compiled["ADAFIRE_WORD_CLASS"] == 1
-    assert compiled["ADAFIRE_WORD_LOGITS"] == compiled["ADAFIRE_RESULT_WORDS"]
+    assert compiled["ADAFIRE_WORD_CLASS"] == 0
+    assert compiled["ADAFIRE_WORD_VALUES"] == compiled["ADAFIRE_RESULT_WORDS"]
 
 
 def test_the_c_header_of_a_design(compiled):
-    expected = {"NETWORK": 7, "CLASSES": 10, "BAUD": 115200, "MAPS": 4, "CHANNELS": 3, "HEIGHT": 8, "WIDTH": 9,
+    expected = {"NETWORK": 7, "DIGEST": 0x89ABCDEF, "OUTPUTS": 34, "BAUD": 115200, "MAPS": 4, "CHANNELS": 3, "HEIGHT": 8, "WIDTH": 9,
                 "INPUT_SIZE": 864, "INPUT_LOW": -3, "INPUT_BYTES": 2}
     assert {name: compiled[f"ADAFIRE_DESIGN_{name}"] for name in expected} == expected
     assert compiled["build"] == 0x01234567 and compiled["offset"] == -2
