@@ -68,7 +68,7 @@ def bus_verilog(bus, plan):
     return [core_verilog(plan), wrapper(plan.params, register_values({
         "build_id": f"{BUILD:032x}", "network_id": network_id(plan.network), "initialised": True,
         "input": describe_input(plan.network), "lanes": plan.params.lanes,
-        "parameters": {"classes": plan.params.classes},
+        "parameters": {"outputs": plan.params.outputs}, "image_digest": plan.digest,
     }))]
 
 

@@ -21,8 +21,8 @@ from sim.golden import Golden
 from tests.kit.random_networks import random_images
 
 PERIOD = 10  # ns
-LIMIT = 30_000  # cycles for one wait
-RESTS, TAKES_WORD, TAKES_VALUE = 1, 2, 4
+LIMIT = 100_000  # cycles for one wait
+RESTS, TAKES_WORD, TAKES_VALUE, UNSOUND = 1, 2, 4, 32
 
 
 class Loaded:
@@ -83,6 +83,8 @@ class Bench:
         host = self.host
         await self.begin_load()
         await with_timeout(host.load(network.stream), PERIOD * LIMIT, "ns")
+        await self.rests()
+        assert await host.read("STATUS") == RESTS | TAKES_WORD and await host.read("LOADED") == network.stream[-1]
         assert await host.write("INPUT_SIZE", network.input["values"])
         assert await host.write("NETWORK", network.number)
         self.current = network
@@ -225,7 +227,23 @@ async def core_reset(bench):
     await bench.begin_load()
     await bench.host.load(network.stream[: bench.random.randrange(1, len(network.stream))])
     await bench.host.forget()
-    assert await bench.host.read("STATUS") == RESTS | TAKES_WORD
+    assert await bench.host.read("STATUS") == RESTS | TAKES_WORD | UNSOUND
+    assert not await bench.host.write("NETWORK", network.number), "half a network is none"
+    await bench.put(network)
+    await bench.run_all()
+
+
+@scenario
+async def damaged_load(bench):
+    """One bit of a load is wrong: no network can be named and nothing runs until a whole one is loaded."""
+    network = bench.networks[1]
+    stream = network.stream.copy()
+    stream[bench.random.randrange(2, len(stream) - 3)] ^= 1 << bench.random.randrange(32)
+    await bench.begin_load()
+    await bench.host.load(stream)
+    await bench.rests()
+    assert await bench.host.read("STATUS") == RESTS | TAKES_WORD | UNSOUND
+    assert not await bench.host.write("NETWORK", network.number) and await bench.host.read("NETWORK") == 0
     await bench.put(network)
     await bench.run_all()
 
