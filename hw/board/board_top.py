@@ -64,7 +64,7 @@ def uart_design(core, params, link, manifest):
 
     Parameters
     ----------
-    core : hw.machine.core.Core
+    core : hw.core.core.Core
     params : CoreParams
     link : LinkParams
     manifest : dict

@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 import serial
 
-from gen.layout.image import load_stream, memory_image
-from gen.layout.program import CoreParams
-from gen.layout.schedule import schedule_on
+from gen.generated import GeneratedFolder
+from gen.plan.plan import plan_on
 from hw.emit import generate
 from hw.identity import describe_input, network_id
 from hw.regmap import COUNTERS, IDENTITY, MAGIC, PROTOCOL, REPLY, Command, decode, encode, frames
@@ -50,7 +49,7 @@ def networks():
 @pytest.fixture(scope="module")
 def folder(networks, tmp_path_factory):
     folder = tmp_path_factory.mktemp("board") / "core"
-    generate(networks[0], lanes=2, also=networks[1:], out=folder)
+    generate(networks[0], lanes=4, also=networks[1:], out=folder)
     return folder
 
 
@@ -93,10 +92,9 @@ class Host:
         return dict(zip((register.name for register in IDENTITY), words))
 
     def load(self, network, folder):
-        params = CoreParams(**json.loads((folder / "manifest.json").read_text())["parameters"])
         described = describe_input(network)
         commit = network_id(network), described["values"], described["lowest"], described["bytes"]
-        stream = load_stream(memory_image(schedule_on(network, params)), params)
+        stream = plan_on(network, GeneratedFolder.open(folder).params).load_stream
         for request in load_requests(stream, commit, self.registers()["MAX_PAYLOAD"]):
             self.ask(*request)
 

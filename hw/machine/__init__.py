@@ -1,1 +1,0 @@
-"""The core: the machine that computes an integer network, part by part."""
