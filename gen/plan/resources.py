@@ -23,8 +23,8 @@ ICE40_JOINED = 0.6  # of the flip-flops that share no cell with a table
 
 # Tables of four inputs and flip-flops by what they grow with (`grows_with`), fitted by `benchmarks.fit_resources`.
 LOGIC = {
-    "core": (862, 638), "softmax": (711, 552), "program": (12.6, 15.6), "serial": (12.8, 19.0), "lane": (19.0, 21.8),
-    "lane bits": (2.19, 4.47), "signed": (6.36, 3.05), "dense": (3.0, 3.3), "phase": (291, 47), "narrow": (2.1, 0.8),
+    "core": (435, 969), "softmax": (634, 528), "program": (19.7, 9.9), "serial": (16.9, 15.7), "lane": (15.0, 12.9),
+    "lane bits": (1.35, 4.69), "signed": (3.6, 5.0), "dense": (5.8, 6.9), "phase": (166, 41), "narrow": (2.9, 1.0),
 }
 
 
