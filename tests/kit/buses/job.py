@@ -13,7 +13,7 @@ from gen.errors import AdafireError
 from gen.netfile import load_network, save_network
 from gen.plan.plan import covering, make_plan, plan_on
 from hw.identity import describe_input, network_id, register_values
-from hw.verilog import AXI, WISHBONE, axi_verilog, core_verilog, wishbone_verilog
+from hw.verilog import AXI, WISHBONE, axi_verilog, core_files, wishbone_verilog
 from sim.bench.compiled import compiled
 from sim.bench.job import JOB_VARIABLE, Told
 from sim.bench.launch import launched
@@ -63,13 +63,13 @@ def lay_out(networks, lanes):
 
 
 def bus_verilog(bus, plan):
-    """Return the Verilog of the core for ``plan`` and of its wrapper."""
+    """Return {file name: text} of the core of ``plan``, and the Verilog of its wrapper."""
     _, wrapper, _ = BUSES[bus]
-    return [core_verilog(plan), wrapper(plan.params, register_values({
+    return core_files(plan), wrapper(plan.params, register_values({
         "build_id": f"{BUILD:032x}", "network_id": network_id(plan.network), "initialised": True,
         "input": describe_input(plan.network), "lanes": plan.params.lanes,
         "parameters": {"outputs": plan.params.outputs}, "image_digest": plan.digest,
-    }))]
+    }))
 
 
 def simulate_bus(bus, networks, work, *, simulator, lanes=4, images=3, seed=0, planted=lambda verilog: verilog):
@@ -97,10 +97,11 @@ def simulate_bus(bus, networks, work, *, simulator, lanes=4, images=3, seed=0, p
     files = [str(work / f"network_{number}.safetensors") for number in range(len(networks))]
     for network, file in zip(networks, files):
         save_network(network, file)
-    core, wrapper = bus_verilog(bus, lay_out(networks, lanes)[0])
-    (work / "core.v").write_text(core)
-    (work / "wrapper.v").write_text(planted(wrapper))
-    verilog = [str(work / name) for name in ("core.v", "wrapper.v")]
+    files_of_core, wrapper = bus_verilog(bus, lay_out(networks, lanes)[0])
+    texts = {**files_of_core, "wrapper.v": planted(wrapper)}
+    for name, text in texts.items():  # the simulator runs in this folder, and finds the contents there
+        (work / name).write_text(text)
+    verilog = [str(work / name) for name in texts if name.endswith(".v")]
     job = BusJob(bus, files, verilog, lanes, images, str(work / "records"), str(work), simulator, seed)
     with launched("tests.kit.buses.job", job, work) as process:
         try:
