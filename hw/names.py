@@ -6,6 +6,7 @@ __all__ = ["plain_names"]
 
 NAME = re.compile(r'\\([^\s"\\]+)')
 MODULE = re.compile(r"^module \\(\S+)", re.MULTILINE)
+PLAIN = re.compile(r"[A-Za-z_][\w$]*")
 ODD = re.compile(r"[^\w$]+")
 
 
@@ -18,7 +19,7 @@ def plain_names(text):
     """
     names = set(NAME.findall(text))
     odd = [name for name in names.difference(MODULE.findall(text)) if ODD.search(name)]
-    taken, given = names.difference(odd), {}
+    taken, given = names.difference(odd).union(PLAIN.findall(text)), {}  # in Verilog a plain name has no backslash
     for name in sorted(odd):
         plain = base = ODD.sub("_", name).strip("_$")
         number = 1
