@@ -4,8 +4,8 @@
                                     [--images 100] [--json FILE] [--markdown FILE]
 
 DIR holds fashion_mnist.npz and mnist.npz, the models' folder what examples/train.py saved; the digits' networks are
-trained in seconds, the small one for the smallest parts. Each design is generated with the most lanes that fit, up to
-16: fewer where the tools find no place for it. A finished design is not made again, so an interrupted run goes on
+trained in seconds, the small one for the smallest parts. Each design is the fastest core that fits by estimate, one
+of fewer lanes where the tools find no place for it. A finished design is not made again, so an interrupted run goes on
 where it was.
 
 LUT, BRAM, DSP and Fmax are post-route figures of the whole design, PLL and link included; for parts that need the
@@ -29,12 +29,14 @@ from gen.data.digits import load_digits, small_module, train
 from gen.errors import AdafireError, DoesNotFit
 from gen.inputs import input_stream
 from gen.netfile import load_network, save_network
+from gen.plan.params import LANES
 from gen.plan.target import TARGETS
+from gen.result import result_words
 from gen.data.datasets import open_dataset
 from hw.board.boards import BOARDS
 from hw.board.build import build
-from hw.emit import LANE_CHOICES, MANIFEST, generate
-from hw.regmap import POSITION, RESULT_WORDS, Command, encode
+from hw.emit import MANIFEST, generate
+from hw.regmap import PIECE, PIECE_WORDS, POSITION, Command, encode
 from sim.compiled_core import CompiledCore
 
 NETWORKS = ("digits", "digits_small", "mnist_cnn", "fashion")
@@ -71,9 +73,9 @@ def small_digits(models):
 
 
 def make(network, board, folder, report):
-    """Generate and build with the most lanes that fit; return the build's report, or raise what stands in the way."""
+    """Generate and build the fastest core that fits; return the build's report, or raise what stands in the way."""
     short = None
-    for lanes in (None, *LANE_CHOICES):
+    for lanes in (None, *sorted(LANES, reverse=True)):
         if short and lanes >= json.loads((folder / MANIFEST).read_text())["lanes"]:
             continue
         try:
@@ -93,8 +95,12 @@ def uart_rate(network, x, folder):
     entry = manifest["input"]
     words = input_stream(network, x) - entry["lowest"]
     sent = sum(_wire_bytes(row.astype(f"<u{entry['bytes']}").tobytes(), TARGETS[manifest["board"]]) for row in words)
-    result = encode(Command.RESULT, 0, bytes(4 * (1 + len(RESULT_WORDS) + network.classes)))
-    return manifest["baud"] / BITS_PER_BYTE / max(sent / len(words), len(result))
+    return manifest["baud"] / BITS_PER_BYTE / max(sent / len(words), _result_bytes(result_words(network)))
+
+
+def _result_bytes(words):
+    pieces = [min(PIECE_WORDS, words - at) for at in range(0, words, PIECE_WORDS)]
+    return sum(len(encode(Command.RESULT, 0, bytes(PIECE.size + 4 * piece))) for piece in pieces)
 
 
 def _wire_bytes(data, target):

@@ -5,16 +5,15 @@ from collections import Counter
 
 import numpy as np
 
-from gen.layout.program import CoreParams
-from gen.layout.schedule import schedule_on
+from gen.generated import GeneratedFolder
+from gen.result import form_words, result_words, results_in
 from host.board import Board
-from host.content import read_manifest
 from host.device import opened
 from host.errors import LinkError
-from hw.regmap import REPLY, RESULT_WORDS, Command
+from hw.regmap import PIECE, REPLY, Command
 from sim.board import FAULTS, SimulatedBoard
-from tests.kit.fuzz import Fuzzer, assail, image_bytes
 from sim.golden import Golden
+from tests.kit.fuzz import Fuzzer, assail, image_bytes
 
 __all__ = ["attack", "compare_devices", "differences", "disturb", "swap"]
 
@@ -57,6 +56,8 @@ def compare_devices(network, x, folder):
 def attack(folder, network, x, size, seed=0):
     """Send ``size`` bytes of a `Fuzzer` to a simulated board; in between the host opens it and runs images.
 
+    A result of the network must be one piece.
+
     Returns
     -------
     dict : bytes by kind, replies by kind, right results amid the noise, a sentence for every wrong one.
@@ -65,15 +66,15 @@ def attack(folder, network, x, size, seed=0):
     ------
     AdafireError : the board hangs.
     """
-    manifest, _ = read_manifest(folder)
-    schedule = schedule_on(network, CoreParams(**manifest["parameters"]))
+    opened_folder = GeneratedFolder.open(folder)
+    manifest = opened_folder.manifest
     golden, images = Golden(network).run(x), image_bytes(network, x)
     sent, answers, right, wrong = Counter(), Counter(), 0, []
     begin = time.perf_counter()
     with SimulatedBoard(folder) as board:
         with Board(board.port, folder, pace=PACE) as device:
             longest = device.identity["MAX_PAYLOAD"]
-        fuzzer = Fuzzer(seed, schedule, manifest["network_id"], images, longest)
+        fuzzer = Fuzzer(seed, opened_folder.plan, manifest["network_id"], images, longest)
         while sent.total() < size:
             more, replies = assail(board.port, fuzzer, min(FUZZ_ROUND, size - sent.total()))
             sent += more
@@ -82,9 +83,9 @@ def attack(folder, network, x, size, seed=0):
                 answers[f"0x{command:02x}"] += 1
                 image = fuzzer.image_of(sequence, len(images))
                 if command == Command.RESULT | REPLY and image is not None:
-                    words = np.frombuffer(payload, "<i4")
-                    if int(words[0]) & 0xFFFFFFFF == manifest["network_id"]:
-                        good = _is_right(words[1:], golden, image)
+                    number, words = PIECE.unpack_from(payload)[0], np.frombuffer(payload, "<i4", offset=PIECE.size)
+                    if number == manifest["network_id"]:
+                        good = _is_right(manifest["outputs"], words, golden, image)
                         right += good
                         wrong += [] if good else [f"{where}: image {image} gave {words.tolist()}"]
             with Board(board.port, folder, pace=PACE) as device:
@@ -98,14 +99,9 @@ def attack(folder, network, x, size, seed=0):
     }
 
 
-def _is_right(words, golden, image):
-    """Return whether the words of a result, without the network, are what the golden model says."""
-    said = dict(zip(RESULT_WORDS, words.tolist()))
-    return (
-        said["class"] == golden.classes[image] and said["timesteps"] == golden.exit_steps[image]
-        and said["events"] == golden.events[image] and said["synaptic_ops"] == golden.synaptic_ops[image]
-        and np.array_equal(words[len(RESULT_WORDS):], golden.logits[image])
-    )
+def _is_right(form, words, golden, image):
+    """Return whether a result's words are what the golden model says; ``form``: `gen.result.result_form`."""
+    return len(words) == form_words(form) and not differences(results_in(form, words[None]), golden, [image])
 
 
 def disturb(folder, network, x, count, seed=0):
@@ -118,7 +114,7 @@ def disturb(folder, network, x, count, seed=0):
     rng = np.random.default_rng([seed, 0xFA17])
     golden, size = Golden(network).run(x), len(image_bytes(network, x[:1])[0])
     sizes = {"rx": RUN_IMAGES * (REPLY_HEADER + 4 + size),
-             "tx": RUN_IMAGES * (REPLY_HEADER + 4 * (1 + len(RESULT_WORDS) + network.classes))}
+             "tx": RUN_IMAGES * (REPLY_HEADER + PIECE.size + 4 * result_words(network))}
     planned, wrong, errors, recoveries, runs = Counter(), [], [], 0, 0
     begin = time.perf_counter()
     with SimulatedBoard(folder) as board:

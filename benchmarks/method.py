@@ -26,9 +26,9 @@ from benchmarks.equal_operations import accuracy_at, exit_curve
 from gen.data.datasets import open_dataset
 from gen.data.train import accuracy
 from gen.errors import InputError
-from gen.layout.estimate import weight_memory
 from gen.method.convert import convert
 from gen.netfile import load_network, save_network
+from gen.plan.weights import ideal_bits, word_bits
 from sim.energy import EnergyMeter
 from sim.golden import Golden
 from sim.metrics import evaluate
@@ -78,7 +78,8 @@ def measure(network, test, limit):
     figures = evaluate(golden, test, limit=limit, watch=[meter])
     states = (int(np.prod(network.shapes[layer.name])) * layer.state_bits
               for layer in network.layers if layer.fires)
-    return {**figures, **meter.as_dict(), "state_bits": sum(states), "weight_bits": weight_memory(network)}
+    weights = ideal_bits(network, word_bits(network))
+    return {**figures, **meter.as_dict(), "state_bits": sum(states), "weight_bits": weights}
 
 
 def converted(model, calibration, options, file):

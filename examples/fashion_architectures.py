@@ -151,7 +151,7 @@ def hardware(name, network, x, options, tell):
         "differences": int((~same).sum()),
         "cycles (simulated)": simulated.cycles.mean(),
         "lane utilization (simulated)": simulated.lane_utilization(core.lanes),
-        "uJ, estimated from counters": estimated(core.schedule, simulated, x)["hardware_estimated_uJ"].mean(),
+        "uJ, estimated from counters": estimated(core.plan, simulated)["hardware_estimated_uJ"].mean(),
     }
 
 

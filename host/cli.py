@@ -94,7 +94,7 @@ def verb(render, failed=lambda payload: False):
 def demo(
     progress,
     board: Board = "ulx3s_85f",
-    lanes: Annotated[int, typer.Option(min=1, max=64)] = 16,
+    lanes: Annotated[int, typer.Option(metavar="4|8|16|32|64")] = 16,
     out: Annotated[Path, typer.Option(metavar="DIR")] = Path("adafire-demo"),
     simulator: Simulator = None,
     images: Annotated[int, typer.Option(min=1, help="Images for the cocotb comparison.")] = 20,
@@ -236,7 +236,12 @@ def generate(
     network: NetworkFile,
     board: Board,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write.")],
-    lanes: Annotated[int | None, typer.Option(min=1, max=64, metavar="P", help="Default: chosen to fit.")] = None,
+    lanes: Annotated[
+        int | None, typer.Option(metavar="4|8|16|32|64", help="Default: those of the fastest core that fits.")
+    ] = None,
+    target_fps: Annotated[
+        float | None, typer.Option(min=0.0, metavar="F", help="Instead: the smallest core of F images a second.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace another build in DIR.")] = False,
     also: Annotated[
         list[Path] | None, typer.Option(metavar="NET", help="Make the core large enough for this network too.")
@@ -244,7 +249,7 @@ def generate(
     baud: Annotated[int, typer.Option(help="Bits per second of the UART link.")] = 1_000_000,
 ):
     """Write Verilog, memory image and manifest for a board."""
-    return commands.generate(network, board, lanes, out, force, also or (), baud, progress)
+    return commands.generate(network, board, lanes, target_fps, out, force, also or (), baud, progress)
 
 
 @verb(tables.verification, failed=lambda payload: payload["mismatches"] > 0)

@@ -125,7 +125,7 @@ def _measured(device, network, images, watch=(), **options):
     return {**evaluate_device(device, images, watch=[meter, *watch], **options), "energy": meter.as_dict()}
 
 
-def generate(network, board, lanes, out, force, also, baud, progress):
+def generate(network, board, lanes, target_fps, out, force, also, baud, progress):
     """Write Verilog, memory image and manifest for ``board`` into the folder ``out``; return the manifest."""
     from gen.netfile import load_network
     from gen.plan.target import find_target
@@ -133,7 +133,7 @@ def generate(network, board, lanes, out, force, also, baud, progress):
 
     target = find_target(board)
     manifest = emit(
-        load_network(network), board=target.name, lanes=lanes, out=Path(out), force=force,
+        load_network(network), board=target.name, lanes=lanes, target_fps=target_fps, out=Path(out), force=force,
         also=[load_network(other) for other in also], baud=baud, progress=progress,
     )
     return {"out": str(out), **manifest}

@@ -29,7 +29,7 @@ def run_demo(*, board, lanes, out, simulator, images, progress):
     Parameters
     ----------
     board : str
-    lanes : int
+    lanes : 4, 8, 16, 32 or 64
     out : path of the folder to make; an earlier demo there is replaced
     simulator : ``icarus``, ``verilator`` or None for the one that is installed
     images : how many held-out images the simulated Verilog computes
@@ -38,15 +38,17 @@ def run_demo(*, board, lanes, out, simulator, images, progress):
     Raises
     ------
     InputError
-        Before anything slow: an unknown board, or an ``out`` that is something else than an earlier demo.
+        Before anything slow: an unknown board, lanes that no core has, or an ``out`` that is something else than an earlier demo.
     ToolMissing
         Before anything slow: no simulator.
     """
+    from gen.plan.params import shape_of_lanes
     from gen.plan.target import find_target
     from sim.toolchain import choose_simulator
 
     start = time.perf_counter()
     board, simulator = find_target(board).name, choose_simulator(simulator)
+    shape_of_lanes(lanes)
     _check_replaceable(Path(out))
     with whole_folder(out) as folder:
         payload = _whole_path(folder, board, lanes, simulator, images, progress)

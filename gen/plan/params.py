@@ -33,7 +33,7 @@ def shape_of_lanes(lanes):
         For a number of lanes that no core has.
     """
     if lanes not in LANES:
-        raise InputError(f"the number of lanes must be {', '.join(map(str, LANES))}, not {lanes!r}")
+        raise InputError(f"The number of lanes must be {', '.join(map(str, LANES))}, not {lanes!r}.")
     return LANES[lanes]
 
 

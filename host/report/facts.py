@@ -8,13 +8,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 from gen.errors import InputError
+from gen.generated import GeneratedFolder
 from gen.plan.estimate import expected_cycles
 from gen.plan.memories import BLOCK, SINGLE_PORT
 from gen.plan.plan import make_plan
-from gen.plan.resources import single_port_blocks
+from gen.plan.resources import QUEUED, SOFTMAX_TABLE, queue_bits, single_port_blocks
 from gen.plan.target import find_target
-from gen.generated import GeneratedFolder
 from host.describe import describe
+from hw.emit import PARETO
 from sim.energy import is_identity
 
 __all__ = ["BUILD", "describe_memories", "facts"]
@@ -38,7 +39,7 @@ def facts(folder, plan):
     folder = Path(folder)
     manifest = GeneratedFolder.open(folder).manifest
     target, network, params = find_target(manifest["board"]), plan.network, plan.params
-    built = _built(folder, manifest)
+    built, estimate = _built(folder, manifest), expected_cycles(plan)
     return {
         "core": {
             "name": folder.resolve().name, "board": target.name, "title": target.title, "device": target.device,
@@ -55,9 +56,8 @@ def facts(folder, plan):
             "file": built.get("bitstream") or built.get("project"),
         },
         "timing": _timing(built),
-        "estimated_cycles": {
-            "mean_image": round(expected_cycles(plan).cycles), "basis": expected_cycles(plan).basis,
-        },
+        "estimated_cycles": {"mean_image": round(estimate.cycles), "basis": estimate.basis},
+        "choices": _choices(folder),
         "provenance": _provenance(folder, manifest, built),
     }
 
@@ -107,19 +107,41 @@ def _rule(network):
 
 
 def describe_memories(plan, target):
-    """Return one dict per memory: size, what it is made of by estimate, and the words that this network uses."""
-    params, memories = plan.params, []
+    """Return one dict per memory: size, what it is made of by estimate, and the words that this network uses.
+
+    What every group has is one entry, of all of them.
+    """
+    params, memories = plan.params, {}
     needed = make_plan(plan.network, width=params.width, groups=params.groups, spram=params.spram).memories
     for name, spec in plan.memories.items():
-        of = "SPRAM" if spec.kind == SINGLE_PORT else "block RAM"
-        if spec.kind == BLOCK and spec.small and target.family != "ice40":
-            of = "LUTs"
-        memories.append({
-            "name": name, "width": spec.width, "words": spec.depth, "bits": spec.bits, "of": of,
-            "used_words": min(spec.depth, needed[name].depth) if name in needed else 0,
-            "blocks": target.bram.count(spec.width, spec.depth) if of == "block RAM" else 0,
-        })
-    return memories
+        used = min(spec.depth, needed[name].depth) if name in needed else 0
+        name = name if spec.group is None else name.rpartition("_")[0]
+        _add(memories, name, target, spec.width, spec.depth, used, spec.kind, spec.small, spec.columns)
+    if params.softmax:
+        width, words = SOFTMAX_TABLE
+        _add(memories, "exponentials", target, width, words, words)
+    for _ in range(params.groups):
+        _add(memories, "queues", target, queue_bits(params), QUEUED, QUEUED, small=True)
+    return list(memories.values())
+
+
+def _add(memories, name, target, width, words, used, kind=BLOCK, small=False, columns=()):
+    """Add a RAM to the entry ``name`` of ``memories``."""
+    of = "SPRAM" if kind == SINGLE_PORT else "LUTs" if small and target.family != "ice40" else "block RAM"
+    bits = [high - low for low, high in columns] or [width]
+    entry = memories.setdefault(name, {
+        "name": name, "width": width, "words": 0, "bits": 0, "of": of, "used_words": 0, "blocks": 0,
+    })
+    entry["words"] += words
+    entry["bits"] += words * width
+    entry["used_words"] += used
+    entry["blocks"] += sum(target.bram.count(each, words) for each in bits) if of == "block RAM" else 0
+
+
+def _choices(folder):
+    """Return what `generate` has noted of cores with other numbers of lanes (`gen.plan.choice.pareto_rows`)."""
+    file = folder / PARETO
+    return json.loads(file.read_text()) if file.exists() else []
 
 
 def _resources(manifest, params, target, built):

@@ -47,15 +47,16 @@ def make_report(folder, data=None, split="test", limit=None, image=None, out=Non
     start = time.perf_counter()
     folder = Path(folder)
     out = folder / "report.html" if out is None else Path(out)
-    schedule = read_folder(folder)
+    plan = read_folder(folder)
+    _check_network(plan.network)
     _check_output(out, force)
-    report = facts(folder, schedule)
-    x, y, known = _images(schedule.network, data, split, limit, image, progress)
-    report |= dict.fromkeys(OF_IMAGES) | {"energy": energy(schedule)}
+    report = facts(folder, plan)
+    x, y, known = _images(plan.network, data, split, limit, image, progress)
+    report |= dict.fromkeys(OF_IMAGES) | {"energy": energy(plan)}
     report["provenance"]["data"] = known
     if x is not None:
         progress.stage(f"Golden model: {len(x)} images")
-        report |= measure(schedule, folder, x, y, decide(schedule.network, x, progress), image, progress)
+        report |= measure(plan, folder, x, y, decide(plan.network, x, progress), image, progress)
     report |= {"speed": _speed(report), **sources(report, folder, data, split, limit, image)}
     report = {"report": MARKER, "schema": SCHEMA, **report}
     json_file = out.with_suffix(".json")
@@ -70,6 +71,15 @@ def make_report(folder, data=None, split="test", limit=None, image=None, out=Non
         "cycles_per_image": cycles.get("per_image"), "lane_utilization": cycles.get("lane_utilization"),
         "seconds": time.perf_counter() - start,
     }
+
+
+def _check_network(network):
+    if len(network.stages) > 1 or network.dense:
+        raise InputError(
+            f"A report tells of a network of one stage that gives one class, and this one "
+            f"{'gives a class for every position' if network.dense else f'has {len(network.stages)} stages'}: "
+            "`adafire evaluate --device DIR` measures it."
+        )
 
 
 def _check_output(out, force):

@@ -77,7 +77,7 @@ def measure(plan, folder, x, y, decisions, image, progress):
         "counted_images": count,
         "passes": _passes(plan, counted, profile),
         "cycles": _cycles(plan, profile),
-        "traffic": traffic(plan, result, x[:count]),
+        "traffic": traffic(plan, result),
         "energy": energy(plan, result, x[:count]),
         "image": _image(network, x[chosen], chosen, y, decisions),
     }
@@ -87,35 +87,45 @@ class _Counted:
     """Counts of the golden model in the shapes of `sim.profile.Profile`: events and operations; ran [N, timesteps]."""
 
     def __init__(self, plan, x, progress):
-        network, golden = plan.network, Golden(plan.network)
+        [stage] = plan.stages
+        network, golden = stage.network, Golden(stage.network)
         self.ran = np.zeros((len(x), network.timesteps), bool)
-        self.events, self.operations = np.zeros((2, len(x), plan.rounds, len(plan.passes)), np.int64)
+        self.events, self.operations = np.zeros((2, len(x), stage.rounds, len(stage.passes)), np.int64)
         values = input_values(network, x)
         for n, image in enumerate(x):
             trace = golden.trace(image)
             self.ran[n, : trace.exit_step] = True
-            for turn in range(plan.rounds_run(trace.exit_step)):
-                maps = _Maps(network, values[n], trace, turn)
-                for i, p in enumerate(plan.passes):
-                    self.events[n, turn, i] = np.count_nonzero(maps[p.writes]) if p.stored else 0
+            for turn in range(min(stage.rounds, trace.exit_step)):
+                maps = _Maps(network, {INPUT: values[n], **trace.counts}, turn)
+                for p in stage.passes:
+                    if is_read(network, p):
+                        self.events[n, turn, p.index] = np.count_nonzero(maps.of(p, p.writes))
                     if p.layer.weighted:
                         size = network.shapes[p.layer.name][1:]
-                        self.operations[n, turn, i] = sum(
-                            operations(synapse, maps[read] != 0, size) for synapse, read in zip(p.synapses, p.reads)
+                        self.operations[n, turn, p.index] = sum(
+                            operations(synapse, maps.of(p, key) != 0, size).sum()
+                            for synapse, key in zip(p.synapses, p.reads)
                         )
             progress(n + 1, len(x))
 
 
 class _Maps:
-    """What the passes of one turn read and store, by name and timestep as a `Pass` has them."""
+    """What the passes of one round read and store of an image: {name: counts [timesteps, C, H, W]}."""
 
-    def __init__(self, network, values, trace, turn):
-        self._input = values[turn] if network.source.kind == "frames" else values * (turn == 0)  # its current is kept
-        self._counts, self._turn = trace.counts, turn
+    def __init__(self, network, counts, turn):
+        self._network, self._counts, self._turn = network, counts, turn
 
-    def __getitem__(self, key):
-        name, timestep = key
-        return self._input if name == INPUT else self._counts[name][timestep - 1 if timestep else self._turn]
+    def of(self, p, key):
+        """Return [timesteps, C, H, W] of what pass ``p`` reads or stores as ``key``, (name, timestep)."""
+        (name, timestep), maps = key, self._counts[key[0]]
+        if name == INPUT and self._network.source.kind == "direct":
+            return maps[None] if self._turn == 0 else maps[None][:0]  # its current is kept
+        return maps if p.steps > 1 else maps[[(timestep or self._turn + 1) - 1]]
+
+
+def is_read(network, p):
+    """Return whether the map that a pass stores is read by synapses, so that its counts are events."""
+    return p.stored is not None and any(reader.weighted for reader in network.readers[p.stored])
 
 
 def _profile(folder, counted, decisions, x, progress):
@@ -177,36 +187,43 @@ def _exits(network, x, y, decisions):
 
 def _passes(plan, counted, profile):
     """Return one dict for every pass; in a two-phase network for all passes of a layer."""
+    [stage] = plan.stages
     cycles = profile and {
-        kind: _by_layer(plan, values[:, :, :-1]) for kind, values in profile.cycles.items()
+        kind: _by_layer(stage, values[:, :, :-1]) for kind, values in profile.cycles.items()
     }
-    events, ops = _by_layer(plan, counted.events, fired=True), _by_layer(plan, counted.operations)
+    events, ops = _by_layer(stage, counted.events, fired=True), _by_layer(stage, counted.operations)
+    ran = counted.ran[:, : events.shape[1]]
     return [
-        _pass(plan, p, events[:, :, i], ops[:, :, i], counted.ran,
+        _pass(plan, p, events[:, :, i], ops[:, :, i], ran,
               cycles and {kind: values[:, :, i] for kind, values in cycles.items()})
-        for i, p in enumerate(plan.layers)
+        for i, p in enumerate(_last_passes(stage).values())
     ]
 
 
-def _by_layer(plan, values, fired=False):
-    """Return [N, timesteps, layers] of what [N, T, P] says of the passes.
+def _last_passes(stage):
+    """Return {name: the last pass} of every layer that has one, in the order in which they begin."""
+    return {p.layer.name: p for p in stage.passes}
+
+
+def _by_layer(stage, values, fired=False):
+    """Return [N, timesteps, layers] of what [N, rounds, P] says of the passes; in tile order [N, 1, layers].
 
     A pass of a two-phase network that takes one timestep and fires another belongs to the first, or with ``fired`` to
     the second.
     """
-    if not plan.network.two_phase:
+    if not stage.network.two_phase:
         return values
-    layers = [p.layer for p in plan.layers]
-    total = np.zeros((len(values), plan.network.timesteps, len(layers)), np.int64)
-    for i, p in enumerate(plan.passes):
+    layers = list(_last_passes(stage))
+    total = np.zeros((len(values), stage.network.timesteps, len(layers)), np.int64)
+    for p in stage.passes:
         timestep = p.stores_at or p.reads_at if fired else p.reads_at or p.stores_at
-        total[:, timestep - 1, layers.index(p.layer)] += values[:, 0, i]
+        total[:, timestep - 1, layers.index(p.layer.name)] += values[:, 0, p.index]
     return total
 
 
 def _pass(plan, p, events, ops, ran, cycles):
     network, layers = plan.network, [p.layer.name] + ([p.pool.name] if p.pool else [])
-    stored = int(np.prod(network.shapes[p.stored])) if p.stored else 0
+    stored = int(np.prod(network.shapes[p.stored])) * p.steps if is_read(network, p) else 0
     by_timestep = _by_timestep(events, ran)
     entry = {
         "name": " + ".join(layers), "layers": layers,

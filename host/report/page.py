@@ -48,6 +48,7 @@ def render(report, json_name):
         memories=memories, memory_bits=sum(memory["bits"] for memory in memories),
         memory_blocks=sum(memory["blocks"] for memory in memories),
         energy_rows=energy, energy_most=max(row["uj"] for row in energy) or 1.0,
+        most_fps=max((row["fps"] for row in report["choices"]), default=1.0) or 1.0,
         provenance=rows.provenance(report), meanings=rows.MEANINGS,
     )
 

@@ -12,20 +12,19 @@ MOST_CLASSES = 10
 LONGEST = 27  # letters of a layer's name in the drawing
 LOSSES = {
     "useful": ("lanes at work", "adding a weight"),
-    "idle": ("lanes without work", "beside one at work: fewer channels than lanes, or an event of another group"),
-    "input": ("input", "values taken, one a cycle"),
-    "emission": ("emission", "counts stored, one a cycle, while nothing can be gathered"),
-    "search": ("search", "no run of events at hand yet"),
-    "empty": ("empty tiles", "passing without an event"),
+    "idle": ("lanes without work", "beside one at work: fewer channels than lanes, or groups without an event"),
+    "input": ("input", "a frame of the image is waited for"),
+    "spacing": ("spacing", "a tile's last event waits for the neurons of the tile before"),
+    "search": ("search", "no event at hand, words with events are looked for"),
     "fill": ("fill", "from a layer's beginning to its first event"),
-    "drain": ("drain", "from its last event to its end"),
+    "drain": ("drain", "from the last word read to the layer's end"),
     "control": ("control", "stepping on to the next layer"),
     "decision": ("decision", "computing the exit rule"),
 }
 MEMORIES = {
-    "program": "program", "weights": "weights", "theta": "thresholds", "bias": "biases",
-    "v_init": "initial states", "limits": "exit limits", "events": "events", "first_pointers": "pointers, first",
-    "end_pointers": "pointers, end", "states": "states", "currents": "kept currents", "logits": "logits",
+    "program": "program", "weights": "weights", "parameters": "thresholds, biases", "limits": "exit limits",
+    "image": "input", "maps": "maps of counts", "states": "states", "currents": "kept currents",
+    "outputs": "outputs", "exponentials": "exponentials", "queues": "queues of words",
 }
 MEANINGS = (
     ("golden", "counted in the integer model, which defines every bit."),
@@ -90,8 +89,7 @@ def keys(report):
         found.append(("cycles an image", number(cycles["per_image"]), "", "simulated"))
         found.append(("lane utilization", f"{100 * cycles['lane_utilization']:.1f}", "%", "simulated"))
     else:
-        most = report["estimated_cycles"]["all_timesteps"]
-        found.append(("cycles, all timesteps", number(most), "", "estimated"))
+        found.append(("cycles an image", number(report["estimated_cycles"]["mean_image"]), "", "estimated"))
     if speed:
         found.append(("images a second", number(speed["images_per_second"]), "", "simulated, post-route"))
     for resource in report["resources"]:

@@ -19,7 +19,7 @@ def sources(report, folder, data=None, split="test", limit=None, image=None):
         "network": [_figure("read", "from the network file.", _command("info", network))],
         "accuracy": [], "cycles": [], "image": [],
         "memory": [_figure("estimated", "blocks; sizes are exact.", generate)],
-        "resources": [_figure("estimated", "from sizes, by the shares of a routed core.", generate)],
+        "resources": [_figure("estimated", "from sizes, by shares fitted to synthesized cores.", generate)],
         "energy": [_figure("convention", "of operations counted in the network's shapes.", this)],
         "provenance": [_figure("read", "from manifest.json, the network file and build/report.json.")],
     }
@@ -45,7 +45,9 @@ def sources(report, folder, data=None, split="test", limit=None, image=None):
             _command("evaluate", network, *given, "--device", folder, "--limit", count),
         ))
     else:
-        figures["cycles"].append(_figure("estimated", "cycles.", generate))
+        figures["cycles"].append(_figure(
+            "estimated", f"cycles, from {report['estimated_cycles']['basis']}.", generate,
+        ))
     if built:
         figures["resources"].append(_figure(built["kind"], f"of {built['of']}.", _command("build", folder)))
     return {

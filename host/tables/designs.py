@@ -10,9 +10,10 @@ def generated(payload):
     yield pairs(f"Generated in {payload['out']}", [
         ("lanes", payload["lanes"]),
         ("memory", kilobits(payload["memory_bits"])),
-        ("of it weights, as stored", "{words:,} words of {width:,} bits".format(**payload["memories"]["weights"])),
+        ("of it weights, as stored", _weights(payload["memories"])),
         (f"cycles per image ({payload['kinds']['estimated_cycles_per_image']})",
          number(payload["estimated_cycles_per_image"])),
+        (f"images a second ({payload['kinds']['estimated_fps']})", number(payload["estimated_fps"])),
         ("fits", "yes" if payload["fits"] else "no"),
         ("files", ", ".join(str(file) for file in payload["files"])),
     ])
@@ -21,6 +22,12 @@ def generated(payload):
         (kind, f"{count:,}", f"{budget[kind]:,}", f"{100 * count / budget[kind]:.0f} %")
         for kind, count in used.items() if budget.get(kind)
     ])
+
+
+def _weights(memories):
+    groups = [memory for name, memory in memories.items() if name.startswith("weights_")]
+    each = f"{groups[0]['words']:,} words of {groups[0]['width']:,} bits"
+    return each if len(groups) == 1 else f"{each} in each of {len(groups)} groups"
 
 
 def build(payload):

@@ -6,8 +6,8 @@ import nir
 import numpy as np
 import pytest
 
-from gen.layout.estimate import weight_memory
 from gen.netfile import network_hash, save_network
+from gen.plan.weights import ideal_bits, word_bits
 from host.describe import describe
 from sim.golden import Golden
 from sim.metrics import evaluate
@@ -67,7 +67,7 @@ def test_description_adds_up(network):
     states = sum(int(np.prod(network.shapes[layer.name])) * layer.state_bits for layer in spiking)
     readout = described["layers"][-1]
     assert described["state_memory_bits"] == states + network.classes * readout["accumulator_bits"]
-    assert described["weight_memory_bits"] == weight_memory(network)
+    assert described["weight_memory_bits"] == ideal_bits(network, word_bits(network))
     for layer in described["layers"]:
         assert layer["weight_memory_bits"] in (width * layer["weights"] for width in range(2, 9))
     assert described["weights"] == sum(layer["weights"] for layer in described["layers"]) > 0

@@ -126,6 +126,12 @@ def test_no_simulator_is_said_before_anything_slow(adafire, place, monkeypatch):
     assert adafire("demo", "--simulator", "vcs").code == 2
 
 
+def test_lanes_that_no_core_has_are_refused_at_once(adafire, place):
+    outcome = adafire("demo", "--lanes", "5")
+    assert (outcome.code, outcome.err) == (2, "The number of lanes must be 4, 8, 16, 32, 64, not 5.\n")
+    assert not any(place.iterdir())
+
+
 def test_a_place_that_cannot_be_written(adafire, place):
     (place / "file").write_text("")
     outcome = adafire("demo", "--out", "file/demo")

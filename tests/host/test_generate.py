@@ -7,8 +7,8 @@ import pytest
 
 from gen.errors import InputError
 from gen.netfile import network_hash, save_network
-from gen.layout.program import CoreParams
-from gen.layout.schedule import build_schedule, schedule_on
+from gen.plan.params import CoreParams
+from gen.plan.plan import make_plan, plan_on
 from gen.plan.target import TARGETS
 from host.device import open_device
 from sim.golden import Golden
@@ -39,7 +39,7 @@ def core(net, tmp_path_factory):
 
 
 def test_files_and_figures(adafire, net, tmp_path):
-    outcome = adafire("generate", net, "--board", "ulx3s_85f", "--lanes", "2", "--out", tmp_path / "core", "--json")
+    outcome = adafire("generate", net, "--board", "ulx3s_85f", "--lanes", "8", "--out", tmp_path / "core", "--json")
     manifest = json.loads((tmp_path / "core" / "manifest.json").read_text())
     assert outcome.code == 0 and outcome.json == {"out": str(tmp_path / "core"), **manifest}
     assert {"files", "lanes", "memory_bits", "estimated_cycles_per_image", "fits"} <= set(outcome.json)
@@ -74,7 +74,7 @@ def test_what_does_not_fit_is_refused(adafire, net, tmp_path):
 
 
 def test_another_build_is_replaced_only_when_told(adafire, net, tmp_path):
-    words = ("generate", net, "--board", "ulx3s_85f", "--lanes", "1", "--out", tmp_path / "core")
+    words = ("generate", net, "--board", "ulx3s_85f", "--lanes", "4", "--out", tmp_path / "core")
     assert adafire(*words).code == 0
     outcome = adafire(*words)
     assert outcome.code == 2 and "already holds a generated core: give --force to replace it" in outcome.err
@@ -95,7 +95,7 @@ def test_a_folder_of_something_else_is_never_touched(adafire, net, tmp_path):
 def test_what_a_user_put_beside_a_core_is_never_deleted(adafire, net, tmp_path, monkeypatch, made, kept):
     for name in ("core", "uart", "axi", "wishbone"):
         monkeypatch.setattr(f"hw.verilog.{name}_verilog", lambda *_arguments: "")
-    words = ("generate", net, "--board", "ulx3s_85f", "--lanes", "1", "--out", tmp_path / "core")
+    words = ("generate", net, "--board", "ulx3s_85f", "--lanes", "4", "--out", tmp_path / "core")
     assert adafire(*words).code == 0
     file = tmp_path / "core" / made
     file.parent.mkdir(exist_ok=True)
@@ -128,7 +128,7 @@ def test_a_folder_behind_a_link(adafire, net, tmp_path, monkeypatch, there):
     if there:
         (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
-    assert adafire("generate", net, "--board", "ulx3s_85f", "--lanes", "1", "--out", tmp_path / "link").code == 0
+    assert adafire("generate", net, "--board", "ulx3s_85f", "--lanes", "4", "--out", tmp_path / "link").code == 0
     assert (tmp_path / "link").is_symlink() and (tmp_path / "real" / "manifest.json").is_file()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "real"]
 
@@ -138,7 +138,7 @@ def test_an_interrupt_leaves_nothing(adafire, net, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("hw.emit.write_image", interrupt)
-    outcome = adafire("generate", net, "--board", "ulx3s_85f", "--lanes", "1", "--out", tmp_path / "core")
+    outcome = adafire("generate", net, "--board", "ulx3s_85f", "--lanes", "4", "--out", tmp_path / "core")
     assert (outcome.code, outcome.err) == (130, "Interrupted; nothing half-written remains.\n")
     assert not any(tmp_path.iterdir())
 
@@ -201,19 +201,19 @@ def test_build_refuses_a_folder_without_a_core(adafire, tmp_path):
 def test_a_core_for_two_networks(adafire, net, network, tmp_path):
     other = next(
         candidate for candidate in map(random_network, range(SEED + 1, SEED + 50))
-        if schedule_params(network).shortages(schedule_params(candidate))
+        if needed_params(network).shortages(needed_params(candidate))
     )
     save_network(other, tmp_path / "other.safetensors")
-    options = "--board", "ulx3s_85f", "--lanes", "2", "--out", tmp_path / "core", "--json"
+    options = "--board", "ulx3s_85f", "--lanes", "8", "--out", tmp_path / "core", "--json"
     outcome = adafire("generate", net, *options, "--also", tmp_path / "other.safetensors")
     params = CoreParams(**outcome.json["parameters"])
     assert outcome.json["network"] == network_hash(network)
-    assert not params.shortages(schedule_params(other)) and not params.shortages(schedule_params(network))
-    assert schedule_on(other, params).params == schedule_on(network, params).params == params
+    assert not params.shortages(needed_params(other)) and not params.shortages(needed_params(network))
+    assert plan_on(other, params).params == plan_on(network, params).params == params
 
 
-def schedule_params(network):
-    return build_schedule(network, 2).params
+def needed_params(network):
+    return make_plan(network, 8).params
 
 
 def test_a_baud_rate_that_no_port_has(adafire, net, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 
 import sim.board
 from gen.netfile import save_network
-from gen.layout.schedule import build_schedule
+from gen.plan.plan import covering, make_plan
 from host.transport import Transport
 from sim.golden import Golden
 from sim.metrics import evaluate
@@ -19,7 +19,7 @@ from tests.kit.random_networks import random_images, random_network
 from tests.host.fake_board import FakeBoard, make_folder
 from tests.host.fake_line import Faults, PtyBoard
 
-FIRST, OTHER = 11, 29
+FIRST, OTHER = 11, 5
 KEYS = [
     "port", "images", "accuracy", "mean_timesteps", "exit_histogram", "exit_accuracy", "events_per_image",
     "synaptic_ops_per_image", "seconds", "cycles_per_image", "lane_utilization", "energy", "images_per_second",
@@ -32,9 +32,9 @@ def files(tmp_path_factory):
     """A generated folder, the network in it and another one, images for both; `.library` for a fake board."""
     path, library = tmp_path_factory.mktemp("run"), {}
     networks = {seed: random_network(seed) for seed in (FIRST, OTHER)}
-    first, other = (build_schedule(network, 4).params for network in networks.values())
+    params = covering([make_plan(network, 4) for network in networks.values()])
     for seed, network in networks.items():
-        folder, _, stream = make_folder(path / f"core{seed}", network, params=first.covering(other))
+        folder, _, stream = make_folder(path / f"core{seed}", network, params=params)
         library[stream] = network
         save_network(network, path / f"{seed}.safetensors")
         x = random_images(network, seed, 20)
@@ -84,7 +84,7 @@ def test_run_as_json(adafire, files, port):
     agree(outcome.json, files.expected(FIRST))
     energy = outcome.json["energy"]
     assert 0 < energy["memory_estimated_uJ"] < energy["hardware_estimated_uJ"] and energy["convention_ann_uJ"] > 0
-    assert energy["memory_words"].keys() >= {"weights", "events", "states"}
+    assert energy["memory_words"].keys() >= {"weights", "maps", "states"}
 
 
 def test_run_as_a_table(adafire, files, port):
