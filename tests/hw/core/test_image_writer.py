@@ -1,0 +1,190 @@
+"""`hw.core.image_writer` against maps cut into words in plain Python."""
+
+import numpy as np
+import pytest
+
+from hw.core.image_writer import ImageWriter
+from tests.kit.streams import Bench
+
+
+def header(image, tile, frames=0):
+    """Return the header of maps [positions, channels] like this one."""
+    positions, channels = image.shape
+    return {"image_channels": channels - 1, "image_positions": positions - 1, "image_tile": tile - 1, "frames": frames}
+
+
+def values(image, first=True):
+    """Return the input words of a map."""
+    return [{"value": int(v), "first": int(first and n == 0)} for n, v in enumerate(image.ravel())]
+
+
+def stored(image, tile, width):
+    """Return the words [words, width] that a map must leave, lanes beyond its values 0."""
+    words = []
+    for position in image:
+        for at in range(0, len(position), tile):
+            lanes = [int(v) for v in position[at : at + tile]]
+            words.append(lanes + [0] * (width - len(lanes)))
+    return words
+
+
+class Written:
+    """Runs an `ImageWriter` and keeps what lies in its slots."""
+
+    def __init__(self, params, image, tile, *, frames=0, seed=0, stall=0.4):
+        self.dut = ImageWriter(params)
+        self.bench = Bench(self.dut, seed=seed, limit=5000)
+        self.memory, self.stall, self._slot = {}, stall, 1 << (params.image_words - 1).bit_length()
+        self.header = header(image, tile, frames)
+        self.bench.add(self._keep, background=True)
+        self.pause = self.bench.pauses(stall)
+
+    async def _keep(self, ctx):
+        ctx.set(self.dut.header, self.header)
+        ctx.set(self.dut.enable, 1)
+        async for _, _, write in ctx.tick().sample(self.dut.write):
+            if write.enable:
+                self.memory[write.address] = [write.word[lane] for lane in range(len(write.word))]
+
+    async def send(self, ctx, words):
+        for word in words:
+            for _ in range(self.pause()):
+                await ctx.tick()
+            ctx.set(self.dut.i.payload, word)
+            ctx.set(self.dut.i.valid, 1)
+            ready = 0
+            while not ready:
+                _, _, ready = await ctx.tick().sample(self.dut.i.ready)
+            ctx.set(self.dut.i.valid, 0)
+
+    async def take(self, ctx, count):
+        """Wait for a map, return its words and give its slot back."""
+        while not ctx.get(self.dut.full):
+            await ctx.tick()
+        await ctx.tick()  # the last word is written while the map is already called whole
+        slot = ctx.get(self.dut.slot)
+        words = [self.memory[slot * self._slot + n] for n in range(count)]
+        await self.pulse(ctx, self.dut.release)
+        return words
+
+    async def pulse(self, ctx, signal):
+        ctx.set(signal, 1)
+        await ctx.tick()
+        ctx.set(signal, 0)
+
+
+def draw(rng, count=1):
+    positions, channels = (int(n) for n in rng.integers(1, 6, 2))
+    return rng.integers(-256, 256, (count, positions, channels)), int(rng.integers(1, 4))
+
+
+@pytest.mark.parametrize("frames", [0, 1])
+@pytest.mark.parametrize("seed", range(4))
+def test_maps_become_words_one_ahead_of_the_one_that_is_read(sizes, seed, frames):
+    rng = np.random.default_rng(seed)
+    images, tile = draw(rng, 5)
+    run = Written(sizes(), images[0], tile, frames=frames, seed=seed, stall=0.4 * (seed % 2))
+    got, wanted = [], [stored(image, tile, 3) for image in images]
+
+    async def feed(ctx):
+        for n, image in enumerate(images):
+            await run.send(ctx, values(image, n == 0 or not frames))
+
+    async def read(ctx):
+        for words in wanted:
+            for _ in range(int(rng.integers(0, 60))):
+                await ctx.tick()
+            got.append(await run.take(ctx, len(words)))
+        assert ctx.get(run.dut.idle) and not ctx.get(run.dut.full)
+
+    run.bench.add(feed)
+    run.bench.add(read)
+    run.bench.run()
+    assert got == wanted, f"seed {seed}"
+
+
+def test_one_value_a_cycle_and_no_more_than_two_maps(sizes):
+    image = np.arange(1, 13).reshape(4, 3)
+    run = Written(sizes(), image, 3, stall=0)
+
+    async def drive(ctx):
+        before = run.bench.cycle
+        await run.send(ctx, values(image) * 2)
+        assert run.bench.cycle - before == 2 * image.size
+        ctx.set(run.dut.i.payload, {"first": 1})
+        ctx.set(run.dut.i.valid, 1)
+        await ctx.tick().repeat(3)
+        assert not ctx.get(run.dut.i.ready)
+        await run.pulse(ctx, run.dut.release)
+        assert ctx.get(run.dut.i.ready)
+
+    run.bench.add(drive)
+    run.bench.run()
+
+
+@pytest.mark.parametrize("cut", [1, 5, 11])
+def test_an_image_that_begins_early_takes_the_place_of_the_one_before(sizes, cut):
+    image, tile = np.arange(-6, 6).reshape(4, 3), 2
+    run = Written(sizes(), image, tile)
+
+    async def drive(ctx):
+        await run.send(ctx, [{"value": 5, "first": 0}] * 3)
+        assert ctx.get(run.dut.idle), "values that begin no image are dropped"
+        await run.send(ctx, values(image)[:cut])
+        assert not ctx.get(run.dut.idle)
+        await run.send(ctx, values(image[::-1]))
+        wanted = stored(image[::-1], tile, 3)
+        assert await run.take(ctx, len(wanted)) == wanted
+        assert not ctx.get(run.dut.full)
+
+    run.bench.add(drive)
+    run.bench.run()
+
+
+@pytest.mark.parametrize("taken", [0, 1, 7, 12])
+def test_another_image_in_place_of_a_later_frame_waits_for_the_end(sizes, taken):
+    image, tile = np.arange(1, 13).reshape(4, 3), 3
+    run = Written(sizes(), image, tile, frames=1, stall=0)
+    dut = run.dut
+
+    async def drive(ctx):
+        await run.send(ctx, values(image) + values(image, False)[:taken])
+        ctx.set(dut.i.payload, {"value": 9, "first": 1})
+        ctx.set(dut.i.valid, 1)
+        await ctx.tick().repeat(2)
+        assert (ctx.get(dut.restart), ctx.get(dut.i.ready)) == (1, 0)
+        await run.pulse(ctx, dut.ends)
+        assert not ctx.get(dut.restart) and not ctx.get(dut.full)
+        await run.send(ctx, values(image + 20))
+        wanted = stored(image + 20, tile, 3)
+        assert await run.take(ctx, len(wanted)) == wanted
+
+    run.bench.add(drive)
+    run.bench.run()
+
+
+@pytest.mark.parametrize("frames", [0, 1])
+@pytest.mark.parametrize("sent", [0, 1, 7, 12, 17])
+def test_a_clear_drops_all_with_the_word_that_stands_there(sizes, sent, frames):
+    image, tile = np.arange(1, 13).reshape(4, 3), 2
+    run = Written(sizes(), image, tile, frames=frames, stall=0)
+    dut = run.dut
+
+    async def drive(ctx):
+        await run.send(ctx, (values(image) + values(image, not frames))[:sent])
+        ctx.set(dut.i.payload, {"value": 99, "first": 1})
+        ctx.set(dut.i.valid, 1)
+        ctx.set(dut.clear, 1)
+        _, _, ready = await ctx.tick().sample(dut.i.ready)
+        assert ready
+        ctx.set(dut.clear, 0)
+        ctx.set(dut.i.valid, 0)
+        await ctx.tick()
+        assert ctx.get(dut.idle) and not ctx.get(dut.full)
+        await run.send(ctx, [{"value": 3, "first": 0}] * 2)
+        await run.send(ctx, values(image - 40))
+        wanted = stored(image - 40, tile, 3)
+        assert await run.take(ctx, len(wanted)) == wanted
+
+    run.bench.add(drive)
+    run.bench.run()
