@@ -38,7 +38,8 @@ def run_demo(*, board, lanes, out, simulator, images, progress):
     Raises
     ------
     InputError
-        Before anything slow: an unknown board, lanes that no core has, or an ``out`` that is something else than an earlier demo.
+        Before anything slow: an unknown board, lanes that no core has, or an ``out`` that is something else than an
+        earlier demo.
     ToolMissing
         Before anything slow: no simulator.
     """

@@ -39,7 +39,8 @@ def make_folder(folder, network, lanes=4, params=None, **changes):
     manifest = {
         "network": network_hash(network), "parameters": vars(plan.params), "lanes": plan.params.lanes,
         "board": "ulx3s_85f", "build_id": BUILD, "network_id": network_id(network), "classes": network.classes,
-        "image_digest": plan.digest, "outputs": describe_outputs(network), "input": describe_input(network), "initialised": True, "baud": 1_000_000,
+        "image_digest": plan.digest, "outputs": describe_outputs(network),
+        "input": describe_input(network), "initialised": True, "baud": 1_000_000,
         "estimated_cycles_per_image": 2000, **changes,
     }
     (folder / IMAGE).write_bytes(stream)

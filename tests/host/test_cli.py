@@ -17,7 +17,7 @@ from host import commands
 from host.cli import app
 
 VERBS = ("demo", "convert", "cascade", "info", "export", "evaluate", "run", "generate", "verify", "build", "report",
-         "datasets", "boards", "doctor")
+         "sweep", "datasets", "boards", "doctor")
 
 
 def raising(error):

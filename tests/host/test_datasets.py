@@ -54,7 +54,9 @@ def test_batches_change_nothing(adafire, work):
 
 
 def test_wrong_images_are_refused_before_anything_is_compiled(adafire, work, monkeypatch):
-    monkeypatch.setattr("sim.compiled_core.CompiledCore.for_network", lambda *_words, **_options: pytest.fail("compiled"))
+    monkeypatch.setattr(
+        "sim.compiled_core.CompiledCore.for_network", lambda *_words, **_options: pytest.fail("compiled"),
+    )
     np.savez("other.npz", x=np.zeros((3, 5, 5), np.uint8))
     outcome = adafire("evaluate", "net.safetensors", "--data", "other.npz", "--device", "rtl")
     assert outcome.code == 2 and "give the images the network was converted for" in outcome.err

@@ -12,6 +12,7 @@ from gen.plan.plan import make_plan, plan_on
 from gen.plan.target import TARGETS
 from host.device import open_device
 from sim.golden import Golden
+from tests.host.without_yosys import without_yosys
 from tests.kit.random_networks import random_images, random_network
 
 SEED = 8
@@ -49,8 +50,7 @@ def test_files_and_figures(adafire, net, tmp_path):
 
 @pytest.mark.parametrize("board", TARGETS)
 def test_every_board(adafire, net, tmp_path, monkeypatch, board):
-    for name in ("core", "uart", "axi", "wishbone"):  # Yosys once above is enough
-        monkeypatch.setattr(f"hw.verilog.{name}_verilog", lambda *_arguments: "")
+    without_yosys(monkeypatch)
     outcome = adafire("generate", net, "--board", board, "--out", tmp_path / "core")
     assert outcome.code == 0 and outcome.err == ""
     assert f"{TARGETS[board].luts:,}" in outcome.out and "estimated" in outcome.out and " words of " in outcome.out
@@ -73,6 +73,30 @@ def test_what_does_not_fit_is_refused(adafire, net, tmp_path):
     assert adafire(*words, "--json").json == {"error": outcome.err.strip(), "exit_code": 2}
 
 
+def test_the_lanes_of_a_core(adafire, net, tmp_path):
+    words = ("generate", net, "--board", "ulx3s_85f", "--out", tmp_path / "core")
+    for lanes in (0, 1, 5, 48, 128):
+        outcome = adafire(*words, "--lanes", lanes)
+        assert outcome.code == 2 and outcome.err == f"The number of lanes must be 4, 8, 16, 32, 64, not {lanes}.\n"
+    outcome = adafire(*words, "--lanes", "4", "--target-fps", "10")
+    assert outcome.code == 2 and outcome.err.startswith("Give --lanes or --target-fps, not both")
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_smallest_core_that_is_fast_enough(adafire, net, tmp_path, monkeypatch):
+    without_yosys(monkeypatch)
+    words = ("generate", net, "--board", "ulx3s_85f", "--force", "--json", "--out", tmp_path / "core")
+    fastest = adafire(*words).json
+    choices = json.loads((tmp_path / "core" / "pareto.json").read_text())
+    chosen = next(row for row in choices if row["chosen"])
+    assert chosen["lanes"] == fastest["lanes"] and chosen["fps"] == fastest["estimated_fps"]
+    assert chosen["fps"] == max(row["fps"] for row in choices if row["fits"])
+    assert [row["lanes"] for row in choices] == sorted({row["lanes"] for row in choices})
+    assert adafire(*words, "--target-fps", "1").json["lanes"] == min(row["lanes"] for row in choices)
+    outcome = adafire(*words, "--target-fps", "1e9")
+    assert outcome.code == 2 and "makes 1e+09 images a second: the fastest that fits has" in outcome.json["error"]
+
+
 def test_another_build_is_replaced_only_when_told(adafire, net, tmp_path):
     words = ("generate", net, "--board", "ulx3s_85f", "--lanes", "4", "--out", tmp_path / "core")
     assert adafire(*words).code == 0
@@ -93,8 +117,7 @@ def test_a_folder_of_something_else_is_never_touched(adafire, net, tmp_path):
     (".git/HEAD", True),
 ])
 def test_what_a_user_put_beside_a_core_is_never_deleted(adafire, net, tmp_path, monkeypatch, made, kept):
-    for name in ("core", "uart", "axi", "wishbone"):
-        monkeypatch.setattr(f"hw.verilog.{name}_verilog", lambda *_arguments: "")
+    without_yosys(monkeypatch)
     words = ("generate", net, "--board", "ulx3s_85f", "--lanes", "4", "--out", tmp_path / "core")
     assert adafire(*words).code == 0
     file = tmp_path / "core" / made
@@ -123,8 +146,7 @@ def test_a_manifest_that_does_not_say_what_is_there(adafire, net, tmp_path, text
 
 @pytest.mark.parametrize("there", [True, False])
 def test_a_folder_behind_a_link(adafire, net, tmp_path, monkeypatch, there):
-    for name in ("core", "uart", "axi", "wishbone"):
-        monkeypatch.setattr(f"hw.verilog.{name}_verilog", lambda *_arguments: "")
+    without_yosys(monkeypatch)
     if there:
         (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")

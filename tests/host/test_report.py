@@ -16,7 +16,8 @@ from hw.emit import generate
 from sim.golden import Golden
 from sim.metrics import evaluate
 from sim.profile import ProfiledCore
-from tests.kit.random_networks import random_images, random_network
+from tests.host.without_yosys import without_yosys
+from tests.kit.random_networks import random_images, random_network, random_staged_network
 
 SEED, OTHERS, LANES, IMAGES = 0, (8, 9, 11, 14, 21), 4, 12  # the core of tests/sim/test_profile.py
 BUILT = {
@@ -129,7 +130,7 @@ def test_events_operations_and_cycles_add_up(report, network, core, images):
     assert cycles["shares"]["useful"] == pytest.approx(cycles["lane_utilization"])
     for p in passes:
         assert sum(p["kinds"].values()) == pytest.approx(p["cycles"])
-    assert report["traffic"]["weights"] == report["traffic"]["events"][:1] + [0] == [result.busy_cycles.mean(), 0]
+    assert report["traffic"]["weights"] == [result.busy_cycles.mean(), 0]
 
 
 def test_timesteps_weighted_by_who_ran_them_give_the_mean(report):
@@ -185,6 +186,28 @@ def test_a_folder_of_images(adafire, folder, images, tmp_path):
     }
 
 
+def test_a_network_whose_passes_run_all_timesteps_of_a_tile(adafire, tmp_path, monkeypatch):
+    monkeypatch.setattr(ProfiledCore, "from_folder", missing)
+    without_yosys(monkeypatch)
+    network = replace(random_network(SEED), order="tiles", exit_rule=ExitRule())
+    generate(network, board="ulx3s_85f", lanes=4, out=tmp_path / "core")
+    x = random_images(network, SEED, 4)
+    np.savez(tmp_path / "data.npz", x=x)
+    assert adafire("report", tmp_path / "core", "--data", tmp_path / "data.npz").code == 0
+    report, golden = report_of(tmp_path / "core"), evaluate(Golden(network), x)
+    assert sum(p["operations"] for p in report["passes"]) == pytest.approx(golden["synaptic_ops_per_image"])
+    assert sum(p["events"] for p in report["passes"]) == pytest.approx(golden["events_per_image"])
+    assert all(p["events_by_timestep"] == [p["events"]] for p in report["passes"])
+    assert all(0 <= share <= 1 for p in report["passes"] for share in p["density_by_timestep"] if share is not None)
+
+
+def test_a_network_of_stages_is_refused(adafire, tmp_path, monkeypatch):
+    without_yosys(monkeypatch)
+    generate(random_staged_network(2, sources=("direct",), max_layers=3), lanes=4, out=tmp_path / "core")
+    outcome = adafire("report", tmp_path / "core")
+    assert outcome.code == 2 and "a network of one stage that gives one class, and this one has" in outcome.err
+
+
 def test_memories_and_resources(report):
     blocks = next(r for r in report["resources"] if r["name"] == "bram")
     assert sum(memory["blocks"] for memory in report["memories"]) == blocks["estimated"]
@@ -231,10 +254,9 @@ def test_without_verilator_cycles_are_estimated(adafire, folder, images, monkeyp
 
 def test_a_network_of_frames(adafire, tmp_path, monkeypatch):
     monkeypatch.setattr(ProfiledCore, "from_folder", missing)
-    for wrapper in ("core", "uart", "axi", "wishbone"):  # Yosys is not what is tested here
-        monkeypatch.setattr(f"hw.verilog.{wrapper}_verilog", lambda *_args: "")
+    without_yosys(monkeypatch)
     network = next(n for n in map(random_network, range(100)) if n.source.kind == "frames")
-    generate(network, board="ulx3s_85f", lanes=2, out=tmp_path / "core")
+    generate(network, board="ulx3s_85f", lanes=4, out=tmp_path / "core")
     x = random_images(network, 1, 6)
     np.savez(tmp_path / "data.npz", x=x)
     assert adafire("report", tmp_path / "core", "--data", tmp_path / "data.npz").code == 0

@@ -16,8 +16,8 @@ import pytest
 
 from gen.errors import ToolMissing
 from gen.layers import Source
-from gen.layout.estimate import estimate_resources, place_weights, queue_blocks
-from gen.layout.schedule import build_schedule
+from gen.plan.plan import make_plan
+from gen.plan.resources import core_resources, placed_plan
 from gen.plan.target import TARGETS, find_target
 from host.report import rows
 from host.report.charts import accuracy_chart, block_map, ticks
@@ -31,6 +31,7 @@ from hw.emit import generate
 from sim.energy import ann_uJ, convention, estimated
 from sim.golden import Golden
 from sim.profile import ProfiledCore
+from tests.host.without_yosys import without_yosys
 from tests.kit.random_networks import random_images, random_network
 
 SEED = 0
@@ -84,8 +85,7 @@ def made(folder, monkeypatch, name="core", seed=SEED):
         raise ToolMissing("no simulator")
 
     monkeypatch.setattr(ProfiledCore, "from_folder", missing)
-    for wrapper in ("core", "uart", "axi", "wishbone"):  # Yosys is not what is tested here
-        monkeypatch.setattr(f"hw.verilog.{wrapper}_verilog", lambda *_args: "")
+    without_yosys(monkeypatch)
     network = random_network(seed)
     generate(network, board="ulx3s_85f", lanes=4, out=folder / name)
     x = random_images(network, seed, 8)
@@ -105,7 +105,7 @@ def with_cycles(report):
     passes = [
         p | {
             "cycles": 100.0, "cycles_by_timestep": [100.0] + [None] * 3, "lane_utilization": 0.5,
-            "kinds": {"busy": 60.0, "empty": 5.0, "emission": 15.0, "search": 10.0, "fill": 5.0, "drain": 5.0},
+            "kinds": {"busy": 60.0, "spacing": 20.0, "search": 10.0, "fill": 5.0, "drain": 5.0},
         } for p in report["passes"]
     ]
     machine = {"input": 50.0, "control": 5.0, "decision": 45.0}
@@ -313,29 +313,31 @@ def test_pictures_of_bursts_hold_every_count():
 
 
 @pytest.mark.parametrize("board", TARGETS)
-@pytest.mark.parametrize("lanes", [2, 16])
+@pytest.mark.parametrize("lanes", [4, 32])
 def test_memories_are_made_of_what_the_estimate_says(board, lanes):
-    schedule, target = build_schedule(random_network(SEED), lanes), find_target(board)
-    params = place_weights(schedule.params, target)
-    memories = describe_memories(replace(schedule, params=params), target)
-    blocks = sum(memory["blocks"] for memory in memories)
-    assert blocks == estimate_resources(params, target)["bram"] - queue_blocks(params, target)
+    target = find_target(board)
+    plan = placed_plan(random_network(SEED), lanes, target)
+    memories = describe_memories(plan, target)
+    assert sum(memory["blocks"] for memory in memories) == core_resources(plan.params, target)["bram"]
     assert all(memory["used_words"] == memory["words"] > 0 for memory in memories)
-    assert sum(memory["of"] == "SPRAM" for memory in memories) == params.spram
+    assert {memory["of"] == "SPRAM" for memory in memories if memory["name"] == "weights"} == {plan.params.spram >= 1}
+    assert len({memory["name"] for memory in memories}) == len(memories)
+    weights = next(memory for memory in memories if memory["name"] == "weights")
+    assert weights["words"] == plan.params.groups * plan.params.weights
 
 
 def test_energy_rows_are_named_for_what_they_are():
     network = random_network(SEED)
-    schedule, x = build_schedule(network, 4), random_images(network, SEED, 5)
+    plan, x = make_plan(network, 4), random_images(network, SEED, 5)
     result = Golden(network).run(x)
-    [nothing] = rows.energy(energy(schedule))
+    [nothing] = rows.energy(energy(plan))
     assert nothing["uj"] == pytest.approx(ann_uJ(network)) and nothing["kind"] == "convention"
-    _, burst, spikes = rows.energy(energy(schedule, result, x))
+    _, burst, spikes = rows.energy(energy(plan, result, x))
     assert spikes["count"] == pytest.approx(convention(network, result, x)["spike_acs"].mean()) and burst["count"] > 0
     counted = replace(result, cycles=result.events, busy_cycles=result.events)
-    *_, memories, arithmetic = rows.energy(energy(schedule, counted, x))
+    *_, memories, arithmetic = rows.energy(energy(plan, counted, x))
     assert memories["kind"] == arithmetic["kind"] == "estimated"
-    expected = estimated(schedule, counted, x)["hardware_estimated_uJ"].mean()
+    expected = estimated(plan, counted)["hardware_estimated_uJ"].mean()
     assert memories["uj"] + arithmetic["uj"] == pytest.approx(expected)
 
 
