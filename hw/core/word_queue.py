@@ -51,16 +51,18 @@ class WordQueue(wiring.Component):
 
         m.submodules.words = words = Memory(shape=self._shape, depth=DEPTH, init=[])
         write = words.write_port()
-        read = words.read_port()
+        read = words.read_port(domain="comb")
+        entry = Signal(self._shape, reset_less=True)  # a port's own register would begin undefined in Icarus
         written, taken, level = (Signal(range(2 * DEPTH), name=name) for name in ("written", "taken", "level"))
         m.d.comb += [
             level.eq(written - taken), self.room.eq(level < DEPTH - UNDER_WAY),
             write.en.eq(push), write.addr.eq(written),
             write.data.eq(held), write.data.mask.eq(mask), write.data.last.eq(end),
-            pull.eq((level != 0) & (~self.o.valid | self.o.ready)), read.en.eq(pull), read.addr.eq(taken),
-            self.o.payload.eq(read.data),
+            pull.eq((level != 0) & (~self.o.valid | self.o.ready)), read.addr.eq(taken), self.o.payload.eq(entry),
         ]
         m.d.sync += [written.eq(written + push), taken.eq(taken + pull)]
+        with m.If(pull):
+            m.d.sync += entry.eq(read.data)
         with m.If(~self.o.valid | self.o.ready):
             m.d.sync += self.o.valid.eq(pull)
         return m
