@@ -282,7 +282,9 @@ class Board:
         """Put the words of a piece of a result into ``row``, of which so many are filled; return how many are now."""
         words = np.frombuffer(reply[PIECE.size :], "<i4") if len(reply) % 4 == 0 else np.empty(0)
         if len(reply) <= PIECE.size or len(words) > len(row) - filled or (filled + len(words) == len(row)) != last:
-            raise LinkFault(f"a piece of a result came with {len(reply)} bytes, {filled} of {len(row)} words were there")
+            raise LinkFault(
+                f"a piece of a result came with {len(reply)} bytes, {filled} of {len(row)} words were there"
+            )
         number, position = PIECE.unpack_from(reply)
         if number != self._content.identity:
             raise LinkFault("the board lost its network on the way")

@@ -46,18 +46,17 @@ class Activity:
 
 def find_activity(network: Network) -> Activity:
     """Return what is known of ``network``: of its calibration images, or fixed densities at all timesteps."""
-    known = network.provenance
-    if len(network.stages) == 1:
-        records, shares = [known.get("activity")], [1.0]
-    else:
-        records = [origin.get("activity") for origin in known.get("stages", [{}] * len(network.stages))]
-        records[0] = records[0] and records[0] | _first_exits(known)
-        shares = [1.0, *[1 - known.get("cascade", {}).get("believed", 0.0)] * (len(network.stages) - 1)]
-    if all(records):
-        stages = [_measured(*of_stage) for of_stage in zip(network.stages, records, shares)]
-        return Activity(tuple(stages), f"{records[0]['images']} calibration images")
-    stages = [_assumed(stage) for stage in network.stages]
-    return Activity(tuple(stages), "all timesteps, half of the input and a third of the counts not zero")
+    known, count = network.provenance, len(network.stages)
+    origins = [known] if count == 1 else known.get("stages", [])
+    records = [origin["activity"] for origin in origins if "activity" in origin]
+    if len(records) < count:
+        stages = tuple(map(_assumed, network.stages))
+        return Activity(stages, "all timesteps, half of the input and a third of the counts not zero")
+    if count > 1:
+        records[0] = records[0] | _first_exits(known)
+    reached = [1.0, *[1 - known.get("cascade", {}).get("believed", 0.0)] * (count - 1)]
+    measured = tuple(_measured(*of_stage) for of_stage in zip(network.stages, records, reached))
+    return Activity(measured, f"{records[0]['images']} calibration images")
 
 
 def _first_exits(known):

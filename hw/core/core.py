@@ -55,9 +55,9 @@ class Core(wiring.Component):
         Give up the image under way and what has come of the next; no result of them is sent. Words at the input
         meanwhile are dropped.
     idle : Out(1)
-        No image is under way or waits, no result either.
+        No image is under way or waits, no result either; no word of a load is being taken.
     fault : Out(1)
-        A load has begun whose digest has not come, or was wrong: no image is computed.
+        A load has begun whose digest has not come, or was wrong: no image is computed. A reset leaves it as it is.
     probe_fired, probe_layer, probe_counts, probe_states : Out
         Neurons as they fire, one of each group, for verification: the index of their pass; a count, of a layer before
         its pool; a new state, or a value of an output.
@@ -112,7 +112,7 @@ class Core(wiring.Component):
               for name in ("busy", "active", "counted")),
             results.counter.eq(counters.o), counters.shift.eq(results.shift),
             sequencer.drained.eq(walker.done & ~map_writer.busy & Cat(group.idle for group in groups).all()),
-            self.idle.eq(sequencer.idle & images.idle & ~results.busy), self.fault.eq(loader.fault),
+            self.idle.eq(sequencer.idle & images.idle & loader.rests & ~results.busy), self.fault.eq(loader.fault),
             self.probe_fired.eq(Cat(group.probe_fired for group in groups)), self.probe_layer.eq(sequencer.running),
             *(self.probe_counts[n].eq(group.probe_count) for n, group in enumerate(groups)),
             *(self.probe_states[n].eq(group.probe_state) for n, group in enumerate(groups)),
@@ -127,7 +127,8 @@ class Core(wiring.Component):
             sequencer.program.eq(program.data), walker.program.eq(program.data),
             loader.enable.eq(sequencer.loadable & images.idle & ~results.busy),
             sequencer.loading.eq(loader.busy | loader.fault), sequencer.abort.eq(self.abort),
-            images.header.eq(sequencer.header), images.enable.eq(sequencer.known), results.header.eq(sequencer.header),
+            images.header.eq(sequencer.header), images.enable.eq(sequencer.known & ~sequencer.loading),
+            results.header.eq(sequencer.header),
             decision.stage.eq(sequencer.stage), decision.load.eq(loader.o), decision.step.eq(sequencer.step),
             decision.begin.eq(sequencer.decide), sequencer.decided.eq(decision.done),
             sequencer.exits.eq(decision.exits), results.class_.eq(decision.class_),

@@ -21,9 +21,9 @@ class ImageWriter(wiring.Component):
         Of the program, once ``enable`` is high.
     i : In(stream(input_word))
     enable, clear : In(1)
-        The header is known; drop all maps, the one under way, and what stands at the input.
+        The header is known, and stays; drop all maps, the one under way, and what stands at the input.
     ends : In(1)
-        The image that is computed is at its end: of frames, what comes is another image.
+        Drop all maps and the one under way; what stands at the input begins another image, or is dropped.
     full, slot, release : Out, Out, In
         A map is there; where; it is not needed any more.
     restart : Out(1)
@@ -82,7 +82,7 @@ class ImageWriter(wiring.Component):
         with m.If(ends_map):
             m.d.sync += [begun.eq(0), later.eq(header.frames), position.eq(0), place.eq(0), into.eq(into + 1)]
         m.d.sync += [slots.eq(slots + ends_map - self.release), self.slot.eq(self.slot + self.release)]
-        with m.If(self.clear | (self.ends & header.frames)):
+        with m.If(self.clear | self.ends):
             m.d.sync += [slots.eq(0), begun.eq(0), later.eq(0), self.slot.eq(into), place.eq(0), position.eq(0),
                          channel.eq(0), lane.eq(0)]
         return m

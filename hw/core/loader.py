@@ -27,14 +27,17 @@ class Loader(wiring.Component):
     busy : Out(1)
         A block has begun that has not ended.
     fault : Out(1)
-        A load has begun and no right trailer has come since.
+        A load has begun and no right trailer has come since. A reset begins a new load, but what the memories hold is
+        damaged as before.
+    rests : Out(1)
+        No word is being taken.
     o : Out(load_port)
     """
 
     def __init__(self, params):
         self._specs = [spec for spec in memory_table(params).values() if spec.loadable]
         super().__init__({
-            "i": In(stream.Signature(WORD_BITS)), "enable": In(1), "busy": Out(1), "fault": Out(1),
+            "i": In(stream.Signature(WORD_BITS)), "enable": In(1), "busy": Out(1), "fault": Out(1), "rests": Out(1),
             "o": Out(payloads.load_port(params)),
         })
 
@@ -46,6 +49,7 @@ class Loader(wiring.Component):
         piece, last_piece = Signal(range(pieces + 1)), Signal(range(pieces + 1), reset_less=True)
         word, turn = Signal(WORD_BITS, reset_less=True), Signal(range(WORD_BITS // STEP))
         arrived, in_trailer, heads = Signal(), Signal(), Signal()  # heads: the word begins a block
+        fault = Signal(reset_less=True)
         fresh = Signal(init=1)  # no word of this load has been digested
         m.d.comb += [crc.data.eq(word[:STEP]), in_trailer.eq(Mux(heads, word[24:], memory) == TRAILER)]
         m.d.sync += self.o.write.eq(0)
@@ -56,7 +60,7 @@ class Loader(wiring.Component):
                 m.d.comb += self.i.ready.eq(self.enable)
                 m.d.sync += [word.eq(self.i.payload), turn.eq(0)]
                 with m.If(self.i.valid & self.i.ready):
-                    m.d.sync += self.fault.eq(1)
+                    m.d.sync += fault.eq(1)
                     m.next = "LOOK"
             with m.State("LOOK"):
                 m.d.comb += crc.start.eq(fresh)
@@ -95,13 +99,13 @@ class Loader(wiring.Component):
                     with m.If(piece == last_piece):
                         m.d.sync += [piece.eq(0), left.eq(left - 1)]
                         with m.If(memory == TRAILER):
-                            m.d.sync += [self.fault.eq(word != crc.crc), fresh.eq(1)]
+                            m.d.sync += [fault.eq(word != crc.crc), fresh.eq(1)]
                         with m.Else():
                             m.d.sync += self.o.write.eq(1 << memory)
                         with m.If(left == 1):
                             m.next = "ADDRESS"
         m.d.comb += [
-            heads.eq(block.ongoing("ADDRESS")),
-            self.busy.eq(~digest.ongoing("TAKE") | self.o.write.any() | ~heads),
+            heads.eq(block.ongoing("ADDRESS")), self.fault.eq(fault),
+            self.rests.eq(digest.ongoing("TAKE") & ~self.o.write.any()), self.busy.eq(~self.rests | ~heads),
         ]
         return m

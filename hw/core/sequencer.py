@@ -30,7 +30,7 @@ class Sequencer(wiring.Component):
     abort : In(1)
         Give up the image under way, and what has come of the next.
     idle : Out(1)
-        No image is under way.
+        No image is under way, and the header is known, or awaits the end of a load.
     loadable : Out(1)
         The memories may be filled: no image is under way, or the header awaits the end of a load.
     full, restart, release, ends, clear : In, In, Out, Out, Out
@@ -84,7 +84,8 @@ class Sequencer(wiring.Component):
 
         with m.FSM() as fsm:
             m.d.comb += [
-                self.idle.eq(fsm.ongoing("IDLE")), self.works.eq(~self.idle & self.known),
+                self.idle.eq(fsm.ongoing("IDLE") | (fsm.ongoing("BOOT") & self.loading)),
+                self.works.eq(~fsm.ongoing("IDLE") & self.known),
                 self.counts.eq(self.works & ~fsm.ongoing("ANSWER") & ~fsm.ongoing("HEADING")),
                 self.loadable.eq(fsm.ongoing("IDLE") | fsm.ongoing("BOOT")),
                 self.reads.eq(Cat(fsm.ongoing(state) for state in ("HEAD", "HEADER", "PLACE", "STAGE")).any()),
@@ -106,7 +107,7 @@ class Sequencer(wiring.Component):
             with m.State("IDLE"):
                 m.d.sync += [stopping.eq(0), place.eq(header_words), stage_index.eq(0), steps.eq(0), first_pass.eq(0)]
                 with m.If(self.loading):
-                    m.d.comb += self.clear.eq(1)
+                    m.d.comb += self.ends.eq(1)
                     m.next = "BOOT"
                 with m.Elif(self.full & ~self.abort):
                     m.d.comb += self.begins.eq(1)
@@ -161,6 +162,7 @@ class Sequencer(wiring.Component):
                     with m.If(stopping):
                         m.next = "DROP"
                     with m.Elif(self.exits | (last_round & last_stage)):
+                        m.d.comb += [self.release.eq(1), self.ends.eq(self.header.frames)]
                         m.next = "ANSWER"
                     with m.Elif(last_round):
                         m.d.sync += [
@@ -178,11 +180,10 @@ class Sequencer(wiring.Component):
                 with m.If(stopping):
                     m.next = "DROP"
                 with m.Elif(~self.answering):
-                    m.d.comb += [self.answers.eq(1), self.release.eq(1)]
+                    m.d.comb += self.answers.eq(1)
                     m.next = "HEADING"
             with m.State("HEADING"):
-                with m.If(~self.heading & ~self.answers):
-                    m.d.comb += self.ends.eq(~stopping)
+                with m.If(~self.heading):
                     m.next = "IDLE"
             with m.State("DROP"):
                 m.d.comb += self.ends.eq(~stopping)

@@ -15,9 +15,9 @@ CORE = "adafire_core"
 def core_signature(params):
     """Return the signature of a core as designs around it see it: `Core` without probe, with ``reset``.
 
-    ``fault`` is high from the first word of a load to its right digest, and outlives a reset, as the memories do. ``idle``
-    is low while a word of a load or of a result is in the core. The values of an image are taken, if only to be dropped,
-    while its result waits.
+    ``fault`` is high from the first word of a load to its right digest, and outlives a reset, as the memories do.
+    ``idle`` is low while a word of a load or of a result is in the core. The values of an image are taken, if only to
+    be dropped, while its result waits.
     """
     return wiring.Signature({
         "load": In(stream.Signature(WORD_BITS)), "i": In(stream.Signature(payloads.input_word(params))),

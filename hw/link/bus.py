@@ -35,12 +35,12 @@ class BusSide(wiring.Component):
     """The registers, and the queues between a bus and a core.
 
     Words of a load stream are taken while the register NETWORK is 0, input values while it is not: no image meets
-    half a network. NETWORK stays 0 until the load has ended with its right digest. A result of up to `PIECE_WORDS` words
-    is queued whole, so that the core can go on while it waits; of a longer one so much is.
+    half a network. NETWORK stays 0 until the load has ended with its right digest. A result of up to `PIECE_WORDS`
+    words is queued whole, so that the core can go on while it waits; of a longer one so much is.
 
-    A write that does nothing is refused: no such register, read-only, no room in LOAD or INPUT, a network where the load
-    is not sound. A read is refused
-    only of RESULT while it holds no word; an address where nothing is to be read gives 0.
+    A write that does nothing is refused: no such register, read-only, no room in LOAD or INPUT, a network where the
+    load is not sound. A read is refused only of RESULT while it holds no word; an address where nothing is to be read
+    gives 0.
 
     Parameters
     ----------

@@ -63,7 +63,8 @@ class Commands(wiring.Component):
             "restart": Out(1), "restarted": In(1),
             "write": Out(1), "address": Out(range(WORD_BYTES * register("CONTROL"))), "write_data": Out(BYTE),
             "loaded": In(1), "input_size": In(POSITION_BITS), "input_low": In(signed(2 * BYTE)), "wide": In(1),
-            "unsound": In(1), "load": Out(stream.Signature(WORD)), "values": Out(stream.Signature(payloads.input_word(params))),
+            "unsound": In(1), "load": Out(stream.Signature(WORD)),
+            "values": Out(stream.Signature(payloads.input_word(params))),
             "tags": Out(stream.Signature(BYTE)), "refused": Out(1), "o": Out(stream.Signature(answer())),
         })
 

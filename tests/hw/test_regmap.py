@@ -105,7 +105,8 @@ def test_commands_and_faults_are_numbers_with_words():
 
 def test_the_registers_lie_side_by_side():
     assert all(isinstance(entry, Register) and REGISTERS[name] is entry for name, entry in REGISTERS.items())
-    assert [entry.offset for entry in REGISTERS.values()] == [*range(0, 0x44, 4), *range(0x60, 0x7C, 4), *range(0x80, 0x94, 4)]
+    offsets = [*range(0, 0x44, 4), *range(0x60, 0x7C, 4), *range(0x80, 0x94, 4)]
+    assert [entry.offset for entry in REGISTERS.values()] == offsets
     assert len(regmap.IDENTITY) == 17 and register("RESULTS") == 24 and register("CONTROL") == 32
     assert [entry.name for entry in regmap.WRITABLE] == ["NETWORK", "INPUT_SIZE", "INPUT_LOW", "INPUT_BYTES"]
     assert {entry.access for entry in REGISTERS.values()} == {"ro", "rw", "wo"}
@@ -160,8 +161,10 @@ def test_the_c_header_says_what_the_map_says(compiled):
 
 
 def test_the_c_header_of_a_design(compiled):
-    expected = {"NETWORK": 7, "DIGEST": 0x89ABCDEF, "OUTPUTS": 34, "BAUD": 115200, "MAPS": 4, "CHANNELS": 3, "HEIGHT": 8, "WIDTH": 9,
-                "INPUT_SIZE": 864, "INPUT_LOW": -3, "INPUT_BYTES": 2}
+    expected = {
+        "NETWORK": 7, "DIGEST": 0x89ABCDEF, "OUTPUTS": 34, "BAUD": 115200, "MAPS": 4, "CHANNELS": 3, "HEIGHT": 8,
+        "WIDTH": 9, "INPUT_SIZE": 864, "INPUT_LOW": -3, "INPUT_BYTES": 2,
+    }
     assert {name: compiled[f"ADAFIRE_DESIGN_{name}"] for name in expected} == expected
     assert compiled["build"] == 0x01234567 and compiled["offset"] == -2
     assert "DESIGN" not in regmap_text.c_header()

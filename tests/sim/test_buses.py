@@ -15,7 +15,8 @@ SMALL = dict(
 LARGER = dict(max_neurons=400, max_weights=2000, max_size=8, max_channels=8, max_timesteps=4, max_classes=12)
 IMAGES = 3
 COMPARED = {
-    "registers": 3, "images_in_a_row": 3, "another_network": 6, "aborted": 4, "core_reset": 15, "damaged_load": 3, "bus_reset": 6,
+    "registers": 3, "images_in_a_row": 3, "another_network": 6, "aborted": 4, "core_reset": 15, "damaged_load": 3,
+    "bus_reset": 6,
 }
 
 

@@ -116,6 +116,18 @@ exit = "margin"
     assert sorted(options, key=str) == [{"exit": "margin"}, {"timesteps": 2}] and all(row["images"] for row in rows)
 
 
+@pytest.mark.slow
+def test_cores_are_routed_with_every_seed(folder, tmp_path):
+    """In processes of this machine; the two builds of one core do not get into each other's way."""
+    text = EVERYTHING.replace('file = "broken.safetensors"', 'file = "other.safetensors"').replace(
+        "lanes = [4]", "lanes = [4]\nseeds = [1, 2]")
+    rows = run_sweep(_described(folder, text), tmp_path, workers=2)
+    assert [(row["network"], row["seed"], row["failed"]) for row in rows] == [
+        (name, seed, None) for name in ("one", "other") for seed in (1, 2)
+    ]
+    assert all(row["lut"] > 1000 and row["fmax_mhz"] > 20 for row in rows)
+
+
 def test_no_scheduler_at_the_address(folder, tmp_path):
     with pytest.raises(InputError, match="No Dask scheduler answers at nonsense://there"):
         run_sweep(_described(folder, EVERYTHING), tmp_path, "nonsense://there")

@@ -14,7 +14,8 @@ from tests.kit.proof import claim_stable, prove
 from tests.kit.streams import Bench, plain, play
 
 PAGE = Path(__file__).parents[3] / "docs" / "bus.md"
-VALUES = {"BUILD_0": 0x1234, "NETWORK": 9, "INPUT_SIZE": 16, "INPUT_LOW": -128, "LANES": 3, "OUTPUTS": 5, "LOADED": 0xFEDC}
+VALUES = {"BUILD_0": 0x1234, "NETWORK": 9, "INPUT_SIZE": 16, "INPUT_LOW": -128, "LANES": 3, "OUTPUTS": 5,
+          "LOADED": 0xFEDC}
 NETWORK, CONTROL, STATUS = register("NETWORK"), register("CONTROL"), register("STATUS")
 LOAD, INPUT, RESULT = register("LOAD"), register("INPUT"), register("RESULT")
 RESTS, TAKES_WORD, TAKES_VALUE, HAS_WORD, HAS_LAST, UNSOUND = (1 << bit for bit in range(6))

@@ -9,7 +9,8 @@ from tests.kit.streams import Bench
 
 VALUES = {
     "BUILD_0": 0x89ABCDEF, "BUILD_1": 1, "BUILD_2": 0xFFFFFFFF, "BUILD_3": 0x80000000, "NETWORK": 0xDEADBEEF,
-    "INPUT_SIZE": 784, "INPUT_LOW": -100, "INPUT_BYTES": 2, "LANES": 16, "LOADED": 0xC0DE7E7D, "OUTPUTS": 10, "CLOCK_HZ": 50_000_000,
+    "INPUT_SIZE": 784, "INPUT_LOW": -100, "INPUT_BYTES": 2, "LANES": 16, "LOADED": 0xC0DE7E7D, "OUTPUTS": 10,
+    "CLOCK_HZ": 50_000_000,
     "BAUD": 1_000_000, "RX_BYTES": 2048,
 }
 FIRST = {entry.name: VALUES.get(entry.name, 0) & 0xFFFFFFFF for entry in IDENTITY}

@@ -114,7 +114,8 @@ def test_urgent_answers_come_first_then_damage_results_and_the_ring():
     assert speaker.frames[:5] == [
         (Command.LOAD | REPLY, 4, (0x123456).to_bytes(4, "little")), (Command.ABORT | REPLY, 1, b""),
         error(2, Fault.PAYLOAD, Command.RESET, 0),
-        (Command.RESULT | REPLY, 3, network + bytes(4) + (7).to_bytes(4, "little") + (-8).to_bytes(4, "little", signed=True)),
+        (Command.RESULT | REPLY, 3,
+         network + bytes(4) + (7).to_bytes(4, "little") + (-8).to_bytes(4, "little", signed=True)),
         (Command.COMMIT | REPLY, 5, b""),
     ]
 

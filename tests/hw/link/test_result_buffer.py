@@ -1,4 +1,4 @@
-"""`hw.link.result_buffer` against a list of results: two pieces wait, one is read, the others are held up or dropped."""
+"""`hw.link.result_buffer` against a list of results: two pieces wait, one is read, others are held up or dropped."""
 
 import numpy as np
 import pytest

@@ -74,7 +74,8 @@ class Board:
         assert answer[:2] == (Command.RESULT | REPLY, sequence)
         assert PIECE.unpack_from(answer[2]) == (NETWORK, 0)
         data = answer[2][PIECE.size:]
-        found, golden = results_of(self.net, Struct(f"<{len(data) // 4}i").unpack(data)), Golden(self.net).run(image[None])
+        found = results_of(self.net, Struct(f"<{len(data) // 4}i").unpack(data))
+        golden = Golden(self.net).run(image[None])
         for name in ("classes", "exit_steps", "logits", "events", "synaptic_ops"):
             np.testing.assert_array_equal(getattr(found, name), getattr(golden, name), err_msg=name)
 
