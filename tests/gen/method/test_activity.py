@@ -12,7 +12,7 @@ from gen.method.activity import measure_activity
 from gen.plan.activity import COUNT_DENSITY, INPUT_DENSITY, find_activity
 from sim.golden import Golden
 from tests.kit.random_images import random_images
-from tests.kit.random_networks import SECOND, random_network
+from tests.kit.random_networks import SECOND, random_network, random_staged_network
 
 SMALL = {"max_neurons": 150, "max_weights": 500, "max_size": 6, "max_timesteps": 4}
 
@@ -60,3 +60,17 @@ def test_without_calibration_images_the_densities_are_fixed():
     maps = dict(activity.stages[0].maps)
     assert (maps.pop(INPUT) == INPUT_DENSITY).all() and all((d == COUNT_DENSITY).all() for d in maps.values())
     assert activity.stages[0].running.tolist() == [1] * network.timesteps
+
+
+def test_a_later_stage_runs_for_the_images_that_the_first_did_not_settle():
+    network = random_staged_network(2, sources=("direct",), max_layers=3)
+    records = []
+    for stage in network.stages:
+        images = random_images(stage, 0, 4)
+        records.append({"activity": measure_activity(stage, images, np.full(4, stage.timesteps))})
+    steps = network.stages[0].timesteps
+    cascade = {"believed": 0.75, "exit_steps": [3, *[0] * (steps - 2), 1] if steps > 1 else [4]}
+    activity = find_activity(replace(network, provenance={"stages": records, "cascade": cascade}))
+    first, second = activity.stages[:2]
+    assert first.running.tolist() == [1.0, *[0.25] * (steps - 1)]
+    assert second.running.tolist() == [0.25] * network.stages[1].timesteps
