@@ -1,0 +1,233 @@
+"""`hw.core.sequencer` among stand-ins for the other components: what it asks of them, and in which order."""
+
+import numpy as np
+import pytest
+
+from gen.plan.program import header_fields, pack, stage_fields
+from hw.core.sequencer import Sequencer
+from tests.kit.streams import Bench
+
+
+class Around:
+    """Stand-ins for program, walker, decision, input and result reader; a log of what the sequencer does.
+
+    stages : of each, (passes, rounds, timesteps if one round is all of them, or 0)
+    exit_at : (stage, round) in which the rule holds, from 0, or None
+    """
+
+    def __init__(self, params, stages, *, frames=0, exit_at=None, seed=0):
+        self.dut, self.log, self.stages, self.frames, self.exit_at = Sequencer(params), [], stages, frames, exit_at
+        self._rng = np.random.default_rng(seed)
+        self.bench = Bench(self.dut, seed=seed, limit=8000)
+        self.bench.memory(self.dut.program_address, self.dut.program, self._program(params), latency=1)
+        self.bench.add(self._others, background=True)
+        self.maps, self.timesteps = 0, None
+
+    def _program(self, params):
+        layout = header_fields(params)
+        words = pack(layout, dict.fromkeys(layout, 0) | {"stages": len(self.stages) - 1, "frames": self.frames})
+        for number, (passes, rounds, whole) in enumerate(self.stages):
+            layout = stage_fields(params)
+            words += pack(layout, dict.fromkeys(layout, 0) | {
+                "first_pass": self.address(number, 0), "passes": passes - 1, "rounds": rounds - 1,
+                "whole": int(whole > 0), "timesteps": max(0, whole - 1),
+            })
+        return words + [0] * (params.program - len(words))
+
+    @staticmethod
+    def address(stage, number):
+        """Return where a pass lies; those at odd addresses make an output."""
+        return 40 + 50 * stage + 3 * number
+
+    async def _others(self, ctx):
+        dut, waits = self.dut, {}
+
+        def later(name, action):
+            waits[name] = [int(self._rng.integers(1, 7)), action]
+
+        def prepared(address):
+            ctx.set(dut.next_pass, address + 3)
+            ctx.set(dut.next_readout, address % 2)
+            ctx.set(dut.prepared, 1)
+
+        def decided(stage, step):
+            ctx.set(dut.exits, int((stage, step) == self.exit_at))
+            ctx.set(dut.decided, 1)
+
+        ctx.set(dut.drained, 1)
+        stage, going = 0, None
+        watched = [getattr(dut, name) for name in (
+            "prepare", "pass_address", "go", "first_step", "running", "decide", "step", "answers", "answering",
+            "drained", "release", "ends", "clear", "begins")]
+        async for _, _, *seen in ctx.tick().sample(*watched):
+            (prepare, address, go, first, running, decide, step, answers, answering, drained, release, ends, clear,
+             begins) = seen
+            ctx.set(dut.decided, 0)
+            if begins:
+                self.log.append("begins")
+            if going is not None:
+                self.log.append(("pass", going, running, first))
+                stage, going = (going - 40) // 50, None
+            if prepare:
+                ctx.set(dut.prepared, 0)  # what was read ahead for an image given up is not wanted
+                later("prepared", lambda address=address: prepared(address))
+                ahead = address
+            if go:
+                assert drained, "the pass before has come to rest"
+                assert not (ahead % 2 and answering), "the result before is still being read"
+                going = ahead
+                ctx.set(dut.prepared, 0)
+                ctx.set(dut.drained, 0)
+                later("drained", lambda: ctx.set(dut.drained, 1))
+            if decide:
+                assert drained
+                self.log.append(("decide", step))
+                later("decided", lambda stage=stage, step=step: decided(stage, step))
+            if answers:
+                assert not answering
+                self.log.append(("answers", ctx.get(dut.timesteps)))
+                ctx.set(dut.answering, 1)
+                ctx.set(dut.heading, 1)
+                later("heading", lambda: ctx.set(dut.heading, 0))
+                waits["answering"] = [int(self._rng.integers(10, 60)), lambda: ctx.set(dut.answering, 0)]
+            self.maps = 0 if clear or ends else self.maps - release
+            assert self.maps >= 0, "no map is given back twice"
+            ctx.set(dut.full, int(self.maps > 0))
+            for name in list(waits):
+                waits[name][0] -= 1
+                if waits[name][0] < 0:
+                    waits.pop(name)[1]()
+
+    async def boot(self, ctx):
+        """Wait until the header is known."""
+        while not ctx.get(self.dut.known):
+            await ctx.tick()
+        await ctx.tick()
+        assert ctx.get(self.dut.idle)
+
+    async def image(self, ctx):
+        """Bring an image, its frames one after another, until the machine is idle again."""
+        self.maps = 1
+        await ctx.tick().repeat(3)
+        while not ctx.get(self.dut.idle):
+            if self.frames and not self.maps and self._rng.random() < 0.3:
+                self.maps = 1
+            await ctx.tick()
+
+    def expected(self):
+        """Return the log of one image."""
+        log, timesteps = ["begins"], 0
+        for number, (passes, rounds, whole) in enumerate(self.stages):
+            first = sum(stage[0] for stage in self.stages[:number])
+            for step in range(rounds):
+                log += [("pass", self.address(number, n), first + n, int(step == 0)) for n in range(passes)]
+                log.append(("decide", step))
+                timesteps += whole or 1
+                if (number, step) == self.exit_at:
+                    return [*log, ("answers", timesteps)]
+        return [*log, ("answers", timesteps)]
+
+
+def around(sizes, seed, **options):
+    rng = np.random.default_rng(seed)
+    stages = [(int(rng.integers(1, 4)), *((1, int(rng.integers(2, 9))) if rng.random() < 0.3 else
+                                          (int(rng.integers(1, 5)), 0))) for _ in range(int(rng.integers(1, 3)))]
+    exit_at = None
+    if rng.random() < 0.6:
+        stage = int(rng.integers(len(stages)))
+        exit_at = stage, int(rng.integers(stages[stage][1]))
+    return Around(sizes(passes=8, stages=2), stages, exit_at=exit_at, seed=seed, **options)
+
+
+@pytest.mark.parametrize("frames", [0, 1])
+@pytest.mark.parametrize("seed", range(6))
+def test_the_program_runs_in_order(sizes, seed, frames):
+    """Every pass, the decision; again each round, stage by stage, until the exit; the result; the next image."""
+    run = around(sizes, seed, frames=frames)
+
+    async def drive(ctx):
+        await run.boot(ctx)
+        for _ in range(3):
+            await run.image(ctx)
+
+    run.bench.add(drive)
+    run.bench.run()
+    assert run.log == 3 * run.expected(), f"seed {seed}"
+
+
+@pytest.mark.parametrize("frames", [0, 1])
+@pytest.mark.parametrize("seed", range(3))
+def test_an_abort_in_any_cycle_ends_the_image_and_the_next_is_whole(sizes, seed, frames):
+    run = around(sizes, seed, frames=frames)
+
+    async def drive(ctx):
+        await run.boot(ctx)
+        for wait in range(0, 90, 7):
+            run.log.clear()
+            run.maps = 1
+            for _ in range(wait):
+                if frames and not run.maps:
+                    run.maps = 1
+                await ctx.tick()
+            ctx.set(run.dut.abort, 1)
+            _, _, clear = await ctx.tick().sample(run.dut.clear)
+            ctx.set(run.dut.abort, 0)
+            assert clear, f"aborted after {wait} cycles: the input is dropped at once"
+            await ctx.tick()
+            while not ctx.get(run.dut.idle):
+                await ctx.tick()
+            answered = [entry for entry in run.log if entry[0] == "answers"]
+            whole = [entry for entry in run.expected() if entry[0] == "answers"]
+            assert answered == len(answered) * whole, f"aborted after {wait} cycles"
+            run.log.clear()
+            await run.image(ctx)
+            assert run.log == run.expected(), f"seed {seed}: behind an abort after {wait} cycles"
+
+    run.bench.add(drive)
+    run.bench.run()
+
+
+def test_another_image_in_place_of_a_frame_gives_the_one_before_up(sizes):
+    run = Around(sizes(passes=8, stages=2), [(2, 4, 0)], frames=1)
+    dut = run.dut
+
+    async def drive(ctx):
+        await run.boot(ctx)
+        run.maps = 1
+        while ("decide", 0) not in run.log:
+            await ctx.tick()
+        ctx.set(dut.restart, 1)
+        await ctx.tick().until(dut.ends)
+        ctx.set(dut.restart, 0)
+        while not ctx.get(dut.idle):
+            await ctx.tick()
+        assert all(entry[0] != "answers" for entry in run.log)
+        run.log.clear()
+        await run.image(ctx)
+        assert run.log == run.expected()
+
+    run.bench.add(drive)
+    run.bench.run()
+
+
+def test_a_load_is_awaited_and_the_header_read_anew(sizes):
+    run = Around(sizes(passes=8, stages=2), [(1, 1, 0)])
+    dut = run.dut
+
+    async def drive(ctx):
+        await run.boot(ctx)
+        for _ in range(2):
+            assert ctx.get(dut.loadable)
+            ctx.set(dut.loading, 1)
+            await ctx.tick().repeat(3)
+            run.maps = 1
+            await ctx.tick().repeat(40)
+            assert not ctx.get(dut.known) and ctx.get(dut.idle) and ctx.get(dut.loadable) and not run.log
+            ctx.set(dut.loading, 0)
+            while not run.log or run.log[-1][0] != "answers" or not ctx.get(dut.idle):
+                await ctx.tick()
+            assert run.log == run.expected()
+            run.log.clear()
+
+    run.bench.add(drive)
+    run.bench.run()
