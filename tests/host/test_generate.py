@@ -217,7 +217,7 @@ def test_verify_refuses_before_it_simulates(adafire, network, core, tmp_path, mo
 
 def test_build_refuses_a_folder_without_a_core(adafire, tmp_path):
     outcome = adafire("build", tmp_path)
-    assert outcome.code == 2 and "is not a folder made by this version's `adafire generate`" in outcome.err
+    assert outcome.code == 2 and "is not a folder made by `adafire generate`" in outcome.err
 
 
 def test_a_core_for_two_networks(adafire, net, network, tmp_path):

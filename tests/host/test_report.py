@@ -201,11 +201,13 @@ def test_a_network_whose_passes_run_all_timesteps_of_a_tile(adafire, tmp_path, m
     assert all(0 <= share <= 1 for p in report["passes"] for share in p["density_by_timestep"] if share is not None)
 
 
-def test_a_network_of_stages_is_refused(adafire, tmp_path, monkeypatch):
+@pytest.mark.parametrize("dense, text", [(False, "this one has 2 stages"), (True, "this one gives a class for every")])
+def test_networks_that_a_report_cannot_tell_of(adafire, tmp_path, monkeypatch, dense, text):
     without_yosys(monkeypatch)
-    generate(random_staged_network(2, sources=("direct",), max_layers=3), lanes=4, out=tmp_path / "core")
+    drawn = (random_staged_network(seed, sources=("direct",), max_layers=3) for seed in range(100))
+    generate(next(n for n in drawn if n.dense == dense and len(n.stages) == 2), lanes=4, out=tmp_path / "core")
     outcome = adafire("report", tmp_path / "core")
-    assert outcome.code == 2 and "a network of one stage that gives one class, and this one has" in outcome.err
+    assert outcome.code == 2 and f"a network of one stage that gives one class, and {text}" in outcome.err
 
 
 def test_memories_and_resources(report):
@@ -367,7 +369,7 @@ def test_an_interrupt_leaves_the_earlier_report(adafire, folder, monkeypatch):
 
 
 @pytest.mark.parametrize("words, text", [
-    (("missing",), "There is no folder missing: name one that `adafire generate` wrote."),
+    (("missing",), "missing is not a folder made by `adafire generate`: manifest.json cannot be read"),
     (("images",), "is not a folder made by `adafire generate`"),
     (("core", "--limit", "3"), "--limit and --image choose among images: give them with --data D."),
     (("core", "--image", "3"), "--limit and --image choose among images: give them with --data D."),
@@ -396,7 +398,7 @@ def test_refusals(adafire, core, images, tmp_path, monkeypatch, words, text):
 def test_an_altered_folder_is_refused(adafire, folder):
     (folder / "core.v").write_text("module adafire_core; endmodule")
     outcome = adafire("report", folder)
-    assert outcome.code == 2 and "was altered since" in outcome.err
+    assert outcome.code == 2 and "it was altered or damaged since" in outcome.err
 
 
 def test_provenance(report, network, core):
