@@ -102,17 +102,24 @@ def words_of(p, memories, requests, *, slot=0, layer=(), position=0, part=0):
     return read
 
 
-def events_of(words):
+def lanes_of(p, layer, part, tile):
+    """Return how many lanes do work for a tile of a group at most."""
+    short = p.groups > 1 and tile["last_tile"] and part == layer.get("last_parts", 0)
+    return layer.get("lanes_last", 0) + 1 if short else p.width
+
+
+def events_of(words, lanes_at_work):
     """Return the events of a tile: (value or lanes, weight address, lanes that do work)."""
     events = []
     for request, lanes, mask in words:
         if not mask:
             continue
+        active = min(request["active"], lanes_at_work)
         if request["dense"]:
-            work = sum(value != 0 for value in lanes) if request["active"] else 0
+            work = sum(value != 0 for value in lanes) if active else 0
             events.append((lanes, request["weight"], work))
         else:
-            events += [(int(lanes[lane]), request["weight"] + lane, request["active"]) for lane in mask]
+            events += [(int(lanes[lane]), request["weight"] + lane, active) for lane in mask]
     return events
 
 

@@ -57,9 +57,9 @@ def test_events_in_order_and_in_step_with_their_weights(sizes, signed, seed, sta
     bench.add(to_the_end)
     bench.run()
     by_cycle = {word.cycle: word.payload for word in every}
-    got = [(at.payload, work.payload, by_cycle[at.cycle + 2]) for at, work in zip(taken, active)]
+    got = [(at.payload, work.payload, by_cycle[at.cycle + 1]) for at, work in zip(taken, active)]
     assert [(at, work, event["word"] if event["dense"] else event["value"]) for at, work, event in got] == wanted
-    busy = {word.cycle + 2 for word in taken}
+    busy = {word.cycle + 1 for word in taken}
     assert all(event["value"] == 0 and not event["dense"] for cycle, event in by_cycle.items() if cycle not in busy)
 
 
@@ -77,13 +77,40 @@ def test_an_empty_tile_is_one_event_that_adds_nothing(sizes):
     bench.add(wait)
     bench.run()
     assert [word.payload for word in first] == [{"value": 0, "dense": 0, "word": [15] * 4, "first": 1, "last": 1}] * 3
+    assert np.diff([word.cycle for word in first]).tolist() == [2, 2], "a cycle of rest between them"
     assert not busy
 
 
+@pytest.mark.parametrize("lanes", [1, 2, 4])
+def test_words_follow_without_a_gap_and_tiles_after_a_cycle_of_rest(sizes, lanes):
+    """Words of one event or of several; the event leaves a cycle after its weights' address."""
+    p, words, tiles = sizes(), 3, 4
+    values = [5] * lanes + [0] * (p.width - lanes)
+    gather = Gather(p)
+    bench = Bench(gather)
+    bench.source(gather.i, [entry_of(p, values, last=word == words - 1) for word in range(words)] * tiles, stall=0)
+    taken = bench.collect(gather.busy, gather.weight_address)
+    left = bench.collect(gather.o.value != 0, gather.o)
+
+    async def wait(ctx):
+        await ctx.tick().repeat((words * lanes + 1) * tiles + 10)
+
+    bench.add(wait)
+    bench.run()
+    events = words * lanes
+    assert np.diff([word.cycle for word in taken]).tolist() == ([*[1] * (events - 1), 2] * tiles)[:-1]
+    assert [word.cycle for word in left] == [word.cycle + 1 for word in taken]
+    assert [word.payload["first"] for word in left] == [1, *[0] * (events - 1)] * tiles
+    assert [word.payload["last"] for word in left] == [*[0] * (events - 1), 1] * tiles
+
+
 def spacing_claims(gather, more):
-    """Claim that ends come ``more`` than the spacing after one another."""
+    """Claim that ends come ``more`` than the spacing after one another, and a cycle of rest after each."""
     def claims(m):
-        since, seen = Signal(range(64)), Signal()
+        since, seen, rests = Signal(range(64)), Signal(), Signal()
+        m.d.sync += rests.eq(gather.o.last)
+        with m.If(rests):
+            m.d.comb += Assert(~gather.o.first & ~gather.o.last & (gather.o.value == 0))
         m.d.sync += since.eq(since + 1)
         with m.If(gather.o.last):
             m.d.sync += [since.eq(0), seen.eq(1)]

@@ -31,18 +31,21 @@ def draw(rng, p, length, dense, maximum):
 def test_sums_and_maxima_of_tiles(sizes, seed, changes, dense, maximum):
     rng, p = np.random.default_rng(seed), sizes(**changes)
     first = {"event": NOTHING}
-    rows, expected = [{"maximum": maximum, **first} if p.maximum else first], []
+    rows, expected, ends = [{"maximum": maximum, **first} if p.maximum else first], [], []
     for _ in range(60):
         events, brought = draw(rng, p, int(rng.integers(1, 6)), dense, maximum)
         expected.append((np.max(brought, axis=0) if maximum else np.sum(brought, axis=0)).tolist())
-        for i, (event, weights) in enumerate(events):
-            rows += [{"event": NOTHING}] * int(rng.integers(0, 3) if i else 0)
-            rows.append({"event": event, "weights": weights})
-    ends = [cycle for cycle, row in enumerate(rows) if row["event"]["last"]]
+        for event, weights in events:
+            rows[-1]["event"] = event
+            rows.append({"event": NOTHING, "weights": weights})
+            if event["last"]:
+                ends.append(len(rows) - 2)
+            rows += [{"event": NOTHING, "weights": rng.integers(-128, 128, p.width).tolist()}
+                     for _ in range(rng.integers(event["last"], 3))]
     seen = play(Lanes(p), rows + [{"event": NOTHING}] * 3, "done", "sums")
     done = [(cycle, sums) for cycle, (high, sums) in enumerate(seen) if high]
     assert [sums for _, sums in done] == expected, f"seed {seed}"
-    assert {cycle - end for (cycle, _), end in zip(done, ends)} == {2}, "complete two cycles after the last event"
+    assert {cycle - end for (cycle, _), end in zip(done, ends)} == {3}, "complete three cycles after the last event"
 
 
 def test_a_tile_without_events_is_zero(sizes):
