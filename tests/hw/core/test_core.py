@@ -191,7 +191,7 @@ def test_an_image_behind_an_abort_is_computed_while_the_core_still_drains():
     run = Run(make_plan(net, width=4, groups=1), stall=0, limit=60_000)
 
     async def drive(ctx):
-        for wait in (0, 3, 40, 90):
+        for wait in (1, 4, 40, 90):
             before = len(run.results)
             await run.send(ctx, run.core.i, input_words(net, victim))
             await ctx.tick().repeat(wait)
