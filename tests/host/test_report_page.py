@@ -122,6 +122,7 @@ def with_cycles(report):
         "passes": passes, "cycles": cycles, "timing": timing,
         "speed": {"milliseconds": 0.01, "images_per_second": 1e5, "clock_mhz": 90.0},
         "resources": [r | {"built": 17} for r in report["resources"]],
+        "choices": [row | {"lanes": lanes} for row in report["choices"] for lanes in (4, 8)],
         "built": {"kind": "post-route", "of": "the core alone", "file": None},
     }
 
@@ -131,6 +132,7 @@ def test_the_page_is_sound_and_fetches_nothing(report, whole):
     payload, text = report
     text = render(with_cycles(payload), "report.json") if whole else text
     check_page(text)
+    assert ("Other numbers of lanes on this board" in text) == whole
 
 
 def check_page(text):
