@@ -240,15 +240,15 @@ def test_words_that_begin_no_image_are_dropped():
 def test_results_that_nobody_takes_stop_the_core_and_change_nothing(seed, sources):
     """Later images, and the frames of a recording that has ended early, are taken as long as there is room."""
     net = network(seed, sources=sources, rules=("margin",))
-    images = random_images(net, seed, 4)
-    run = Run(make_plan(net, width=4, groups=2), seed=seed, stall=0, limit=60_000)
+    images = random_images(net, seed, 3)
+    run = Run(make_plan(net, width=4, groups=1), seed=seed, stall=0, limit=20_000)
 
     async def feed(ctx):
         for image in images:
             await run.send(ctx, run.core.i, input_words(net, image))
 
     async def drive(ctx):
-        for taken in range(0, len(images) * result_words(net), 3):
+        for taken in np.linspace(0, len(images) * result_words(net), 5).astype(int).tolist():
             run.reads = False
             await ctx.tick().repeat(400)
             run.reads = True
