@@ -29,7 +29,7 @@ def others():
 @pytest.fixture(scope="module")
 def folder(network, others, tmp_path_factory):
     folder = tmp_path_factory.mktemp("board") / "core"
-    generate(network, lanes=2, also=others, out=folder)
+    generate(network, lanes=4, also=others, out=folder)
     return folder
 
 
