@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass
+from typing import Any
 
 from host.errors import Disconnected, LinkError, LinkFault, Refused
 from hw.regmap import ERROR, ERROR_REPLY, FRAME_OVERHEAD, REPLY, Command, Fault, decode, encode, frames
@@ -79,7 +80,8 @@ class Link:
             At the first reply that is an error, damaged, not what the request can have, or not there in time.
             What is unanswered then stays so: `synchronise` before the next request.
         """
-        requests, unanswered, used = iter(requests), {}, 0
+        requests, used = iter(requests), 0
+        unanswered: dict[int, tuple[Any, Command, int]] = {}
         upcoming = next(requests, None)
         while upcoming or unanswered:
             sent = bytearray()
