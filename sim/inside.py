@@ -4,13 +4,14 @@ import re
 
 from gen.errors import AdafireError
 
-__all__ = ["CORE", "Inside"]
+__all__ = ["CORE", "KEYWORDS", "Inside"]
 
 CORE = "adafire_core"
 MODULE = re.compile(rf"^module (?:\\{CORE}\.(\S+)|{CORE}) ?\(.*?\);\n.*?^endmodule", re.MULTILINE | re.DOTALL)
 SIGNAL = re.compile(r"^  (?:wire|reg) (?:\[(\d+):0\] )?(\\\S+|\w+)(?= |;)(?: +\[\d+:0\])?", re.MULTILINE)
 PORT = re.compile(r"^  (input|output) (?:\[(\d+):0\] )?(\\\S+|\w+) ?;", re.MULTILINE)
 ODD = re.compile(r"[^\w$]+")
+KEYWORDS = {"begin", "end", "event", "force", "input", "output", "release", "table", "wait"}  # of Verilog
 OPEN = "/*verilator public_flat_rd*/"
 
 
@@ -63,7 +64,7 @@ class Inside:
             )
         own, _ = self._signals[component][signal]
         parts = [*filter(None, (self._modules[component][1] or "").split(".")), own]
-        return ".".join(part if part.isidentifier() else f"\\{part} " for part in parts)
+        return ".".join(f"\\{part} " if part in KEYWORDS or not part.isidentifier() else part for part in parts)
 
     def opened(self, signals):
         """Return the Verilog with signals open to C++, and what C++ calls each of them in Verilator's root.

@@ -12,7 +12,7 @@ from amaranth.hdl import Fragment
 
 from hw.core.sequencer import Sequencer
 from hw.regmap import RESULT_WORDS
-from sim.inside import CORE, Inside
+from sim.inside import CORE, KEYWORDS, Inside
 
 __all__ = ["CONTROLS", "Seen", "TOP", "View", "places_file"]
 
@@ -126,23 +126,17 @@ class View:
 
     def _behaviour(self, dump):
         """Count rounds, neurons and words of results; write the waveform."""
-        go, first = (f"core.{self._inside.path('walker', name)}" for name in ("go", "first_step"))
-        decided = f"core.{self._inside.path('decision', 'done')}"
-        begins = {stage.passes[0].index for stage in self._plan.stages}
-        is_first = " || ".join(f"probe_layer == {index}" for index in sorted(begins))
+        go, step, decided = (f"core.{self._inside.path(*place)}" for place in (
+            ("walker", "go"), ("sequencer", "step"), ("decision", "done"),
+        ))
         counters = "".join(
             f"\n  reg [{len(COORDINATES) * COORDINATE_BITS - 1}:0] places_{group} [0:{len(places) - 1}];"
             f'\n  initial $readmemh("{places_file(group)}", places_{group});'
             f"\n  reg [31:0] fired_{group} = 0;"
-            f"\n  always @(posedge clk) fired_{group} <= {go} ? 0 : fired_{group} + probe_fired[{group}];"
+            f"\n  always @(posedge clk) fired_{group} <= {go} ? 0 : fired_{group} + {self._fires(group)};"
             for group, places in enumerate(self._places)
         )
-        return f"""  reg [31:0] round = 0;
-  reg went = 0;
-  always @(posedge clk) begin
-    went <= {go};
-    if (went && ({is_first})) round <= {first} ? 0 : round + 1;
-  end
+        return f"""  wire [31:0] round = {step};
   assign timestep = round + 1, decided = {decided};
   reg dumping = 0;
   always @(posedge dump) begin
@@ -213,7 +207,7 @@ class View:
             for i, name in enumerate(COORDINATES[:last])
         ]
         return [
-            Seen(scope, "fires", 1, f"probe_fired[{group}]"), Seen(scope, "number", 32, f"fired_{group}"),
+            Seen(scope, "fires", 1, self._fires(group)), Seen(scope, "number", 32, f"fired_{group}"),
             *coordinates, Seen(scope, "in_timestep", 32, self._timestep(group)),
             *(
                 Seen(scope, name, bits, f"{vector}[{bits * group} +: {bits}]", "signed") for name, vector, bits in (
@@ -221,6 +215,9 @@ class View:
                 )
             ),
         ]
+
+    def _fires(self, group):
+        return f"probe_fired[{group}]" if self._plan.params.groups > 1 else "probe_fired"
 
     def _place(self, group):
         """Return the line of `places_file` of the neuron of a group that fires now or next."""
@@ -233,8 +230,8 @@ class View:
         """Return those of the named signals that a component of this core has."""
         signals, scope = self._inside.signals(component), component.replace(".", "_")
         return [
-            Seen(scope, name, signals[name], f"core.{self._inside.path(component, name)}",
-                 "signed" if name in SIGNED else "dec")
+            Seen(scope, f"{name}s" if name in KEYWORDS else name, signals[name],
+                 f"core.{self._inside.path(component, name)}", "signed" if name in SIGNED else "dec")
             for name in names if name in signals
         ]
 

@@ -8,7 +8,7 @@ async def waved(check, driver):
     """One image; the file is open while the chosen timestep lasts, the last one's until its result is taken."""
     job, dut = check.session.job, driver.dut
     number, step = job.wave_image, job.wave_step
-    last = step is None or step == check.session.trace(number).exit_step
+    last = step is None or step == check.session.traces(number)[-1].exit_step
 
     def ends(timestep):
         return int(dut.timestep.value) == timestep and dut.decided.value
