@@ -22,6 +22,7 @@ from tests.kit.random_networks import random_images
 
 PERIOD = 10  # ns
 LIMIT = 100_000  # cycles for one wait
+AFTER_RESET = 10  # cycles: the core reads the header of its program, and is not idle meanwhile
 RESTS, TAKES_WORD, TAKES_VALUE, UNSOUND = 1, 2, 4, 32
 
 
@@ -176,7 +177,8 @@ async def registers(bench):
     assert await host.read("BUSY") > 100
     await host.write("CONTROL", 2)
     await bench.rests()
-    assert await host.read("RESULTS") == await host.read("BUSY") == 0
+    assert await host.read("RESULTS") == 0
+    assert await host.read("BUSY") < AFTER_RESET
 
 
 @scenario
