@@ -8,6 +8,7 @@ last scenario fills them again.
 
 import json
 from functools import lru_cache
+from pathlib import Path
 from random import Random
 
 import cocotb
@@ -15,12 +16,13 @@ import numpy as np
 from cocotb.clock import Clock
 
 from gen.inputs import input_stream
+from gen.plan.image import read_image
 from gen.plan.params import WORD_BITS
 from gen.result import result_words, results_of
 from sim.bench.driver import STALL, Driver, Stuck, Violation, probe_of
 from sim.bench.job import ABORTS, Job, planned_runs
 from sim.compare import Difference, compare_image, compared_values, expected_probe, first_difference
-from sim.bench.folder import read_folder
+from sim.bench.folder import IMAGE, read_folder
 from sim.golden import Golden
 from sim.patience import cycle_limit
 
@@ -32,7 +34,7 @@ class Session:
 
     def __init__(self, job):
         self.job = job
-        self.plan = read_folder(job.folder)
+        self.plan, self.stream = read_folder(job.folder), read_image(Path(job.folder) / IMAGE)
         numbers, images = job.read_images()
         words = input_stream(self.plan.network, images)
         self.images, self.words = dict(zip(numbers, images)), dict(zip(numbers, words))
@@ -138,7 +140,7 @@ def scenario(function):
         await driver.reset()
         try:
             if plan.params.spram and not session.stuck:
-                await driver.load(plan.load_stream, session.limit, stall=0.0)
+                await driver.load(session.stream, session.limit, stall=0.0)
             if not session.stuck:  # one hang says it all, and takes long enough
                 await function(check, driver)
         except (Stuck, Violation) as error:
@@ -225,7 +227,7 @@ async def restarted(check, driver):
 @scenario
 async def loaded(check, driver):
     """Every memory overwritten, then filled with the image file, both through the load port."""
-    stream = check.plan.load_stream
+    stream = check.session.stream
     await driver.load(_inverted(stream, check.plan), check.limit, stall=0.0)
     if not driver.fault:
         raise Violation("the core took a damaged load for a good one")

@@ -105,22 +105,29 @@ def put(core, name, content):
     write_manifest(core, manifest)
 
 
+def top(core):
+    """Return the Verilog before, in and behind the core's own module."""
+    text = (core / "core.v").read_text()
+    begin = text.index("module adafire_core(")
+    end = text.index("endmodule", begin)
+    return text[:begin], text[begin:end], text[end:]
+
+
 def edit(core, pattern, replacement):
-    """Change one place in the top module of the Verilog."""
-    top, end, others = (core / "core.v").read_text().partition("endmodule")
-    top, count = re.subn(pattern, replacement, top)
-    assert count == 1
-    put(core, "core.v", (top + end + others).encode())
+    """Change what the core's own module holds."""
+    before, module, behind = top(core)
+    module, count = re.subn(pattern, replacement, module)
+    assert count
+    put(core, "core.v", (before + module + behind).encode())
 
 
 def edit_output(core, port, expression):
-    """Give an output of the core an expression, in which ``sent`` is the register that it was."""
-    top, end, others = (core / "core.v").read_text().partition("endmodule")
-    head, declared, body = re.split(rf"  reg (.*)\b{port}(?= = )", top, maxsplit=1)
-    body = re.sub(rf"(?<![\w\\$.]){port}(?![\w$.])", "sent", body)
-    put(core, "core.v", "".join([
-        head, f"  wire {declared}{port};\n  assign {port} = {expression};\n  reg {declared}sent", body, end, others,
-    ]).encode())
+    """Give an output of the core an expression, in which ``sent`` is what it was."""
+    before, module, behind = top(core)
+    declared = re.search(rf"  output (\[\d+:0\] )?{port};\n  (?:wire|reg) .*?;\n", module)
+    body = re.sub(rf"(?<![\w\\$.]){port}(?![\w$.])", "sent", module[declared.end():])
+    changed = f"  wire {declared[1] or ''}sent;\n  assign {port} = {expression};\n"
+    put(core, "core.v", "".join([before, module[: declared.end()], changed, body, behind]).encode())
 
 
 @pytest.fixture(scope="module")
@@ -187,10 +194,11 @@ def altered_network(network):
     return replace(network, layers=(replace(conv, theta=conv.theta + [0, 1, 0]), *network.layers[1:]))
 
 
-def test_a_wrong_threshold_in_the_verilog_is_named(core, x, tmp_path):
+def test_a_wrong_threshold_beside_the_verilog_is_named(core, x, tmp_path):
     network, wrong = tiny_network(), altered_network(tiny_network())
     generate(wrong, lanes=4, out=tmp_path / "wrong")
-    put(core, "core.v", (tmp_path / "wrong" / "core.v").read_bytes())
+    for file in (tmp_path / "wrong").glob("*.hex"):
+        put(core, file.name, file.read_bytes())
     figures = verify(core, x, images=1, simulator=FAST, seed=3)
 
     plan = make_plan(network, 4)
