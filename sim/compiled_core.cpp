@@ -124,10 +124,7 @@ extern "C" {
 
 Core* core_create() {
     auto* core = new Core;
-    core->top.rst = 1;
     for (int i = 0; i < 4; i++) core->tick();
-    core->top.rst = 0;
-    core->tick();
     return core;
 }
 

@@ -77,11 +77,26 @@ def _emptied(module):
     return CONTENTS.sub(lambda found: "" if found[1] in written else found[0], module)
 
 
+def without_reset(verilog):
+    """Return a core's Verilog that is never reset: it begins as it would after one.
+
+    Verilator looks in every cycle at what the inputs reach without a register, and a reset reaches every register.
+    """
+    found = re.search(rf"^module {CORE}\((.*?)\);\n.*?(  input rst;\n  wire rst;\n)", verilog, re.MULTILINE | re.DOTALL)
+    if not found:
+        raise AdafireError(f"The Verilog of the core has no module {CORE} with a reset: generate it again.")
+    ports = ", ".join(port for port in found[1].split(", ") if port != "rst")
+    return "".join([
+        verilog[: found.start(1)], ports, verilog[found.end(1) : found.start(2)], "  wire rst = 1'h0;\n",
+        verilog[found.end(2) :],
+    ])
+
+
 def core_sources(verilog, params):
     """Return the Verilog texts to compile of a core's."""
     from hw.core.contents import RAM_MODULE, ram_verilog
 
-    texts = [without_contents(verilog, params)]
+    texts = [without_reset(without_contents(verilog, params))]
     return texts if f"module {RAM_MODULE}" in verilog or RAM_MODULE not in verilog else [*texts, ram_verilog()]
 
 
