@@ -43,7 +43,7 @@ def play(tmp_path, monkeypatch, capsys):
 
 
 def test_a_core_and_a_table(play, tmp_path):
-    told = play("--networks", "vgg", "--out", "cores", "--lanes", "2", "--verify", "0", models=["vgg"])
+    told = play("--networks", "vgg", "--out", "cores", "--lanes", "4", "--verify", "0", models=["vgg"])
     assert (tmp_path / "cores/vgg/core.v").is_file()
     row = r"{} +[│|] +{} +[│|]"
     weights = 9 * 2 + 9 * 4 + 9 * 6 + 9 * 9 + 30
@@ -69,6 +69,6 @@ def test_what_is_wrong_is_said_before_anything_slow(play, tmp_path, words, text)
 
 @pytest.mark.slow
 def test_three_cores_verified(play):
-    told = play("--out", "cores", "--lanes", "2", "--verify", "2", models=TINY)
+    told = play("--out", "cores", "--lanes", "4", "--verify", "2", models=TINY)
     assert re.search(r"images verified on the compiled core +│ +2 │ +2 │ +2", told), told
     assert re.search(r"differences +│ +0 │ +0 │ +0", told) and "uJ, estimated from counters" in told, told

@@ -46,7 +46,7 @@ def generated(tmp_path_factory):
     def folder(board):
         if board not in folders:
             folders[board] = tmp_path_factory.mktemp(board) / "core"
-            generate(random_network(3), board=board, lanes=2, out=folders[board])
+            generate(random_network(3), board=board, lanes=4, out=folders[board])
         return folders[board]
 
     return folder
@@ -96,7 +96,7 @@ def test_a_bitstream_and_its_report(design, toolbox):
     report = build(folder)
     assert report["bitstream"] == str(folder / "build" / "adafire_top.bit")
     assert report["program"] == f"openFPGALoader -b ulx3s {folder}/build/adafire_top.bit"
-    assert (report["board"], report["lanes"], report["kind"]) == ("ulx3s_25f", 2, "post-route")
+    assert (report["board"], report["lanes"], report["kind"]) == ("ulx3s_25f", 4, "post-route")
     assert (report["lut"], report["ff"], report["shares"]["lut"]) == (2430, 4, 0.1)
     assert (report["clock_mhz"], report["asked_mhz"], report["fmax_mhz"]) == (62.5, 62.5, 90)
     assert report["slack_ns"] == pytest.approx(16 - 1000 / 90, abs=1e-3)
@@ -203,7 +203,7 @@ def test_a_tool_that_fails_leaves_its_log_and_no_build(design, toolbox):
 
 def test_more_than_the_part_has_is_refused_before_place_and_route(design, toolbox):
     folder, toolbox.cells = design("tang_nano_9k"), {"LUT4": 8000, "ALU": 1000, "DFFRE": 10}
-    with pytest.raises(DoesNotFit, match="Tang Nano 9K has no room for this design of 2 lanes: it needs 9,000 lut "
+    with pytest.raises(DoesNotFit, match="Tang Nano 9K has no room for this design of 4 lanes: it needs 9,000 lut "
                                          "where the part has 8,640. Give fewer --lanes to `adafire generate`"):
         build(folder)
     assert [command.tool for command in toolbox.ran] == ["yosys"]
