@@ -48,7 +48,7 @@ def test_a_core_and_a_table(play, tmp_path):
     row = r"{} +[│|] +{} +[│|]"
     weights = 9 * 2 + 9 * 4 + 9 * 6 + 9 * 9 + 30
     for name, value in (
-        ("weights", weights), ("mean timesteps", r"[12]\.\d+"), ("synaptic operations", r"[\d,]+"), ("lanes", 2),
+        ("weights", weights), ("mean timesteps", r"[12]\.\d+"), ("synaptic operations", r"[\d,]+"), ("lanes", 4),
         ("uJ by convention, a burst one AC", r"\d\.\d+"), (r"LUTs \(estimated\)", r"[\d,]+"),
     ):
         assert re.search(row.format(name, value), told), told
