@@ -99,7 +99,7 @@ class Host:
             self.ask(*request)
 
     def run(self, network, x):
-        """Return rows of result words, NETWORK first."""
+        """Return rows of result words, NETWORK and POSITION first: results of one piece."""
         longest, rows = self.registers()["MAX_PAYLOAD"], []
         for data in image_bytes(network, x):
             *pieces, last = image_requests(data, longest)
@@ -120,9 +120,9 @@ def check_run(host, network, images=6):
     x = random_images(network, 3, images)
     golden, rows = Golden(network).run(x), host.run(network, x)
     assert (rows[:, 0] == np.uint32(network_id(network)).astype(np.int32)).all()
-    for name, column in (("classes", 1), ("exit_steps", 2), ("events", 5), ("synaptic_ops", 6)):
+    for name, column in (("classes", 2), ("exit_steps", 3), ("events", 6), ("synaptic_ops", 7)):
         assert (rows[:, column] == getattr(golden, name)).all(), name
-    assert (rows[:, 7:] == golden.logits).all() and (rows[:, 3] >= rows[:, 4]).all()
+    assert (rows[:, 8:] == golden.logits).all() and (rows[:, 4] >= rows[:, 5]).all()
 
 
 def test_identity_is_that_of_the_folder(host, folder, networks):
@@ -131,7 +131,7 @@ def test_identity_is_that_of_the_folder(host, folder, networks):
     assert (registers["MAGIC"], registers["VERSION"], build) == (MAGIC, PROTOCOL, manifest["build_id"])
     assert registers["NETWORK"] == network_id(networks[0]) == manifest["network_id"]
     assert registers["BAUD"] == manifest["baud"] and registers["CLOCK_HZ"] == CLOCKS_PER_BIT * manifest["baud"]
-    assert registers["LANES"] == 2 and registers["CLASSES"] >= 16
+    assert registers["LANES"] == 4 and registers["OUTPUTS"] >= 16
 
 
 def test_networks_loaded_into_the_running_design_equal_their_golden_models(host, folder, networks):
