@@ -16,6 +16,7 @@ from tests.kit.random_networks import random_network
 HELD = {
     "board": "ulx3s_85f", "build_id": "0" * 32, "network": "1" * 64, "network_id": 7, "classes": 10, "lanes": 16,
     "baud": 1_000_000, "estimated_cycles_per_image": 100, "initialised": True, "parameters": {"lanes": 16},
+    "image_digest": 0xC0FFEE, "outputs": {"shapes": {"fc": [10, 1, 1]}, "decides": "fc"},
     "input": {"kind": "direct", "bytes": 1, "values": 64, "timesteps": 4, "shape": [1, 8, 8], "offset": [128],
               "low": 0, "high": 255, "lowest": -128},
 }
@@ -64,7 +65,7 @@ def test_a_file_without_a_hash_counts_as_missing(folder):
 
 
 @pytest.mark.parametrize("change, text", [
-    ({"schema": 1}, "is of schema 1, this adafire's is 2"), ({"schema": None}, "is of schema None"),
+    ({"schema": 1}, "is of schema 1, this adafire's is 3"), ({"schema": None}, "is of schema None"),
     ({"baud": 0}, "baud must be a whole number, 9600 to 12000000, not 0"), ({"baud": None}, "baud must be"),
     ({"lanes": 65}, "lanes must be a whole number, 1 to 64"), ({"lanes": True}, "lanes must be"),
     ({"network_id": 2**32}, "network_id must be"), ({"build_id": "xyz"}, "build_id must be 32 hexadecimal digits"),

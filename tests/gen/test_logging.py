@@ -26,4 +26,4 @@ def test_what_is_left_out_is_told(told):
 
 def test_steps_are_told_when_they_begin(told):
     steps = [text.removeprefix("conversion: ") for text in told if text.startswith("conversion: ")]
-    assert steps == ["load", "thresholds", "integers", "biases", "exit rule", "done"]
+    assert steps == ["load", "thresholds", "integers", "biases", "exit rule", "activity", "done"]

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import amaranth.lib.fifo
 import pytest
+from amaranth.back import verilog
 from amaranth.hdl import Elaboratable, Module, Mux, Signal, Value
 from amaranth.lib.memory import Memory
 
@@ -16,9 +17,12 @@ import hw.link.result_buffer
 from gen.plan.memories import MemorySpec
 from gen.plan.plan import covering, make_plan, plan_on
 from hw.board.netlist import LOOSE, STRICT, netlist
+from hw.core.core import Core
 from hw.core.memory import CoreMemory
+from hw.names import plain_names
 from hw.regmap import Command
-from sim.compiled_core import CompiledCore
+from hw.verilog import TOP
+from sim.compiled_core import CompiledCore, compile_core
 from sim.golden import Golden
 from tests.kit.random_networks import SECOND, random_images, random_network
 from tests.kit.stand_in import RX_BYTES, Far
@@ -32,8 +36,8 @@ LINK = hw.link.frame_ring, hw.link.register_file, hw.link.result_buffer
 class InvertedOnCollision(Elaboratable):
     """A `Memory` whose read ports give the inverted word when it is being written."""
 
-    def __init__(self, *, shape, depth, init):
-        self._memory, self._writes, self._reads = Memory(shape=shape, depth=depth, init=init), [], []
+    def __init__(self, *, shape, depth, init, attrs=None):
+        self._memory, self._writes, self._reads = Memory(shape=shape, depth=depth, init=init, attrs=attrs), [], []
 
     def write_port(self):
         self._writes.append(self._memory.write_port())
@@ -70,7 +74,8 @@ def inverting(monkeypatch):
 def test_no_word_read_in_the_cycle_of_its_write_is_used(inverting, lanes, seeds):
     networks = {seed: random_network(seed, contract=SECOND) for seed in seeds}
     params = covering([make_plan(network, lanes) for network in networks.values()])
-    core = CompiledCore.for_plan(plan_on(networks[seeds[0]], params), stalls=0.3, seed=lanes)
+    text = plain_names(verilog.convert(Core(params, {}), name=TOP, emit_src=False))  # its RAMs as memories
+    core = CompiledCore(compile_core(text, params), plan_on(networks[seeds[0]], params), stalls=0.3, seed=lanes)
     for seed, network in networks.items():
         core.load(plan_on(network, params))
         x = random_images(network, seed, 3)
