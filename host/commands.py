@@ -128,10 +128,13 @@ def _measured(device, network, images, watch=(), **options):
 def generate(network, board, lanes, target_fps, out, force, also, baud, progress):
     """Write Verilog, memory image and manifest for ``board`` into the folder ``out``; return the manifest."""
     from gen.netfile import load_network
+    from gen.plan.params import shape_of_lanes
     from gen.plan.target import find_target
     from hw.emit import generate as emit
 
     target = find_target(board)
+    if lanes is not None:
+        shape_of_lanes(lanes)
     manifest = emit(
         load_network(network), board=target.name, lanes=lanes, target_fps=target_fps, out=Path(out), force=force,
         also=[load_network(other) for other in also], baud=baud, progress=progress,

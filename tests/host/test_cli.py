@@ -55,8 +55,7 @@ def test_every_verb_has_help_json_debug_and_verbose(adafire, verb):
      "Invalid value for '--limit': Input should be greater than or equal to 1. "
      "`adafire evaluate --help` shows the options.\n"),
     (["generate", "net", "--board", "icebreaker", "--out", "o", "--lanes", "65"],
-     "Invalid value for '--lanes': Input should be less than or equal to 64. "
-     "`adafire generate --help` shows the options.\n"),
+     "The number of lanes must be 4, 8, 16, 32, 64, not 65.\n"),
 ])
 def test_wrong_command_line(adafire, words, text):
     outcome = adafire(*words)
