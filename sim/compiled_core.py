@@ -32,7 +32,7 @@ WRITTEN = re.compile(r"^ +(\S+)\[[^\n]*\] <= ", re.MULTILINE)
 CONTENTS = re.compile(
     r"^  initial begin\n    (\S+)\[\d+\] = [^\n]*;\n(?:    \1\[\d+\] = [^\n]*;\n)*  end\n", re.MULTILINE
 )
-FILE = re.compile(r'\.FILE\("(\w+?)(?:_bits_\d+)?\.hex"\)')
+FILE = re.compile(r'\.FILE\("(\w+?)(?:_from_\d+)?(?:_bits_\d+)?\.hex"\)')
 
 
 class Probe(NamedTuple):

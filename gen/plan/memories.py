@@ -4,24 +4,36 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from gen.plan.params import WORD_BITS
 
-__all__ = ["BLOCK", "MemorySpec", "SINGLE_PORT", "SMALL", "TABLE", "memory_table"]
+__all__ = ["BLOCK", "MemorySpec", "Piece", "SINGLE_PORT", "SMALL", "memory_table"]
 
-BLOCK, TABLE, SINGLE_PORT = "block", "table", "single port"
+BLOCK, SINGLE_PORT = "block", "single port"
 SMALL = 16  # words that look-up tables hold
-# Widths of an 18 kbit block at its depths: no column needs a multiplexer behind its read port.
+# Widths of an 18 kbit block at its depths: a column as wide needs no multiplexer behind its read port.
 COLUMNS = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
 WHOLE = 32  # bits of a word that the tools divide well themselves
+WORTH = 3 / 4  # share of the blocks that a bank more must leave, to be worth its multiplexer
+
+
+class Piece(NamedTuple):
+    """One RAM of a memory: bits ``low`` to below ``high`` of the ``words`` words from ``first`` on."""
+
+    low: int
+    high: int
+    first: int
+    words: int
 
 
 @dataclass(frozen=True)
 class MemorySpec:
-    """One memory, or as many alike as there are groups (``each``).
+    """One memory, of a ``group`` or of the whole core.
 
-    ``width`` in bits, ``depth`` in words, ``latency`` in cycles from address to data; ``kind``: block RAM, look-up
-    tables or single-port RAM; ``loadable``: the load port fills it, in the order of the table.
+    ``width`` in bits, ``depth`` in words, ``latency`` in cycles from address to data; ``kind``: block RAM, which may
+    become look-up tables (``small``), or single-port RAM; ``loadable``: the load port fills it, in the order of the
+    table.
     """
 
     name: str
@@ -40,15 +52,42 @@ class MemorySpec:
     @property
     def small(self):
         """Whether it lies in look-up tables, where the part has memory of those."""
-        return self.kind == TABLE or self.kind == BLOCK and self.depth <= SMALL
+        return self.kind == BLOCK and self.depth <= SMALL
 
     @property
-    def columns(self):
-        """The bits (first, one after the last) of a word that each RAM holds."""
-        column = next((bits for depth, bits in COLUMNS if self.depth <= depth), 1)
+    def pieces(self) -> list[Piece]:
+        """The RAMs that hold it, bank by bank: in depth where that saves blocks, in width so that a RAM is a block.
+
+        A bank begins at a multiple of the power of two that holds its words.
+        """
         if self.kind != BLOCK or self.small or self.width <= WHOLE:
-            column = self.width
-        return [(low, min(low + column, self.width)) for low in range(0, self.width, column)]
+            return [Piece(0, self.width, 0, self.depth)]
+        found, first = [], 0
+        for words in _banks(self.width, self.depth):
+            column = _column(words)
+            found += [Piece(low, min(low + column, self.width), first, words) for low in range(0, self.width, column)]
+            first += words
+        return found
+
+    def blocks(self, bram) -> int:
+        """Return the blocks of a `gen.plan.target.BlockRam` that it takes where it lies in block RAM."""
+        return sum(bram.count(piece.high - piece.low, piece.words) for piece in self.pieces)
+
+
+def _column(depth):
+    return next((bits for words, bits in COLUMNS if depth <= words), 1)
+
+
+def _banks(width, depth):
+    """Return the words of each bank: of a depth just over that of a block the rest lies by itself."""
+    whole = -(-width // _column(depth)) * -(-depth // COLUMNS[-1][0])
+    full = max([words for words, _ in COLUMNS if words < depth], default=0)
+    if full:
+        cut = [full, *_banks(width, depth - full)]
+        blocks = sum(-(-width // _column(words)) * -(-words // COLUMNS[-1][0]) for words in cut)
+        if blocks <= WORTH * whole:
+            return cut
+    return [depth]
 
 
 @lru_cache(maxsize=64)
@@ -70,9 +109,8 @@ def memory_table(p):
             MemorySpec(f"parameters_{g}", parameter, p.parameters, BLOCK, 2, True, g),
         ]
     for g in range(p.groups):
-        slot_words = 1 << (p.image_words - 1).bit_length()
         specs += [
-            MemorySpec(f"image_{g}", p.image_tile * p.value_bits, p.image_slots * slot_words, group=g),
+            MemorySpec(f"image_{g}", p.image_tile * p.value_bits, p.image_slots << p.slot_bits, group=g),
             MemorySpec(f"maps_{g}", p.width * p.count_bits, p.map_words, group=g),
         ]
         if p.states:

@@ -116,6 +116,16 @@ class CoreParams:
         return max(self.value_bits, self.signed_count_bits)
 
     @property
+    def stored_bits(self):
+        """Bits of a word as the memories give it: of a map, or of the input."""
+        return max(self.width * self.count_bits, self.image_tile * self.value_bits)
+
+    @property
+    def slot_bits(self):
+        """Bits of an address within one input map; the slot lies above them."""
+        return (self.image_words - 1).bit_length()
+
+    @property
     def signed_count_bits(self):
         """Bits of a count as a two's complement number."""
         return self.count_bits + (not self.signed)

@@ -74,8 +74,7 @@ def placed_plan(network, lanes: int, target: Target):
 def queue_bits(params: CoreParams) -> int:
     """Return the bits of a word in a group's queue (`hw.core.payloads.word_entry`)."""
     p = params
-    word = max(p.width * p.count_bits, p.image_tile * p.value_bits)
-    return word + p.width + p.weight_address_bits + p.width.bit_length() + 3
+    return p.stored_bits + p.width + p.weight_address_bits + p.width.bit_length() + 3
 
 
 def _memories(params, target):
@@ -87,7 +86,8 @@ def _memories(params, target):
         if spec.small and not joint:
             tables += TABLE_LUTS * spec.width
         else:
-            blocks += sum(target.bram.count(high - low, spec.depth) for low, high in spec.columns)
+            blocks += spec.blocks(target.bram)
+            tables += spec.width * (len({piece.first for piece in spec.pieces}) - 1)  # a multiplexer behind the banks
     if params.softmax:
         blocks += target.bram.count(*SOFTMAX_TABLE)
     queue = queue_bits(params)

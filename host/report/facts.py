@@ -10,7 +10,7 @@ from pathlib import Path
 from gen.errors import InputError
 from gen.generated import GeneratedFolder
 from gen.plan.estimate import expected_cycles
-from gen.plan.memories import BLOCK, SINGLE_PORT
+from gen.plan.memories import SINGLE_PORT, MemorySpec
 from gen.plan.plan import make_plan
 from gen.plan.resources import QUEUED, SOFTMAX_TABLE, queue_bits, single_port_blocks
 from gen.plan.target import find_target
@@ -116,26 +116,25 @@ def describe_memories(plan, target):
     for name, spec in plan.memories.items():
         used = min(spec.depth, needed[name].depth) if name in needed else 0
         name = name if spec.group is None else name.rpartition("_")[0]
-        _add(memories, name, target, spec.width, spec.depth, used, spec.kind, spec.small, spec.columns)
+        _add(memories, name, target, spec, used)
     if params.softmax:
         width, words = SOFTMAX_TABLE
-        _add(memories, "exponentials", target, width, words, words)
+        _add(memories, "exponentials", target, MemorySpec("exponentials", width, words), words)
     for _ in range(params.groups):
-        _add(memories, "queues", target, queue_bits(params), QUEUED, QUEUED, small=True)
+        _add(memories, "queues", target, MemorySpec("queues", queue_bits(params), QUEUED), QUEUED)
     return list(memories.values())
 
 
-def _add(memories, name, target, width, words, used, kind=BLOCK, small=False, columns=()):
-    """Add a RAM to the entry ``name`` of ``memories``."""
-    of = "SPRAM" if kind == SINGLE_PORT else "LUTs" if small and target.family != "ice40" else "block RAM"
-    bits = [high - low for low, high in columns] or [width]
+def _add(memories, name, target, spec, used):
+    """Add a memory to the entry ``name`` of ``memories``."""
+    of = "SPRAM" if spec.kind == SINGLE_PORT else "LUTs" if spec.small and target.family != "ice40" else "block RAM"
     entry = memories.setdefault(name, {
-        "name": name, "width": width, "words": 0, "bits": 0, "of": of, "used_words": 0, "blocks": 0,
+        "name": name, "width": spec.width, "words": 0, "bits": 0, "of": of, "used_words": 0, "blocks": 0,
     })
-    entry["words"] += words
-    entry["bits"] += words * width
+    entry["words"] += spec.depth
+    entry["bits"] += spec.bits
     entry["used_words"] += used
-    entry["blocks"] += sum(target.bram.count(each, words) for each in bits) if of == "block RAM" else 0
+    entry["blocks"] += spec.blocks(target.bram) if of == "block RAM" else 0
 
 
 def _choices(folder):

@@ -65,9 +65,8 @@ class Decision(wiring.Component):
         index, left, coming = Signal(range(max(2, p.classes))), Signal(range(p.classes + 1)), Signal(2)
         position, passing = Signal(range(max(2, p.positions))), Signal(range(p.positions + 1))
         base, arrived, last = Signal.like(self.address), Signal(), Signal()
-        exits = Signal()
         m.d.sync += coming.eq(Cat(left.any(), coming))
-        m.d.comb += [arrived.eq(coming[1]), last.eq(index == stage.classes), self.exits.eq(exits)]
+        m.d.comb += [arrived.eq(coming[1]), last.eq(index == stage.classes)]
         with m.If(left.any()):
             m.d.sync += [left.eq(left - 1), self.address.eq(self.address + 1)]
         with m.If(arrived):
@@ -94,7 +93,7 @@ class Decision(wiring.Component):
                     with m.If(last):
                         m.next = "COMPARE"
             with m.State("COMPARE"):
-                m.d.sync += [margin.eq(Mux(several, best - second, 0)), exits.eq(0)]
+                m.d.sync += [margin.eq(Mux(several, best - second, 0)), self.exits.eq(0)]
                 with m.Switch(stage.exit_kind):
                     with m.Case(EXIT_CODES["off"]):
                         m.next = "DONE"
@@ -117,7 +116,7 @@ class Decision(wiring.Component):
                 scan(base)
                 m.next = "LARGEST"
             with m.State("COUNT"):
-                m.d.sync += exits.eq(passing >= stage.required)
+                m.d.sync += self.exits.eq(passing >= stage.required)
                 m.next = "DONE"
             with m.State("DONE"):
                 m.d.comb += self.done.eq(1)

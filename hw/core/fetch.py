@@ -72,8 +72,7 @@ class Fetch(wiring.Component):
             found.eq(sent & (at_address.end | (hit & (own < columns)))),  # without sign: below 0 is far to the right
             at_block.eq(at_address), come.eq(found), at_word.eq(at_block),
         ]
-        slot_bits = (p.image_words - 1).bit_length()
-        m.d.comb += [self.map_address.eq(place), self.image_address.eq(Cat(place[:slot_bits], self.slot))]
+        m.d.comb += [self.map_address.eq(place), self.image_address.eq(Cat(place[: p.slot_bits], self.slot))]
         self._entry(m, come, at_word)
         return m
 

@@ -67,12 +67,11 @@ class ImageWriter(wiring.Component):
             ends_map.eq(takes & ends_position & (at["position"] == header.image_positions)),
         ]
         m.d.sync += self.write.enable.eq(takes & ends_word)
-        slot_bits = (p.image_words - 1).bit_length()
         with m.If(takes):
             m.d.sync += [
                 begun.eq(1), lane.eq(Mux(ends_word, 0, at["lane"] + 1)), place.eq(at["place"] + ends_word),
                 channel.eq(Mux(ends_position, 0, at["channel"] + 1)), position.eq(at["position"] + ends_position),
-                self.write.address.eq(Cat(at["place"][:slot_bits], into)),
+                self.write.address.eq(Cat(at["place"][: p.slot_bits], into)),
             ]
             for number in range(p.image_tile):
                 with m.If(at["lane"] == number):

@@ -1,6 +1,6 @@
 """The core's memories, each from its `MemorySpec`: block RAM in columns, look-up tables or single-port RAM."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Array, Const, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -67,16 +67,13 @@ class CoreMemory(wiring.Component):
                 cells.address.eq(self.address), found.eq(cells.data),
             ]
         else:
-            block = spec.kind == BLOCK and not spec.small
-            columns = spec.columns
-            for low, high in columns:
-                words = [(word >> low) & ((1 << (high - low)) - 1) for word in self._init]
-                name = spec.name if len(columns) == 1 else f"{spec.name}_bits_{low}"
-                m.submodules[f"bits_{low}"] = ram = Ram(name, high - low, spec.depth, words, block=block)
-                m.d.comb += [
-                    ram.write_enable.eq(enable), ram.write_address.eq(address), ram.write_data.eq(word[low:high]),
-                    ram.address.eq(self.address), found[low:high].eq(ram.data),
-                ]
+            banks = [found]
+            if len(firsts := sorted({piece.first for piece in spec.pieces})) > 1:
+                banks = [Signal(spec.width, name=f"found_{first}") for first in firsts]
+                m.d.comb += found.eq(Array(banks)[self._late_bank(m, firsts)])
+            for piece in spec.pieces:
+                bank = firsts.index(piece.first)
+                self._ram(m, piece, banks[bank], enable & (self._bank(address, firsts) == bank), address, word)
         if spec.latency == 1:
             m.d.comb += self.data.eq(found)
         else:
@@ -84,3 +81,25 @@ class CoreMemory(wiring.Component):
             m.d.sync += behind.eq(found)
             m.d.comb += self.data.eq(behind)
         return m
+
+    def _ram(self, m, piece, found, enable, address, word):
+        """Add the RAM of a piece of the memory; its bits of a word read are those of ``found``."""
+        spec, (low, high, first, words) = self._spec, piece
+        init = [(word >> low) & ((1 << (high - low)) - 1) for word in self._init[first : first + words]]
+        name = "".join([f"_from_{first}" * (first > 0), f"_bits_{low}" * (high - low < spec.width)])
+        ram = Ram(spec.name + name, high - low, words, init, block=spec.kind == BLOCK and not spec.small)
+        m.submodules[f"bits_{low}" + f"_from_{first}" * (first > 0)] = ram
+        m.d.comb += [
+            ram.write_enable.eq(enable), ram.write_address.eq(address), ram.write_data.eq(word[low:high]),
+            ram.address.eq(self.address), found[low:high].eq(ram.data),
+        ]
+
+    def _bank(self, address, firsts):
+        """Return which bank an address lies in."""
+        return sum((address >= first for first in firsts[1:]), Const(0))
+
+    def _late_bank(self, m, firsts):
+        """Return the bank of the word that is being read, a cycle after its address."""
+        bank = Signal(range(len(firsts)), reset_less=True)
+        m.d.sync += bank.eq(self._bank(self.address, firsts))
+        return bank

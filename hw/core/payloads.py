@@ -9,7 +9,7 @@ from gen.plan.program import cursor_fields, header_fields, output_fields, pass_f
 
 __all__ = [
     "closing", "count_shape", "cursor", "event", "header", "image_write", "input_word", "load_port", "map_word",
-    "map_write", "neuron_beat", "opening", "output_cursor", "output_word", "pass_block", "pooled_count", "raw_word",
+    "map_write", "neuron_beat", "opening", "output_cursor", "output_word", "pass_block", "pooled_count",
     "request", "stage", "stored_word", "synapse_block", "tile", "word_entry",
 ]
 
@@ -88,7 +88,7 @@ def map_write(p):
 def image_write(p):
     """A word of the input that every group's copy takes; the highest bits of ``address`` are the slot."""
     return data.StructLayout({
-        "enable": 1, "address": (p.image_words - 1).bit_length() + (p.image_slots - 1).bit_length() or 1,
+        "enable": 1, "address": p.slot_bits + (p.image_slots - 1).bit_length() or 1,
         "word": data.ArrayLayout(signed(p.value_bits), p.image_tile),
     })
 
@@ -125,11 +125,6 @@ def tile(p):
     })
 
 
-def raw_word(p):
-    """Bits of a word as the memories give it: of a map, or of the input."""
-    return max(p.width * p.count_bits, p.image_tile * p.value_bits)
-
-
 def word_entry(p):
     """A word that waits to be gathered; ``mask`` has its lanes that are to be looked at, ``last`` ends a tile.
 
@@ -137,7 +132,7 @@ def word_entry(p):
     then the next bits of all lanes, so that both share multiplexers. One whose mask is empty only carries ``last``.
     """
     return data.StructLayout({
-        "word": raw_word(p), "image": 1, "mask": p.width, "dense": 1,
+        "word": p.stored_bits, "image": 1, "mask": p.width, "dense": 1,
         "weight": unsigned(p.weight_address_bits), "active": unsigned(p.width.bit_length()), "last": 1,
     })
 

@@ -5,11 +5,10 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from gen.plan.params import CORE_TIMESTEPS, WORD_BITS
+from gen.result import HEADER_WORDS
 from hw.core import payloads
 
-__all__ = ["HEADER", "ResultReader"]
-
-HEADER = 6  # class, timesteps executed, and the counters
+__all__ = ["ResultReader"]
 
 
 class ResultReader(wiring.Component):
@@ -39,7 +38,7 @@ class ResultReader(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        index = Signal(range(HEADER))
+        index = Signal(range(HEADER_WORDS))
         word = Signal(WORD_BITS)
         with m.Switch(index):
             with m.Case(0):
@@ -60,11 +59,10 @@ class ResultReader(wiring.Component):
                 with m.If(self.begin):
                     m.next = "FIRST WORDS"
             with m.State("FIRST WORDS"):
-                m.d.comb += self.heading.eq(1)
-                m.d.comb += self.shift.eq(free & (index >= 2))
+                m.d.comb += [self.heading.eq(1), self.shift.eq(free & (index >= 2))]
                 with m.If(free):
                     m.d.sync += [self.o.valid.eq(1), value.eq(word), last_word.eq(0), index.eq(index + 1)]
-                    with m.If(index == HEADER - 1):
+                    with m.If(index == HEADER_WORDS - 1):
                         m.next = "ADDRESS"
             with m.State("ADDRESS"):
                 m.next = "WORD"

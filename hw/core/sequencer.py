@@ -43,8 +43,8 @@ class Sequencer(wiring.Component):
         `hw.core.decision.Decision`; the round, from 0.
     answers, answering, heading : Out, In, In
         `hw.core.result_reader.ResultReader`: begin; a result is being sent; its first words are.
-    works, begins, counts : Out(1)
-        An image is under way; it begins; its cycles count.
+    begins, counts : Out(1)
+        An image begins; its cycles count.
     timesteps : Out
         Of the image, so far.
     """
@@ -61,8 +61,7 @@ class Sequencer(wiring.Component):
             "next_readout": In(1), "go": Out(1), "first_step": Out(1), "stop": Out(1), "drained": In(1),
             "running": Out(range(max(2, p.passes))),
             "decide": Out(1), "step": Out(range(CORE_TIMESTEPS)), "decided": In(1), "exits": In(1),
-            "answers": Out(1), "answering": In(1), "heading": In(1), "works": Out(1), "begins": Out(1),
-            "counts": Out(1),
+            "answers": Out(1), "answering": In(1), "heading": In(1), "begins": Out(1), "counts": Out(1),
             "timesteps": Out(range(2 * CORE_TIMESTEPS * p.stages)),
         })
 
@@ -74,7 +73,7 @@ class Sequencer(wiring.Component):
         place, left = Signal.like(self.program_address), Signal(range(max(header_words, stage_words) + 1))
         stage_index, passes_left = Signal(range(max(2, p.stages))), Signal(range(max(2, p.passes)))
         first_pass, steps = Signal.like(self.running), self.timesteps
-        stopping = Signal()
+        stopping, works = Signal(), Signal()
         m.d.comb += [
             self.header.eq(header), self.stage.eq(stage), self.program_address.eq(place),
             self.stop.eq(stopping), self.first_step.eq(self.step == 0),
@@ -85,8 +84,8 @@ class Sequencer(wiring.Component):
         with m.FSM() as fsm:
             m.d.comb += [
                 self.idle.eq(fsm.ongoing("IDLE") | (fsm.ongoing("BOOT") & self.loading)),
-                self.works.eq(~fsm.ongoing("IDLE") & self.known),
-                self.counts.eq(self.works & ~fsm.ongoing("ANSWER") & ~fsm.ongoing("HEADING")),
+                works.eq(~fsm.ongoing("IDLE") & self.known),
+                self.counts.eq(works & ~fsm.ongoing("ANSWER") & ~fsm.ongoing("HEADING")),
                 self.loadable.eq(fsm.ongoing("IDLE") | fsm.ongoing("BOOT")),
                 self.reads.eq(Cat(fsm.ongoing(state) for state in ("HEAD", "HEADER", "PLACE", "STAGE")).any()),
             ]
@@ -190,6 +189,6 @@ class Sequencer(wiring.Component):
                 m.next = "IDLE"
         with m.If(self.abort):  # at once, not when the work has come to rest: what follows is another image
             m.d.comb += self.clear.eq(1)
-            with m.If(self.works):
+            with m.If(works):
                 m.d.sync += stopping.eq(1)
         return m

@@ -6,8 +6,6 @@ from gen.generated import IMAGE, NETWORK, VERILOG, GeneratedFolder
 
 __all__ = ["IMAGE", "NETWORK", "VERILOG", "core_text", "put_contents", "read_folder"]
 
-RAM = "adafire_ram.v"  # a module of core.v, where it is not in it
-
 
 def read_folder(folder):
     """Return the `gen.plan.plan.Plan` of the network on the core in ``folder``.
@@ -21,8 +19,7 @@ def read_folder(folder):
 
 def core_text(folder):
     """Return the Verilog of the core in ``folder``, all its modules."""
-    files = [Path(folder) / name for name in (VERILOG, RAM)]
-    return "\n".join(file.read_text() for file in files if file.is_file())
+    return (Path(folder) / VERILOG).read_text()
 
 
 def put_contents(folder, work):

@@ -20,9 +20,11 @@ def _params(**changes):
 
 
 def test_blocks_are_those_of_the_memories():
-    """36 bits a block at 512 words, 18 at 1,024, and so on; a word of 128 bits is cut into columns."""
+    """36 bits a block at 512 words, 18 at 1,024, and so on; words of 128 bits are cut into columns, and into banks."""
     few = core_resources(_params(weights=512), ECP5)["bram"]
-    for depth, columns in ((513, 8), (1024, 8), (1025, 15), (2049, 32), (4097, 64)):
+    for depth, columns in (
+        (513, 8), (1024, 8), (1025, 15), (2049, 15 + 4), (4096, 32), (4097, 32 + 4), (17078, 128 + 8),
+    ):
         assert core_resources(_params(weights=depth), ECP5)["bram"] - few == columns - 4, depth
 
 

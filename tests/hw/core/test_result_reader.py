@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from hw.core.result_reader import HEADER, ResultReader
+from gen.result import HEADER_WORDS
+from hw.core.result_reader import ResultReader
 from hw.core.sequencer import COUNTERS
 from tests.kit.proof import assume_constant, claim_stable, prove
 from tests.kit.streams import Bench
@@ -17,7 +18,7 @@ def test_a_result_is_its_head_and_every_output(sizes, outputs, stall):
     values = rng.integers(-2**23, 2**23, 16).tolist()
     counters = rng.integers(0, 2**31, (2, len(COUNTERS))).tolist()
     bench.memory(dut.address, dut.output, values, latency=2)
-    taken = bench.sink(dut.o, 2 * (HEADER + outputs), stall=stall)
+    taken = bench.sink(dut.o, 2 * (HEADER_WORDS + outputs), stall=stall)
 
     async def drive(ctx):
         ctx.set(dut.header, {"outputs": outputs - 1})
