@@ -315,7 +315,9 @@ def sweep(
     workers: Annotated[int | None, typer.Option(min=1, metavar="N", help="How many; default: a core each.")] = None,
 ):
     """Try many networks, settings, boards, lanes and seeds: one table."""
-    return commands.sweep(description, out, scheduler, workers, progress)
+    from host.sweep.run import sweep_file
+
+    return sweep_file(description, out, scheduler, workers, progress)
 
 
 @verb(tables.datasets)

@@ -13,7 +13,7 @@ from gen.folders import real_path
 
 __all__ = [
     "boards", "build", "cascade", "convert", "datasets", "evaluate", "export", "generate", "info", "report", "run",
-    "sweep", "verify",
+    "verify",
 ]
 
 
@@ -168,16 +168,6 @@ def report(folder, data, split, limit, image, out, force, progress):
     return make_report(
         folder, data, split=split, limit=limit, image=image, out=out, force=force, progress=progress,
     )
-
-
-def sweep(description, out, scheduler, workers, progress):
-    """Run what the TOML file ``description`` says; return the rows of the table, which is in the folder ``out``."""
-    from host.sweep.description import read_sweep
-    from host.sweep.run import run_sweep
-
-    rows = run_sweep(read_sweep(description), out, scheduler, workers, progress)
-    table = str(Path(out) / "table.csv")
-    return {"out": str(out), "table": table, "rows": rows, "failed": sum(row["failed"] is not None for row in rows)}
 
 
 def datasets():

@@ -13,9 +13,9 @@ from pathlib import Path
 from gen.errors import InputError
 from gen.folders import whole_files
 from host.sweep import steps
-from host.sweep.description import Sweep
+from host.sweep.description import Sweep, read_sweep
 
-__all__ = ["run_sweep"]
+__all__ = ["run_sweep", "sweep_file"]
 
 KEPT = "kept"
 TABLE = "table"
@@ -26,6 +26,13 @@ COLUMNS = {  # of the table, to what a step calls them
     "LUT (estimated)": "estimated_lut", "BRAM (estimated)": "estimated_bram",
     "LUT": "lut", "FF": "ff", "BRAM": "bram", "DSP": "dsp", "MHz": "fmax_mhz", "failed": "failed",
 }
+
+
+def sweep_file(description, out, scheduler, workers, progress):
+    """Run what the TOML file ``description`` says; return the rows of the table, which is in the folder ``out``."""
+    rows = run_sweep(read_sweep(description), out, scheduler, workers, progress)
+    table = str(Path(out) / f"{TABLE}.csv")
+    return {"out": str(out), "table": table, "rows": rows, "failed": sum(row["failed"] is not None for row in rows)}
 
 
 def run_sweep(sweep: Sweep, out: str | Path, scheduler: str | None = None, workers: int | None = None, progress=None):
