@@ -19,8 +19,8 @@ class Result:
     logits : int64 [N, C]          the deciding output at the exit step; [N, C, H, W] where it is a map
     events : int64 [N]             nonzero counts of the maps that synapses read, all timesteps, input excluded
     synaptic_ops : int64 [N]       one weight applied to one event for one neuron; a burst counts once
-    cycles : int64 [N] or None     clock cycles from the first input word taken to the result given
-    busy_cycles : int64 [N] or None   cycles in which the lanes took an event
+    cycles : int64 [N] or None     clock cycles from when the core takes up the image to its result
+    busy_cycles : int64 [N] or None   cycles in which the lanes of a group took an event, of all groups together
     spike_ops : int64 [N] or None  synaptic operations, a burst of k spikes counting |k| times
     outputs : name of every output to int64 [N, C, H, W]; empty of a device that returns the deciding one alone
     stages : int64 [N] or None     stage that answered, from 0; None of a network without stages
