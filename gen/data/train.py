@@ -1,14 +1,17 @@
-"""Train a small classifier on uint8 images, for the demo and the examples. Conversion needs none of it."""
+"""Train a small network on uint8 images, for the demo and the examples. Conversion needs none of it."""
 
 import os
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-__all__ = ["accuracy", "augment", "fit", "save"]
+__all__ = ["accuracy", "augment", "descend", "fit", "save"]
 
 
 def augment(x, shift, flip, generator):
@@ -26,14 +29,36 @@ def augment(x, shift, flip, generator):
 
 def fit(module, x, y, *, epochs, batch=256, rate=5e-3, decay=0.01, shift=1, flip=False, smoothing=0.0, seed=0,
         progress=None):
-    """Train ``module`` in place on ``x`` uint8 [N, C, H, W], seen as x/255; return it in eval mode.
+    """Train the classifier ``module`` in place on ``x`` uint8 [N, C, H, W], seen as x/255; return it in eval mode.
 
-    AdamW under a one-cycle rate; the result is the exponential moving average of the weights.
-    ``progress`` is called with (text, fraction done) after each epoch.
+    `descend` says how; ``shift`` and ``flip`` are those of `augment`, ``smoothing`` is that of the labels.
     """
     generator = torch.Generator().manual_seed(seed)
     x, y = torch.as_tensor(x), torch.as_tensor(y).long()
     steps = len(x) // batch
+
+    def batches():
+        for chosen in torch.randperm(len(x), generator=generator)[: steps * batch].split(batch):
+            yield augment(x[chosen], shift, flip, generator), y[chosen]
+
+    loss = partial(F.cross_entropy, label_smoothing=smoothing)
+    return descend(module, batches, loss, epochs=epochs, steps=steps, rate=rate, decay=decay, progress=progress)
+
+
+def descend(module: nn.Module, batches: Callable[[], Iterable[tuple]], loss: Callable[..., torch.Tensor], *,
+            epochs: int, steps: int, rate: float, decay: float = 0.01,
+            progress: Callable[[str, float], Any] | None = None) -> nn.Module:
+    """Train any ``module`` in place and return it in eval mode.
+
+    AdamW under a one-cycle rate; the result is the exponential moving average of the weights, over two epochs.
+
+    Parameters
+    ----------
+    batches : called once an epoch; gives ``steps`` tuples, images uint8 [B, C, H, W], seen as x/255, and what the loss
+        compares with
+    loss : called with what the module returns and the rest of the tuple
+    progress : called with (text, fraction done) after each epoch
+    """
     averaged = torch.optim.swa_utils.AveragedModel(
         module, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(1 - 1 / (2 * steps)), use_buffers=True
     )
@@ -41,17 +66,16 @@ def fit(module, x, y, *, epochs, batch=256, rate=5e-3, decay=0.01, shift=1, flip
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=epochs * steps)
     for epoch in range(epochs):
         module.train()
-        order, total = torch.randperm(len(x), generator=generator), 0.0
-        for chosen in order[: steps * batch].split(batch):
-            images = augment(x[chosen], shift, flip, generator).float().div(255)
-            images = images.contiguous(memory_format=torch.channels_last)
-            loss = F.cross_entropy(module(images), y[chosen], label_smoothing=smoothing)
+        total = 0.0
+        for x, *truth in batches():
+            found = module(x.float().div(255).contiguous(memory_format=torch.channels_last))
+            value = loss(found, *truth)
             optimizer.zero_grad()
-            loss.backward()
+            value.backward()
             optimizer.step()
             schedule.step()
             averaged.update_parameters(module)
-            total += loss.item()
+            total += value.item()
         if progress:
             progress(f"epoch {epoch + 1} of {epochs}: loss {total / steps:.4f}", (epoch + 1) / epochs)
     module.load_state_dict(averaged.module.state_dict())
