@@ -52,6 +52,7 @@ import numpy as np
 
 from gen.exit_rule import ExitRule
 from gen.layers import INPUT, INVERSE_LEAKY, MAX_SIDE, MAX_TIMESTEPS, Layer, NetworkError, Source, signed_bits
+from gen.task import Task, usual_task
 
 __all__ = ["ORDERS", "IntegerNetwork", "Network", "StagedNetwork"]
 
@@ -70,7 +71,8 @@ class IntegerNetwork:
 
     ``order`` says whether a machine runs all layers of a timestep before the next (``steps``), or all timesteps of a
     tile (``tiles``, without an exit rule): the bits are the same. ``provenance`` is a JSON object (strings, numbers,
-    lists) about where the network comes from; it carries no meaning for the arithmetic.
+    lists) about where the network comes from; it carries no meaning for the arithmetic. Nor does ``stated_task``, what
+    the outputs are said to mean to a person; ``task`` is that or what is usual.
     """
 
     source: Source
@@ -79,6 +81,7 @@ class IntegerNetwork:
     exit_rule: ExitRule = field(default_factory=ExitRule)
     provenance: dict = field(default_factory=dict)
     order: str = STEPS
+    stated_task: Task | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "layers", tuple(self.layers))
@@ -104,6 +107,7 @@ class IntegerNetwork:
                 low, high = proved(layer)
                 if signed_bits(low.min(), high.max()) > MAX_WORD_BITS:
                     raise NetworkError(f"layer {layer.name!r} needs an accumulator of over {MAX_WORD_BITS} bits")
+        self.task.check({name: self.shapes[name] for name in self.outputs}, self.readout.name)
 
     def _check_exit(self):
         rule = self.exit_rule
@@ -204,6 +208,11 @@ class IntegerNetwork:
     def dense(self) -> bool:
         """Whether the readout that decides has more than one position."""
         return self.shapes[self.readout.name][1:] != (1, 1)
+
+    @property
+    def task(self) -> Task:
+        """What it is for: where nothing is said, classify, or values where the output that decides is a map."""
+        return self.stated_task or usual_task(self.dense)
 
     @cached_property
     def readers(self):
@@ -326,6 +335,7 @@ class StagedNetwork:
     dense = property(lambda self: self.stages[0].dense)
     two_phase = property(lambda self: any(stage.two_phase for stage in self.stages))
     frames = property(lambda self: self.stages[0].frames)
+    task = property(lambda self: self.stages[-1].task)
 
     @property
     def timesteps(self) -> int:

@@ -18,11 +18,12 @@ from gen.exit_rule import SHARE_ONE, ExitRule
 from gen.folders import whole_files
 from gen.intnet import STEPS, IntegerNetwork, StagedNetwork
 from gen.layers import ADAFIRE, ROLES, Pool, Readout, Source, Spiking, Synapse
+from gen.task import Task, usual_task
 from gen.window import NEAREST
 
 __all__ = ["SCHEMA", "load_network", "network_hash", "save_network"]
 
-SCHEMA = 3
+SCHEMA = 4
 _KEY = "adafire"
 _CLASSES = dict(zip(ROLES, (Spiking, Pool, Readout)))
 _WINDOW = ("stride", "padding", "dilation", "upsample", "fill")
@@ -47,15 +48,17 @@ def save_network(network: IntegerNetwork | StagedNetwork, path: str | Path) -> N
     """Write ``network`` to ``path``: the same network gives the same bytes.
 
     The file appears whole or not at all. Raises `InputError` where it cannot be written, or where the
-    network's provenance is no JSON object.
+    network's provenance or task is no JSON object.
     """
     path = Path(path)
     header, tensors = _describe(network)
     header["provenance"] = network.provenance
+    if network.task != usual_task(network.dense):
+        header |= {"task": network.task.as_dict(), "schema": SCHEMA}
     try:
         header["sha256"] = _digest(header, tensors)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{path} cannot be written: the provenance must be a JSON object ({error}).") from error
+        raise InputError(f"{path} cannot be written: provenance and task must be JSON objects ({error}).") from error
     # one metadata key: the order of several is not fixed, and the bytes are to be
     content = save(tensors, {_KEY: _json(header)})
     try:
@@ -88,7 +91,7 @@ def load_network(path: str | Path) -> IntegerNetwork | StagedNetwork:
 
 
 def network_hash(network: IntegerNetwork | StagedNetwork) -> str:
-    """Return the SHA-256, in hex, of everything that ``network`` computes with: all but its provenance."""
+    """Return the SHA-256, in hex, of everything that ``network`` computes with: all but provenance and task."""
     return _digest(*_describe(network))
 
 
@@ -98,10 +101,10 @@ def _describe(network):
     if len(network.stages) > 1:
         stages = [_describe_stage(stage, tensors, f"stages.{i}.") for i, stage in enumerate(network.stages)]
         header = {"stages": [stage for stage, _ in stages]}
-        schema = SCHEMA
+        schema = 3
     else:
         header, schema = _describe_stage(network, tensors, "")
-    if schema < SCHEMA:
+    if schema < 3:
         for entry in header["layers"]:
             for new in _OLD_NAMES.keys() & entry.keys():
                 entry[_OLD_NAMES[new]] = entry.pop(new)
@@ -156,23 +159,26 @@ def _beyond_schema_2(network):
 def _build(header, tensors):
     """Return the network that `_describe` gave ``header`` and ``tensors`` for."""
     header, tensors = dict(header), dict(tensors)
-    provenance = header.pop("provenance")
+    provenance, task = header.pop("provenance"), header.pop("task", None)
     if not isinstance(provenance, dict):
         raise InputError("the provenance must be a JSON object")
+    task = None if task is None else Task.from_dict(task)
     if _holds_floats(header):
         raise InputError("the header must hold integers, not fractions")
     source = Source(**header["source"], offset=tensors.pop("source.offset"))
     if "stages" in header:
-        stages = [_build_stage(stage, source, tensors, f"stages.{i}.") for i, stage in enumerate(header["stages"])]
+        stages = [
+            _build_stage(stage, source, tensors, f"stages.{i}.", task) for i, stage in enumerate(header["stages"])
+        ]
         network = StagedNetwork(tuple(stages), provenance)
     else:
-        network = _build_stage(header, source, tensors, "", provenance)
+        network = _build_stage(header, source, tensors, "", task, provenance)
     if tensors:
         raise InputError(f"the tensors {', '.join(sorted(tensors)[:5])} belong to no layer")
     return network
 
 
-def _build_stage(header, source, tensors, prefix, provenance=None):
+def _build_stage(header, source, tensors, prefix, task, provenance=None):
     """Return one stage; what it holds is taken out of ``tensors``."""
     if not isinstance(header["layers"], list):
         raise InputError("the layers must be a list")
@@ -194,7 +200,7 @@ def _build_stage(header, source, tensors, prefix, provenance=None):
             ]
         layers.append(cls(**entry))
     rule, order = ExitRule(**header["exit_rule"]), header.get("order", STEPS)
-    return IntegerNetwork(source, tuple(layers), header["timesteps"], rule, provenance or {}, order)
+    return IntegerNetwork(source, tuple(layers), header["timesteps"], rule, provenance or {}, order, task)
 
 
 def _weight(array):

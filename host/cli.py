@@ -149,10 +149,27 @@ def convert(
         str, typer.Option(metavar="steps|tiles", help="All layers at a timestep, or all timesteps of a tile, first.")
     ] = "steps",
     calibration_images: Annotated[int, typer.Option(min=1, metavar="N", help="The first N images of X.")] = 2000,
+    task: Annotated[
+        str | None, typer.Option(metavar="classify|segment|detect|values", help="What the outputs mean.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Names of the classes, one a line.")
+    ] = None,
+    decode: Annotated[
+        str | None, typer.Option(metavar="ssd|yunet|yolo|FILE.py", help="What makes boxes of a detector's outputs.")
+    ] = None,
+    decode_option: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Of the decoder; VALUE in JSON, or a text.")
+    ] = None,
+    fit: Annotated[
+        str | None, typer.Option(metavar="letterbox|stretch|crop", help="How pictures of other sizes are taken.")
+    ] = None,
+    colors: Annotated[str | None, typer.Option(metavar="rgb|bgr", help="Order of the model's three channels.")] = None,
 ):
     """Convert a trained model into an integer spiking network."""
     return commands.convert(
-        model, calibration, calibration_images, out, mean, std, progress, timesteps=timesteps, max_burst=max_burst,
+        model, calibration, calibration_images, out, mean, std, progress, labels, decode_option or (),
+        task=task, decode=decode, fit=fit, colors=colors, timesteps=timesteps, max_burst=max_burst,
         weight_bits=weight_bits, neuron=neuron, search_burst=search_burst, compress=compress,
         weight_memory=weight_memory, search_lanes=search_lanes, calibrate_weights=calibrate_weights,
         exit=exit, exit_loss=exit_loss, exit_fit=exit_fit, exit_output=exit_output, exit_share=exit_share, order=order,

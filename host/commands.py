@@ -3,11 +3,13 @@
 Everything slow or optional is imported inside the verb that needs it.
 """
 
+import json
 import os
 import time
 from collections import Counter
 from pathlib import Path
 
+from gen.data.labels import read_labels
 from gen.errors import InputError
 from gen.folders import real_path
 
@@ -17,14 +19,19 @@ __all__ = [
 ]
 
 
-def convert(model, calibration, calibration_images, out, mean, std, progress, **settings):
+def convert(
+    model, calibration, calibration_images, out, mean, std, progress, class_names=None, decode_options=(), **settings
+):
     """Convert ``model``, write the network to ``out`` and the fronts of searches beside it.
 
-    Returns what `info` says, plus files and seconds.
+    ``class_names`` is a file of them. Returns what `info` says, plus files and seconds.
     """
     start = time.perf_counter()
     check_output_file(out)
     mean, std = _per_channel("--mean", mean), _per_channel("--std", std)
+    settings |= {"decode_options": _named_values("--decode-option", decode_options)}
+    if class_names is not None:
+        settings |= {"class_names": read_labels(class_names)}
     from gen.data.datasets import open_dataset
     from gen.method.convert import convert as convert_model
     from gen.method.front import save_front
@@ -215,6 +222,20 @@ def _per_channel(option, text):
             f"{option} must be one number, or one for each channel with commas between, not {text!r}."
         ) from None
     return values[0] if len(values) == 1 else values
+
+
+def _named_values(option, words):
+    """Read ``NAME=VALUE`` as often as given: name to what VALUE is in JSON, or else the text that it is."""
+    values = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not name or not equals:
+            raise InputError(f"{option} must be NAME=VALUE, not {word!r}.")
+        try:
+            values[name] = json.loads(text)
+        except ValueError:
+            values[name] = text
+    return values
 
 
 def _described(network):

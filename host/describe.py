@@ -33,6 +33,7 @@ def describe(network: IntegerNetwork | StagedNetwork) -> dict:
             {"name": name, "shape": list(first.shapes[name]), "decides": name == first.readout.name}
             for name in first.outputs
         ],
+        "task": network.task.as_dict(),
         "neuron": INVERSE_LEAKY if network.two_phase else ADAFIRE,
         "timesteps": network.timesteps,
         "exit": first.exit_rule.kind,

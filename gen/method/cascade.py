@@ -147,7 +147,11 @@ def _renamed(network, names):
     layers = [replace(layer, name=names.get(layer.name, layer.name), **reading(layer)) for layer in network.layers]
     rule = network.exit_rule
     rule = replace(rule, output=names.get(rule.output, rule.output))
-    return replace(network, layers=tuple(layers), exit_rule=rule)
+    provenance = dict(network.provenance)
+    if scales := provenance.get("output_scales"):
+        provenance["output_scales"] = {names.get(name, name): scale for name, scale in scales.items()}
+    task = network.stated_task and network.stated_task.renamed(names)
+    return replace(network, layers=tuple(layers), exit_rule=rule, provenance=provenance, stated_task=task)
 
 
 def _unfitted(network, kind):

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from gen.layers import ADAFIRE
 from gen.method.checks import layer_bits
 from gen.method.conversion import Conversion
 from gen.method.settings import Settings, check_images, check_labels, check_timesteps
+from gen.method.task_choice import TaskChoice
 from gen.model.load import load
 
 __all__ = ["convert"]
@@ -43,6 +45,12 @@ def convert(
     mean: float | Sequence[float] = 0.0,
     std: float | Sequence[float] = 1.0,
     order: str = STEPS,
+    task: str | None = None,
+    class_names: Sequence[str] = (),
+    decode: str | Path | None = None,
+    decode_options: dict[str, Any] | None = None,
+    fit: str | None = None,
+    colors: str | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> IntegerNetwork:
     """Return the `IntegerNetwork` of a trained model; nothing is trained.
@@ -70,6 +78,12 @@ def convert(
     exit_share : share, over 0 to 1, of that output's positions that must be sure
     mean, std : one number or one per channel, of images scaled to 0..1; one written into the model comes on top
     order : steps, or tiles: all timesteps of a tile before the next, without early exit
+    task : classify, segment, detect or values, what the outputs mean (`gen.task`); by default classify, or values
+        where the output that decides is a map, or detect with ``decode``
+    class_names : names of the classes, in order
+    decode : of a detector, what makes boxes of its outputs: a name of `gen.heads.HEADS`, or the path of a Python file
+        of the user's own; ``decode_options`` are its options, and for a role of the head the outputs that have it
+    fit, colors : how pictures become images of the network (`gen.task.Task`)
     progress : callable(step text, fraction done), or None
 
     Raises
@@ -78,6 +92,7 @@ def convert(
     """
     tell = _telling(progress)
     x = check_images(calibration)
+    choice = TaskChoice(task, tuple(class_names), decode, decode_options or {}, fit, colors)
     settings = Settings(
         timesteps=check_timesteps(timesteps, x), max_burst=max_burst, weight_bits=weight_bits, neuron=neuron,
         search_burst=search_burst, compress=compress, weight_memory=weight_memory, search_lanes=search_lanes,
@@ -99,8 +114,9 @@ def convert(
     settings = _decided(settings, network)
     labels = check_labels(labels, len(x), network.shapes[str(settings.exit_output)])
     bits = layer_bits(network, settings.weight_bits)
+    stated = choice.of(network, str(settings.exit_output))
     with torch.no_grad():
-        return Conversion(network, x, labels, settings, tell).run(bits)
+        return replace(Conversion(network, x, labels, settings, tell).run(bits), stated_task=stated)
 
 
 def _telling(progress):

@@ -5,6 +5,7 @@ from host.tables.cells import columns, kilobits, number, pairs, percent, span, t
 
 __all__ = ["cascade", "exported", "network"]
 
+LABELS = 12  # shown at most
 LONG = ("searches", "activity")  # of the provenance, that `--json` shows
 
 
@@ -20,6 +21,7 @@ def network(payload):
         ("input", f"{times(payload['input']['shape'])}, {payload['input']['kind']}, "
                   f"values {span(payload['input']['range'])}"),
         ("classes", payload["classes"]),
+        *_task(payload["task"]),
         *((f"output {output['name']}", times(output["shape"]) + (", decides" if output["decides"] else ""))
           for output in payload["outputs"] if len(payload["outputs"]) > 1),
         ("neuron", payload["neuron"].replace("_", "-")),
@@ -61,6 +63,18 @@ def _layers(title, layers):
             for layer in layers
         ],
     )
+
+
+def _task(task):
+    """Return what the outputs mean: the labels in short, the decoder with its outputs and options."""
+    labels, decoder = task.get("labels", ()), task.get("decoder")
+    shown = ", ".join(labels[:LABELS]) + (f", ... ({len(labels)})" if len(labels) > LABELS else "")
+    rows = [("task", task["kind"]), ("labels", shown or None)]
+    if decoder:
+        rows += [("decoder", decoder["name"])]
+        rows += [(f"  {role}", _brief(names)) for role, names in decoder["outputs"].items()]
+        rows += [(f"  {name}", str(value)) for name, value in decoder["options"].items()]
+    return [*rows, *((f"pictures: {name}", task[name]) for name in ("fit", "colors") if name in task)]
 
 
 def _brief(value):

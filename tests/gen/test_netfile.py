@@ -241,7 +241,7 @@ def rewrite(path, change):
 
 def test_a_newer_schema(path):
     rewrite(path, lambda header, _: header.update(schema=SCHEMA + 1))
-    with pytest.raises(InputError, match=r"newer adafire \(its schema is 4, this program reads up to 3\): update"):
+    with pytest.raises(InputError, match=r"newer adafire \(its schema is 5, this program reads up to 4\): update"):
         load_network(path)
 
 
