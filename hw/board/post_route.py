@@ -4,7 +4,7 @@ import json
 import math
 from fnmatch import fnmatchcase
 
-__all__ = ["count_cells", "netlist_cells", "post_route_figures", "shares"]
+__all__ = ["component", "count_cells", "netlist_cells", "post_route_figures", "shares"]
 
 
 def netlist_cells(work):
@@ -38,11 +38,11 @@ def post_route_figures(work, flow, clock_mhz):
         **dict.fromkeys(flow.cells, 0), **count_cells(flow.cells, netlist_cells(work)),
         **count_cells(flow.cells, placed), "fmax_mhz": math.floor(100 * fmax) / 100,
         "slack_ns": round(1000 / clock_mhz - 1000 / fmax, 3),
-        "critical_path": f"{_component(path[0]['from']['cell'])} -> {_component(path[-1]['to']['cell'])}",
+        "critical_path": f"{component(path[0]['from']['cell'])} -> {component(path[-1]['to']['cell'])}",
     }
 
 
-def _component(cell):
+def component(cell):
     """Return the instance path of a cell: what stands before its own name, wrappers around link and core left out."""
     path = [name.partition("$")[0] for name in cell.split(".")[:-1]] or [cell]
     path = path[1:] if path[0] == "design" and len(path) > 1 else path
