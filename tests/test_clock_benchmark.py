@@ -17,7 +17,7 @@ def net(driver, *ends, event=CLOCK):
 
 TIMING = {
     "detailed_net_timings": [
-        net("core.group_0.lanes.mul", ("core.group_0.lanes.product_3_FF", 9.0), ("core.group_0.lanes.product_4_FF", 8.0)),
+        net("core.group_0.lanes.m", ("core.group_0.lanes.product_3_FF", 9.0), ("core.group_0.lanes.p_FF", 8.0)),
         net("core.walker.lut", ("core.group_0.fetch.address_FF", 8.5), ("core.walker.room_FF", 7.126)),
         net("core.decision.lut", ("core.decision.best_FF", 5.0)),
         net("pin", ("core.abort_FF", 20.0), event="<async>"),
