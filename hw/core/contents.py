@@ -7,18 +7,17 @@ In Verilog text the contents of a large network are tens of megabytes. There, a 
 
 from pathlib import Path
 
-from amaranth.hdl import ClockSignal, Instance, Module
-from amaranth.lib import wiring
+from amaranth.hdl import ClockSignal, Instance
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
 
-__all__ = ["RAM_MODULE", "ContentFiles", "Ram", "ram_verilog"]
+__all__ = ["RAM_MODULE", "ContentFiles", "add_ram", "ram_verilog"]
 
 RAM_MODULE = "adafire_ram"
 
 
 class ContentFiles:
-    """The platform of Verilog emission: collects the contents of every `Ram` that is elaborated.
+    """The platform of Verilog emission: collects the contents of every RAM that is elaborated.
 
     Attributes
     ----------
@@ -33,14 +32,13 @@ class ContentFiles:
         file = f"{name}.hex"
         if file in self.texts:
             raise ValueError(f"two memories want to be called {name}")
-        digits = -(-width // 4)
         words = [*init, *[0] * (depth - len(init))]
-        self.texts[file] = "".join(f"{word:0{digits}x}\n" for word in words)
+        self.texts[file] = f"%0{-(-width // 4)}x\n" * depth % tuple(words)  # a word at a time takes five times as long
         return file
 
 
-class Ram(wiring.Component):
-    """One write port, one read port with the word one cycle after its address.
+def add_ram(m, platform, name, *, file, depth, init, block, enable, write_address, word, address, data):
+    """Add a RAM to the module ``m``: one write port, one read port with the word one cycle after its address.
 
     Nobody reads a word in the cycle in which it is written. Yosys must know: it would add logic to give the old word.
     It must also know a ``block``: it would make a narrow column of look-up tables.
@@ -48,46 +46,37 @@ class Ram(wiring.Component):
     Parameters
     ----------
     name : str
-        Of the file with the contents, without suffix; no other RAM of the core has it.
-    width : int
-        Bits of a word.
+        In the hierarchy.
+    file : str
+        Name of the file with the contents, without suffix; no other RAM of the core has it.
     depth : int
         Words.
     init : list of int
         Initial contents. None: zeros in simulation, undefined in the Verilog's hardware.
     block : bool
         Whether the RAM shall lie in block RAM, however small it is.
+    enable, write_address, word, address : Value
+        What drives the ports; of an address the lowest bits count.
+    data : Signal or Slice
+        What the word read drives.
     """
-
-    def __init__(self, name, width, depth, init=(), *, block):
-        self._name, self._width, self._depth, self._init, self._block = name, width, depth, init, block
-        address = range(max(2, depth))
-        super().__init__({
-            "write_enable": In(1), "write_address": In(address), "write_data": In(width),
-            "address": In(address), "data": Out(width),
-        })
-
-    def elaborate(self, platform):
-        m = Module()
-        if isinstance(platform, ContentFiles):
-            file = platform.add(self._name, self._width, self._depth, self._init) if any(self._init) else ""
-            m.submodules.ram = Instance(
-                RAM_MODULE, p_WIDTH=self._width, p_DEPTH=self._depth, p_ADDRESS=len(self.address), p_FILE=file,
-                p_STYLE="block" if self._block else "auto", i_clk=ClockSignal(),
-                i_write_enable=self.write_enable, i_write_address=self.write_address, i_write_data=self.write_data,
-                i_address=self.address, o_data=self.data,
-            )
-            return m
-        attributes = {"no_rw_check": 1, **({"ram_style": "block"} if self._block else {})}
-        m.submodules.ram = memory = Memory(
-            shape=self._width, depth=self._depth, init=self._init, attrs=attributes
+    width, bits = len(data), bits_for(max(2, depth) - 1)
+    write_address, address = write_address[:bits], address[:bits]
+    if isinstance(platform, ContentFiles):
+        m.submodules[name] = Instance(
+            RAM_MODULE, p_WIDTH=width, p_DEPTH=depth, p_ADDRESS=bits,
+            p_FILE=platform.add(file, width, depth, init) if any(init) else "",
+            p_STYLE="block" if block else "auto", i_clk=ClockSignal(), i_write_enable=enable,
+            i_write_address=write_address, i_write_data=word, i_address=address, o_data=data,
         )
-        write, read = memory.write_port(), memory.read_port()
-        m.d.comb += [
-            write.en.eq(self.write_enable), write.addr.eq(self.write_address), write.data.eq(self.write_data),
-            read.addr.eq(self.address), self.data.eq(read.data),
-        ]
-        return m
+        return
+    attributes = {"no_rw_check": 1, **({"ram_style": "block"} if block else {})}
+    m.submodules[name] = memory = Memory(shape=width, depth=depth, init=init, attrs=attributes)
+    write, read = memory.write_port(), memory.read_port()
+    m.d.comb += [
+        write.en.eq(enable), write.addr.eq(write_address), write.data.eq(word),
+        read.addr.eq(address), data.eq(read.data),
+    ]
 
 
 def ram_verilog():

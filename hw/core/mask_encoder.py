@@ -51,8 +51,14 @@ def _lowest(quad):
 
 
 def at_least(mask, most):
-    """Return, for each number from 0 to ``most``, whether the mask has so many bits set."""
+    """Return, for each number from 0 to ``most`` or to the bits of the mask, whether so many bits are set."""
     if len(mask) == 1:
-        return [Const(1), mask, *[Const(0)] * (most - 1)]
-    low, high = at_least(mask[: len(mask) // 2], most), at_least(mask[len(mask) // 2 :], most)
-    return [Cat(low[i] & high[count - i] for i in range(count + 1)).any() for count in range(most + 1)]
+        return [Const(1), mask]
+    half = len(mask) // 2
+    low, high = at_least(mask[:half], most), at_least(mask[half:], most)
+    ways = [[] for _ in range(min(most, len(mask)) + 1)]
+    for one, first in enumerate(low):
+        for other, second in enumerate(high):
+            if 0 < one + other < len(ways):
+                ways[one + other].append(first & second if one and other else first if one else second)
+    return [Const(1), *(Cat(each).any() for each in ways[1:])]

@@ -1,12 +1,13 @@
 """The core's memories, each from its `MemorySpec`: block RAM in columns, look-up tables or single-port RAM."""
 
+import numpy as np
 from amaranth.hdl import Array, Const, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from gen.plan.memories import BLOCK, SINGLE_PORT, memory_table
 from hw.core import payloads
-from hw.core.contents import Ram
+from hw.core.contents import add_ram
 from hw.core.single_port import SinglePort
 
 __all__ = ["CoreMemory", "write_port"]
@@ -71,9 +72,14 @@ class CoreMemory(wiring.Component):
             if len(firsts := sorted({piece.first for piece in spec.pieces})) > 1:
                 banks = [Signal(spec.width, name=f"found_{first}") for first in firsts]
                 m.d.comb += found.eq(Array(banks)[self._late_bank(m, firsts)])
-            for piece in spec.pieces:
-                bank = firsts.index(piece.first)
-                self._ram(m, piece, banks[bank], enable & (self._bank(address, firsts) == bank), address, word)
+            bits = _bits(self._init, spec.width)
+            for first, bank in zip(firsts, banks):
+                written = enable if len(banks) == 1 else Signal(name=f"write_{first}")
+                if len(banks) > 1:
+                    m.d.comb += written.eq(enable & (self._bank(address, firsts) == firsts.index(first)))
+                for piece in spec.pieces:
+                    if piece.first == first:
+                        self._ram(m, platform, piece, bits, bank, written, address, word)
         if spec.latency == 1:
             m.d.comb += self.data.eq(found)
         else:
@@ -82,17 +88,16 @@ class CoreMemory(wiring.Component):
             m.d.comb += self.data.eq(behind)
         return m
 
-    def _ram(self, m, piece, found, enable, address, word):
+    def _ram(self, m, platform, piece, bits, found, enable, address, word):
         """Add the RAM of a piece of the memory; its bits of a word read are those of ``found``."""
         spec, (low, high, first, words) = self._spec, piece
-        init = [(word >> low) & ((1 << (high - low)) - 1) for word in self._init[first : first + words]]
-        name = "".join([f"_from_{first}" * (first > 0), f"_bits_{low}" * (high - low < spec.width)])
-        ram = Ram(spec.name + name, high - low, words, init, block=spec.kind == BLOCK and not spec.small)
-        m.submodules[f"bits_{low}" + f"_from_{first}" * (first > 0)] = ram
-        m.d.comb += [
-            ram.write_enable.eq(enable), ram.write_address.eq(address), ram.write_data.eq(word[low:high]),
-            ram.address.eq(self.address), found[low:high].eq(ram.data),
-        ]
+        from_first, column = f"_from_{first}" * (first > 0), slice(low, high)
+        file = spec.name + from_first + f"_bits_{low}" * (high - low < spec.width)
+        add_ram(
+            m, platform, f"bits_{low}{from_first}", file=file, depth=words,
+            init=_words(bits[first : first + words, column]), block=spec.kind == BLOCK and not spec.small,
+            enable=enable, write_address=address, word=word[column], address=self.address, data=found[column],
+        )
 
     def _bank(self, address, firsts):
         """Return which bank an address lies in."""
@@ -103,3 +108,16 @@ class CoreMemory(wiring.Component):
         bank = Signal(range(len(firsts)), reset_less=True)
         m.d.sync += bank.eq(self._bank(self.address, firsts))
         return bank
+
+
+def _bits(words, width):
+    """Return the bits of words, uint8 [words, width], the lowest first: a word at a time takes five times as long."""
+    size = -(-width // 8)
+    packed = np.frombuffer(b"".join(int(word).to_bytes(size, "little") for word in words), np.uint8)
+    return np.unpackbits(packed.reshape(-1, size), axis=1, count=width, bitorder="little")
+
+
+def _words(bits):
+    """Return the words whose bits these are, a list of int."""
+    width = bits.shape[1]
+    return (bits @ (1 << np.arange(width, dtype=np.int64 if width < 63 else object))).tolist()
