@@ -1,5 +1,8 @@
 """From a plan to Verilog text, the same text every time."""
 
+import gc
+from contextlib import contextmanager
+
 from amaranth.back import rtlil, verilog
 from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Signal
 
@@ -12,6 +15,7 @@ from hw.link.link import Link
 from hw.link.uart_top import UartTop
 from hw.link.wishbone import WishboneTop
 from hw.names import plain_names
+from hw.parts import lean_parts
 
 __all__ = ["AXI", "TOP", "UART", "WISHBONE", "axi_verilog", "core_files", "core_rtlil", "core_verilog", "uart_verilog",
            "wishbone_verilog"]
@@ -25,8 +29,9 @@ def core_files(plan):
     The files are read as the simulation begins, or by synthesis: `hw.core.contents` says from where.
     """
     files = ContentFiles()
-    core = verilog.convert(Core(plan.params, plan.contents), name=TOP, platform=files, emit_src=False)
-    return {VERILOG: ram_verilog() + "\n" + plain_names(core), **files.texts}
+    with _uncollected():
+        core = verilog.convert(Core(plan.params, plan.contents), name=TOP, platform=files, emit_src=False)
+    return {VERILOG: ram_verilog() + "\n" + plain_names(lean_parts(core)), **files.texts}
 
 
 def core_verilog(plan):
@@ -36,7 +41,8 @@ def core_verilog(plan):
 
 def core_rtlil(plan):
     """Return the same core as RTLIL, what Yosys reads fastest, with what its memories hold."""
-    return plain_names(rtlil.convert(Core(plan.params, plan.contents), name=TOP, emit_src=False))
+    with _uncollected():
+        return plain_names(rtlil.convert(Core(plan.params, plan.contents), name=TOP, emit_src=False))
 
 
 def axi_verilog(params, values):
@@ -65,3 +71,17 @@ def uart_verilog(params, link_params, values):
 def _ports(component):
     """Return the ports of a component, the members of its interfaces named with one underscore."""
     return {"_".join(path): (signal, None) for path, _, signal in component.signature.flatten(component)}
+
+
+@contextmanager
+def _uncollected():
+    """Do without the search for garbage: all that a netlist is made of lives until it is text, and a quarter of the
+    time would go into looking at it again and again.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
