@@ -247,6 +247,27 @@ def run(
     return commands.run(folder, port, data, split, limit, network, baud, progress)
 
 
+@verb(tables.predictions)
+def predict(
+    progress,
+    network: Annotated[Path, typer.Argument(metavar="NET|DIR", help="Network file, or folder made by `generate`.")],
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="INPUT...", help="Pictures, folders, .npz files, videos, camera:0.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write.")] = Path("predictions"),
+    device: Annotated[
+        str, typer.Option(metavar="golden|rtl|sim|PORT", help="What computes it; sim and PORT need DIR.")
+    ] = "golden",
+    decode: Annotated[
+        str | None, typer.Option(metavar="FILE.py", help="Your own decoder, where NET has one. It is run.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N pictures only.")] = None,
+    every: Annotated[int, typer.Option(min=1, metavar="N", help="One of N frames of a video or camera.")] = 1,
+):
+    """Show what a network says of pictures: classes, a mask or boxes, drawn on them and as JSON."""
+    return commands.predict(network, inputs, out, device, decode, limit, every, progress)
+
+
 @verb(tables.generated)
 def generate(
     progress,

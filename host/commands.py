@@ -14,8 +14,8 @@ from gen.errors import InputError
 from gen.folders import real_path
 
 __all__ = [
-    "boards", "build", "cascade", "convert", "datasets", "evaluate", "export", "generate", "info", "report", "run",
-    "verify",
+    "boards", "build", "cascade", "convert", "datasets", "evaluate", "export", "generate", "info", "predict", "report",
+    "run", "verify",
 ]
 
 
@@ -121,6 +121,15 @@ def run(folder, port, data, split, limit, network, baud, progress):
             "port": port, **measured,
             "images_per_second": measured["images"] / measured["seconds"], "retries": board.statistics.retries,
         }
+
+
+def predict(network, inputs, out, device, decode, limit, every, progress):
+    """Run the pictures of ``inputs`` through ``network``, write drawings and JSON to ``out``; return what they say."""
+    from host.predict.run import predict as run_pictures
+
+    return run_pictures(
+        network, inputs, out, device=device, decode=decode, limit=limit, every=every, progress=progress
+    )
 
 
 def _measured(device, network, images, watch=(), **options):

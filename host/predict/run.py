@@ -1,0 +1,169 @@
+"""`adafire predict`: pictures in; what a network says of them out, drawn and as JSON, in one folder."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from gen.device import Device, Progress
+from gen.errors import InputError
+from gen.folders import foreign_files, real_path, whole_folder
+from gen.generated import GeneratedFolder
+from gen.intnet import Network
+from gen.netfile import load_network, network_hash
+from gen.task import SEGMENT
+from host.device import opened
+from host.predict.answers import Answer, Answers
+from host.predict.fit import Placement, fitted
+from host.predict.overlay import overlay
+from host.predict.sources import Picture, Sources
+
+__all__ = ["MARKER", "SCHEMA", "predict"]
+
+MARKER = "predictions.json"
+SCHEMA = 1
+BATCH = 16  # pictures that a device is given at a time
+DRAWN, MASK, VALUES = ".png", ".mask.png", ".npz"  # endings of a picture's files
+OURS = (MARKER, f"*{DRAWN}", f"*{VALUES}")
+
+
+def predict(
+    where: str | Path,
+    inputs: Sequence[str],
+    out: str | Path = "predictions",
+    device: str = "golden",
+    decode: str | None = None,
+    limit: int | None = None,
+    every: int = 1,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Run pictures through a network and write what it says of them into the folder ``out``.
+
+    ``out`` holds ``predictions.json``, for every picture a drawing ``NAME.png``, of a task segment ``NAME.mask.png``
+    (the class of every pixel, 255 where the network did not look), and of outputs that are maps of values ``NAME.npz``.
+
+    Parameters
+    ----------
+    where : a network file, or a folder that `generate` made
+    inputs : as `host.predict.sources.Sources` takes them
+    out : a new or empty folder, or one of earlier predictions, which are replaced
+    device : golden, rtl; of a folder also the port of its board, or sim for a simulated one
+    decode : the user's own decoder, where the task has one: a Python file, which is run
+    limit, every : of pictures, and of a video's frames
+    progress : callable(done, of all, or 1 where that is not known) or None
+
+    Returns
+    -------
+    dict : what ``predictions.json`` holds, ``out`` and seconds.
+
+    Raises
+    ------
+    InputError : before anything is compiled or opened: an input, a network, a decoder or an ``out`` that will not do.
+        Nothing is written then, nor where a picture turns out to be damaged on the way.
+    """
+    start = time.perf_counter()
+    network, folder = _network(Path(where))
+    _check_replaceable(Path(out))
+    if not inputs:
+        raise InputError("There is nothing to predict from: name pictures, a folder of them, a video or an .npz file.")
+    answers = Answers(network, decode)
+    source = network.source
+    with Sources(inputs, source.shape, source.kind == "frames", limit, every) as pictures:
+        with _opened(device, network, folder, progress) as machine, whole_folder(out) as work:
+            told = list(_predicted(machine, network, answers, pictures, work, device, progress))
+            if not told:
+                raise InputError("There was no picture in what was named: nothing is written.")
+            found = {
+                "predictions": MARKER, "schema": SCHEMA, "network": str(where), "network_hash": network_hash(network),
+                "task": network.task.as_dict(), "device": device, "pictures": told,
+            }
+            (work / MARKER).write_text(json.dumps(found, indent=1) + "\n")
+    return {"out": str(out), **found, "seconds": time.perf_counter() - start}
+
+
+def _network(where):
+    """Return the network of a file or folder, and the folder or None."""
+    if where.is_dir():
+        return GeneratedFolder.open(where).network, where
+    return load_network(where), None
+
+
+@contextmanager
+def _opened(device: str, network: Network, folder: Path | None, progress: Progress | None) -> Iterator[Device]:
+    """Yield the device, as `host.device.open_device` knows it."""
+    if device == "golden" or (device == "rtl" and folder is None):
+        place = opened(device, network, progress=progress)
+    elif folder is None:
+        raise InputError(
+            f"The device {device!r} is a board's port, or 'sim': name the folder that `adafire generate` made for the "
+            "board in place of the network file."
+        )
+    elif device == "rtl":
+        place = opened(folder, progress=progress)
+    else:
+        place = opened(device, folder=folder, progress=progress)
+    with place as machine:
+        yield machine
+
+
+def _predicted(machine, network, answers, pictures: Sources, work, device, progress) -> Iterator[dict[str, Any]]:
+    """Yield what is told of every picture, its files written into ``work``."""
+    done, remaining = 0, iter(pictures)
+    while batch := list(islice(remaining, BATCH)):
+        given = [_given(picture, network) for picture in batch]
+        result = machine.run(np.stack([image for image, _ in given]))
+        placements = [placement for _, placement in given]
+        for picture, placement, answer in zip(batch, placements, answers.of(result, placements)):
+            yield _written(work, picture, placement, answer, network, device)
+        done += len(batch)
+        if progress:
+            progress(done, pictures.total or done + 1)
+
+
+def _given(picture: Picture, network: Network) -> tuple[np.ndarray, Placement]:
+    """Return the image that the network is given of a picture, and where that lies in it."""
+    if picture.image is None:
+        return fitted(picture.pixels, network.source, network.task)
+    size = picture.pixels.shape[1], picture.pixels.shape[0]
+    return picture.image, Placement(size, size, (1.0, 1.0), (0.0, 0.0))
+
+
+def _written(work: Path, picture: Picture, placement: Placement, answer: Answer, network: Network, device: str):
+    """Write the files of one picture; return what is told of it."""
+    task, step = network.task, answer.told["exit_step"]
+    caption = f"{picture.where}: {device}, {step} of {network.timesteps} timesteps"
+    if network.timesteps == 1:
+        caption = f"{picture.where}: {device}"
+    files = {"drawing": f"{picture.name}{DRAWN}"}
+    overlay(picture.pixels, answer, task, placement, caption).save(work / files["drawing"])
+    if task.kind == SEGMENT:
+        files["mask"] = f"{picture.name}{MASK}"
+        Image.fromarray(answer.mask).save(work / files["mask"])
+    if any(values.shape[1:] != (1, 1) for values in answer.values.values()):
+        files["values"] = f"{picture.name}{VALUES}"
+        np.savez_compressed(work / files["values"], **answer.values)
+    return {"input": picture.where, "size": list(placement.picture), "files": files, **answer.told}
+
+
+def _check_replaceable(out):
+    place = real_path(out)
+    if not place.exists():
+        return
+    if not place.is_dir() or (any(place.iterdir()) and not (place / MARKER).is_file()):
+        raise InputError(
+            f"{out} exists and is not an earlier folder of predictions (it holds no {MARKER}): move it away, or choose "
+            "another folder with --out."
+        )
+    if foreign := foreign_files(place, OURS):
+        raise InputError(
+            f"{out} holds, beside earlier predictions, what adafire did not make and new ones would delete: "
+            f"{', '.join(foreign)}. Move it elsewhere, or choose another folder with --out."
+        )

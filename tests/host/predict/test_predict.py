@@ -1,0 +1,198 @@
+"""`adafire predict` on every task: what is written, that it is right, and that nothing is where something was wrong."""
+
+import json
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gen.intnet import IntegerNetwork
+from gen.layers import INPUT, Readout, Source, Synapse
+from gen.netfile import load_network, save_network
+from gen.task import BGR, CLASSIFY, DETECT, SEGMENT, VALUES, Decoder, Task
+from host.predict.fit import UNSEEN
+from host.predict import run
+from sim.golden import Golden
+
+SIZE = (24, 32)  # of every network here; it looks through windows of 4 x 4
+UNITS = {"output_scales": {"a": 1000.0, "b": 1000.0}}
+
+
+def readout(name, reds, kernel, bias):
+    """Return a readout of which channel c weighs the red of a window by ``reds[c]``."""
+    weight = np.zeros((len(reds), 3, *kernel), int)
+    weight[:, 0] = np.array(reds)[:, None, None]
+    return Readout(name, [Synapse(INPUT, weight, kernel)], np.array(bias), np.full(len(reds), 8))
+
+
+def network(task, *readouts):
+    return IntegerNetwork(Source((3, *SIZE)), readouts, 1, provenance=UNITS, stated_task=task)
+
+
+NETWORKS = {
+    CLASSIFY: network(Task(CLASSIFY, ("dark", "red")), readout("a", [0, 1], SIZE, [20_000, 0])),
+    SEGMENT: network(Task(SEGMENT, ("background", "red")), readout("a", [0, 3], (4, 4), [6000, 0])),
+    DETECT: network(
+        Task(DETECT, ("spot",), Decoder("ssd", {"boxes": ("a",), "scores": ("b",)}, {"sizes": [[4]], "iou": 0.2})),
+        readout("a", [0, 0, 0, 0], (4, 4), [0, 0, 0, 0]), readout("b", [0, 3], (4, 4), [9000, 0]),
+    ),
+    VALUES: network(Task(VALUES), readout("a", [1, 2], (4, 4), [0, 500])),
+}
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder with a network of each task and pictures of one red square, at rows 40..79 and columns 80..119."""
+    monkeypatch.chdir(tmp_path)
+    for kind, net in NETWORKS.items():
+        save_network(net, f"{kind}.safetensors")
+    pixels = np.zeros((240, 320, 3), np.uint8)
+    pixels[40:80, 80:120, 0] = 255
+    Image.fromarray(pixels).save("square.png")
+    Image.fromarray(np.full((24, 32, 3), 255, np.uint8)).save("white.png")
+    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "white.png").read_bytes()[:-30])
+    return tmp_path
+
+
+def predicted(adafire, *words):
+    outcome = adafire("predict", *words, "--json")
+    assert outcome.code == 0, outcome.out
+    return outcome.json
+
+
+def test_classes(adafire, place):
+    told = predicted(adafire, "classify.safetensors", "square.png", "white.png")
+    square, white = told["pictures"]
+    assert (square["label"], white["label"], white["class"]) == ("dark", "red", 1)
+    z = (255 * 24 * 32 - 20_000) / 1000
+    assert white["best"][0]["probability"] == pytest.approx(1 / (1 + np.exp(-z)))
+    assert {path.name for path in (place / "predictions").iterdir()} == {"square.png", "white.png", "predictions.json"}
+    stored = json.loads((place / "predictions" / "predictions.json").read_text())
+    assert told == {"out": "predictions", **stored, "seconds": told["seconds"]}
+
+
+def test_a_mask(adafire, place):
+    (square,) = predicted(adafire, "segment.safetensors", "square.png", "--out", "masks")["pictures"]
+    assert square["shares"] == {"background": pytest.approx(1 - 1600 / 76800), "red": pytest.approx(1600 / 76800)}
+    mask = np.asarray(Image.open(place / "masks" / square["files"]["mask"]))
+    wanted = np.zeros((240, 320))
+    wanted[40:80, 80:120] = 1
+    np.testing.assert_array_equal(mask, wanted)
+    drawn = np.asarray(Image.open(place / "masks" / square["files"]["drawing"])).astype(int)
+    assert (drawn[60, 100] != [255, 0, 0]).any() and (drawn[10, 10] == 0).all()
+
+
+def test_what_a_crop_does_not_see(adafire, place):
+    net = load_network("segment.safetensors")
+    save_network(replace(net, stated_task=replace(net.task, fit="crop")), "crop.safetensors")
+    Image.new("RGB", (100, 24)).save("wide.png")
+    told = predicted(adafire, "crop.safetensors", "wide.png")["pictures"][0]
+    mask = np.asarray(Image.open(place / "predictions" / told["files"]["mask"]))
+    assert (mask[:, :34] == UNSEEN).all() and (mask[:, 34:66] == 0).all() and (mask[:, 66:] == UNSEEN).all()
+
+
+def test_boxes(adafire, place):
+    told = predicted(adafire, "detect.safetensors", "square.png", "white.png")
+    square, white = told["pictures"]
+    (box,) = square["boxes"]
+    assert box["box"] == [80, 40, 120, 80] and box["label"] == "spot" and box["score"] > 0.8
+    assert len(white["boxes"]) == 48
+    drawn = np.asarray(Image.open(place / "predictions" / "square.png"))
+    assert tuple(drawn[60, 80]) == (230, 159, 0) and tuple(drawn[60, 100]) == (255, 0, 0)
+
+
+def test_blue_first(adafire, place):
+    net = load_network("detect.safetensors")
+    save_network(replace(net, stated_task=replace(net.task, colors=BGR)), "bgr.safetensors")
+    assert predicted(adafire, "bgr.safetensors", "square.png")["pictures"][0]["boxes"] == []
+
+
+def test_numbers(adafire, place):
+    (white,) = predicted(adafire, "values.safetensors", "white.png")["pictures"]
+    assert white["values"]["a"]["most"] == pytest.approx(2 * 16 * 255 / 1000 + 0.5)
+    with np.load(place / "predictions" / white["files"]["values"]) as values:
+        assert values["a"].shape == (2, 6, 8) and values["a"][0, 0, 0] == pytest.approx(16 * 255 / 1000)
+
+
+def test_a_decoder_of_ones_own(adafire, place):
+    (place / "mine.py").write_text(
+        "def decode(outputs, size, options):\n"
+        "    return [([[0, 0, *options['end']]], [0.5], [0]) for _ in outputs['a']]\n"
+    )
+    net = replace(NETWORKS[DETECT], stated_task=Task(DETECT, decoder=Decoder("mine.py", options={"end": [16, 12]})))
+    save_network(net, "own.safetensors")
+    refused = adafire("predict", "own.safetensors", "square.png")
+    assert refused.code == 2 and "name it with --decode mine.py" in refused.err
+    told = predicted(adafire, "own.safetensors", "square.png", "--decode", "mine.py")
+    assert told["pictures"][0]["boxes"][0]["box"] == [0, 0, 160, 120]
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_the_table(adafire, place, kind):
+    outcome = adafire("predict", f"{kind}.safetensors", "square.png", "--out", kind)
+    words = {CLASSIFY: "dark 10", SEGMENT: "background 97.9 %, red 2.1 %", DETECT: "spot 8", VALUES: "a 0 to "}[kind]
+    assert outcome.code == 0 and words in outcome.out and f" {kind} " in outcome.out
+
+
+def test_what_is_predicted_again_takes_the_place_of_the_old(adafire, place):
+    predicted(adafire, "classify.safetensors", "square.png", "white.png")
+    predicted(adafire, "classify.safetensors", "white.png")
+    assert not (place / "predictions" / "square.png").exists()
+    (place / "predictions" / "notes.txt").write_text("mine")
+    refused = adafire("predict", "classify.safetensors", "white.png")
+    assert refused.code == 2 and "notes.txt" in refused.err
+
+
+@pytest.mark.parametrize(("words", "told"), [
+    (("classify.safetensors", "text.png"), "text.png cannot be read as a picture"),
+    (("classify.safetensors", "white.png", "cut.png"), "cut.png cannot be read as a picture"),
+    (("classify.safetensors", "nowhere.png"), "does not exist: name a picture"),
+    (("nowhere.safetensors", "white.png"), "nowhere.safetensors does not exist"),
+    (("square.png", "white.png"), "cannot be read as a network file"),
+    (("classify.safetensors", "white.png", "--device", "sim"), "'sim': name the folder"),
+    (("classify.safetensors", "white.png", "--device", "/dev/ttyUSB9"), "is a board's port"),
+    (("classify.safetensors", "white.png", "--decode", "mine.py"), "task is classify: there are no boxes"),
+    (("detect.safetensors", "white.png", "--decode", "mine.py"), "brings its decoder, ssd"),
+    (("classify.safetensors", "camera:x"), "camera:x is no camera"),
+    (("classify.safetensors", "white.png", "--out", "square.png"), "is not an earlier folder of predictions"),
+    ((".", "white.png"), "is not a folder made by `adafire generate`"),
+])
+def test_what_will_not_do_leaves_nothing(adafire, place, words, told):
+    before = sorted(path.name for path in place.iterdir())
+    outcome = adafire("predict", *words)
+    assert outcome.code == 2 and told in outcome.err and outcome.out == ""
+    assert outcome.err.strip().count("\n") == 0
+    assert sorted(path.name for path in place.iterdir()) == before
+
+
+def test_units_that_nobody_knows(adafire, place):
+    save_network(replace(NETWORKS[DETECT], provenance={}), "units.safetensors")
+    outcome = adafire("predict", "units.safetensors", "white.png")
+    assert outcome.code == 2 and "output_scales in its provenance" in outcome.err
+    save_network(replace(NETWORKS[CLASSIFY], provenance={}), "units.safetensors")
+    told = predicted(adafire, "units.safetensors", "white.png")["pictures"][0]
+    assert told["label"] == "red" and told["best"][0]["probability"] is None
+
+
+@pytest.mark.parametrize(("device", "folder", "wanted"), [
+    ("golden", True, ("golden", NETWORKS[CLASSIFY])), ("golden", False, ("golden", NETWORKS[CLASSIFY])),
+    ("rtl", False, ("rtl", NETWORKS[CLASSIFY])), ("rtl", True, ("core",)), ("sim", True, ("sim",)),
+    ("/dev/ttyUSB0", True, ("/dev/ttyUSB0",)),
+])
+def test_what_computes_it(monkeypatch, place, device, folder, wanted):
+    seen = []
+
+    @contextmanager
+    def opened(*where, **options):
+        seen.append((*map(str, where[:1]), *where[1:], options.get("folder")))
+        yield Golden(NETWORKS[CLASSIFY])
+
+    monkeypatch.setattr(run, "opened", opened)
+    monkeypatch.setattr(run, "_network", lambda where: (NETWORKS[CLASSIFY], where if folder else None))
+    found = run.predict("core" if folder else "net", ["white.png"], device=device)
+    needs = place.joinpath("core").name if device not in ("golden", "rtl") else None
+    assert seen[0][:-1] == wanted and (seen[0][-1] and str(seen[0][-1])) == needs
+    assert found["pictures"][0]["label"] == "red"
