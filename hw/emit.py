@@ -40,6 +40,7 @@ def generate(
     also: Sequence[Network] = (),
     baud: int = DEFAULT_BAUD,
     target_fps: float | None = None,
+    neurons: int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write the core, its links and all a host must know of them into the folder ``out``.
@@ -64,6 +65,8 @@ def generate(
         Bits per second of the UART link.
     target_fps : float or None
         Instead of ``lanes``: the smallest core that makes so many images a second, by the estimate.
+    neurons : int or None
+        1, 2 or 4: lanes of each group that fire in a cycle; by default as many as pay.
     progress : callable(step, fraction) or None
 
     Returns
@@ -85,7 +88,7 @@ def generate(
     _check_folder(out, force)
     report = progress or (lambda step, fraction: None)
     report("plan", 0.0)
-    found = candidates(network, target, also, lanes)
+    found = candidates(network, target, also, lanes, neurons)
     chosen = choose(found, target_fps)
     manifest = _manifest(chosen, baud)
     with whole_folder(out) as work:

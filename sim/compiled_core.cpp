@@ -1,7 +1,7 @@
 // Drives one compiled core for `sim.compiled_core`: loads memories, streams images in, takes results and the probe.
 //
 // Images follow one another without waiting: the next one is offered while one is computed, and results are taken
-// behind. GROUPS, VALUE_BITS, COUNT_BITS and STATE_BITS come from the command line.
+// behind. GROUPS, NEURONS, VALUE_BITS, COUNT_BITS and STATE_BITS come from the command line.
 #include <cstdint>
 #include <functional>
 #include <vector>
@@ -86,12 +86,12 @@ struct Core {
     void watch() {
         if (top.o___05Fvalid && !shown) shown = true, image++;
         if (!probing || !top.probe_fired) return;
-        for (int group = 0; group < GROUPS; group++)
-            if (top.probe_fired >> group & 1)
+        for (int neuron = 0; neuron < GROUPS * NEURONS; neuron++)
+            if (top.probe_fired >> neuron & 1)
                 fired.push_back({
-                    image, int32_t(top.probe_layer), group,
-                    extend(field(top.probe_counts, group * COUNT_BITS, COUNT_BITS), COUNT_BITS),
-                    extend(field(top.probe_states, group * STATE_BITS, STATE_BITS), STATE_BITS),
+                    image, int32_t(top.probe_layer), neuron / NEURONS,
+                    extend(field(top.probe_counts, neuron * COUNT_BITS, COUNT_BITS), COUNT_BITS),
+                    extend(field(top.probe_states, neuron * STATE_BITS, STATE_BITS), STATE_BITS),
                 });
     }
 

@@ -4,8 +4,8 @@ A word is read when the machine takes it, one access of the memory's width; what
 cycles is not counted. So a port that were enabled only when it is needed would read just these words. They follow from
 the plan and the rounds that ran but for one number, the cycles in which lanes are given an event, each with a word of
 weights: the core counts these. Groups have memories of their own; what is said is their sum. A frame that is dropped
-because the network has stopped before it, and a pass that is read ahead in vain, are not counted. Queues between
-components and the tables of the exit rules are no memories here.
+because the network has stopped before it, a pass that is read ahead in vain, and what a neuron reads beside the last
+lanes of a tile are not counted. Queues between components and the tables of the exit rules are no memories here.
 """
 
 from math import prod
@@ -44,10 +44,9 @@ def memory_traffic(plan, result):
 
     Returns
     -------
-    dict, memories named as in `gen.plan.memories.memory_table` without the group's number; words as int64 [N]
+    dict, memories named as in `gen.plan.memories.memory_table` without their owner's number; words as int64 [N]
     """
-    bits = {name.rpartition("_")[0] if spec.group is not None else name: spec.width
-            for name, spec in plan.memories.items()}
+    bits = {spec.role: spec.width for spec in plan.memories.values()}
     words = {name: np.zeros((2, len(result.exit_steps)), np.int64) for name in bits}
     for stage, rounds in zip(plan.stages, rounds_of_stages(plan, result)):
         for p in stage.passes:

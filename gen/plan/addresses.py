@@ -32,7 +32,7 @@ def _output(p, region):
     loops, start = p.loops, {"address": 0, "parameter": p.parameter}
     words, parameters = {}, {}
     if p.layer.weighted:
-        parameters = {"blocks": loops.turns["tiles"] * p.tile_channels, "tiles": p.tile_channels}
+        parameters = {"blocks": loops.turns["tiles"] * p.tile_words, "tiles": p.tile_words}
     if region:
         start["address"] = region.base
         words = {

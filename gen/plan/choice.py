@@ -1,6 +1,7 @@
 """Which core to make for a network and a board: the fastest that fits, or the smallest that is fast enough.
 
-Every number of lanes is planned, its size and its clock cycles estimated; what comes of it is a list for a file.
+Every number of lanes and of neurons is planned, its size and its clock cycles estimated; what comes of it is a list
+for a file.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from gen.errors import DoesNotFit, UnsupportedNetwork
 from gen.intnet import Network
 from gen.plan.estimate import Estimate, expected_cycles
-from gen.plan.params import LANES
+from gen.plan.params import LANES, NEURONS, shape_of_lanes
 from gen.plan.plan import Plan, covering, plan_on
 from gen.plan.resources import core_resources, link_resources, placed_plan, single_port_blocks
 from gen.plan.target import TARGETS, Target
@@ -19,6 +20,8 @@ from gen.plan.target import TARGETS, Target
 __all__ = ["Candidate", "candidates", "choose", "pareto_rows"]
 
 OFFERED = 4  # boards named where a network does not fit
+SERVED = 4  # lanes for each neuron, at least: with fewer the gather is slower nearly always
+PAYS = 0.97  # share of the cycles that twice the neurons may leave, at most, to be tried
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +48,11 @@ class Candidate:
         return self.plan.params.lanes
 
     @property
+    def neurons(self) -> int:
+        """Neurons of each group of lanes."""
+        return self.plan.params.neurons
+
+    @property
     def fits(self) -> bool:
         """Whether the part has room, by the estimate."""
         return not self.short
@@ -62,15 +70,27 @@ class Candidate:
 
 def candidates(
     network: Network, target: Target, also: Sequence[Network] = (), lanes: int | None = None,
+    neurons: int | None = None,
 ) -> list[Candidate]:
-    """Return a `Candidate` for every number of lanes, or the one for ``lanes``, by rising lanes.
+    """Return a `Candidate` for every number of lanes and of neurons in a group, by rising lanes.
 
-    ``also``: networks that the core shall be large enough for. Raises `UnsupportedNetwork` where no core runs them.
+    Parameters
+    ----------
+    also : networks that the core shall be large enough for
+    lanes : the only number of lanes; by default each of `LANES`
+    neurons : the only number of neurons of a group; by default 1, and twice as many as long as that pays
+
+    Raises
+    ------
+    UnsupportedNetwork
+        Where no core runs them.
+    InputError
+        For neurons that groups of ``lanes`` lanes do not have.
     """
     found, refused = [], None
     for choice in LANES if lanes is None else (lanes,):
         try:
-            found.append(_candidate(network, target, also, choice))
+            found += _of_lanes(network, target, also, choice, neurons)
         except UnsupportedNetwork as error:
             refused = error
     if not found and refused:
@@ -78,10 +98,24 @@ def candidates(
     return found
 
 
-def _candidate(network, target, also, lanes):
-    plan = placed_plan(network, lanes, target)
+def _of_lanes(network, target, also, lanes, neurons):
+    """Return the candidates of one number of lanes."""
+    if neurons:
+        return [_candidate(network, target, also, lanes, neurons)]
+    width, _ = shape_of_lanes(lanes)
+    found = [_candidate(network, target, also, lanes)]
+    for more in (n for n in NEURONS[1:] if width >= SERVED * n):
+        other = _candidate(network, target, also, lanes, more)
+        if other.estimate.interval > PAYS * found[-1].estimate.interval:
+            break
+        found.append(other)
+    return found
+
+
+def _candidate(network, target, also, lanes, neurons=1):
+    plan = placed_plan(network, lanes, target, neurons)
     if also:
-        plan = plan_on(network, covering([plan, *(placed_plan(other, lanes, target) for other in also)]))
+        plan = plan_on(network, covering([plan, *(placed_plan(other, lanes, target, neurons) for other in also)]))
     core, link = core_resources(plan.params, target), link_resources(target)
     used = {kind: core[kind] + link[kind] for kind in core}
     short = tuple(_shortages(plan, used, target))
@@ -121,19 +155,20 @@ def choose(found: list[Candidate], target_fps: float | None = None) -> Candidate
             f"{fastest.lanes} lanes and makes {fastest.fps:,.0f} at {fastest.target.core_mhz:g} MHz (estimated from "
             f"{fastest.estimate.basis}). Ask for fewer, or generate for a larger board."
         )
-    return min(enough, key=lambda candidate: (candidate.size, candidate.lanes))
+    return min(enough, key=lambda candidate: (candidate.size, candidate.lanes, candidate.neurons))
 
 
 def _does_not_fit(found):
     least = found[0]
-    lanes = f"{least.lanes} lanes" if len(found) == 1 else f"any number of lanes, {least.lanes} or more"
+    single = len({candidate.lanes for candidate in found}) == 1
+    lanes = f"{least.lanes} lanes" if single else f"any number of lanes, {least.lanes} or more"
     problem = (
         f"The network does not fit {least.target.title} with {lanes}: {'; '.join(least.short)} (estimated, "
         f"{least.lanes} lanes)."
     )
     network, also = least.plan.network, least.also
     fewer = [n for n in LANES if n < least.lanes and _candidate(network, least.target, also, n).fits]
-    if len(found) == 1 and fewer:
+    if single and fewer:
         return f"{problem} It would fit with --lanes {fewer[-1]}."
     boards = [target for target in TARGETS.values() if target is not least.target]
     others = [target.name for target in boards if _candidate(network, target, also, least.lanes).fits]
@@ -149,7 +184,7 @@ def pareto_rows(found: list[Candidate], chosen: Candidate | None = None) -> list
     """
     return [
         {
-            "lanes": candidate.lanes, "single_port_ram": candidate.plan.params.spram,
+            "lanes": candidate.lanes, "neurons": candidate.neurons, "single_port_ram": candidate.plan.params.spram,
             "cycles": round(candidate.estimate.cycles), "interval": round(candidate.estimate.interval),
             "clock_mhz": candidate.target.core_mhz, "fps": round(candidate.fps, 1), **candidate.used,
             "fits": candidate.fits, "short": list(candidate.short), "basis": candidate.estimate.basis,

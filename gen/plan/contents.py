@@ -1,4 +1,4 @@
-"""What the loadable memories hold: words of weights and of parameters, group by group, and the program.
+"""What the loadable memories hold: words of weights group by group, of parameters neuron by neuron, the program.
 
 Words are Python integers: those of a layer are made from arrays of lanes at once, for a network has many.
 """
@@ -20,7 +20,7 @@ def memory_contents(plan) -> dict[str, list[int]]:
     fixed = {"program": program_words(plan), "limits": limits or [0]}
     makers = {"weights": _weights, "parameters": _parameters}
     return {
-        name: fixed[name] if name in fixed else makers[name.rsplit("_", 1)[0]](plan, spec.group)
+        name: fixed[name] if name in fixed else makers[spec.role](plan, spec.owner)
         for name, spec in plan.memories.items() if spec.loadable
     }
 
@@ -48,14 +48,17 @@ def _own_channels(p: Pass, group: int) -> np.ndarray:
     return np.where(channels < p.channels, channels, -1)
 
 
-def _parameters(plan, group):
+def _parameters(plan, neuron):
     params = plan.params
+    group, first = divmod(neuron, params.neurons)
     rows = np.zeros((plan.layout.parameters, 4), np.int64)
     for p in plan.passes:
         if not p.layer.weighted:
             continue
-        layer, channels = p.layer, _own_channels(p, group).ravel()
-        channels = channels[: p.own_channels(0)]
+        layer, channels = p.layer, np.full((p.loops.channel_turns, p.tile_words), -1)
+        lanes = _own_channels(p, group)[:, first :: params.neurons]
+        channels[:, : lanes.shape[1]] = lanes
+        channels = channels.ravel()[: p.own_words(0)]
         own = channels >= 0
         block = rows[p.parameter : p.parameter + len(channels)]
         block[own, 1] = layer.bias[channels[own]]

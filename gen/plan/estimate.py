@@ -121,7 +121,7 @@ def _decision(network):
 
 def pass_cycles(plan: Plan, p, work: TileWork) -> np.ndarray:
     """Return float [steps] (one for all: [1]), the cycles of a pass whose tiles do this `TileWork`."""
-    drain = plan.params.neuron_latency + p.tile_channels
+    drain = plan.params.neuron_latency + p.beats
     return CYCLES["pass"] + drain + _followed(work, spacing(p, plan.params))
 
 

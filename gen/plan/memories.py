@@ -29,11 +29,11 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True)
 class MemorySpec:
-    """One memory, of a ``group`` or of the whole core.
+    """One memory, of a group, of a neuron, or of the whole core.
 
-    ``width`` in bits, ``depth`` in words, ``latency`` in cycles from address to data; ``kind``: block RAM, which may
-    become look-up tables (``small``), or single-port RAM; ``loadable``: the load port fills it, in the order of the
-    table.
+    ``owner`` is the number of the group or neuron, which ends the name; ``width`` in bits, ``depth`` in words,
+    ``latency`` in cycles from address to data; ``kind``: block RAM, which may become look-up tables (``small``), or
+    single-port RAM; ``loadable``: the load port fills it, in the order of the table.
     """
 
     name: str
@@ -42,7 +42,12 @@ class MemorySpec:
     kind: str = BLOCK
     latency: int = 2
     loadable: bool = False
-    group: int | None = None
+    owner: int | None = None
+
+    @property
+    def role(self):
+        """The name that it shares with its like in other groups or neurons."""
+        return self.name if self.owner is None else self.name.removesuffix(f"_{self.owner}")
 
     @property
     def bits(self):
@@ -92,7 +97,7 @@ def _banks(width, depth):
 
 @lru_cache(maxsize=64)
 def memory_table(p):
-    """Return {name: MemorySpec} of every memory of a core of these `CoreParams`, one entry a group where each has one.
+    """Return {name: MemorySpec} of every memory of a core of these `CoreParams`, one for each owner.
 
     A memory that nobody reads is not there: no states where none outlives a timestep, no map words of nothing.
     Parameters of a channel lie side by side: theta, bias, v_init and, with two thresholds, theta_low.
@@ -102,21 +107,20 @@ def memory_table(p):
         MemorySpec("program", WORD_BITS, p.program, latency=1, loadable=True),
         MemorySpec("limits", WORD_BITS, p.limits, latency=1, loadable=True),
     ]
-    for g in range(p.groups):
-        weights = SINGLE_PORT if p.spram >= 1 else BLOCK
+    weights, states = (SINGLE_PORT if p.spram >= level else BLOCK for level in (1, 2))
+    own = [range(g * p.neurons, (g + 1) * p.neurons) for g in range(p.groups)]
+    for g, neurons in enumerate(own):
+        specs.append(MemorySpec(f"weights_{g}", p.width * p.weight_bits, p.weights, weights, 2, True, g))
+        specs += [MemorySpec(f"parameters_{n}", parameter, p.parameters, BLOCK, 2, True, n) for n in neurons]
+    for g, neurons in enumerate(own):
         specs += [
-            MemorySpec(f"weights_{g}", p.width * p.weight_bits, p.weights, weights, 2, True, g),
-            MemorySpec(f"parameters_{g}", parameter, p.parameters, BLOCK, 2, True, g),
+            MemorySpec(f"image_{g}", p.image_tile * p.value_bits, p.image_slots << p.slot_bits, owner=g),
+            MemorySpec(f"maps_{g}", p.width * p.count_bits, p.map_words, owner=g),
         ]
-    for g in range(p.groups):
-        specs += [
-            MemorySpec(f"image_{g}", p.image_tile * p.value_bits, p.image_slots << p.slot_bits, group=g),
-            MemorySpec(f"maps_{g}", p.width * p.count_bits, p.map_words, group=g),
-        ]
-        if p.states:
-            kind = SINGLE_PORT if p.spram >= 2 else BLOCK
-            specs.append(MemorySpec(f"states_{g}", p.state_bits, p.states, kind, group=g))
-        if p.currents:
-            specs.append(MemorySpec(f"currents_{g}", p.acc_bits, p.currents, group=g))
+        for n in neurons:
+            if p.states:
+                specs.append(MemorySpec(f"states_{n}", p.state_bits, p.states, states, owner=n))
+            if p.currents:
+                specs.append(MemorySpec(f"currents_{n}", p.acc_bits, p.currents, owner=n))
     specs.append(MemorySpec("outputs", p.acc_bits, p.outputs))
     return {spec.name: spec for spec in specs}

@@ -6,11 +6,16 @@ from dataclasses import asdict, dataclass, fields
 
 from gen.errors import InputError
 
-__all__ = ["CORE_TIMESTEPS", "GROUPS", "LANES", "LEVELS", "WIDTHS", "WORD_BITS", "CoreParams", "shape_of_lanes"]
+__all__ = [
+    "CORE_TIMESTEPS", "GROUPS", "LANES", "LEAST_BEATS", "LEVELS", "NEURONS", "WIDTHS", "WORD_BITS", "CoreParams",
+    "shape_of_lanes",
+]
 
 WORD_BITS = 32
 WIDTHS = (4, 8, 16)  # lanes of a group
 GROUPS = (1, 2, 4)
+NEURONS = (1, 2, 4)  # of a group
+LEAST_BEATS = 2  # lanes that a neuron serves, at least
 LANES = {4: (4, 1), 8: (8, 1), 16: (16, 1), 32: (16, 2), 64: (16, 4)}  # lanes of a core: width and groups
 CORE_TIMESTEPS = 512
 # The loops over a pass's tiles, outermost first (`gen.plan.walk`).
@@ -21,7 +26,7 @@ SWITCHES = {  # parameters that may be 0, and what a core without has none of
     "narrow": "narrow layers", "states": "membranes that outlive a timestep", "currents": "kept currents",
     "phase_bits": "upsampled maps", "spram": "single-port RAM",
 }
-BESIDE = ("width", "groups", "program", "spram", "narrow")  # sizes that no network falls short of
+BESIDE = ("width", "groups", "neurons", "program", "spram", "narrow")  # sizes that no network falls short of
 
 
 def shape_of_lanes(lanes):
@@ -42,11 +47,13 @@ class CoreParams:
     """Size of one core.
 
     ``_bits`` are widths. A *word* of a map or of the input is one count of each of a group's lanes; an address counts
-    words. Weights, parameters, states and currents are those of one group: each group has memories of its own.
+    words. Weights are those of one group, parameters, states and currents those of one neuron: each has memories of its
+    own. A neuron serves every ``neurons``-th lane of its group.
     """
 
     width: int           # lanes of a group
     groups: int
+    neurons: int = 1     # of a group: lanes that fire in a cycle
     weight_bits: int
     value_bits: int      # of an input value, two's complement
     count_bits: int      # of a count in a map's word
@@ -91,6 +98,11 @@ class CoreParams:
                 raise InputError(f"the core parameter {name} must be a positive integer, not {value!r}")
         if self.width not in WIDTHS or self.groups not in GROUPS:
             raise InputError(f"a core has 1, 2 or 4 groups of 4, 8 or 16 lanes, not {self.groups} of {self.width}")
+        if self.neurons not in NEURONS or self.width // self.neurons < LEAST_BEATS:
+            raise InputError(
+                f"a group of {self.width} lanes has 1, 2 or 4 neurons, one for {LEAST_BEATS} lanes at most, "
+                f"not {self.neurons}"
+            )
         if self.acc_bits > WORD_BITS:
             raise InputError(f"accumulators have at most {WORD_BITS} bits, not {self.acc_bits}")
         if self.narrow and self.weight_bits % 2:
@@ -109,6 +121,11 @@ class CoreParams:
     def lanes(self):
         """Lanes of all groups."""
         return self.width * self.groups
+
+    @property
+    def beats(self):
+        """Cycles in which the neurons of a group take all its lanes."""
+        return self.width // self.neurons
 
     @property
     def operand_bits(self):
@@ -147,5 +164,8 @@ class CoreParams:
 
     @property
     def single_port_spacing(self):
-        """Cycles that the ends of two tiles lie apart, at least, beside the lanes of the first; see `Pass.spacing`."""
+        """Cycles that the ends of two tiles lie apart at least, beside the beats of the first.
+
+        See `gen.plan.program_words.spacing`.
+        """
         return self.neuron_latency + 2

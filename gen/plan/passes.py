@@ -34,10 +34,11 @@ class Pass:
     keep : it reads the constant input alone, and keeps the current of the first timestep
     steps : timesteps that a tile runs before the next tile: all of them in tile order, else 1
     tile_channels, blocks : channels of a tile; runs of tiles that each share a window of channels (`gen.plan.tiles`)
+    neurons : of a group, that share its tiles: neuron i of N runs lanes i, i + N, i + 2 N ...
     narrow : two words of its weights lie in a memory word
     loops : its loops, and how the groups share them
     weights : the first memory word of every synapse's weights
-    parameter, state, current : first word of its parameters, states and kept currents, of each group
+    parameter, state, current : first word of its parameters, states and kept currents, of each neuron
     update : in a two-phase network the number of this pass among its layer's, from 1
     reads_at, stores_at : timestep of the maps read and stored, the first one's in tile order; 0: any
     biased : whether the bias is added
@@ -57,6 +58,7 @@ class Pass:
     steps: int = 1
     tile_channels: int = 1
     blocks: int = 1
+    neurons: int = 1
     narrow: bool = False
     loops: Loops = None  # pyright: ignore[reportAssignmentType] - shared out before anything is placed
     weights: tuple[int, ...] = ()
@@ -111,17 +113,28 @@ class Pass:
         """Rows and columns of the fused pooling window."""
         return self.pool.kernel if self.pool else (1, 1)
 
-    def own_channels(self, group: int) -> int:
-        """Return the channels of one position that the tiles of ``group`` hold."""
-        tiles = np.arange(group % self.loops.parts, self.tiles, self.loops.parts)
-        return int(np.minimum(self.channels - tiles * self.tile_channels, self.tile_channels).sum())
+    @property
+    def tile_words(self) -> int:
+        """Words of parameters that a neuron has for a tile of all its channels."""
+        return -(-self.tile_channels // self.neurons)
 
     @property
-    def neurons(self) -> int:
-        """Neurons that group 0 runs in a timestep; no group has more."""
+    def beats(self) -> int:
+        """Cycles in which the neurons take such a tile: an output's values go to their memory one by one."""
+        return self.tile_words if self.layer.emits else self.tile_channels
+
+    def own_words(self, group: int) -> int:
+        """Return the words of parameters that the first neuron of ``group`` has; no other one has more."""
+        tiles = np.arange(group % self.loops.parts, self.tiles, self.loops.parts)
+        lanes = np.minimum(self.channels - tiles * self.tile_channels, self.tile_channels)
+        return int((-(-lanes // self.neurons)).sum())
+
+    @property
+    def state_words(self) -> int:
+        """Membranes that the first neuron of group 0 updates in a timestep; no other one has more."""
         turns = self.loops.turns
         positions = turns["rows"] * turns["columns"] * turns["pool_rows"] * turns["pool_columns"]
-        return positions * self.own_channels(0)
+        return positions * self.own_words(0)
 
     def order(self, group: int) -> tuple[np.ndarray, ...]:
         """Return int arrays (row, column, first channel, lanes, step) of the tiles that ``group`` runs in a round.

@@ -46,12 +46,12 @@ class StagePlan:
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """A network laid out for groups of so many lanes: all that does not depend on the size of a core.
+    """A network laid out for groups of so many lanes and neurons: all that does not depend on the size of a core.
 
     regions : {(stage, name, timestep): Region}
     tiling : the form of the input
     output_sizes : values of every output, in the order of a result
-    weights, parameters, states, currents : words that the memories of a group need
+    weights, parameters, states, currents : words that the memories of a group, or of a neuron, need
     """
 
     stages: tuple[StagePlan, ...]
@@ -108,13 +108,15 @@ class Plan:
 
 
 def make_plan(
-    network: Network, lanes: int = 16, *, width: int | None = None, groups: int | None = None, spram: int = 0,
+    network: Network, lanes: int = 16, *, width: int | None = None, groups: int | None = None, neurons: int = 1,
+    spram: int = 0,
 ) -> Plan:
     """Lay ``network`` out on the smallest core of ``lanes`` lanes that runs it.
 
     Parameters
     ----------
     width, groups : of the core instead of ``lanes``: both or none
+    neurons : of each group
     spram : 1 puts the weights, 2 the states as well into single-port RAM
 
     Raises
@@ -126,11 +128,16 @@ def make_plan(
     """
     width, groups = (width, groups) if width and groups else shape_of_lanes(lanes)
     bits = word_bits(network)
-    layout = _lay_out(network, width, groups, bits)
-    params = needed_params(layout, width=width, groups=groups, weight_bits=bits, signed=0, spram=spram)
+    layout = _lay_out(network, width, groups, neurons, bits)
+    params = needed_params(
+        layout, width=width, groups=groups, neurons=neurons, weight_bits=bits, signed=0, spram=spram,
+    )
     most = params.neuron_latency + 2  # the first state of a tile is written as many cycles after it was read
-    if spram >= 2 and params.states and width > most:
-        raise InputError(f"Groups with states in single-port RAM have at most {most} lanes, not {width}: take fewer.")
+    if spram >= 2 and params.states and params.beats > most:
+        raise InputError(
+            f"Groups with states in single-port RAM have at most {most} lanes for a neuron, not {params.beats}: take "
+            "fewer lanes, or more neurons."
+        )
     return Plan(network, params, layout)
 
 
@@ -143,11 +150,11 @@ def plan_on(network: Network, params: CoreParams) -> Plan:
         Says what is short.
     """
     halved = params.weight_bits if params.narrow else 0
-    layout = _lay_out(network, params.width, params.groups, halved)
+    layout = _lay_out(network, params.width, params.groups, params.neurons, halved)
     bits = widest_weight(network)
     needed = needed_params(
-        layout, width=params.width, groups=params.groups, weight_bits=bits + bits % 2 * params.narrow,
-        signed=params.signed, spram=params.spram,
+        layout, width=params.width, groups=params.groups, neurons=params.neurons,
+        weight_bits=bits + bits % 2 * params.narrow, signed=params.signed, spram=params.spram,
     )
     short = params.shortages(needed)
     length = program_length(layout.stages, params)
@@ -160,9 +167,11 @@ def plan_on(network: Network, params: CoreParams) -> Plan:
 
 def covering(plans) -> CoreParams:
     """Return the parameters of the smallest core that runs the networks of all ``plans``, made for as many lanes."""
-    shapes = {(plan.params.width, plan.params.groups) for plan in plans}
+    shapes = {(plan.params.width, plan.params.groups, plan.params.neurons) for plan in plans}
     if len(shapes) != 1:
-        raise InputError(f"One core has one number of lanes and groups, the networks are planned for {sorted(shapes)}.")
+        raise InputError(
+            f"One core has one number of lanes, groups and neurons, the networks are planned for {sorted(shapes)}."
+        )
     merged = {name: max(asdict(plan.params)[name] for plan in plans) for name in asdict(plans[0].params)}
     if merged["signed"]:
         merged["count_bits"] = max(plan.params.signed_count_bits for plan in plans)
@@ -170,13 +179,16 @@ def covering(plans) -> CoreParams:
     return with_program(CoreParams(**merged), [plan.stages for plan in plans])
 
 
-def _lay_out(network, width, groups, halved_bits):
-    """Return the `Layout` for ``groups`` of ``width`` lanes; ``halved_bits``: of a lane in words that are halved."""
+def _lay_out(network, width, groups, neurons, halved_bits):
+    """Return the `Layout` for groups of so many lanes and neurons.
+
+    ``halved_bits``: of a lane's weights in words that are halved.
+    """
     check_core(network)
     networks = network.stages
     drafts, tiling = choose_tiles([layer_passes(n, i) for i, n in enumerate(networks)], networks, width)
     drafts = [
-        [replace(p, narrow=_is_narrow(p, halved_bits), loops=share_loops(p, groups)) for p in passes]
+        [replace(p, neurons=neurons, narrow=_is_narrow(p, halved_bits), loops=share_loops(p, groups)) for p in passes]
         for passes in drafts
     ]
     drafts, weights, parameters = _place_layers(drafts)
@@ -184,7 +196,7 @@ def _lay_out(network, width, groups, halved_bits):
     for number, (stage, passes) in enumerate(zip(networks, drafts)):
         if stage.two_phase:
             passes = two_phase_passes(stage, passes)
-        passes, *depths = place_states(stage, passes, width)
+        passes, *depths = place_states(stage, passes, -(-width // neurons))
         states, currents = max(states, depths[0]), max(currents, depths[1])
         own = place_maps(stage, passes, tiling)
         passes = [replace(p, index=index + i, walk=build_walk(p, own)) for i, p in enumerate(passes)]
@@ -220,6 +232,6 @@ def _place_layers(stages):
                 bases.append(words)
                 words += -(-size // 2) if p.narrow else size
             row.append(replace(p, weights=tuple(bases), parameter=parameters))
-            parameters += p.own_channels(0) if p.layer.weighted else 0
+            parameters += p.own_words(0) if p.layer.weighted else 0
         placed.append(row)
     return placed, words, parameters

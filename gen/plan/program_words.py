@@ -38,12 +38,12 @@ def program_words(plan) -> list[int]:
 def spacing(p: Pass, params: CoreParams) -> int:
     """Return how many cycles the ends of two tiles of a group lie apart at least.
 
-    The neuron takes a lane a cycle, and all groups store their words one after another. In tile order the next
+    The neurons take a beat a cycle, and all groups store their words one after another. In tile order the next
     timestep reads the state that this one writes; states in single-port RAM are written before the next tile reads.
     """
     single_port = params.spram >= 2 and params.states and p.layer.fires
     return max(
-        p.tile_channels + (params.single_port_spacing if single_port else 0),
+        p.beats + (params.single_port_spacing if single_port else 0),
         params.groups, params.neuron_latency + 4 if p.steps > 1 else 0,
     )
 

@@ -65,31 +65,33 @@ def _input(network, passes, tiling):
     return Region(0, words, tiling.image_tile, rows, columns, tiling.line, same, 1 if same else passes[0].steps)
 
 
-def place_states(network: IntegerNetwork, passes: list[Pass], lanes: int) -> tuple[list[Pass], int, int]:
-    """Return the passes with a place for states and kept currents, and the words that a group has of both.
+def place_states(network: IntegerNetwork, passes: list[Pass], beats: int) -> tuple[list[Pass], int, int]:
+    """Return the passes with a place for states and kept currents, and the words that a neuron has of both.
+
+    ``beats``: lanes that a neuron serves.
 
     Neurons that live for one update have no state. In tile order every tile begins at the first word again. A layer of
     a two-phase network lives from its first pass to its last; in any other network each layer lives all the time.
     """
     if any(p.steps > 1 for p in passes):
-        return passes, lanes * any(p.layer.fires for p in passes), lanes * any(p.keep for p in passes)
+        return passes, beats * any(p.layer.fires for p in passes), beats * any(p.keep for p in passes)
     lives = _lives(network, passes) if network.timesteps > 1 else {}
     bases, states, currents, placed = dict(zip(lives, _share(lives.values()))), 0, 0, []
     for p in passes:
         base = bases.get(p.layer.name)
         placed.append(replace(p, state=base or 0, current=currents if p.keep else 0))
-        states = max(states, base + p.neurons) if base is not None else states
-        currents += p.neurons if p.keep else 0
+        states = max(states, base + p.state_words) if base is not None else states
+        currents += p.state_words if p.keep else 0
     return placed, states, currents
 
 
 def _lives(network, passes):
-    """Return {layer: (first pass, last pass, neurons)} of the layers with states."""
+    """Return {layer: (first pass, last pass, words)} of the layers with states."""
     lives = {}
     for i, p in enumerate(passes):
         if p.layer.fires:
             first = lives[p.layer.name][0] if p.layer.name in lives else i
-            lives[p.layer.name] = (first, i, p.neurons) if network.two_phase else (0, len(passes), p.neurons)
+            lives[p.layer.name] = (first, i, p.state_words) if network.two_phase else (0, len(passes), p.state_words)
     return lives
 
 

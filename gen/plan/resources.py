@@ -18,6 +18,7 @@ QUEUED = 16  # words in a group's queue
 SPRAM_BITS, SPRAM_WORDS = 16, 16384  # of one block of single-port RAM
 SOFTMAX_TABLE = 17, 256  # bits and words of the exponentials
 SOFTMAX_DSPS = 2
+SOFTMAX_ABSORBED = 56  # flip-flops inside them
 TABLE_LUTS = 1.5  # tables of four inputs for one bit of 16 words: two of six hold 4 bits
 ICE40_JOINED = 0.6  # of the flip-flops that share no cell with a table
 
@@ -36,6 +37,8 @@ def core_resources(params: CoreParams, target: Target) -> dict[str, int]:
     """
     luts, ffs = (sum(LOGIC[name][kind] * size for name, size in grows_with(params).items()) for kind in (0, 1))
     blocks, tables = _memories(params, target)
+    if target.family == "ecp5":  # `hw.board.multipliers`
+        ffs -= params.lanes * (params.operand_bits + params.weight_bits) + SOFTMAX_ABSORBED * params.softmax
     if target.family == "ice40":
         luts += ICE40_JOINED * ffs
     return {
@@ -56,19 +59,19 @@ def single_port_blocks(params: CoreParams) -> int:
     return sum(-(-spec.width // SPRAM_BITS) * -(-spec.depth // SPRAM_WORDS) for spec in specs)
 
 
-def placed_plan(network, lanes: int, target: Target):
+def placed_plan(network, lanes: int, target: Target, neurons: int = 1):
     """Return the plan of ``network`` with states and weights in single-port RAM, as far as the part has enough.
 
     Weights come first. Raises what `make_plan` raises without single-port RAM.
     """
     for spram in (2, 1) if target.spram_blocks else ():
         try:
-            plan = make_plan(network, lanes, spram=spram)
+            plan = make_plan(network, lanes, neurons=neurons, spram=spram)
         except InputError:  # tiles too wide for states in single-port RAM
             continue
         if single_port_blocks(plan.params) <= target.spram_blocks and (spram == 1 or plan.params.states):
             return plan
-    return make_plan(network, lanes)
+    return make_plan(network, lanes, neurons=neurons)
 
 
 def queue_bits(params: CoreParams) -> int:
@@ -101,7 +104,7 @@ def grows_with(p):
     program = p.address_bits + p.place_bits + p.weight_address_bits + 7 * p.turns_bits
     return {
         "core": 1, "softmax": p.softmax, "program": program,
-        "serial": p.groups * (p.acc_bits + p.state_bits + p.burst_bits * 4),
+        "serial": p.groups * p.neurons * (p.acc_bits + p.state_bits + p.burst_bits * 4),
         "lane": p.lanes, "lane bits": p.lanes * p.acc_bits, "signed": p.signed * p.groups * p.acc_bits,
         "dense": p.dense * p.lanes * p.count_bits, "phase": p.phase_bits > 0,
         "narrow": p.narrow * p.lanes * p.weight_bits,

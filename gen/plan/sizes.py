@@ -14,7 +14,7 @@ __all__ = ["IMAGE_SLOTS", "needed_params", "with_program"]
 IMAGE_SLOTS = 2
 
 
-def needed_params(layout, *, width, groups, weight_bits, signed, spram) -> CoreParams:
+def needed_params(layout, *, width, groups, neurons, weight_bits, signed, spram) -> CoreParams:
     """Return the parameters of the smallest core for a `gen.plan.plan.Layout`.
 
     ``weight_bits`` are those of a lane in a weight word. With ``signed`` the core's counts may be below zero, whether
@@ -28,7 +28,7 @@ def needed_params(layout, *, width, groups, weight_bits, signed, spram) -> CoreP
     synapses = [(p, source) for p in passes for source in p.walk.sources]
     least, most = _extremes(networks)
     params = CoreParams(
-        width=width, groups=groups, weight_bits=weight_bits,
+        width=width, groups=groups, neurons=neurons, weight_bits=weight_bits,
         value_bits=signed_bits(*networks[0].value_ranges[INPUT]),
         count_bits=_count_bits(networks, signed),
         acc_bits=signed_bits(least, most),

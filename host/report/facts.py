@@ -43,8 +43,8 @@ def facts(folder, plan):
     return {
         "core": {
             "name": folder.resolve().name, "board": target.name, "title": target.title, "device": target.device,
-            "lanes": params.lanes, "board_clock_mhz": target.clock_mhz, "router": target.flow.name,
-            "parameters": manifest["parameters"],
+            "lanes": params.lanes, "neurons": params.neurons, "board_clock_mhz": target.clock_mhz,
+            "router": target.flow.name, "parameters": manifest["parameters"],
         },
         "network": describe(network) | {"graph": _graph(network), "rule": _rule(network)},
         "memories": describe_memories(plan, target),
@@ -109,14 +109,14 @@ def _rule(network):
 def describe_memories(plan, target):
     """Return one dict per memory: size, what it is made of by estimate, and the words that this network uses.
 
-    What every group has is one entry, of all of them.
+    What every group or neuron has is one entry, of all of them.
     """
     params, memories = plan.params, {}
-    needed = make_plan(plan.network, width=params.width, groups=params.groups, spram=params.spram).memories
+    size = {name: getattr(params, name) for name in ("width", "groups", "neurons", "spram")}
+    needed = make_plan(plan.network, **size).memories
     for name, spec in plan.memories.items():
         used = min(spec.depth, needed[name].depth) if name in needed else 0
-        name = name if spec.group is None else name.rpartition("_")[0]
-        _add(memories, name, target, spec, used)
+        _add(memories, spec.role, target, spec, used)
     if params.softmax:
         width, words = SOFTMAX_TABLE
         _add(memories, "exponentials", target, MemorySpec("exponentials", width, words), words)

@@ -14,7 +14,8 @@ def sources(report, folder, data=None, split="test", limit=None, image=None):
     given = ["--data", data, *([] if split == "test" else ["--split", split])]
     chosen = [] if image is None else ["--image", image]
     this = _command("report", folder, *([*given, *some, *chosen] if data else []))
-    generate = _command("generate", network, "--board", core["board"], "--lanes", core["lanes"], "--out", "DIR")
+    size = ["--lanes", core["lanes"], "--neurons", core["neurons"]]
+    generate = _command("generate", network, "--board", core["board"], *size, "--out", "DIR")
     figures = {
         "network": [_figure("read", "from the network file.", _command("info", network))],
         "accuracy": [], "cycles": [], "image": [],

@@ -8,7 +8,7 @@ __all__ = ["build", "generated", "report"]
 def generated(payload):
     """Yield where the files are, and the estimates beside the board's budget."""
     yield pairs(f"Generated in {payload['out']}", [
-        ("lanes", payload["lanes"]),
+        ("lanes", payload["lanes"]), ("neurons of each group of lanes", payload["parameters"]["neurons"]),
         ("memory", kilobits(payload["memory_bits"])),
         ("of it weights, as stored", _weights(payload["memories"])),
         (f"cycles per image ({payload['kinds']['estimated_cycles_per_image']})",

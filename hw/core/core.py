@@ -59,18 +59,19 @@ class Core(wiring.Component):
     fault : Out(1)
         A load has begun whose digest has not come, or was wrong: no image is computed. A reset leaves it as it is.
     probe_fired, probe_layer, probe_counts, probe_states : Out
-        Neurons as they fire, one of each group, for verification: the index of their pass; a count, of a layer before
-        its pool; a new state, or a value of an output.
+        Neurons as they fire, those of group 0 first, for verification: the index of their pass; a count, of a layer
+        before its pool; a new state, or a value of an output.
     """
 
     def __init__(self, params, contents):
         self._params, self._contents = p, _ = params, contents
+        neurons = p.groups * p.neurons
         super().__init__({
             "load": In(stream.Signature(WORD_BITS)), "i": In(stream.Signature(payloads.input_word(p))),
             "o": Out(stream.Signature(payloads.output_word())), "abort": In(1), "idle": Out(1), "fault": Out(1),
-            "probe_fired": Out(p.groups), "probe_layer": Out(range(max(2, p.passes))),
-            "probe_counts": Out(data.ArrayLayout(signed(p.signed_count_bits), p.groups)),
-            "probe_states": Out(data.ArrayLayout(signed(p.acc_bits), p.groups)),
+            "probe_fired": Out(neurons), "probe_layer": Out(range(max(2, p.passes))),
+            "probe_counts": Out(data.ArrayLayout(signed(p.signed_count_bits), neurons)),
+            "probe_states": Out(data.ArrayLayout(signed(p.acc_bits), neurons)),
         })
 
     @property
@@ -114,8 +115,8 @@ class Core(wiring.Component):
             sequencer.drained.eq(walker.done & ~map_writer.busy & Cat(group.idle for group in groups).all()),
             self.idle.eq(sequencer.idle & images.idle & loader.rests & ~results.busy), self.fault.eq(loader.fault),
             self.probe_fired.eq(Cat(group.probe_fired for group in groups)), self.probe_layer.eq(sequencer.running),
-            *(self.probe_counts[n].eq(group.probe_count) for n, group in enumerate(groups)),
-            *(self.probe_states[n].eq(group.probe_state) for n, group in enumerate(groups)),
+            self.probe_counts.as_value().eq(Cat(group.probe_counts for group in groups)),
+            self.probe_states.as_value().eq(Cat(group.probe_states for group in groups)),
         ]
         return m
 

@@ -18,7 +18,7 @@ class Counters(wiring.Component):
     clear, running : In(1)
         An image's work begins; it is under way.
     busy, counted, active : In
-        Groups whose lanes are given an event; groups that store a count; lanes that do useful work in this cycle.
+        Groups whose lanes are given an event; counts stored; lanes that do useful work in this cycle.
     shift : In(1)
         Not ``running``: the first counter is read, the others move up.
     o : Out(32)
@@ -28,7 +28,7 @@ class Counters(wiring.Component):
     def __init__(self, params):
         super().__init__({
             "clear": In(1), "running": In(1), "busy": In(range(params.groups + 1)),
-            "counted": In(range(params.groups + 1)),
+            "counted": In(range(params.groups * params.neurons + 1)),
             "active": In(range(params.lanes + 1)), "shift": In(1), "o": Out(WORD_BITS),
         })
 

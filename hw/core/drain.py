@@ -1,6 +1,6 @@
-"""Takes a tile's sums when they are complete and gives them to the neuron, one lane a cycle."""
+"""Takes a tile's sums when they are complete and gives them to the neurons, a lane of each a cycle."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,39 +12,45 @@ READ = 2  # cycles of the memories that are read meanwhile
 
 
 class Drain(wiring.Component):
-    """Shift the lanes' sums out, lowest lane first, while the next tile is being added up.
+    """Shift the lanes' sums out, lowest lanes first, while the next tile is being added up.
 
-    ::
+    Of N neurons number i takes lanes i, N + i, 2 N + i ... The values of an output go to their memory one by one: the
+    neurons stay at their lanes for N cycles there, in each of which another one's lane counts::
 
-        done | parameter, beat: lane 0 | lane 1 | lane 2        | ...
-             |                         |        | total: lane 0 | ...
+        done | parameter, beat: lanes 0 .. N - 1 | lanes N .. | ...
+             |                                   |            | totals: lanes 0 .. N - 1 | ...
 
     Members
     -------
+    layer : In
+        The pass in force.
     sums, done : In
-        The sums in the cycle of ``done``. The next tile is done ``lanes`` cycles later at the earliest.
+        The sums in the cycle of ``done``. The next tile is done as many cycles later as this one has beats, at the
+        earliest (`gen.plan.passes.Pass.beats`).
     tiles : In(stream(opening))
         The tile that is done; taken with ``done``, valid by then.
     beat, parameter : Out
-        A lane, and the address of its parameters, from the cycle after ``done`` on.
-    total : Out
-        Its sum, two cycles later, when the memories have answered.
+        A lane of each neuron, and the address of their parameters, from the cycle after ``done`` on.
+    totals : Out
+        Their sums, two cycles later, when the memories have answered.
     """
 
     def __init__(self, params):
         self._params = p = params
         super().__init__({
+            "layer": In(payloads.pass_block(p)),
             "sums": In(data.ArrayLayout(signed(p.acc_bits), p.width)), "done": In(1),
             "tiles": In(stream.Signature(payloads.opening(p))),
-            "beat": Out(payloads.neuron_beat()), "parameter": Out(range(max(2, p.parameters))),
-            "total": Out(signed(p.acc_bits)),
+            "beat": Out(payloads.neuron_beat(p)), "parameter": Out(range(max(2, p.parameters))),
+            "totals": Out(data.ArrayLayout(signed(p.acc_bits), p.neurons)),
         })
 
     def elaborate(self, platform):
         m = Module()
         p, tile, beat = self._params, self.tiles.payload, self.beat
-        left = Signal(range(p.width), reset_less=True)
-        m.d.comb += [self.tiles.ready.eq(self.done), beat.ends.eq(beat.valid & (left == 0))]
+        left = Signal(range(p.width), reset_less=True)  # lanes behind the first of this beat
+        moves, taken = self._own(m, left) if p.neurons > 1 else (Const(1), Const(1))
+        m.d.comb += [self.tiles.ready.eq(self.done), beat.ends.eq(beat.valid & (left < taken))]
         with m.If(self.done):
             m.d.sync += [
                 beat.valid.eq(1), beat.first.eq(tile.first), beat.last.eq(tile.last), left.eq(tile.lanes),
@@ -52,15 +58,32 @@ class Drain(wiring.Component):
             ]
         with m.Else():
             m.d.sync += [
-                beat.valid.eq(beat.valid & ~beat.ends), left.eq(left - 1), self.parameter.eq(self.parameter + 1),
+                beat.valid.eq(beat.valid & ~beat.ends), left.eq(left - taken),
+                self.parameter.eq(self.parameter + moves),
             ]
 
         waiting = Signal(data.ArrayLayout(signed(p.acc_bits), p.width), reset_less=True)
-        m.d.sync += waiting.eq(Mux(self.done, Cat(*self.sums), Cat(*(waiting[lane] for lane in range(1, p.width)))))
-        total = waiting[0]
+        with m.If(self.done | moves):
+            m.d.sync += waiting.eq(Mux(self.done, Cat(*self.sums), Cat(*waiting)[p.neurons * p.acc_bits :]))
+        totals = Cat(*(waiting[number] for number in range(p.neurons)))
         for stage in range(READ):
-            late = Signal.like(total, name=f"total_{stage}", reset_less=True)
-            m.d.sync += late.eq(total)
-            total = late
-        m.d.comb += self.total.eq(total)
+            late = Signal(len(totals), name=f"totals_{stage}", reset_less=True)
+            m.d.sync += late.eq(totals)
+            totals = late
+        m.d.comb += self.totals.as_value().eq(totals)
         return m
+
+    def _own(self, m, left):
+        """Say whose lanes count; return whether the next beat has others, and how many lanes this one takes."""
+        number = self._params.neurons
+        moves, turn = Signal(), Signal(range(number))
+        one_by_one = self.layer.readout
+        with m.If(self.done | ~one_by_one):
+            m.d.sync += turn.eq(0)
+        with m.Else():
+            m.d.sync += turn.eq(turn + 1)
+        m.d.comb += [
+            moves.eq(~one_by_one | (turn == number - 1)),
+            *(self.beat.own[n].eq(Mux(one_by_one, turn == n, left >= n)) for n in range(number)),
+        ]
+        return moves, Mux(one_by_one, 1, number)

@@ -1,6 +1,9 @@
-"""The serial part of a group: fires the neurons of a tile, one lane a cycle, while the next one is gathered."""
+"""The serial part of a group: fires the lanes of a tile, one of each neuron a cycle, while the next is gathered."""
 
-from amaranth.hdl import Module, signed
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -26,7 +29,8 @@ class Firing(wiring.Component):
                      |      ^  |
                  state store --+
 
-    Nothing waits inside. The ends of two tiles lie at least ``lanes`` cycles apart.
+    State store, neuron and pooler are there once for each of the group's neurons, and run in step. Nothing waits
+    inside. The ends of two tiles lie at least as many cycles apart as the tile has beats.
 
     Parameters
     ----------
@@ -46,63 +50,92 @@ class Firing(wiring.Component):
         A tile's sums, complete in the cycle of ``done``.
     write : Out(stream(stored_word))
         To be taken within ``params.groups`` cycles.
-    counted : Out(1)
-        A count that is not zero leaves for a map whose events are counted.
+    counted : Out
+        How many counts that are not zero leave for a map whose events are counted.
     idle : Out(1)
         No tile is announced or under way, no word waits.
-    probe_fired, probe_count, probe_state : Out
-        A neuron's count before pooling, and its new state or value of an output; of a pool the count only.
+    probe_fired, probe_counts, probe_states : Out
+        Which neurons fire; each one's count before pooling, and its new state or value of an output; of a pool the
+        count only.
     output_address, output, output_write
         As of `StateStore`.
     """
 
     def __init__(self, params, number, contents):
         self._params, self._number = p, _ = params, number
-        self._store = StateStore(p, number, contents)
-        members = self._store.signature.members
-        self._outputs = [name for name in members if name.startswith("output")]
+        self._stores = [StateStore(p, number * p.neurons + n, contents) for n in range(p.neurons)]
+        members = self._stores[0].signature.members
+        outputs = [name for name in members if name.startswith("output")]
         super().__init__({
             "begin": In(1), "layer": In(payloads.pass_block(p)), "load": In(payloads.load_port(p)),
             "tile_valid": In(1), "tile": In(payloads.tile(p)), "room": Out(1),
             "sums": In(data.ArrayLayout(signed(p.acc_bits), p.width)), "done": In(1),
-            "write": Out(stream.Signature(payloads.stored_word(p))), "counted": Out(1), "idle": Out(1),
-            "probe_fired": Out(1), "probe_count": Out(signed(p.signed_count_bits)),
-            "probe_state": Out(signed(p.acc_bits)),
-            **{name: members[name] for name in self._outputs},
+            "write": Out(stream.Signature(payloads.stored_word(p))), "counted": Out(range(p.neurons + 1)),
+            "idle": Out(1), "probe_fired": Out(p.neurons),
+            "probe_counts": Out(data.ArrayLayout(signed(p.signed_count_bits), p.neurons)),
+            "probe_states": Out(data.ArrayLayout(signed(p.acc_bits), p.neurons)),
+            **{name: members[name] for name in outputs},
         })
 
     def elaborate(self, platform):
         m = Module()
-        p, store = self._params, self._store
+        p = self._params
         m.submodules.tile_queue = queue = TileQueue(p, self._number)
         m.submodules.drain = drain = Drain(p)
-        m.submodules.state_store = store
-        m.submodules.neuron = neuron = Neuron(p)
-        m.submodules.pooler = pooler = Pooler(p)
         m.submodules.word_writer = writer = WordWriter(p)
+        fired = self._stores[0].fired
+        closing, ends = queue.closing, Signal()
         wiring.connect(m, queue.opening, drain.tiles)
         wiring.connect(m, writer.write, wiring.flipped(self.write))
-        m.d.comb += [part.layer.eq(self.layer) for part in (queue, store, neuron, pooler, writer)]
         m.d.comb += [
+            queue.layer.eq(self.layer), drain.layer.eq(self.layer), writer.layer.eq(self.layer),
             queue.tile_valid.eq(self.tile_valid), queue.tile.eq(self.tile), self.room.eq(queue.room),
-            drain.sums.eq(self.sums), drain.done.eq(self.done),
+            drain.sums.eq(self.sums), drain.done.eq(self.done), ends.eq(fired.valid & fired.ends),
+            closing.ready.eq(ends), self.counted.eq(writer.counted),
+            self.idle.eq(queue.empty & ~writer.i_0.valid & writer.idle),
+            self.probe_fired.eq(fired.valid.replicate(p.neurons) & (fired.own if p.neurons > 1 else 1)),
+        ]
+        for number in range(p.neurons):
+            pooler = self._add(m, number, drain, closing.payload)
+            m.d.comb += getattr(writer, f"i_{number}").eq(pooler.o)
+        if "output" in self.signature.members:
+            self._join_outputs(m)
+        return m
+
+    def _add(self, m, number, drain, tile):
+        """Add one neuron with its store, and return its pooler."""
+        p, store = self._params, self._stores[number]
+        m.submodules[f"state_store_{number}"] = store
+        m.submodules[f"neuron_{number}"] = neuron = Neuron(p)
+        m.submodules[f"pooler_{number}"] = pooler = Pooler(p, number)
+        m.d.comb += [
+            *(part.layer.eq(self.layer) for part in (store, neuron, pooler)),
             store.begin.eq(self.begin), store.load.eq(self.load), store.beat.eq(drain.beat),
-            store.parameter.eq(drain.parameter), store.state.eq(neuron.state), neuron.total.eq(drain.total),
+            store.parameter.eq(drain.parameter), store.state.eq(neuron.state), neuron.total.eq(drain.totals[number]),
             pooler.begin.eq(self.begin), pooler.beat.eq(store.fired), pooler.count.eq(neuron.count),
-            pooler.tile.eq(queue.closing.payload),
-            queue.closing.ready.eq(store.fired.valid & store.fired.ends), writer.i.eq(pooler.o),
-            self.counted.eq(writer.counted), self.idle.eq(queue.empty & ~pooler.o.valid & writer.idle),
-            self.probe_fired.eq(store.fired.valid), self.probe_count.eq(neuron.count),
-            self.probe_state.eq(neuron.state),
+            pooler.tile.eq(tile),
+            self.probe_counts[number].eq(neuron.count), self.probe_states[number].eq(neuron.state),
         ]
         given = ["theta", "bias", "v", *(["theta_low"] if p.signed else [])]
         if p.currents:
             given += ["kept", "use_kept"]
             m.d.comb += store.current.eq(neuron.current)
         m.d.comb += [getattr(neuron, name).eq(getattr(store, name)) for name in given]
-        if not self._number:
-            m.d.comb += [
-                self.output_address.eq(store.output_address), self.output_write.eq(store.output_write),
-                store.output.eq(self.output),
-            ]
-        return m
+        return pooler
+
+    def _join_outputs(self, m):
+        """Let all neurons read the value of an output; write that of the one whose lane it is."""
+        first, write = self._stores[0], self.output_write
+        writes = [store.output_write for store in self._stores]
+        m.d.comb += [
+            self.output_address.eq(first.output_address), write.address.eq(writes[0].address),
+            write.enable.eq(Cat(own.enable for own in writes).any()), write.data.eq(_chosen(writes)),
+            *(store.output.eq(self.output) for store in self._stores),
+        ]
+
+
+def _chosen(writes):
+    """Return the data of the one that is enabled; of a single one always its own."""
+    if len(writes) == 1:
+        return writes[0].data
+    return reduce(or_, (Mux(own.enable, own.data, 0) for own in writes))

@@ -1,4 +1,4 @@
-"""A group of lanes with its copies of the maps and of the input, its weights, and its one neuron."""
+"""A group of lanes with its copies of the maps and of the input, its weights, and its neurons."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ from hw.core.word_queue import WordQueue
 __all__ = ["Group"]
 
 TAKEN = ("layer", "tile_valid", "tile")  # by the fetch and by the firing alike
-GIVEN = ("idle", "counted", "probe_fired", "probe_count", "probe_state")  # by the firing
+GIVEN = ("idle", "counted", "probe_fired", "probe_counts", "probe_states")  # by the firing
 OUTPUTS = ("output_address", "output_write")  # by the firing of group 0
 
 
@@ -54,7 +54,7 @@ class Group(wiring.Component):
     load : In(load_port)
     busy, active : Out
         The lanes are given an event; lanes that do work for it.
-    write, idle, counted, probe_fired, probe_count, probe_state : Out
+    write, idle, counted, probe_fired, probe_counts, probe_states : Out
         As of `hw.core.firing.Firing`; so are, of group 0 alone, output_address, output_write and output.
     """
 

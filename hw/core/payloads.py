@@ -161,15 +161,24 @@ def closing(p):
                               **{name: members[name] for name in ("window_first", "window_last")}})
 
 
-def neuron_beat():
-    """A lane on its way through the neuron: ``valid``, ``first`` and ``last`` of its tile; it ``ends`` the tile."""
-    return data.StructLayout({"valid": 1, "first": 1, "last": 1, "ends": 1})
+def neuron_beat(p):
+    """A lane of each neuron on its way through it: ``valid``, ``first`` and ``last`` of its tile; it ``ends`` the tile.
+
+    ``own``: which neurons have a lane there; with one neuron a group there are no such bits.
+    """
+    own = {"own": p.neurons} if p.neurons > 1 else {}
+    return data.StructLayout({"valid": 1, "first": 1, "last": 1, "ends": 1, **own})
 
 
 def pooled_count(p):
-    """A count of a map's word: ``valid``, its lane, the address of the word, which it ``ends``."""
+    """A neuron's count of a map's word: ``valid``, in which beat, the address of the word, which it ``ends``.
+
+    ``own``: it has a lane there, as in `neuron_beat`.
+    """
+    own = {"own": 1} if p.neurons > 1 else {}
     return data.StructLayout({
-        "valid": 1, "count": count_shape(p), "lane": range(p.width), "ends": 1, "address": range(max(2, p.map_words)),
+        "valid": 1, "count": count_shape(p), "beat": range(p.beats), "ends": 1, "address": range(max(2, p.map_words)),
+        **own,
     })
 
 

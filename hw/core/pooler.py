@@ -15,34 +15,40 @@ class Pooler(wiring.Component):
 
     In tile order a tile's timesteps follow one another, so there are as many windows as timesteps under way.
 
+    Parameters
+    ----------
+    params : CoreParams
+    part : int
+        Of the neuron among those of its group, from 0.
+
     Members
     -------
     begin : In(1)
         A pass begins.
     layer : In
     beat, count : In
-        A lane and its count, as they leave the neuron.
+        A lane of each neuron and the count of this one's, as they leave the neurons.
     tile : In(closing)
-        Of that lane.
+        Of these lanes.
     o : Out(pooled_count)
         A cycle later, of the window's last tile only.
     """
 
-    def __init__(self, params):
-        self._params = p = params
+    def __init__(self, params, part=0):
+        self._params, self._part = p, _ = params, part
         super().__init__({
-            "begin": In(1), "layer": In(payloads.pass_block(p)), "beat": In(payloads.neuron_beat()),
+            "begin": In(1), "layer": In(payloads.pass_block(p)), "beat": In(payloads.neuron_beat(p)),
             "count": In(payloads.count_shape(p)), "tile": In(payloads.closing(p)), "o": Out(payloads.pooled_count(p)),
         })
 
     def elaborate(self, platform):
         m = Module()
         p, beat, tile, new, o = self._params, self.beat, self.tile, self.count, self.o
-        m.submodules.window = window = Memory(shape=payloads.count_shape(p), depth=p.width * p.pool_steps, init=[])
+        m.submodules.window = window = Memory(shape=payloads.count_shape(p), depth=p.beats * p.pool_steps, init=[])
         write = window.write_port()
         read = window.read_port(domain="comb")
-        lane, joined = Signal(range(p.width), name="lane"), Signal.like(new, name="joined")
-        place = self._place(m) if p.pool_steps > 1 else lane
+        number, joined = Signal(range(p.beats), name="number"), Signal.like(new, name="joined")
+        place = self._place(m) if p.pool_steps > 1 else number
         m.d.comb += [
             read.addr.eq(place), write.addr.eq(place), write.data.eq(joined), write.en.eq(beat.valid),
             joined.eq(new + read.data),
@@ -53,16 +59,16 @@ class Pooler(wiring.Component):
         with m.If(tile.window_first):
             m.d.comb += joined.eq(new)
         with m.If(beat.valid):
-            m.d.sync += lane.eq(Mux(beat.ends, 0, lane + 1))
+            m.d.sync += number.eq(Mux(beat.ends, 0, number + 1))
         m.d.sync += [
-            o.valid.eq(beat.valid & tile.window_last), o.count.eq(joined), o.lane.eq(lane), o.ends.eq(beat.ends),
-            o.address.eq(tile.address),
+            o.valid.eq(beat.valid & tile.window_last), o.count.eq(joined), o.beat.eq(number), o.ends.eq(beat.ends),
+            o.address.eq(tile.address), *([o.own.eq(beat.own[self._part])] if p.neurons > 1 else []),
         ]
         return m
 
     def _place(self, m):
         """Return where the lane's count lies: it moves on until the tile's last timestep."""
-        beat, place = self.beat, Signal(range(self._params.width * self._params.pool_steps), name="place")
+        beat, place = self.beat, Signal(range(self._params.beats * self._params.pool_steps), name="place")
         with m.If(self.begin):
             m.d.sync += place.eq(0)
         with m.Elif(beat.valid):

@@ -14,9 +14,9 @@ READ = 2  # cycles from an address to its word
 
 
 class StateStore(wiring.Component):
-    """Read what a lane's neuron needs, write back what it keeps.
+    """Read what the neuron of a lane needs, write back what it keeps.
 
-    A group fires its neurons in the same order at every timestep, so a running address finds their membranes; it
+    A group fires its lanes in the same order at every timestep, so a running address finds their membranes; it
     reaches the write port with the new state. In tile order every timestep of a tile begins at the same address
     (``layer.rewind``): only the values of an output move on, after the tile's last timestep::
 
@@ -26,7 +26,7 @@ class StateStore(wiring.Component):
     ----------
     params : CoreParams
     number : int
-        Of the group, from 0; only group 0 has outputs.
+        Of the neuron among those of all groups, from 0; only those of group 0 have outputs.
     contents : dict
         Initial contents of the loadable memories.
 
@@ -50,22 +50,23 @@ class StateStore(wiring.Component):
 
     def __init__(self, params, number, contents):
         self._params, self._number, self._contents = p, _, _ = params, number, contents
+        self._has_outputs = number < p.neurons
         word = signed(p.acc_bits)
         outputs = write_port(p.acc_bits, p.outputs)
         super().__init__({
             "begin": In(1), "layer": In(payloads.pass_block(p)), "load": In(payloads.load_port(p)),
-            "beat": In(payloads.neuron_beat()), "parameter": In(range(max(2, p.parameters))),
+            "beat": In(payloads.neuron_beat(p)), "parameter": In(range(max(2, p.parameters))),
             "theta": Out(p.theta_bits), **({"theta_low": Out(p.theta_bits)} if p.signed else {}),
-            "bias": Out(signed(p.bias_bits)), "v": Out(word), "state": In(word), "fired": Out(payloads.neuron_beat()),
+            "bias": Out(signed(p.bias_bits)), "v": Out(word), "state": In(word), "fired": Out(payloads.neuron_beat(p)),
             **({"kept": Out(word), "use_kept": Out(1), "current": In(word)} if p.currents else {}),
-            **({} if number else {
+            **({
                 "output_address": Out(outputs["address"].shape), "output": In(word), "output_write": Out(outputs),
-            }),
+            } if self._has_outputs else {}),
         })
 
     def elaborate(self, platform):
         m = Module()
-        p, layer, number = self._params, self.layer, self._number
+        p, layer = self._params, self.layer
         begun = Signal()
         beats = [self.beat]  # one more for every cycle since the address
         for stage in range(READ + p.neuron_latency):
@@ -79,10 +80,10 @@ class StateStore(wiring.Component):
         fires = Signal()
         m.d.comb += fires.eq(~layer.readout & ~layer.pool)
         chosen = [(v_init, fires & initial)]
-        if p.states or not number:
+        if p.states or self._has_outputs:
             place = self._running_address(m, begun)
             late = _late(m, place, READ + p.neuron_latency)
-            wrote = self.fired.valid
+            wrote = self._does(self.fired)
         if p.states:
             memory = self._memory(m, "states")
             m.d.comb += [
@@ -90,7 +91,7 @@ class StateStore(wiring.Component):
                 memory.write.enable.eq(wrote & fires),
             ]
             chosen.append((memory.data.as_signed(), fires & ~initial))
-        if not number:
+        if self._has_outputs:
             m.d.comb += [
                 self.output_address.eq(place), self.output_write.address.eq(late),
                 self.output_write.data.eq(self.state), self.output_write.enable.eq(wrote & layer.readout),
@@ -105,6 +106,11 @@ class StateStore(wiring.Component):
         if p.currents:
             self._currents(m, begun, beats)
         return m
+
+    def _does(self, beat):
+        """Return whether the neuron has a lane in the beat."""
+        p = self._params
+        return beat.valid & beat.own[self._number % p.neurons] if p.neurons > 1 else beat.valid
 
     def _memory(self, m, name):
         spec = memory_table(self._params)[f"{name}_{self._number}"]
@@ -151,7 +157,8 @@ class StateStore(wiring.Component):
             m.d.sync += place.eq(place + 1)
         m.d.comb += [
             memory.address.eq(place), memory.write.address.eq(_late(m, place, READ + 1)),
-            memory.write.data.eq(self.current), memory.write.enable.eq(written.valid & written.first & layer.keep),
+            memory.write.data.eq(self.current),
+            memory.write.enable.eq(self._does(written) & written.first & layer.keep),
             self.kept.eq(memory.data), self.use_kept.eq(layer.keep & ~beats[READ].first),
         ]
 

@@ -32,7 +32,7 @@ class Run:
     """What the core showed of an image.
 
     words : the result, signed; empty if the image was given up
-    fired : (groups, pass, counts, states) of every cycle in which neurons fired, vectors as the simulator's integers
+    fired : (which, pass, counts, states) of every cycle in which neurons fired, vectors as the simulator's integers
     """
 
     words: list = field(default_factory=list)
@@ -42,12 +42,12 @@ class Run:
 def probe_of(fired, params):
     """Return the `sim.compiled_core.Probe` of what was seen firing, as of image 0."""
     seen = []
-    for groups, index, counts, states in fired:
-        for group in range(params.groups):
-            if groups >> group & 1:
+    for which, index, counts, states in fired:
+        for neuron in range(params.groups * params.neurons):
+            if which >> neuron & 1:
                 seen.append((
-                    0, index, group, _part(counts, group, params.signed_count_bits),
-                    _part(states, group, params.acc_bits),
+                    0, index, neuron // params.neurons, _part(counts, neuron, params.signed_count_bits),
+                    _part(states, neuron, params.acc_bits),
                 ))
     return Probe(*np.array(seen, np.int64).reshape(-1, len(Probe._fields)).T)
 

@@ -74,11 +74,12 @@ class View:
 
     def __init__(self, plan, core):
         self._plan, self._inside = plan, Inside(core)
-        self._ends, self._places = zip(*(self._neurons(group) for group in range(plan.params.groups)))
+        neurons = range(plan.params.groups * plan.params.neurons)
+        self._ends, self._places = zip(*(self._lanes(neuron) for neuron in neurons))
         self.groups = {
             "now": self._now(),
             "streams": self._streams(),
-            **{f"group {group}/neuron": self._neuron(group) for group in range(plan.params.groups)},
+            **{self._title(neuron): self._neuron(neuron) for neuron in neurons},
             **{name.replace("_", " "): self._of(name, *signals) for name, signals in MACHINE.items()},
             **{
                 f"group {group}/{part}": self._of(f"group_{group}.{part}", *signals)
@@ -103,16 +104,21 @@ class View:
         ])
 
     def files(self):
-        """Return {name: text} of the files that the simulator reads: where every neuron is, group by group."""
+        """Return {name: text} of the files that the simulator reads: where all lie that a neuron fires, in order."""
         line = ("{:04x}" * len(COORDINATES) + "\n").format
-        return {places_file(group): "".join(line(*place) for place in places)
-                for group, places in enumerate(self._places)}
+        return {places_file(neuron): "".join(line(*place) for place in places)
+                for neuron, places in enumerate(self._places)}
 
-    def _neurons(self, group):
-        """Return how many neurons of a group lie before each pass, and int [neurons, 4]: `COORDINATES` of each.
+    def _title(self, neuron):
+        group, part = divmod(neuron, self._plan.params.neurons)
+        return f"group {group}/neuron" + (f" {part}" if self._plan.params.neurons > 1 else "")
+
+    def _lanes(self, neuron):
+        """Return how many lanes a neuron has fired before each pass, and int [lanes, 4]: `COORDINATES` of each.
 
         The step is the timestep, less those of the rounds before.
         """
+        group, part = divmod(neuron, self._plan.params.neurons)
         ends, places = [0], [np.zeros((1, len(COORDINATES)), int)]  # one at least, where a group has nothing to do
         for p in self._plan.passes:
             row, column, first, lanes, step = (np.asarray(values, int) for values in p.order(group))
@@ -120,8 +126,9 @@ class View:
             timestep = (p.stores_at or p.reads_at) if p.steps == 1 else 0  # of a two-phase network
             step = np.full_like(step, timestep) if timestep else step + 1
             row, column, first, step = (np.repeat(values, lanes) for values in (row, column, first, step))
-            places.append(np.stack([row, column, first + lane, step], axis=1))
-            ends.append(ends[-1] + len(row))
+            own = lane % self._plan.params.neurons == part
+            places.append(np.stack([row, column, first + lane, step], axis=1)[own])
+            ends.append(ends[-1] + np.count_nonzero(own))
         return ends[:-1], np.concatenate([*places[1:], places[0]])
 
     def _behaviour(self, dump):
@@ -130,11 +137,11 @@ class View:
             ("walker", "go"), ("sequencer", "step"), ("decision", "done"),
         ))
         counters = "".join(
-            f"\n  reg [{len(COORDINATES) * COORDINATE_BITS - 1}:0] places_{group} [0:{len(places) - 1}];"
-            f'\n  initial $readmemh("{places_file(group)}", places_{group});'
-            f"\n  reg [31:0] fired_{group} = 0;"
-            f"\n  always @(posedge clk) fired_{group} <= {go} ? 0 : fired_{group} + {self._fires(group)};"
-            for group, places in enumerate(self._places)
+            f"\n  reg [{len(COORDINATES) * COORDINATE_BITS - 1}:0] places_{neuron} [0:{len(places) - 1}];"
+            f'\n  initial $readmemh("{places_file(neuron)}", places_{neuron});'
+            f"\n  reg [31:0] fired_{neuron} = 0;"
+            f"\n  always @(posedge clk) fired_{neuron} <= {go} ? 0 : fired_{neuron} + {self._fires(neuron)};"
+            for neuron, places in enumerate(self._places)
         )
         return f"""  wire [31:0] round = {step};
   assign timestep = round + 1, decided = {decided};
@@ -199,32 +206,33 @@ class View:
             Seen("streams", "output_last", 1, "o__payload[32]"),
         ]
 
-    def _neuron(self, group):
-        """The neuron of a group that fires now, or else the next one."""
-        scope, p, place, last = f"group_{group}_neuron", self._plan.params, self._place(group), len(COORDINATES) - 1
+    def _neuron(self, neuron):
+        """What a neuron fires now, or else next."""
+        scope, p = re.sub("[ /]", "_", self._title(neuron)), self._plan.params
+        place, last = self._place(neuron), len(COORDINATES) - 1
         coordinates = [
             Seen(scope, name, COORDINATE_BITS, f"{place} >> {COORDINATE_BITS * (last - i)}")
             for i, name in enumerate(COORDINATES[:last])
         ]
         return [
-            Seen(scope, "fires", 1, self._fires(group)), Seen(scope, "number", 32, f"fired_{group}"),
-            *coordinates, Seen(scope, "in_timestep", 32, self._timestep(group)),
+            Seen(scope, "fires", 1, self._fires(neuron)), Seen(scope, "number", 32, f"fired_{neuron}"),
+            *coordinates, Seen(scope, "in_timestep", 32, self._timestep(neuron)),
             *(
-                Seen(scope, name, bits, f"{vector}[{bits * group} +: {bits}]", "signed") for name, vector, bits in (
+                Seen(scope, name, bits, f"{vector}[{bits * neuron} +: {bits}]", "signed") for name, vector, bits in (
                     ("count", "probe_counts", p.signed_count_bits), ("state", "probe_states", p.acc_bits),
                 )
             ),
         ]
 
-    def _fires(self, group):
-        return f"probe_fired[{group}]" if self._plan.params.groups > 1 else "probe_fired"
+    def _fires(self, neuron):
+        return f"probe_fired[{neuron}]" if len(self._places) > 1 else "probe_fired"
 
-    def _place(self, group):
-        """Return the line of `places_file` of the neuron of a group that fires now or next."""
-        return f"places_{group}[({_choice('probe_layer', dict(enumerate(self._ends[group])))}) + fired_{group}]"
+    def _place(self, neuron):
+        """Return the line of `places_file` of what a neuron fires now or next."""
+        return f"places_{neuron}[({_choice('probe_layer', dict(enumerate(self._ends[neuron])))}) + fired_{neuron}]"
 
-    def _timestep(self, group):
-        return f"({self._place(group)} & {2**COORDINATE_BITS - 1}) + round"
+    def _timestep(self, neuron):
+        return f"({self._place(neuron)} & {2**COORDINATE_BITS - 1}) + round"
 
     def _of(self, component, *names):
         """Return those of the named signals that a component of this core has."""

@@ -63,7 +63,10 @@ class Machine:
         self.params = p = params
         self.program = Program(p, contents["program"])
         self._limits = contents["limits"]
-        self._groups = [_Group(p, contents[f"weights_{g}"], contents[f"parameters_{g}"]) for g in range(p.groups)]
+        self._groups = [
+            _Group(p, contents[f"weights_{g}"], [contents[f"parameters_{g * p.neurons + n}"] for n in range(p.neurons)])
+            for g in range(p.groups)
+        ]
         # Every group has a copy of the maps and of the input; the copies are equal, so one stands for all.
         self.maps = np.zeros((p.map_words, p.width), np.int64)
         self.outputs = np.zeros(p.outputs, np.int64)
@@ -167,10 +170,10 @@ class _Group:
         if halves:  # in each lane the even word lies below the odd one
             split = _lanes(weights, halves, p.weight_bits // 2).reshape(-1, p.width, 2)
             self._weights[True] = split.transpose(0, 2, 1).reshape(-1, p.width)
-        self._parameters = np.array([_fields(word, (
+        self._parameters = np.array([[_fields(word, (
             (p.theta_bits, False), (p.bias_bits, True), (p.state_bits, True), (p.theta_bits * p.signed, False),
-        )) for word in parameters], np.int64)
-        self._states, self._currents = np.zeros(max(1, p.states), np.int64), np.zeros(max(1, p.currents), np.int64)
+        )) for word in words] for words in parameters], np.int64)  # of each neuron
+        self._states, self._currents = (np.zeros((p.neurons, max(1, n)), np.int64) for n in (p.states, p.currents))
         self._windows, self._step = np.zeros((p.pool_steps, p.width), np.int64), 0
 
     def begin(self, fields):
@@ -210,21 +213,25 @@ class _Group:
     def fire(self, fields, tile, own, sums, outputs):
         """Return counts and states of a tile's neurons; keep states, currents and outputs."""
         p, lanes = self._params, np.arange(own.lanes)
+        beats, neuron = np.divmod(lanes, p.neurons)
         total = sums[: own.lanes].copy()
         if fields["pool"]:
             self._advance(fields, tile, own.lanes)
             return total, total
-        _check(tile.parameter + own.lanes <= len(self._parameters), f"parameters are read at {tile.parameter}")
-        theta, bias, v_init, theta_low = self._parameters[tile.parameter + lanes].T
+        behind = tile.parameter + int(beats[-1]) + 1
+        _check(behind <= self._parameters.shape[1], f"parameters are read at {tile.parameter}")
+        theta, bias, v_init, theta_low = self._parameters[neuron, tile.parameter + beats].T
         total += 0 if fields.get("unbiased", 0) else bias
         if fields["keep"]:
-            at = (self._current + lanes) % len(self._currents)
+            at = neuron, (self._current + beats) % self._currents.shape[1]
             if tile.first:
                 self._currents[at] = total
             total = self._currents[at]
         resumes, initial = fields.get("resumes", 0), tile.first and not fields.get("resumes", 0)
-        memory = outputs if fields["readout"] else self._states
-        at = (self._place + lanes) % len(memory)  # who has no states reads none
+        if fields["readout"]:
+            memory, at = outputs, (self._place + lanes) % len(outputs)
+        else:  # who has no states reads none
+            memory, at = self._states, (neuron, (self._place + beats) % self._states.shape[1])
         v = (0 if fields["readout"] else v_init) if initial else memory[at]
         u = total + (2 * v if resumes else v)
         _check(np.abs(2 * u + 1).max() < 1 << p.acc_bits, "a membrane does not fit the accumulator")
@@ -251,8 +258,9 @@ class _Group:
 
     def _advance(self, fields, tile, lanes):
         """Move the running addresses behind a tile; in tile order its next timestep begins where this one did."""
+        beats = -(-lanes // self._params.neurons)
         if not fields["rewind"]:
-            self._place, self._current = self._place + lanes, self._current + lanes
+            self._place, self._current = self._place + (lanes if fields["readout"] else beats), self._current + beats
         elif fields["readout"] and tile.last:
             self._place += lanes
 
@@ -266,6 +274,7 @@ class _Clock:
         self._making = several if synapses > 1 else TILE_CYCLES
         self._spacing, self._walker = one.fields["spacing"] + 1, 0
         self._ends, self._latency = [None] * p.groups, p.neuron_latency
+        self._neurons = 1 if one.fields["readout"] else p.neurons
         self.end = 0
 
     def walk(self, requests):
@@ -277,7 +286,7 @@ class _Clock:
         before = self._ends[group]
         end = self._walker if before is None else max(self._walker, before + cycles, before + self._spacing)
         self._ends[group] = end
-        self.end = max(self.end, end + lanes + self._latency + PASS_CYCLES)
+        self.end = max(self.end, end + -(-lanes // self._neurons) + self._latency + PASS_CYCLES)
 
 
 def _burst(fields, u, theta, theta_low):

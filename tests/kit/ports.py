@@ -18,15 +18,15 @@ __all__ = ["COLUMNS", "PortCounter"]
 COUNTER = Path(__file__).with_name("ports.cpp")
 GROUP = {  # name in C++ to component and signal of every group
     "EVENT": ("gather", "busy"), "COME": ("fetch", "come"), "END": ("fetch", "at_word_end"),
-    "IMAGE": ("fetch", "at_word_image"), "BEAT": ("firing.state_store", "beat_2_valid"),
-    "POOL": ("firing.state_store", "layer_pool"), "READOUT": ("firing.state_store", "layer_readout"),
-    "FIRST": ("firing.state_store", "beat_2_first"), "STORED": ("firing.word_writer", "takes"),
+    "IMAGE": ("fetch", "at_word_image"), "BEAT": ("firing.state_store_0", "beat_2_valid"),
+    "POOL": ("firing.state_store_0", "layer_pool"), "READOUT": ("firing.state_store_0", "layer_readout"),
+    "FIRST": ("firing.state_store_0", "beat_2_first"), "STORED": ("firing.word_writer", "takes"),
 }
 OPTIONAL = {  # of cores that have the memory
-    "STATE_STORED": ("firing.state_store.states", "write_enable"),
-    "CURRENT_READ": ("firing.state_store", "use_kept"),
-    "CURRENT_STORED": ("firing.state_store.currents", "write_enable"),
-    "RESUMES": ("firing.state_store", "layer_resumes"),
+    "STATE_STORED": ("firing.state_store_0.states", "write_enable"),
+    "CURRENT_READ": ("firing.state_store_0", "use_kept"),
+    "CURRENT_STORED": ("firing.state_store_0.currents", "write_enable"),
+    "RESUMES": ("firing.state_store_0", "layer_resumes"),
 }
 # What is counted of each memory: words read, words written; the copies of all groups take what is stored.
 COLUMNS = ("weights", "image", "maps", "parameters", "states", "currents", "outputs")

@@ -7,6 +7,7 @@ import pytest
 
 from gen.inputs import input_stream
 from gen.layers import ADAFIRE, INVERSE_LEAKY
+from gen.plan.params import LEAST_BEATS, NEURONS
 from gen.plan.plan import covering, make_plan, plan_on
 from sim.compare import expected_probe, first_difference
 from sim.golden.plain import plain_traces
@@ -61,7 +62,9 @@ def test_runs_as_the_golden_model(kind, shape):
     width, groups = shape
     for seed in range(3):
         seed = 3 * SHAPES.index(shape) + seed
-        _compare(make_plan(KINDS[kind](seed), width=width, groups=groups), seed)
+        neurons = [n for n in NEURONS if n * LEAST_BEATS <= width]
+        plan = make_plan(KINDS[kind](seed), width=width, groups=groups, neurons=neurons[seed % len(neurons)])
+        _compare(plan, seed)
 
 
 @pytest.mark.parametrize("shape", [(4, 1), (8, 4), (16, 2)], ids=lambda shape: "x".join(map(str, shape)))
@@ -69,6 +72,6 @@ def test_a_core_for_several_networks_runs_each(shape):
     """On the core that covers them all, no network depends on what its own smallest core leaves out."""
     width, groups = shape
     networks = [make(100 + width) for make in KINDS.values()]
-    params = covering([make_plan(network, width=width, groups=groups) for network in networks])
+    params = covering([make_plan(network, width=width, groups=groups, neurons=2) for network in networks])
     for network in networks:
         _compare(plan_on(network, params), 100 + width, images=1)

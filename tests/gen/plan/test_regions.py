@@ -51,8 +51,8 @@ def test_states_and_currents_of_all_layers_have_their_own_words(seed):
         end = 0
         for p in passes:
             assert getattr(p, field) == end, f"seed {seed}: {p.title}"
-            assert sum(p.order(0)[3]) == p.neurons and all(sum(p.order(g)[3]) <= p.neurons for g in range(4))
-            end += p.neurons
+            assert sum(p.order(0)[3]) == p.state_words and all(sum(p.order(g)[3]) <= p.state_words for g in range(4))
+            end += p.state_words
         assert getattr(plan.params, f"{field}s") == end
 
 

@@ -100,7 +100,7 @@ def test_states_that_live_together_have_their_own_words(seed):
     for i, p in enumerate(plan.passes):
         if p.layer.fires:
             lives[p.layer.name] = (lives.get(p.layer.name, (i,))[0], i)
-            assert words.setdefault(p.layer.name, (p.state, p.neurons)) == (p.state, p.neurons)
+            assert words.setdefault(p.layer.name, (p.state, p.state_words)) == (p.state, p.state_words)
     for one, other in combinations(lives, 2):
         if lives[one][0] <= lives[other][1] and lives[other][0] <= lives[one][1]:
             (a, n), (b, m) = words[one], words[other]

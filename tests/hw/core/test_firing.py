@@ -49,15 +49,20 @@ class Reference:
                 continue
             ends = tile["last_tile"] and (self.params.groups == 1 or joins[1] == layer["last_parts"])
             lanes = lanes_of[-1] = 1 + (layer["lanes_last"] if ends else layer["lanes"])
-            begin, word = place, [0] * self.params.width
+            begin, word, each = place, [0] * self.params.width, self.params.neurons
             for lane in range(lanes):
-                count, state = self._neuron(layer, tile, sums[lane], tile["parameter"] + lane, place, current)
+                part, beat = lane % each, lane // each
+                step = lane if layer["readout"] else beat
+                count, state = self._neuron(
+                    layer, tile, sums[lane], (part, tile["parameter"] + beat),
+                    place + step if layer["readout"] else (part, place + step), (part, current + step),
+                )
                 neurons.append((count, state))
-                place, current = place + 1, current + 1
                 if not tile["window_first"]:
                     count = max(count, window[lane]) if layer["fused_maximum"] else count + window[lane]
                 window[lane] = word[lane] = count
                 counted += bool(tile["window_last"] and layer["counted"] and count)
+            place, current = place + step + 1, current + step + 1
             if layer["rewind"]:
                 current, place = layer["current"], place if layer["readout"] and tile["last"] else begin
             if tile["window_last"] and layer["stores"]:
@@ -111,13 +116,14 @@ def play(params, number, contents, runs, reference, *, seed, spacing=None, eager
                 waited += 1
 
     async def observe(ctx):
-        store = dut._store
+        store = dut._stores[0]
         async for _, _, fired, count, state, adds, reads, pooling in ctx.tick().sample(
-                dut.probe_fired, dut.probe_count, dut.probe_state, dut.counted, store.beat.valid,
+                dut.probe_fired, dut.probe_counts, dut.probe_states, dut.counted, store.beat.valid,
                 dut.layer.pool):
             counted[0] += adds
-            if fired:
-                neurons.append((count, None if pooling else state))
+            for part in range(params.neurons):
+                if fired >> part & 1:
+                    neurons.append((count[part], None if pooling else state[part]))
             for cycles, is_one in zip(accesses, (reads, fired)):
                 if is_one:
                     cycles.append(bench.cycle)
@@ -163,7 +169,8 @@ def play(params, number, contents, runs, reference, *, seed, spacing=None, eager
             if done:
                 tile = waiting.pop(0)[1]
                 ctx.set(dut.sums, run.sums[tile])
-                since, apart = 1, lanes_of[tile] + spacing if spacing else max(lanes_of[tile], least)
+                beats = lanes_of[tile] if run.layer["readout"] else -(-lanes_of[tile] // params.neurons)
+                since, apart = 1, beats + spacing if spacing else max(beats, least)
             _, _, room, idle = await ctx.tick().sample(dut.room, dut.idle)
             assert announces or not (idle and waiting), "idle with a tile under way"
         ctx.set(dut.tile_valid, 0)
@@ -179,13 +186,21 @@ def play(params, number, contents, runs, reference, *, seed, spacing=None, eager
 
 
 def draw_parameters(rng, params):
-    """Return (theta, bias, v_init, theta_low) of every channel, and the memory's words."""
+    """Return {(neuron of a group, word): (theta, bias, v_init, theta_low)}, and the words of each one's memory."""
+    words = [(n, word) for n in range(params.neurons) for word in range(params.parameters)]
     rows = [(int(rng.integers(1, 500)), int(rng.integers(-300, 300)), int(rng.integers(-100, 100)),
-             int(rng.integers(1, 500))) for _ in range(params.parameters)]
+             int(rng.integers(1, 500))) for _ in words]
     shifts = (0, params.theta_bits, params.theta_bits + params.bias_bits)
     shifts += (shifts[-1] + params.state_bits,)
     widths = (params.theta_bits, params.bias_bits, params.state_bits, params.theta_bits * params.signed)
-    return rows, [sum((v & ((1 << bits) - 1)) << at for v, bits, at in zip(row, widths, shifts)) for row in rows]
+    packed = [sum((v & ((1 << bits) - 1)) << at for v, bits, at in zip(row, widths, shifts)) for row in rows]
+    memories = np.array(packed, object).reshape(params.neurons, -1).tolist()
+    return dict(zip(words, rows)), memories
+
+
+def contents(params, number, memories):
+    """Return the memories of the neurons of a group by name."""
+    return {f"parameters_{number * params.neurons + n}": words for n, words in enumerate(memories)}
 
 
 def draw_layer(rng, params, kind):
@@ -245,7 +260,8 @@ KINDS = ("spiking", "kept", "readout", "pool", "tiles", "readout tiles")
 CORES = {
     "plain": {}, "eight_lanes": {"width": 8}, "signed": {"signed": 1, "min_burst": 4},
     "no_maximum": {"maximum": 0}, "two_groups": {"groups": 2}, "four_groups": {"groups": 4},
-    "signed_groups": {"groups": 4, "signed": 1},
+    "signed_groups": {"groups": 4, "signed": 1}, "two_neurons": {"width": 8, "neurons": 2},
+    "four_neurons": {"width": 8, "neurons": 4, "signed": 1}, "neurons_of_groups": {"groups": 4, "neurons": 2},
 }
 
 
@@ -259,7 +275,7 @@ def test_random_passes(sizes, core, seed):
     rows, words = draw_parameters(rng, params)
     kinds = rng.permutation([k for k in KINDS if not number or not k.startswith("readout")])
     runs = [run for kind in kinds for run in draw_runs(rng, params, kind)]
-    play(params, number, {f"parameters_{number}": words}, runs, Reference(params, number, rows), seed=seed)
+    play(params, number, contents(params, number, words), runs, Reference(params, number, rows), seed=seed)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -275,7 +291,7 @@ def test_two_phase(sizes, seed):
             layer = run.layer | {"resumes": int(update > 0), "unbiased": int(update != 2), "burst": burst}
             tiles = [tile | {"first": 1, "last": 1} for tile in run.tiles]
             runs.append(Run(layer, tiles, run.sums))
-    play(params, 0, {"parameters_0": words}, runs, Reference(params, 0, rows), seed=seed)
+    play(params, 0, contents(params, 0, words), runs, Reference(params, 0, rows), seed=seed)
 
 
 def test_no_state_outlives_a_timestep(sizes):
@@ -283,7 +299,7 @@ def test_no_state_outlives_a_timestep(sizes):
     rng = np.random.default_rng(5)
     rows, words = draw_parameters(rng, params)
     runs = [run for kind in ("spiking", "pool", "readout") for run in draw_runs(rng, params, kind, timesteps=1)]
-    play(params, 0, {"parameters_0": words}, runs, Reference(params, 0, rows), seed=5)
+    play(params, 0, contents(params, 0, words), runs, Reference(params, 0, rows), seed=5)
 
 
 @pytest.mark.parametrize("short, meets", [(0, False), (1, True)])
@@ -293,7 +309,7 @@ def test_no_read_of_single_port_states_meets_a_write(sizes, signed, short, meets
     rng = np.random.default_rng(signed)
     rows, words = draw_parameters(rng, params)
     reads, writes = play(
-        params, 0, {"parameters_0": words}, draw_runs(rng, params, "spiking", places=20), Reference(params, 0, rows),
+        params, 0, contents(params, 0, words), draw_runs(rng, params, "spiking", places=20), Reference(params, 0, rows),
         seed=signed, spacing=params.single_port_spacing - short, eager=1.0,
     )
     assert reads and writes and bool(set(reads) & set(writes)) == meets

@@ -25,7 +25,7 @@ def test_windows(sizes, size, signed, maximum, largest):
                     "tile": {"address": address, "window_first": turn == 0, "window_last": turn == size - 1},
                 })
         pooled = counts.max(0) if largest else counts.sum(0)
-        expected += [{"valid": 1, "count": int(count), "lane": lane, "ends": int(lane == lanes - 1), "address": address}
+        expected += [{"valid": 1, "count": int(count), "beat": lane, "ends": int(lane == lanes - 1), "address": address}
                      for lane, count in enumerate(pooled)]
     seen = [row for row, in play(Pooler(params), [*rows, {"beat.valid": 0}, {}], "o")]
     assert [row for row in seen if row["valid"]] == expected
@@ -47,7 +47,7 @@ def test_windows_of_several_timesteps(sizes):
         given_up = [(1, 0)] if steps > 1 else []
         expected[-steps * lanes:] = given_up + expected[-steps * lanes:]
     seen = [row for row, in play(Pooler(sizes(pool_steps=3, count_bits=6)), [*rows, {"beat.valid": 0}, {}], "o")]
-    assert [(row["count"], row["lane"]) for row in seen if row["valid"]] == expected
+    assert [(row["count"], row["beat"]) for row in seen if row["valid"]] == expected
 
 
 def _row(lanes, step, lane, steps, size, turn, count):

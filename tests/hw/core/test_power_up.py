@@ -6,7 +6,7 @@ import pytest
 
 from gen.inputs import input_stream
 from gen.plan.plan import make_plan
-from hw.core.result_reader import HEADER
+from gen.result import HEADER_WORDS
 from hw.verilog import TOP, core_files
 from sim.golden import Golden
 from sim.toolchain import tool_environment
@@ -61,7 +61,7 @@ def test_first_result_after_power_up(seed, tmp_path):
     result = [line for line in run.stdout.split() if not line.strip("01xzXZ")]
     golden = Golden(network).run(images)
     logits = golden.logits[0].tolist()
-    assert len(result) == HEADER + len(logits), f"seed {seed}: {run.stdout[-500:]}"
+    assert len(result) == HEADER_WORDS + len(logits), f"seed {seed}: {run.stdout[-500:]}"
     assert not any(set(word) - set("01") for word in result), f"seed {seed}: undefined bits in {result}"
     expected = [value & 0xFFFFFFFF for value in (
         *map(int, (golden.classes[0], golden.exit_steps[0], golden.events[0], golden.synaptic_ops[0])), *logits)]

@@ -8,10 +8,10 @@ from tests.kit.streams import Bench, plain
 
 
 @pytest.mark.parametrize("apart, late", [(1, 0), (2, 1), (4, 3), (6, 5)])
-@pytest.mark.parametrize("seed", range(3))
-def test_words_taken_within_the_spacing(sizes, seed, apart, late):
-    """The ends of two words lie ``apart`` cycles or their lanes apart, and each waits up to ``late`` cycles."""
-    rng, dut = np.random.default_rng([seed, apart]), WordWriter(sizes())
+@pytest.mark.parametrize("neurons, seed", [(1, 0), (1, 1), (2, 0), (2, 1)])
+def test_words_taken_within_the_spacing(sizes, neurons, seed, apart, late):
+    """The ends of two words lie ``apart`` cycles or their beats apart, and each waits up to ``late`` cycles."""
+    rng, dut = np.random.default_rng([seed, apart]), WordWriter(sizes(neurons=neurons))
     bench, words, expected, counted = Bench(dut, seed=seed), [], [], [0]
 
     async def collect(ctx):
@@ -22,13 +22,18 @@ def test_words_taken_within_the_spacing(sizes, seed, apart, late):
             counts = (rng.integers(0, 16, lanes) * rng.integers(0, 2, lanes)).tolist()
             nonzero += sum(count != 0 for count in counts)
             expected.append({"address": address, "word": counts + [0] * (4 - lanes)})
-            for _ in range(max(0, apart - lanes)):
+            beats = -(-lanes // neurons)
+            for _ in range(max(0, apart - beats)):
                 await ctx.tick()
-            for lane, count in enumerate(counts):
-                ends = lane == lanes - 1
-                ctx.set(dut.i, {"valid": 1, "count": count, "lane": lane, "ends": ends, "address": address})
-                await ctx.tick()
-            ctx.set(dut.i.valid, 0)
+            for lane in range(beats * neurons):
+                beat, number = divmod(lane, neurons)
+                one = {"valid": 1, "beat": beat, "ends": beat == beats - 1, "address": address}
+                one["count"] = counts[lane] if lane < lanes else 15  # means nothing
+                ctx.set(getattr(dut, f"i_{number}"), one | ({"own": lane < lanes} if neurons > 1 else {}))
+                if number == neurons - 1:
+                    await ctx.tick()
+            for number in range(neurons):
+                ctx.set(getattr(dut, f"i_{number}").valid, 0)
         await ctx.tick()
         while not ctx.get(dut.idle):
             await ctx.tick()
@@ -58,7 +63,7 @@ def test_a_layer_that_stores_nothing_writes_nothing(sizes):
     bench = Bench(dut)
 
     async def collect(ctx):
-        ctx.set(dut.i, {"valid": 1, "count": 3, "lane": 0, "ends": 1, "address": 5})
+        ctx.set(dut.i_0, {"valid": 1, "count": 3, "beat": 0, "ends": 1, "address": 5})
         for _ in range(4):
             _, _, valid, counted, idle = await ctx.tick().sample(dut.write.valid, dut.counted, dut.idle)
             assert (valid, counted, idle) == (0, 0, 1)
