@@ -119,7 +119,7 @@ def test_groups_store_their_words_one_after_another():
 
 def test_wide_groups_have_no_states_in_single_port_ram():
     network = chained({"a": [INPUT]}, timesteps=2)
-    with pytest.raises(InputError, match="Groups with states in single-port RAM have at most 7 lanes for a neuron, not 16"):
+    with pytest.raises(InputError, match="single-port RAM have at most 7 lanes for a neuron, not 16"):
         make_plan(network, 16, spram=2)
     assert make_plan(network, 16, spram=1).params.spram == 1
 
