@@ -3,9 +3,9 @@
     python -m benchmarks.events --model cnn_sinabs.nir --data nmnist_small.npz [--steps 1 10 30 100]
 
 The model is the N-MNIST network of the NIR paper, taken as it is, thresholds included; the data file has the recordings
-of `gen.data.events.EventSet`, as t_train, ..., label_test. The first 300 ms of each recording are cut into steps of so
-many milliseconds. A neuron may fire one spike in a timestep, or a burst of up to 15; nothing is trained. Accuracy and
-counts are the golden model's, on the first 500 training recordings and on all test recordings. The other training
+of `gen.data.recordings.NpzEvents`, as t_train, ..., label_test. The first 300 ms of each recording are cut into steps
+of so many milliseconds. A neuron may fire one spike in a timestep, or a burst of up to 15; nothing is trained. Accuracy
+and counts are the golden model's, on the first 500 training recordings and on all test recordings. The other training
 recordings set the widths of states, and the limits of early exits.
 """
 
@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.tables import add_files, report
-from gen.data.events import EventSet
+from gen.data.events import Cut
+from gen.data.recordings import NpzEvents
 from gen.errors import InputError
 from gen.method.convert import convert
 from sim.golden import Golden
@@ -34,7 +35,7 @@ COLUMNS = {
 
 def recordings(path: Path, split: str, step: int) -> tuple[np.ndarray, np.ndarray]:
     """Return frames uint8 [N, T, 2, 34, 34] of ``step`` milliseconds, and labels int64 [N]."""
-    x, labels = EventSet(path, 1000 * step, -(-DURATION // step), split, SIZE).load()
+    x, labels = NpzEvents(path, Cut(1000 * step), -(-DURATION // step), split, SIZE).load()
     if labels is None:
         raise InputError(f"{path} lacks label_{split}, the digit of each recording.")
     return x, labels

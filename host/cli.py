@@ -145,6 +145,10 @@ def convert(
     exit_share: Annotated[float, typer.Option(help="Share of that output's positions that must be sure, 0..1.")] = 1.0,
     mean: Annotated[str, typer.Option(help="The model sees (x/255 - mean)/std; commas between channels.")] = "0",
     std: Annotated[str, typer.Option(help="See --mean.")] = "1",
+    form: Annotated[
+        str | None, typer.Option("--input", metavar="FORM", help="How X becomes maps: events:step=10ms, "
+                                 "points:scale=1, sound:rate=8000 (docs/events.md); images need none.")
+    ] = None,
     order: Annotated[
         str, typer.Option(metavar="steps|tiles", help="All layers at a timestep, or all timesteps of a tile, first.")
     ] = "steps",
@@ -168,7 +172,7 @@ def convert(
 ):
     """Convert a trained model into an integer spiking network."""
     return commands.convert(
-        model, calibration, calibration_images, out, mean, std, progress, labels, decode_option or (),
+        model, calibration, calibration_images, out, mean, std, progress, labels, decode_option or (), form,
         task=task, decode=decode, fit=fit, colors=colors, timesteps=timesteps, max_burst=max_burst,
         weight_bits=weight_bits, neuron=neuron, search_burst=search_burst, compress=compress,
         weight_memory=weight_memory, search_lanes=search_lanes, calibrate_weights=calibrate_weights,

@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from gen.data.labels import read_labels
@@ -20,11 +21,13 @@ __all__ = [
 
 
 def convert(
-    model, calibration, calibration_images, out, mean, std, progress, class_names=None, decode_options=(), **settings
+    model, calibration, calibration_images, out, mean, std, progress, class_names=None, decode_options=(), form=None,
+    **settings,
 ):
     """Convert ``model``, write the network to ``out`` and the fronts of searches beside it.
 
-    ``class_names`` is a file of them. Returns what `info` says, plus files and seconds.
+    ``class_names`` is a file of them, ``form`` the text of a `gen.data.forms.Form`. Returns what `info` says, plus
+    files and seconds.
     """
     start = time.perf_counter()
     check_output_file(out)
@@ -33,12 +36,17 @@ def convert(
     if class_names is not None:
         settings |= {"class_names": read_labels(class_names)}
     from gen.data.datasets import open_dataset
+    from gen.data.forms import KEY, parse_form
     from gen.method.convert import convert as convert_model
     from gen.method.front import save_front
     from gen.netfile import save_network
 
-    x, labels = open_dataset(calibration, "train", progress=progress).load(calibration_images)
+    form = parse_form(form) if form else None
+    images = open_dataset(calibration, "train", progress=progress, form=form, frames=settings["timesteps"])
+    x, labels = images.load(calibration_images)
     network = convert_model(model, x, labels=labels, mean=mean, std=std, progress=progress, **settings)
+    if form:
+        network = replace(network, provenance={**network.provenance, KEY: form.text})
     save_network(network, out)
     fronts = [str(path) for name, front in network.provenance.get("searches", {}).items()
               for path in save_front(front, out.with_suffix(f".{name}"))]
@@ -52,12 +60,12 @@ def cascade(small, large, calibration, calibration_images, out, exit_loss, exit,
     """
     start = time.perf_counter()
     check_output_file(out)
-    from gen.data.datasets import open_dataset
+    from gen.data.datasets import open_for
     from gen.method.cascade import cascade as join
     from gen.netfile import load_network, save_network
 
     first, second = map(load_network, (small, large))
-    x, labels = open_dataset(calibration, "train", first.classes, progress=progress).load(calibration_images)
+    x, labels = open_for(first, calibration, "train", progress).load(calibration_images)
     network = join(first, second, x, labels, exit_loss=exit_loss, exit=exit, progress=progress)
     save_network(network, out)
     fit = network.provenance["cascade"]
@@ -86,7 +94,7 @@ def export(network, out):
 
 def evaluate(network, data, split, device, folder, limit, batch, page, progress):
     """Run the images of ``data`` on ``device``, write ``page``; return accuracy (None without labels) and costs."""
-    from gen.data.datasets import open_dataset
+    from gen.data.datasets import open_for
     from gen.inputs import input_values
     from gen.netfile import load_network
     from host.device import opened
@@ -96,7 +104,7 @@ def evaluate(network, data, split, device, folder, limit, batch, page, progress)
 
         check_page(page)
     file, network = network, load_network(network)
-    images = open_dataset(data, split, network.classes, progress=progress)
+    images = open_for(network, data, split, progress)
     input_values(network, images.first(batch, limit))  # others are refused before anything is compiled or opened
     watch = [Examples(network)] if page else []
     with opened(device, network, folder=folder, progress=progress) as what:
@@ -108,12 +116,12 @@ def evaluate(network, data, split, device, folder, limit, batch, page, progress)
 
 def run(folder, port, data, split, limit, network, baud, progress):
     """Run the images of ``data`` on the board at ``port``; return what `evaluate` does, and how the link fared."""
-    from gen.data.datasets import open_dataset
+    from gen.data.datasets import open_for
     from host.content import read_content
     from host.device import open_board
 
     content = read_content(folder, network)
-    images = open_dataset(data, split, content.classes, progress=progress)
+    images = open_for(content.network, data, split, progress)
     content.encode(images.first(limit=limit))  # images of another shape or range are refused before anything is opened
     with open_board(port, folder, content, baud=baud, progress=progress) as board:
         measured = _measured(board, content.network, images, limit=limit, progress=progress)
@@ -160,10 +168,12 @@ def generate(network, board, lanes, target_fps, neurons, out, force, also, baud,
 
 def verify(folder, data, split, images, simulator, seed, waves, image, step, progress):
     """Simulate the Verilog in ``folder`` under cocotb beside the golden model; return what was compared."""
-    from gen.data.datasets import open_dataset
+    from gen.data.datasets import open_for
+    from gen.generated import GeneratedFolder
     from sim.verify import verify as verify_folder
 
-    x, _ = open_dataset(data, split, progress=progress).load(max(images, 1 + (image or 0)))
+    network = GeneratedFolder.open(folder).network
+    x, _ = open_for(network, data, split, progress).load(max(images, 1 + (image or 0)))
     return verify_folder(
         folder, x, images=images, simulator=simulator, seed=seed, waves=waves, wave_image=image, wave_step=step,
         progress=progress,

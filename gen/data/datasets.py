@@ -1,15 +1,17 @@
-"""One way to name images: an ``.npz`` file, a folder, or a data set that the world knows."""
+"""One way to name images: an ``.npz`` file, a folder, or a data set that the world knows; events, points, sounds."""
 
 from pathlib import Path
 
 from gen.data import named
 from gen.data.folder import open_folder
+from gen.data.forms import Form, form_of, kind_of, open_form
 from gen.data.images import ImageSet
 from gen.data.npz import NpzSet
 from gen.device import Progress
 from gen.errors import InputError
+from gen.intnet import Network
 
-__all__ = ["datasets", "open_dataset"]
+__all__ = ["datasets", "open_dataset", "open_for"]
 
 
 def open_dataset(
@@ -18,6 +20,8 @@ def open_dataset(
     classes: int | None = None,
     need_labels: bool = False,
     progress: Progress | None = None,
+    form: Form | None = None,
+    frames: int | None = None,
 ) -> ImageSet:
     """Open images, and labels if there are any, for reading batch by batch.
 
@@ -32,6 +36,8 @@ def open_dataset(
     classes : number of classes, where it is known; a label of ``classes`` or more is an error then
     need_labels : whether images without labels are an error
     progress : called with (text, fraction) while downloading
+    form : how recordings of events, point sets or sounds become maps (`gen.data.forms`); of images it says nothing
+    frames : of a recording of events; by default as many as the longest one needs
 
     Returns
     -------
@@ -49,12 +55,21 @@ def open_dataset(
             f"{path} does not exist: check the name of the file or folder with the images. "
             f"Data sets known by name: {named.names()}."
         )
-    images = open_folder(path, split, classes) if path.is_dir() else NpzSet(path, split, classes)
+    if kind := kind_of(path, split):
+        images = open_form(path, kind, form, split, classes, frames)
+    else:
+        images = open_folder(path, split, classes) if path.is_dir() else NpzSet(path, split, classes)
     if need_labels and images.labels is None:
         raise InputError(f"{path} holds no labels: save them as y, {len(images)} integers, beside x.")
     if name:
         images.name = name
     return images
+
+
+def open_for(network: Network, spec: str | Path, split: str = "test", progress: Progress | None = None) -> ImageSet:
+    """Open data for ``network``: labels are its classes, raw data become its maps by the form in its file."""
+    frames = network.frames if network.source.kind == "frames" else None
+    return open_dataset(spec, split, network.classes, progress=progress, form=form_of(network), frames=frames)
 
 
 def datasets():

@@ -1,10 +1,10 @@
 """Images in a folder: PNG or JPEG files in one subfolder for each class, or ``.npz`` files one after the other."""
 
-from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 
+from gen.data.class_folders import by_class, class_files, files_of, split_folder
 from gen.data.images import ImageSet
 from gen.data.npz import NpzSet
 from gen.errors import InputError, ToolMissing
@@ -26,11 +26,8 @@ def open_folder(path, split="test", classes=None):
     InputError : naming the folder and what it must hold.
     """
     path = Path(path)
-    splits = sorted(name for name in {"train", "test", split} if (path / name).is_dir())
-    if splits and split not in splits:
-        raise InputError(f"{path} holds no split {split!r}: choose one of {', '.join(splits)}.")
-    folder = path / split if splits else path
-    shards, pictures = _files(folder, {".npz"}), _pictures(folder)
+    folder = split_folder(path, split)
+    shards, pictures = files_of(folder, {".npz"}), by_class(folder, SUFFIXES)
     if shards and pictures:
         raise InputError(f"{folder} holds both pictures and .npz files: keep one kind in it.")
     if not shards and not pictures:
@@ -40,23 +37,9 @@ def open_folder(path, split="test", classes=None):
 
 def holds_images(path):
     """Return whether the folder ``path`` looks like one for `open_folder`."""
-    return any((path / name).is_dir() for name in ("train", "test")) or bool(_files(path, {".npz"}) or _pictures(path))
-
-
-def _files(folder, suffixes):
-    return sorted(
-        file for file in folder.iterdir()
-        if file.suffix.lower() in suffixes and file.is_file() and not file.name.startswith(".")
-    ) if folder.is_dir() else []
-
-
-def _pictures(folder):
-    """Return {class's name, or None for those in the folder itself: files}, without empty ones."""
-    held = {None: _files(folder, SUFFIXES)}
-    for sub in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if sub.is_dir() and not sub.name.startswith("."):
-            held[sub.name] = _files(sub, SUFFIXES)
-    return {name: files for name, files in held.items() if files}
+    return any((path / name).is_dir() for name in ("train", "test")) or bool(
+        files_of(path, {".npz"}) or by_class(path, SUFFIXES)
+    )
 
 
 class ShardSet(ImageSet):
@@ -92,27 +75,12 @@ class ShardSet(ImageSet):
 class PictureSet(ImageSet):
     """PNG or JPEG files, 8 bits gray [H, W] or color [3, H, W], all of one size.
 
-    The labels are the names of the classes' folders if these are numbers, otherwise the folders' places in the sorted
-    list. The order is the first picture of every class, then the second, and so on: the first N are of all classes.
-    Pictures outside class folders have no labels.
+    Order and labels are those of `gen.data.class_folders.class_files`: the first N are of all classes.
     """
 
     def __init__(self, folder, pictures, classes=None):
-        self.name, self.class_names = str(folder), [name for name in pictures if name is not None]
-        if None in pictures and self.class_names:
-            raise InputError(f"{folder} holds pictures beside the folders of classes: move them into their classes.")
-        numbered = all(name.isdecimal() for name in self.class_names)
-        numbers = {name: int(name) if numbered else place for place, name in enumerate(pictures) if name is not None}
-        by_class = [[(file, numbers.get(name)) for file in files] for name, files in pictures.items()]
-        inturn = [entry for entries in zip_longest(*by_class) for entry in entries if entry is not None]
-        self._files = [file for file, _ in inturn]
-        if numbers:
-            self.labels = np.array([label for _, label in inturn], np.int64)
-            if classes is not None and self.labels.max() >= classes:
-                raise InputError(
-                    f"{folder} has classes up to number {self.labels.max()}, counted from 0; there must be none above "
-                    f"{classes - 1}: keep only the folders of classes that the network knows."
-                )
+        found = class_files(folder, pictures, classes, "pictures")
+        self.name, self._files, self.labels, self.class_names = str(folder), found.files, found.labels, found.names
         self._pillow = _pillow(folder)
         self.shape, self._mode = self._kind(self._files[0])
 

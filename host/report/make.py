@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from gen.data.datasets import open_dataset
+from gen.data.datasets import open_for
 from gen.errors import InputError
 from gen.folders import whole_files
 from gen.inputs import input_values
@@ -102,7 +102,7 @@ def _images(network, data, split, limit, image, progress):
         if limit is not None or image is not None:
             raise InputError("--limit and --image choose among images: give them with --data D.")
         return None, None, None
-    images = open_dataset(data, split, network.classes, progress=progress)
+    images = open_for(network, data, split, progress)
     input_values(network, images.first(1))
     if image is not None and not 0 <= image < images.count(limit):
         raise InputError(f"--image {image}: there are images 0 to {images.count(limit) - 1}.")

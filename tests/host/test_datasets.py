@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -98,6 +99,8 @@ def test_calibration_takes_the_images_for_training(adafire, work, monkeypatch, m
 @pytest.mark.parametrize("more, count", [((), 5), (("--image", "7"), 8)])
 def test_verify_reads_no_more_than_it_needs(adafire, work, monkeypatch, more, count):
     seen = []
+    folder = SimpleNamespace(network=random_network(SEED))
+    monkeypatch.setattr("gen.generated.GeneratedFolder.open", lambda _folder: folder)
     monkeypatch.setattr("sim.verify.verify", lambda _folder, x, **_options: seen.append(len(x)) or {"mismatches": 0})
     assert adafire("verify", "core", "--data", "mnist", "--images", "5", "--json", *more).code == 0
     assert seen == [count]

@@ -1,38 +1,69 @@
-"""Recordings become frames: every event counted once, where and when it was; files that are none are refused."""
+"""Recordings become frames: every event counted once, where and when it was."""
 
 import numpy as np
 import pytest
 
-from gen.data.events import EventSet, frames
+from gen.data.events import Cut, Recording, frames
 from gen.errors import InputError
 
+SIZE = 5, 6
 
 
 def recording(events, duration=50_000, seed=0):
     rng = np.random.default_rng(seed)
     t = np.sort(rng.integers(0, duration, events)).astype(np.uint32)
-    return t, *(rng.integers(0, most, events, np.uint8) for most in (6, 5, 2))
+    return Recording(t, *(rng.integers(0, most, events, np.uint8) for most in (6, 5, 2)), SIZE)
+
+
+def rows(made):
+    return zip(*(getattr(made, name).tolist() for name in "txyp"))
 
 
 @pytest.mark.parametrize("step, steps", [(10_000, 5), (7_000, 8), (1, 3), (50_000, 1), (10_000, 2)])
 def test_every_event_is_counted_where_and_when_it_was(step, steps):
-    events = recording(400)
-    found = frames(*events, step, steps, (5, 6))
-    wanted = np.zeros((steps, 2, 5, 6), int)
-    for t, x, y, p in zip(*map(np.ndarray.tolist, events)):
+    made = recording(400)
+    found = frames(made, Cut(step), steps, SIZE)
+    wanted = np.zeros((steps, 2, *SIZE), int)
+    for t, x, y, p in rows(made):
         if t // step < steps:
             wanted[t // step, p, y, x] += 1
     assert found.dtype == np.uint8 and (found == wanted).all()
 
 
+@pytest.mark.parametrize("count, steps", [(100, 4), (70, 6), (500, 1), (30, 2)])
+def test_steps_of_so_many_events(count, steps):
+    made = recording(400, seed=count)
+    found = frames(made, Cut(count=count), steps, SIZE)
+    assert found.sum(axis=(1, 2, 3)).tolist() == [max(0, min(count, 400 - count * i)) for i in range(steps)]
+    x, y, p = (values[:count] for values in (made.x, made.y, made.p))
+    assert found[0, 1, 2, 3] == ((x == 3) & (y == 2) & (p == 1)).sum()
+    assert Cut(count=count).steps(made.t) == -(-400 // count)
+
+
+def test_a_step_is_over_when_its_time_is_or_its_last_event_comes():
+    t = np.array([3, 10, 11, 25])
+    assert Cut(10).ends(t, 4).tolist() == [7, 17, 27, 37] and Cut(10).steps(t) == 3
+    assert Cut(count=2).ends(t, 3).tolist() == [7, 22, 22]
+    assert Cut(2).ends(t, 2).tolist() == [0, 1]  # nothing had come yet
+    assert Cut(10).ends(t[:0], 2).tolist() == [0, 0] and Cut(10).steps(t[:0]) == 1
+
+
+def test_another_sensor_is_scaled_to_the_frames():
+    x, y = np.array([0, 1, 2, 3, 3]), np.array([0, 0, 1, 3, 2])
+    made = Recording(np.arange(5), x, y, np.ones(5, int), (4, 4))
+    assert frames(made, Cut(10), 1, (2, 2))[0, 1].tolist() == [[2, 1], [0, 2]]
+
+
 def test_more_than_255_events_are_255():
     one = np.ones(300, int)
-    assert frames(0 * one, one, one, one, 10, 1, (2, 2)).ravel().tolist() == [0] * 7 + [255]
+    found = frames(Recording(0 * one, one, one, one, (2, 2)), Cut(10), 1, (2, 2))
+    assert found.ravel().tolist() == [0] * 7 + [255]
 
 
-def test_no_event_is_an_empty_picture():
+@pytest.mark.parametrize("cut", [Cut(10), Cut(count=3)])
+def test_no_event_is_an_empty_picture(cut):
     nothing = np.zeros(0, int)
-    assert frames(nothing, nothing, nothing, nothing, 10, 2, (3, 3)).tolist() == np.zeros((2, 2, 3, 3), int).tolist()
+    assert not frames(Recording(nothing, nothing, nothing, nothing, (3, 3)), cut, 2, (3, 3)).any()
 
 
 @pytest.mark.parametrize("event, text", [
@@ -41,52 +72,10 @@ def test_no_event_is_an_empty_picture():
 ])
 def test_events_beside_the_picture_are_refused(event, text):
     with pytest.raises(InputError, match=text):
-        frames(*([value] for value in event), 10, 1, (3, 2))
+        frames(Recording(*(np.array([value]) for value in event), (3, 2)), Cut(10), 1, (3, 2))
 
 
-@pytest.fixture
-def arrays():
-    parts = [recording(events, 10_000 * (i + 1), seed=i) for i, events in enumerate((40, 0, 90))]
-    joined = {f"{name}_train": np.concatenate(values) for name, values in zip("txyp", zip(*parts))}
-    return parts, joined | {"offsets_train": np.array([0, 40, 40, 130]), "label_train": np.array([3, 1, 2], np.uint8)}
-
-
-def test_a_file_is_read_recording_by_recording(arrays, tmp_path):
-    parts, held = arrays
-    np.savez(tmp_path / "r.npz", **held)
-    events = EventSet(tmp_path / "r.npz", 1000, split="train", size=(5, 6))
-    longest = int(max(part[0].max() for part in parts if len(part[0])))
-    assert len(events) == 3 and events.shape == (longest // 1000 + 1, 2, 5, 6) and events.labels.tolist() == [3, 1, 2]
-    x, labels = events.load()
-    assert labels.tolist() == [3, 1, 2]
-    for found, part in zip(x, parts):
-        assert (found == frames(*part, 1000, events.shape[0], (5, 6))).all()
-    assert [len(batch) for batch, _ in events.batches(2)] == [2, 1]
-    assert EventSet(tmp_path / "r.npz", 1000, 4, "train").load(2)[0].shape == (2, 4, 2, 5, 6)
-
-
-def test_a_file_of_one_set_needs_no_split_and_no_labels(arrays, tmp_path):
-    held = {name.removesuffix("_train"): value for name, value in arrays[1].items() if "label" not in name}
-    np.savez(tmp_path / "r.npz", **held)
-    assert EventSet(tmp_path / "r.npz", 1000).labels is None
-
-
-@pytest.mark.parametrize("change, text", [
-    ({"t_train": None}, "lacks t_train; it holds x_train"),
-    ({"p_train": np.zeros(7, int)}, "130 y, 7 p, not as many of each"),
-    ({"x_train": np.zeros(130)}, "not integers in a row"),
-    ({"offsets_train": np.array([0, 50, 40, 130])}, "offsets_train that do not rise from 0 to 130"),
-    ({"offsets_train": np.array([0, 40])}, "do not rise"),
-    ({"label_train": np.zeros(2, int)}, r"labels of shape \(2,\) for 3 recordings"),
-])
-def test_a_file_that_is_none_is_refused(arrays, tmp_path, change, text):
-    held = {name: value for name, value in (arrays[1] | change).items() if value is not None}
-    np.savez(tmp_path / "r.npz", **held)
-    with pytest.raises(InputError, match=text):
-        EventSet(tmp_path / "r.npz", 1000, split="train")
-
-
-def test_another_kind_of_file_is_refused(tmp_path):
-    (tmp_path / "r.npz").write_text("no")
-    with pytest.raises(InputError, match="cannot be read as an .npz file of events"):
-        EventSet(tmp_path / "r.npz", 1000)
+@pytest.mark.parametrize("step, count", [(None, None), (1, 1), (0, None), (None, 0)])
+def test_a_cut_is_of_time_or_of_events(step, count):
+    with pytest.raises(InputError, match="cut into steps of 1 us or more, or of 1 event or more"):
+        Cut(step, count)
