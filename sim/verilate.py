@@ -22,6 +22,7 @@ LOG = logging.getLogger("adafire.sim")
 VERILATE = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint",
             "-Wno-style", "--no-timing", "--output-split", "15000")
 COMPILE = ("-std=gnu++17", "-O1", "-fPIC", "-w", "-DVL_THREADED=0")
+BUNDLE = 1 << 20  # bytes of C++ compiled at once: Verilator's headers alone take a second, before the first line
 
 
 def compile_verilog(
@@ -73,7 +74,7 @@ def compile_verilog(
             (work / name).write_text(text)
         _tool([verilator, *verilate, "--Mdir", "obj", *names], work, environment)
         runtime, includes = _runtime(verilator, work, environment)
-        units = [*sorted((work / "obj").glob("*.cpp")), harness]
+        units = _bundled([*sorted((work / "obj").glob("*.cpp")), harness], work)
         flags = [*COMPILE, *defines, f"-I{harness.parent}", *includes, "-Iobj"]
         objects = [*_make_objects(work, units, flags, environment), *runtime]
         _tool(["g++", *([] if program else ["-shared"]), "-o", "made", *objects, "-pthread"], work, environment)
@@ -94,6 +95,21 @@ def _runtime(verilator, work, environment):
         for made, new in zip(objects, _make_objects(work, units, [*COMPILE, *includes], environment)):
             keep(work / new, made)
     return objects, includes
+
+
+def _bundled(units, work):
+    """Write C++ files that include the units, in order, up to `BUNDLE` bytes each; return their paths."""
+    bundles, room = [], 0
+    for unit in units:
+        size = unit.stat().st_size
+        if size > room:
+            bundles, room = [*bundles, []], BUNDLE
+        bundles[-1].append(unit)
+        room -= size
+    made = [work / f"bundle_{number}.cpp" for number in range(len(bundles))]
+    for path, bundle in zip(made, bundles):
+        path.write_text("".join(f'#include "{unit}"\n' for unit in bundle))
+    return made
 
 
 def _make_objects(work, units, flags, environment):
