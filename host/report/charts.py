@@ -4,7 +4,7 @@ import math
 
 from host.report.svg import drawing, element
 
-__all__ = ["accuracy_chart", "block_map", "ticks"]
+__all__ = ["accuracy_chart", "block_map", "choice_chart", "core_name", "ticks"]
 
 WIDTH, HEIGHT = 372, 196
 LEFT, RIGHT, TOP, BOTTOM = 44, 14, 12, 40
@@ -54,6 +54,78 @@ def accuracy_chart(accuracy):
         f"exit {100 * point[1]:.2f} % after {point[0]:.3f} timesteps on average"
     )
     return drawing(WIDTH, HEIGHT, title, *drawn, class_="chart")
+
+
+def choice_chart(choices, board):
+    """Return images a second against the share of the part, a point for each core, both logarithmic.
+
+    Those that none beats in both are joined; the one made is a diamond, what does not fit is grey.
+
+    Parameters
+    ----------
+    choices : the rows of ``pareto.json`` (`gen.plan.choice.pareto_rows`)
+    board : {lut, ff, bram, dsp: what the part has}
+    """
+    shares = [max(row[kind] / have for kind, have in board.items() if have) for row in choices]
+    across = _Logarithmic(*_span([*shares, 1.0]), LEFT, WIDTH - RIGHT)
+    up = _Logarithmic(*_span([row["fps"] for row in choices]), HEIGHT - BOTTOM, TOP)
+    drawn = []
+    for value in up.marks():
+        drawn.append(element("line", class_="grid", x1=LEFT, x2=WIDTH - RIGHT, y1=up(value), y2=up(value)))
+        drawn.append(element("text", f"{value:,.6g}", class_="small", x=LEFT - 6, y=up(value) + 3.5, text_anchor="end"))
+    for value in across.marks():
+        kind, text = "edge" if value == 1.0 else "grid", f"{100 * value:.3g} %"
+        drawn.append(element("line", class_=kind, x1=across(value), x2=across(value), y1=TOP, y2=HEIGHT - BOTTOM))
+        drawn.append(element(
+            "text", text, class_="small", x=across(value), y=HEIGHT - BOTTOM + 16, text_anchor="middle",
+        ))
+    drawn.append(element(
+        "text", "share of the part, the scarcest of LUT, FF, block RAM, DSP", class_="small",
+        x=(LEFT + WIDTH - RIGHT) / 2, y=HEIGHT - 6, text_anchor="middle",
+    ))
+    front = sorted((share, row["fps"]) for share, row in zip(shares, choices) if row["pareto"])
+    drawn.append(element("polyline", class_="line", points=" ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in front)))
+    for share, row in zip(shares, choices):
+        x, y = across(share), up(row["fps"])
+        name = core_name(row)
+        text = f"{name}: {row['fps']:,.0f} images a second, {100 * share:.0f} % of the part"
+        title = element("title", text if row["fits"] else f"{text}: it does not fit")
+        drawn.append(
+            element("path", title, class_="exit", d=f"M{x:.1f} {y - 6:.1f}l6 6l-6 6l-6 -6z") if row["chosen"] else
+            element("circle", title, class_="dot" if row["fits"] else "dot unfit", cx=x, cy=y, r=4)
+        )
+        aside, anchor = ((8, 8), "start") if row["neurons"] == 1 else ((-8, -4), "end")  # they often lie close together
+        short = f"{row['lanes']}" + f" × {row['neurons']}" * (row["neurons"] > 1)
+        drawn.append(element("text", short, class_="small", x=x + aside[0], y=y + aside[1], text_anchor=anchor))
+    title = f"Images a second against the share of the part, for {', '.join(map(core_name, choices))}"
+    return drawing(WIDTH, HEIGHT, title, *drawn, class_="chart")
+
+
+def core_name(row):
+    """Return what tells a core from the others of one network and board."""
+    return f"{row['lanes']} lanes" + f", {row['neurons']} neurons" * (row["neurons"] > 1)
+
+
+class _Logarithmic:
+    """A logarithmic scale: ``low`` lies at ``start``, ``high`` at ``end``."""
+
+    def __init__(self, low, high, start, end):
+        self._low, self._high, self._start, self._end = low, high, start, end
+
+    def __call__(self, value):
+        share = math.log(value / self._low) / math.log(self._high / self._low)
+        return self._start + (self._end - self._start) * share
+
+    def marks(self):
+        """Return the round values in the range: 1, 2 and 5 times powers of ten."""
+        powers = range(math.floor(math.log10(self._low)), math.ceil(math.log10(self._high)) + 1)
+        values = (round(digit * 10.0**power, 9) for power in powers for digit in (1, 2, 5))
+        return [value for value in values if self._low <= value <= self._high]
+
+
+def _span(values):
+    """Return a range with room around the values."""
+    return min(values) / 1.5, max(values) * 1.3
 
 
 def ticks(least, most):

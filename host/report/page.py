@@ -6,7 +6,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from host.report import rows
-from host.report.charts import accuracy_chart, block_map
+from host.report.charts import accuracy_chart, block_map, choice_chart, core_name
 from host.report.drawing import network_drawing
 from host.report.rows import LOSSES, kibit, number, percent, times
 from host.report.svg import bar, columns, drawing, element, stack
@@ -33,6 +33,7 @@ def render(report, json_name):
     environment.filters |= {
         "number": number, "percent": percent, "kibit": kibit, "times": times,
         "brief": lambda value: f"{value:.3g}", "command": _command,
+        "core": core_name,
     }
     environment.globals |= {"bar": bar, "columns": columns, "swatch": _swatch}
     layers, memories, energy = report["network"]["layers"], rows.memories(report), rows.energy(report["energy"])
@@ -58,6 +59,11 @@ def _charts(report, memories):
         "network": network_drawing(report["network"], rows.beside_blocks(report["network"])),
         "blocks": block_map(memories, report["block"]["board"]),
     }
+    if len(report["choices"]) > 1:
+        charts["choices"] = choice_chart(report["choices"], {
+            resource["name"]: resource["board"] for resource in report["resources"]
+            if resource["name"] in report["choices"][0]
+        })
     if report["accuracy"]:
         charts["accuracy"] = accuracy_chart(report["accuracy"])
     if report["cycles"]:

@@ -132,7 +132,7 @@ def test_the_page_is_sound_and_fetches_nothing(report, whole):
     payload, text = report
     text = render(with_cycles(payload), "report.json") if whole else text
     check_page(text)
-    assert ("Other numbers of lanes on this board" in text) == whole
+    assert ("Other cores for this board" in text) == whole
 
 
 def check_page(text):
