@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, fields
 from gen.errors import InputError
 
 __all__ = [
-    "CORE_TIMESTEPS", "GROUPS", "LANES", "LEAST_BEATS", "LEVELS", "NEURONS", "WIDTHS", "WORD_BITS", "CoreParams",
-    "shape_of_lanes",
+    "CORE_TIMESTEPS", "GROUPS", "LANES", "LEAST_BEATS", "LEVELS", "LINE_LEVELS", "NEURONS", "WIDTHS", "WORD_BITS",
+    "CoreParams", "shape_of_lanes",
 ]
 
 WORD_BITS = 32
@@ -20,8 +20,10 @@ LANES = {4: (4, 1), 8: (8, 1), 16: (16, 1), 32: (16, 2), 64: (16, 4)}  # lanes o
 CORE_TIMESTEPS = 512
 # The loops over a pass's tiles, outermost first (`gen.plan.walk`).
 LEVELS = ("rows", "columns", "blocks", "tiles", "pool_rows", "pool_columns", "steps")
+LINE_LEVELS = ("tiles", "steps")  # those that dense layers have
 SWITCHES = {  # parameters that may be 0, and what a core without has none of
     "signed": "counts below zero", "maximum": "maximum pools", "dense": "depthwise layers and pools",
+    "windows": "windows that move over a map, grouped channels, pools",
     "softmax": "the exit rules entropy and confidence", "two_phase": "inverse-leaky neurons",
     "narrow": "narrow layers", "states": "membranes that outlive a timestep", "currents": "kept currents",
     "phase_bits": "upsampled maps", "spram": "single-port RAM",
@@ -81,6 +83,7 @@ class CoreParams:
     positions: int       # positions of it
     min_burst: int = 1   # the largest of a layer: 1, 2, 4 or 8
     pool_steps: int = 1  # timesteps of a tile with a pool behind it: in tile order all of them
+    windows: int = 1     # 0: a core of dense layers alone, all of whose maps are one position
     signed: int = 0      # 1: counts may be below zero, their words are two's complement
     dense: int = 0       # 1: words are also read lane by lane: depthwise layers, pools
     maximum: int = 0     # 1: the core can pool by the maximum, 0: by sums only
@@ -126,6 +129,11 @@ class CoreParams:
     def beats(self):
         """Cycles in which the neurons of a group take all its lanes."""
         return self.width // self.neurons
+
+    @property
+    def levels(self):
+        """The loops over the tiles of a pass that the core has, outermost first."""
+        return LEVELS if self.windows else LINE_LEVELS
 
     @property
     def operand_bits(self):

@@ -4,21 +4,22 @@ A program is 32-bit words::
 
     header | stage | stage ... | pass | pass ...        pass:    block, cursor of the output, synapse, synapse ...
                                                         synapse: block, cursor
-                                                        cursor:  start, then a step for each of `LEVELS`
+                                                        cursor:  start, then a step for each level
 
 A block is a run of bit fields, least significant first, padded to whole words. Fields that count things hold the
 count less one where none is nothing (``turns``, ``last_...``).
 
 A *cursor* is a place that moves from tile to tile: it begins at ``start``; when the loops over the tiles advance at
-level l (all loops inside l begin again), the step of level l is added. So a step holds what level l moves less what
-the inner loops had moved. With ``phase_bits``, rows and columns are pairs (quotient, remainder) by the upsampling
-factor: a sum whose remainder reaches the factor carries one row or column, and with it one ``row_pitch`` or
-``column_pitch`` of the address.
+level l of ``params.levels`` (all loops inside l begin again), the step of level l is added. So a step holds what
+level l moves less what the inner loops had moved. With ``phase_bits``, rows and columns are pairs (quotient,
+remainder) by the upsampling factor: a sum whose remainder reaches the factor carries one row or column, and with it
+one ``row_pitch`` or ``column_pitch`` of the address. A core without ``windows`` has no rows and columns, and nothing
+that only they need.
 """
 
 from gen.errors import InputError
 from gen.exit_rule import SCALE_MAX, SHIFT_MAX
-from gen.plan.params import CORE_TIMESTEPS, LEVELS, WORD_BITS
+from gen.plan.params import CORE_TIMESTEPS, WORD_BITS
 
 __all__ = [
     "EXIT_CODES", "cursor_fields", "cursor_words", "header_fields", "output_fields", "pack", "pass_fields",
@@ -72,14 +73,18 @@ def pass_fields(p):
     """
     two_phase = dict.fromkeys(("resumes", "unbiased"), FLAG) if p.two_phase else {}
     signed = {"two_thresholds": FLAG, "burst_low": _unsigned(p.burst)} if p.signed else {}
-    shared = {
-        "part_bits": _unsigned((p.groups - 1).bit_length()), "positions": _unsigned(p.groups - 1),
-        "last_positions": _unsigned(p.groups - 1), "last_parts": _unsigned(p.groups - 1),
-        "output_position": (p.address_bits, True),  # words from a column's map word to the next column's
-    } if p.groups > 1 else {}
+    shared, groups = {}, _unsigned(p.groups - 1)
+    if p.groups > 1 and p.windows:
+        shared = {
+            "part_bits": _unsigned((p.groups - 1).bit_length()), "positions": groups, "last_positions": groups,
+            "last_parts": groups,
+            "output_position": (p.address_bits, True),  # words from a column's map word to the next column's
+        }
+    elif p.groups > 1:
+        shared = {"part_bits": _unsigned((p.groups - 1).bit_length()), "last_parts": groups}
     return {
         "next": _unsigned(p.program), "synapses": _unsigned(p.synapses),
-        **{f"{level}_turns": (p.turns_bits, False) for level in LEVELS},
+        **{f"{level}_turns": (p.turns_bits, False) for level in p.levels},
         "readout": FLAG, "pool": FLAG, "stores": FLAG, "counted": FLAG, "keep": FLAG, "rewind": FLAG,
         "maximum": FLAG, "fused_maximum": FLAG,
         "lanes": _unsigned(p.width - 1), "lanes_last": _unsigned(p.width - 1), "spacing": (8, False),
@@ -98,10 +103,8 @@ def output_fields(p):
 def cursor_fields(p):
     """Fields of a start or step of a synapse's cursor: the first word of the window, its row and column, weights."""
     phase = dict.fromkeys(("row_phase", "column_phase"), (p.phase_bits, False)) if p.phase_bits else {}
-    return {
-        "address": (p.address_bits, True), "row": (p.place_bits, True), "column": (p.place_bits, True),
-        "weight": (p.weight_address_bits + 1, True), **phase,
-    }
+    place = dict.fromkeys(("row", "column"), (p.place_bits, True)) if p.windows else {}
+    return {"address": (p.address_bits, True), **place, "weight": (p.weight_address_bits + 1, True), **phase}
 
 
 def synapse_fields(p):
@@ -118,6 +121,12 @@ def synapse_fields(p):
     place, address = (p.place_bits, True), (p.address_bits, True)
     weight = (p.weight_address_bits, False)
     lanes = _unsigned(p.width)
+    if not p.windows:
+        return {
+            "image": FLAG, "once": FLAG, **({"dense": FLAG} if p.dense else {}), "words": (p.turns_bits, False),
+            "weight_word": lanes, "active": lanes, "active_last": lanes,
+            **({"part_step": address} if p.groups > 1 else {}),
+        }
     phase = {
         "zeros": FLAG,  # only a remainder of 0 reads
         "row_factor": (p.phase_bits, False), "column_factor": (p.phase_bits, False),
@@ -142,15 +151,15 @@ def words_of(layout):
     return -(-sum(bits for bits, _ in layout.values()) // WORD_BITS)
 
 
-def cursor_words(layout):
+def cursor_words(p, layout):
     """Return the words of a whole cursor of these fields."""
-    return words_of(layout) * (1 + len(LEVELS))
+    return words_of(layout) * (1 + len(p.levels))
 
 
 def pass_words(p, synapses):
     """Return the words of a pass of ``synapses`` synapses."""
-    synapse = words_of(synapse_fields(p)) + cursor_words(cursor_fields(p))
-    return words_of(pass_fields(p)) + cursor_words(output_fields(p)) + synapses * synapse
+    synapse = words_of(synapse_fields(p)) + cursor_words(p, cursor_fields(p))
+    return words_of(pass_fields(p)) + cursor_words(p, output_fields(p)) + synapses * synapse
 
 
 def pack(layout, values):

@@ -74,10 +74,10 @@ def _stage(plan, stage, first_pass, limits):
 def _record(plan, p, following):
     params = plan.params
     words = pack(pass_fields(params), _known(pass_fields(params), _pass_block(plan, p, following)))
-    words += _cursor(output_fields(params), p.walk.output)
+    words += _cursor(params, output_fields(params), p.walk.output)
     for source in p.walk.sources:
         words += pack(synapse_fields(params), _known(synapse_fields(params), source.fields))
-        words += _cursor(cursor_fields(params), source.cursor)
+        words += _cursor(params, cursor_fields(params), source.cursor)
     return words
 
 
@@ -86,8 +86,9 @@ def _known(layout, fields):
     return {name: int(value) for name, value in fields.items() if name in layout}
 
 
-def _cursor(layout, cursor):
-    return [word for place in (cursor.start, *cursor.steps) for word in pack(layout, _known(layout, place))]
+def _cursor(params, layout, cursor):
+    steps = (step for level, step in zip(LEVELS, cursor.steps) if level in params.levels)
+    return [word for place in (cursor.start, *steps) for word in pack(layout, _known(layout, place))]
 
 
 def _pass_block(plan, p, following):

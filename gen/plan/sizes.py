@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gen.layers import INPUT, signed_bits
-from gen.plan.params import LEVELS, CoreParams
+from gen.plan.params import LEVELS, LINE_LEVELS, CoreParams
 from gen.plan.passes import thresholds
 from gen.plan.program_words import program_length
 
@@ -51,7 +51,8 @@ def needed_params(layout, *, width, groups, neurons, weight_bits, signed, spram)
         positions=max(_positions(network) for network in networks),
         min_burst=max([layer.min_burst for _, layer in spiking], default=1),
         pool_steps=max(p.steps if p.window != (1, 1) else 1 for p in passes),
-        signed=signed, dense=int(any(source.dense for _, source in synapses)),
+        windows=int(any(map(_has_windows, passes))), signed=signed,
+        dense=int(any(source.dense for _, source in synapses)),
         maximum=int(any(not layer.weighted and layer.kind == "max" for _, layer in layers)),
         softmax=int(any(network.exit_rule.kind in ("entropy", "confidence") for network in networks)),
         two_phase=int(any(network.two_phase for network in networks)),
@@ -114,6 +115,19 @@ def _turns_bits(passes):
         names = ("kernel_rows", "kernel_columns", "words")
         turns += [source.fields[name] for source in p.walk.sources for name in names]
     return max(turns).bit_length()
+
+
+def _has_windows(p):
+    """Return whether a pass is more than a dense layer from one position to one position."""
+    if not p.layer.weighted or p.pool or any(p.walk.turns[level] > 1 for level in LEVELS if level not in LINE_LEVELS):
+        return True
+    for source in p.walk.sources:
+        fields, places = source.fields, (source.cursor.start, *source.cursor.steps)
+        single = fields["rows"] == fields["columns"] == fields["row_factor"] == fields["column_factor"] == 1
+        taps = fields["kernel_rows"] + fields["kernel_columns"]
+        if not single or taps or any(place["row"] or place["column"] for place in places):
+            return True
+    return False
 
 
 def _reach(p, source, axis):

@@ -15,8 +15,8 @@ class Fetch(wiring.Component):
     """Turn requests into words with masks.
 
     A request becomes that of the group: it moves by the group's position and part (`gen.plan.program.pass_fields`).
-    Words off the map vanish, and everything while the group sits a tile out. Of the lanes that do work it counts those
-    of its own tile: the last part may have fewer than the others. One request a cycle::
+    Words off the map vanish (without windows none is), and everything while the group sits a tile out. Of the lanes
+    that do work it counts those of its own tile: the last part may have fewer than the others. One request a cycle::
 
         cycle 0 request  (1 moved, with several groups)  1 address  2-3 word  4 mask, entry
 
@@ -57,51 +57,64 @@ class Fetch(wiring.Component):
         m = Module()
         p = self._params
         valid, asked, address, column = self._moved(m) if p.groups > 1 else (
-            self.request_valid, self.request, self.request.address, self.request.column)
+            self.request_valid, self.request, self.request.address, self.request.column if p.windows else None)
         members = payloads.request(p).members
         kept = data.StructLayout({name: members[name] for name in ("end", "image", "dense", "weight", "active")})
         at_address, at_block, at_word = (Signal(kept, name=f"at_{name}", reset_less=True)
                                          for name in ("address", "block", "word"))
         sent, found, come = (Signal(name=name) for name in ("sent", "found", "come"))
         place = Signal(signed(p.address_bits), reset_less=True)
-        hit = Signal(reset_less=True)
-        own, columns = (Signal(p.place_bits, name=name, reset_less=True) for name in ("own_column", "columns"))
+        on_map = self._on_map(m, asked, column, at_address.end) if p.windows else Const(1)
         m.d.sync += [
-            sent.eq(valid), hit.eq(asked.hit), place.eq(address), own.eq(column), columns.eq(asked.columns),
-            *(at_address[name].eq(asked[name]) for name, _ in kept),
-            found.eq(sent & (at_address.end | (hit & (own < columns)))),  # without sign: below 0 is far to the right
-            at_block.eq(at_address), come.eq(found), at_word.eq(at_block),
+            sent.eq(valid), place.eq(address), *(at_address[name].eq(asked[name]) for name, _ in kept),
+            found.eq(sent & on_map), at_block.eq(at_address), come.eq(found), at_word.eq(at_block),
         ]
         m.d.comb += [self.map_address.eq(place), self.image_address.eq(Cat(place[: p.slot_bits], self.slot))]
         self._entry(m, come, at_word)
         return m
 
+    def _on_map(self, m, asked, column, ends):
+        """Return, in the next cycle, whether the word is on the map, or the end of a tile."""
+        hit = Signal(reset_less=True)
+        own, columns = (
+            Signal(self._params.place_bits, name=name, reset_less=True) for name in ("own_column", "columns"))
+        m.d.sync += [hit.eq(asked.hit), own.eq(column), columns.eq(asked.columns)]
+        return ends | (hit & (own < columns))  # without sign: below 0 is far to the right
+
     def _moved(self, m):
         """Return the request as it is for the group, a cycle later."""
-        p, asked = self._params, self.request
+        p, asked, layer = self._params, self.request, self.layer
         away, valid, short = (Signal(name=name) for name in ("away", "valid", "short"))
         moved, own = Signal.like(asked, reset_less=True), Signal.like(asked)
         offset = Signal(signed(p.address_bits), reset_less=True)
-        columns = Signal(signed(p.place_bits), reset_less=True)
+        column = None
         m.d.sync += [
             valid.eq(self.request_valid), moved.eq(asked),
-            offset.eq(self._sum(m, "address", asked.position_step, asked.part_step)),
-            columns.eq(self._sum(m, "column", asked.position_columns, Const(0))),
+            offset.eq(self._sum(m, "address", asked.position_step if p.windows else Const(0), asked.part_step)),
         ]
-        with m.If(self.tile_valid), m.Switch(self.layer.part_bits):
+        if p.windows:
+            columns = Signal(signed(p.place_bits), reset_less=True)
+            m.d.sync += columns.eq(self._sum(m, "column", asked.position_columns, Const(0)))
+            column = moved.column + columns
+        with m.If(self.tile_valid), m.Switch(layer.part_bits):
             for part_bits in self._splits():
                 position, part = self._number >> part_bits, self._number % (1 << part_bits)
                 with m.Case(part_bits):
                     m.d.sync += [
-                        away.eq((self.layer.positions < position)
-                                | (self.tile.last_column & (self.layer.last_positions < position))
-                                | (self.tile.last_tile & (self.layer.last_parts < part))),
-                        short.eq(self.tile.last_tile & (self.layer.last_parts == part)),
+                        away.eq(self._beyond(position) | (self.tile.last_tile & (layer.last_parts < part))),
+                        short.eq(self.tile.last_tile & (layer.last_parts == part)),
                     ]
         m.d.comb += own.eq(moved)
-        with m.If(short & (moved.active > self.layer.lanes_last)):
-            m.d.comb += own.active.eq(self.layer.lanes_last + 1)
-        return valid & ~away, own, (moved.address + offset)[: p.address_bits].as_signed(), moved.column + columns
+        with m.If(short & (moved.active > layer.lanes_last)):
+            m.d.comb += own.active.eq(layer.lanes_last + 1)
+        return valid & ~away, own, (moved.address + offset)[: p.address_bits].as_signed(), column
+
+    def _beyond(self, position):
+        """Return whether the pass, or its last columns, have fewer positions."""
+        layer = self.layer
+        if not self._params.windows:
+            return Const(position > 0)
+        return (layer.positions < position) | (self.tile.last_column & (layer.last_positions < position))
 
     def _sum(self, m, name, position_step, part_step):
         """Return the group's position times the one step plus its part times the other: a term for each bit set."""

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gen.plan.params import LEVELS, WORD_BITS
+from gen.plan.params import WORD_BITS
 from gen.plan.program import cursor_fields, cursor_words, output_fields, pass_fields, synapse_fields, words_of
 from hw.core import payloads
 
@@ -60,7 +60,7 @@ class PassReader(wiring.Component):
             "next_pass": Out(payloads.pass_block(p).members["next"]), "next_readout": Out(1),
             "go": In(1), "stop": In(1), "done": In(1),
             "running": Out(1), "layer": Out(payloads.pass_block(p)), "block": Out(payloads.synapse_block(p)),
-            "step": Out(WORD_BITS * self._step_words), "level": In(range(len(LEVELS) + 1)), "pass_end": In(1),
+            "step": Out(WORD_BITS * self._step_words), "level": In(range(len(p.levels) + 1)), "pass_end": In(1),
             "restart": Out(1), "advance": Out(1), "begins": Out(1), "index": Out(range(max(2, p.synapses))),
             "add_output": Out(1), "load": Out(1), "add": Out(1), "carry": Out(1), "over": In(1),
             "o_valid": Out(1), "o_ready": In(1), "o_first": Out(1), "o_last": Out(1),
@@ -119,7 +119,7 @@ class PassReader(wiring.Component):
                 m.next = "TURN"
             with m.State("TURN"):
                 m.d.sync += [
-                    at.eq(output + self.level * output_words), section.eq(output + cursor_words(output_fields(p))),
+                    at.eq(output + self.level * output_words), section.eq(output + cursor_words(p, output_fields(p))),
                     self.index.eq(0),
                 ]
                 m.next = "OUTPUT"
@@ -184,7 +184,7 @@ class PassReader(wiring.Component):
                 m.next = "MADE"
             if p.synapses > 1:
                 with m.State("SYNAPSE"):
-                    m.d.sync += [section.eq(section + block_words + cursor_words(cursor_fields(p))),
+                    m.d.sync += [section.eq(section + block_words + cursor_words(p, cursor_fields(p))),
                                  self.index.eq(self.index + 1)]
                     m.next = "NEXT"
                 with m.State("NEXT"):

@@ -97,16 +97,18 @@ def request(p):
     """What the walker asks every group to gather: one word of a map or of the input, or the ``end`` of a tile.
 
     ``address``, ``column`` and ``hit`` are those of the group at position 0 with part 0: the word is on the map if
-    ``hit`` (its column's remainder reads) and ``0 <= column < columns``; its row is. ``weight`` is the address of the
-    weights of its first lane, of a dense word those of all lanes. ``active`` are the lanes in which an event does work.
+    ``hit`` (its column's remainder reads) and ``0 <= column < columns``; its row is. Without windows all words are.
+    ``weight`` is the address of the weights of its first lane, of a dense word those of all lanes. ``active`` are the
+    lanes in which an event does work.
     """
-    shared = {
-        "position_step": signed(p.address_bits), "position_columns": signed(p.place_bits),
-        "part_step": signed(p.address_bits),
-    } if p.groups > 1 else {}
+    hit, column, shared, place = {}, {}, {}, signed(p.place_bits)
+    if p.windows:
+        hit, column = {"hit": 1}, {"column": place, "columns": place}
+    if p.groups > 1:
+        positions = {"position_step": signed(p.address_bits), "position_columns": place} if p.windows else {}
+        shared = {**positions, "part_step": signed(p.address_bits)}
     return data.StructLayout({
-        "end": 1, "image": 1, "dense": 1, "hit": 1,
-        "address": signed(p.address_bits), "column": signed(p.place_bits), "columns": signed(p.place_bits),
+        "end": 1, "image": 1, "dense": 1, **hit, "address": signed(p.address_bits), **column,
         "weight": unsigned(p.weight_address_bits), "active": unsigned(p.width.bit_length()), **shared,
     })
 
@@ -116,12 +118,12 @@ def tile(p):
 
     ``address`` of its map word and ``parameter`` of its first channel; its part in a pooling window; ``first`` and
     ``last`` of the timesteps (states are initial; states are left behind); ``lanes`` less one, in a group that has
-    adapted it. ``last_column`` and ``last_tile`` say which groups take part.
+    adapted it. ``last_column`` and ``last_tile`` say which groups take part; only windows have columns.
     """
     return data.StructLayout({
         "address": signed(p.address_bits), "parameter": range(max(2, p.parameters)),
-        "window_first": 1, "window_last": 1, "first": 1, "last": 1, "last_column": 1, "last_tile": 1,
-        "lanes": range(p.width),
+        "window_first": 1, "window_last": 1, "first": 1, "last": 1, **({"last_column": 1} if p.windows else {}),
+        "last_tile": 1, "lanes": range(p.width),
     })
 
 

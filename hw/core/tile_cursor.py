@@ -15,12 +15,14 @@ __all__ = ["TileCursor", "place"]
 def place(p):
     """Where a synapse reads: first word, row and column of a window, kernel row or tap, and its weights.
 
+    Without windows there is neither row nor column.
+
     A remainder has a bit to spare, for a sum of two.
     """
     phases = dict.fromkeys(("row_phase", "column_phase"), unsigned(p.phase_bits + 1)) if p.phase_bits else {}
+    window = dict.fromkeys(("row", "column"), signed(p.place_bits)) if p.windows else {}
     return data.StructLayout({
-        "address": signed(p.address_bits), "row": signed(p.place_bits), "column": signed(p.place_bits),
-        "weight": unsigned(p.weight_address_bits), **phases,
+        "address": signed(p.address_bits), **window, "weight": unsigned(p.weight_address_bits), **phases,
     })
 
 

@@ -4,7 +4,6 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gen.plan.params import LEVELS
 from hw.core import payloads
 
 __all__ = ["TileLoops"]
@@ -22,7 +21,7 @@ class TileLoops(wiring.Component):
     advance : In(1)
         Go to the next tile; all loops inside the one that advances begin again.
     level : Out(3)
-        The step that leads to this tile: 0 for the start of a cursor, 1 for `LEVELS`'s first.
+        The step that leads to this tile: 0 for the start of a cursor, 1 for the first of ``params.levels``.
     first_step : Out(1)
         The loop ``steps`` is at its first turn.
     tile : Out(tile)
@@ -32,25 +31,26 @@ class TileLoops(wiring.Component):
     """
 
     def __init__(self, params):
-        p = params
+        self._params = p = params
         super().__init__({
             "layer": In(payloads.pass_block(p)), "restart": In(1), "advance": In(1),
-            "level": Out(range(len(LEVELS) + 1)), "first_step": Out(1), "tile": Out(payloads.tile(p)),
+            "level": Out(range(len(p.levels) + 1)), "first_step": Out(1), "tile": Out(payloads.tile(p)),
             "pass_end": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
+        levels = self._params.levels
         turn, fresh, ends = {}, {}, {}
-        for name in LEVELS:
+        for name in levels:
             turn[name] = Signal(self.layer[f"{name}_turns"].shape(), name=f"{name}_turn", reset_less=True)
             fresh[name], ends[name] = Signal(name=f"{name}_fresh"), Signal(name=f"{name}_ends")
             # Registered, so that no comparison lies in the chain of loops that end.
             m.d.sync += [ends[name].eq(turn[name] == self.layer[f"{name}_turns"]), fresh[name].eq(turn[name] == 0)]
 
-        for i, name in enumerate(LEVELS):
+        for i, name in enumerate(levels):
             inner_end = Signal(name=f"inside_{name}_ends")
-            m.d.comb += inner_end.eq(Cat(ends[inner] for inner in LEVELS[i + 1:]).all())
+            m.d.comb += inner_end.eq(Cat(ends[inner] for inner in levels[i + 1:]).all())
             with m.If(self.restart | (self.advance & inner_end & ends[name])):
                 m.d.sync += turn[name].eq(0)
             with m.Elif(self.advance & inner_end):
@@ -59,9 +59,16 @@ class TileLoops(wiring.Component):
             m.d.sync += self.level.eq(0)
         m.d.comb += [
             self.first_step.eq(fresh["steps"]), self.pass_end.eq(Cat(ends.values()).all()),
-            self.tile.window_first.eq(fresh["pool_rows"] & fresh["pool_columns"]),
-            self.tile.window_last.eq(ends["pool_rows"] & ends["pool_columns"]),
-            self.tile.last.eq(ends["steps"]), self.tile.last_column.eq(ends["columns"]),
-            self.tile.last_tile.eq(ends["blocks"] & ends["tiles"]),
+            self.tile.last.eq(ends["steps"]),
         ]
+        if self._params.windows:
+            m.d.comb += [
+                self.tile.window_first.eq(fresh["pool_rows"] & fresh["pool_columns"]),
+                self.tile.window_last.eq(ends["pool_rows"] & ends["pool_columns"]),
+                self.tile.last_column.eq(ends["columns"]), self.tile.last_tile.eq(ends["blocks"] & ends["tiles"]),
+            ]
+        else:
+            m.d.comb += [
+                self.tile.window_first.eq(1), self.tile.window_last.eq(1), self.tile.last_tile.eq(ends["tiles"]),
+            ]
         return m

@@ -90,12 +90,13 @@ class TileQueue(wiring.Component):
                 position, part = self._number >> part_bits, self._number % (1 << part_bits)
                 with m.Case(part_bits):
                     m.d.sync += [
-                        offset.eq(_times(layer.output_position, position) + part), over.eq(layer.positions < position),
-                        beyond_column.eq(layer.last_positions < position), beyond_tile.eq(layer.last_parts < part),
-                        last_part.eq(layer.last_parts == part),
+                        over.eq(layer.positions < position if p.windows else position > 0),
+                        beyond_tile.eq(layer.last_parts < part), last_part.eq(layer.last_parts == part),
+                        offset.eq(_times(layer.output_position, position) + part if p.windows else part),
+                        beyond_column.eq(layer.last_positions < position if p.windows else 0),
                     ]
         m.d.comb += [
-            away.eq(over | (tile.last_column & beyond_column) | (tile.last_tile & beyond_tile)),
+            away.eq(over | (tile.last_column & beyond_column if p.windows else 0) | (tile.last_tile & beyond_tile)),
             ends.eq(tile.last_tile & last_part),
         ]
         return away, ends, offset

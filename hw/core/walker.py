@@ -11,12 +11,15 @@ from hw.core.pass_reader import PassReader
 from hw.core.tap_walker import TapWalker
 from hw.core.tile_cursor import TileCursor
 from hw.core.tile_loops import TileLoops
+from hw.core.word_walker import WordWalker
 
 __all__ = ["Walker"]
 
 
 class Walker(wiring.Component):
     """One walker for all groups: `PassReader` makes a tile while `LineWalker` and `TapWalker` send the one before.
+
+    Without windows `WordWalker` stands in the place of both.
 
     A tile of one synapse costs its words and the end, at least seven cycles; of several synapses, each costs at least
     six and the words of its block. The first word follows ``go`` by five cycles.
@@ -60,8 +63,11 @@ class Walker(wiring.Component):
         m.submodules.reader = reader = PassReader(p)
         m.submodules.loops = loops = TileLoops(p)
         m.submodules.cursor = cursor = TileCursor(p)
-        m.submodules.lines = lines = LineWalker(p)
-        m.submodules.taps = taps = TapWalker(p)
+        if p.windows:
+            m.submodules.lines = front = LineWalker(p)
+            m.submodules.taps = back = TapWalker(p)
+        else:
+            m.submodules.words = front = back = WordWalker(p)
         for name in ("prepare", "pass_address", "go", "stop", "program"):
             m.d.comb += getattr(reader, name).eq(getattr(self, name))
         for name in ("program_address", "prepared", "next_pass", "next_readout", "layer"):
@@ -72,13 +78,14 @@ class Walker(wiring.Component):
             reader.over.eq(cursor.over), reader.level.eq(loops.level), reader.pass_end.eq(loops.pass_end),
             loops.layer.eq(self.layer), loops.restart.eq(reader.restart), loops.advance.eq(reader.advance),
             reader.done.eq(self.done),
-            self.done.eq(~reader.running & lines.empty & ~taps.walking & ~taps.request_valid),
         ]
+        done = ~reader.running & front.empty
+        m.d.comb += self.done.eq(done & ~back.walking & ~back.request_valid if p.windows else done)
 
         block, first = Signal(payloads.synapse_block(p), reset_less=True), self.first_step & loops.first_step
-        active, described = Signal.like(taps.active, reset_less=True), Signal(payloads.tile(p), reset_less=True)
+        active, described = Signal.like(back.active, reset_less=True), Signal(payloads.tile(p), reset_less=True)
         m.d.comb += self.tile.eq(described)
-        with m.If(lines.i_valid & lines.i_ready):
+        with m.If(front.i_valid & front.i_ready):
             m.d.sync += [
                 block.eq(reader.block),
                 active.eq(Mux(loops.tile.last_tile, reader.block.active_last, reader.block.active)),
@@ -90,13 +97,21 @@ class Walker(wiring.Component):
                 described.parameter.eq(cursor.parameter),
             ]
         m.d.comb += [
-            lines.i_valid.eq(reader.o_valid), reader.o_ready.eq(lines.i_ready), lines.place.eq(cursor.place),
-            lines.first.eq(reader.o_first), lines.last.eq(reader.o_last),
-            lines.gathers.eq((self.layer.synapses != 0) & (~self.layer.keep | first)),
-            lines.block.eq(block), lines.walking.eq(taps.walking), taps.i_valid.eq(lines.o_valid),
-            lines.o_ready.eq(taps.i_ready), taps.i.eq(lines.o), taps.block.eq(block), taps.active.eq(active),
-            taps.room.eq(self.room), taps.alone.eq(self.layer.positions == 0 if p.groups > 1 else Const(1)),
-            self.tile_valid.eq(taps.tile_valid), self.request_valid.eq(taps.request_valid),
-            self.request.eq(taps.request),
+            front.i_valid.eq(reader.o_valid), reader.o_ready.eq(front.i_ready), front.place.eq(cursor.place),
+            front.first.eq(reader.o_first), front.last.eq(reader.o_last),
+            front.gathers.eq((self.layer.synapses != 0) & (~self.layer.keep | first)),
+            front.block.eq(block),
+        ]
+        if p.windows:
+            m.d.comb += [
+                front.walking.eq(back.walking), back.i_valid.eq(front.o_valid), front.o_ready.eq(back.i_ready),
+                back.i.eq(front.o), back.block.eq(block),
+            ]
+        m.d.comb += [back.active.eq(active), back.room.eq(self.room)]
+        if p.windows:
+            m.d.comb += back.alone.eq(self.layer.positions == 0 if p.groups > 1 else Const(1))
+        m.d.comb += [
+            self.tile_valid.eq(back.tile_valid), self.request_valid.eq(back.request_valid),
+            self.request.eq(back.request),
         ]
         return m

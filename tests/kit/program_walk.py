@@ -52,6 +52,21 @@ class Share(NamedTuple):
     address: int
 
 
+# What a core without windows does not say, as another core would say it.
+LINE_PASS = {f"{level}_turns": 0 for level in LEVELS}
+LINE_SYNAPSE = {
+    "rows": 1, "columns": 1, **dict.fromkeys((
+        "kernel_rows", "kernel_columns", "row_tap", "column_tap", "row_step", "column_step", "weight_tap", "weight_row",
+    ), 0),
+}
+
+
+def whole_cursor(params, places):
+    """Return [start, a step for each of `LEVELS`] of a core's start and steps, those that it has not being 0."""
+    steps, line = dict(zip(params.levels, places[1:])), {"row": 0, "column": 0}
+    return [line | places[0], *(line | steps.get(level, dict.fromkeys(places[0], 0)) for level in LEVELS)]
+
+
 @dataclass(frozen=True, eq=False)
 class PassProgram:
     """A pass: its fields, those of each synapse, and the cursors as [start, a step for each of `LEVELS`]."""
@@ -127,17 +142,18 @@ class Program:
         return unpack(layout, self._words[at : at + words_of(layout)])
 
     def _cursor(self, layout, at):
-        return [self._block(layout, at + n * words_of(layout)) for n in range(1 + len(LEVELS))]
+        places = [self._block(layout, at + n * words_of(layout)) for n in range(1 + len(self._params.levels))]
+        return whole_cursor(self._params, places)
 
     def _pass_at(self, at):
         p = self._params
-        fields, at = self._block(pass_fields(p), at), at + words_of(pass_fields(p))
-        output, at = self._cursor(output_fields(p), at), at + cursor_words(output_fields(p))
+        fields, at = LINE_PASS | self._block(pass_fields(p), at), at + words_of(pass_fields(p))
+        output, at = self._cursor(output_fields(p), at), at + cursor_words(p, output_fields(p))
         synapses = []
         for _ in range(fields["synapses"]):
-            block, at = self._block(synapse_fields(p), at), at + words_of(synapse_fields(p))
+            block, at = LINE_SYNAPSE | self._block(synapse_fields(p), at), at + words_of(synapse_fields(p))
             synapses.append((block, self._cursor(cursor_fields(p), at)))
-            at += cursor_words(cursor_fields(p))
+            at += cursor_words(p, cursor_fields(p))
         return PassProgram(fields, output, synapses)
 
 

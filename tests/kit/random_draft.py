@@ -31,7 +31,10 @@ class Draft:
     rms : name of every map to the root mean square that its values, of inverse-leaky neurons the codes, are
         likely to have
     unread : names of the maps that no layer reads yet
+    linear : whether all layers are dense ones
     """
+
+    linear = False
 
     def __init__(self, rng, max_layers, max_channels, max_size, neuron, layer_bits):
         self.neuron = neuron
@@ -60,7 +63,7 @@ class Draft:
 
     def _hidden(self, number):
         counts = [name for name in self.shapes if name != INPUT]
-        if counts and self.rng.random() < 0.35:
+        if counts and not self.linear and self.rng.random() < 0.35:
             self._pool(f"pool{number}", self._pick(counts))
         else:
             self._spiking(f"layer{number}")
@@ -155,7 +158,7 @@ class Draft:
     def _window(self, shape):
         """Draw the window of a convolution of a map of ``shape``."""
         draw = self.rng.random()
-        if draw < 0.12:
+        if draw < 0.12 or self.linear:
             return whole(shape)
         if draw < 0.5:
             return Window((3, 3), padding=(1, 1))
@@ -164,6 +167,8 @@ class Draft:
 
     def _fitting(self, extent, size):
         """Draw the window that makes a map of ``size`` from one of ``extent``; None if there is none."""
+        if self.linear:
+            return Window(extent)
         axes = []
         for n, wanted in zip(extent, size):
             fits = [
@@ -185,6 +190,8 @@ class Draft:
         divisors = [n for n in range(1, most + 1) if most % n == 0]
         identity = 0.6 if window == POINT and channels == outputs else 0.3
         groups = int(rng.choice([1, most, rng.choice(divisors)], p=[0.8 - identity, identity, 0.2]))
+        if self.linear and (window != POINT or groups != channels):
+            groups = 1
         limit = (2 ** (bits - 1) - 1)[:, None, None, None]
         shape = (outputs, channels // groups, *window.kernel)
         weight = np.clip(np.rint(rng.normal(0, 0.4, shape) * limit), -limit, limit).astype(np.int64)

@@ -27,6 +27,7 @@ def random_network(
     seed: int, *, max_layers: int = 6, max_neurons: int = 4000, max_weights: int = 12000, max_channels: int = 24,
     max_size: int = 10, max_timesteps: int = 8, max_classes: int = 20, sources=("direct", "frames"), rules=KINDS,
     neuron: str = ADAFIRE, layer_bits=(), contract: int = FIRST, like: IntegerNetwork | None = None,
+    linear: bool = False,
 ) -> IntegerNetwork:
     """Return the random `IntegerNetwork` number ``seed``.
 
@@ -40,6 +41,7 @@ def random_network(
     neuron : of every spiking layer; a two-phase network has at least one, a direct source and no exit rule
     layer_bits : weight widths to draw one from for each layer; by default channels may have widths of their own
     contract : `FIRST` or `SECOND`
+    linear : all layers are dense ones; first contract
     like : a network whose source and outputs to have, and whose timesteps if it looks at frames; second contract
     """
     if neuron == INVERSE_LEAKY:
@@ -47,6 +49,7 @@ def random_network(
     rng = np.random.default_rng([seed, 0xADAF])
     for _ in range(_ATTEMPTS):
         draft = _DRAFTS[contract](rng, max_layers, max_channels, max_size, neuron, layer_bits)
+        draft.linear = linear
         if like:
             draft.like = like
         try:

@@ -9,6 +9,7 @@ from gen.plan.program import (
     cursor_fields, cursor_words, header_fields, output_fields, pass_fields, stage_fields, synapse_fields, unpack,
     words_of,
 )
+from tests.kit.program_walk import LINE_PASS, LINE_SYNAPSE, whole_cursor
 
 __all__ = ["gathered", "read_program", "stored_at", "tiles_of"]
 
@@ -21,7 +22,8 @@ def read_program(plan):
         return unpack(layout, words[at : at + words_of(layout)])
 
     def cursor(layout, at):
-        return [block(layout, at + n * words_of(layout)) for n in range(1 + len(LEVELS))]
+        places = [block(layout, at + n * words_of(layout)) for n in range(1 + len(params.levels))]
+        return whole_cursor(params, places)
 
     header, at = block(header_fields(params), 0), words_of(header_fields(params))
     stages = []
@@ -30,14 +32,14 @@ def read_program(plan):
         at += words_of(stage_fields(params))
     passes = []
     while at < len(words):
-        fields = block(pass_fields(params), at) | {"at": at, "sources": []}
+        fields = LINE_PASS | block(pass_fields(params), at) | {"at": at, "sources": []}
         at += words_of(pass_fields(params))
         fields["cursor"] = cursor(output_fields(params), at)
-        at += cursor_words(output_fields(params))
+        at += cursor_words(params, output_fields(params))
         for _ in range(fields["synapses"]):
-            synapse, at = block(synapse_fields(params), at), at + words_of(synapse_fields(params))
+            synapse, at = LINE_SYNAPSE | block(synapse_fields(params), at), at + words_of(synapse_fields(params))
             fields["sources"].append((synapse, cursor(cursor_fields(params), at)))
-            at += cursor_words(cursor_fields(params))
+            at += cursor_words(params, cursor_fields(params))
         passes.append(fields)
     return header, stages, passes
 

@@ -12,7 +12,7 @@ from gen.layers import INPUT, Pool, Source, Synapse
 from gen.plan.params import LANES
 from gen.plan.plan import covering, make_plan, plan_on
 from gen.plan.program_words import spacing
-from tests.gen.plan.networks import chained, readout, spiking
+from tests.gen.plan.networks import chained, layered, readout, spiking
 from tests.kit.random_networks import FIRST, SECOND, random_network, random_staged_network
 
 SMALL = dict(max_neurons=500, max_weights=2000)
@@ -64,6 +64,14 @@ def test_a_core_that_is_too_small_says_in_what(seed):
         if size > 1:
             with pytest.raises(DoesNotFit, match=f"{name}: .*{text}.*Generate a larger core."):
                 plan_on(plan.network, replace(plan.params, **{name: size - 1}))
+
+
+def test_a_core_of_dense_layers_refuses_windows_and_one_with_windows_takes_both():
+    line, maps = make_plan(layered(4, 4), 4), make_plan(chained({"a": [INPUT]}), 4)
+    assert (line.params.windows, maps.params.windows) == (0, 1)
+    assert len(line.contents["program"]) < len(plan_on(line.network, covering([line, maps])).contents["program"])
+    with pytest.raises(DoesNotFit, match="windows that move over a map.*: the network needs them, the core has none"):
+        plan_on(maps.network, replace(covering([line, maps]), windows=0))
 
 
 def test_unsigned_counts_on_a_signed_core_take_a_bit_more():

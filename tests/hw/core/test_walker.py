@@ -60,7 +60,7 @@ def _walk(params, passes, *, rooms, steps, seed, stops=None):
                     assert over <= 2
                     if request.pop("end"):
                         log.append((cycle, ("end",)))
-                    elif one["block"].get("positions", 0) or (
+                    elif not params.windows or one["block"].get("positions", 0) or (
                             request["hit"] and 0 <= request["column"] < request["columns"]):
                         log.append((cycle, ("word", request)))
                 cycle += 1
@@ -76,6 +76,7 @@ def _walk(params, passes, *, rooms, steps, seed, stops=None):
 
 SHAPES = [
     {"synapses": 1}, {"synapses": 2}, {"synapses": 3, "groups": 4}, {"synapses": 1, "groups": 4, "phase_bits": 2},
+    {"synapses": 1, "windows": 0}, {"synapses": 3, "windows": 0, "groups": 2},
     {"synapses": 3, "phase_bits": 2}, {"synapses": 2, "dense": 0, "signed": 1, "two_phase": 1, "turns_bits": 4},
 ]
 

@@ -4,6 +4,7 @@ from itertools import product
 
 from gen.plan.params import LEVELS
 from gen.plan.program import cursor_fields, output_fields, pack, pass_fields, synapse_fields
+from tests.kit.program_walk import LINE_PASS, LINE_SYNAPSE, whole_cursor
 
 __all__ = ["expected", "random_pass", "words_of_passes"]
 
@@ -19,9 +20,9 @@ def _random(rng, layout, **given):
 
 def random_pass(p, rng, synapses, tiles=30, **given):
     """Return a pass: block, output cursor, (synapse block, cursor) each; most windows lie around the map's edges."""
-    turns = dict.fromkeys(LEVELS, 0)
+    turns = dict.fromkeys(p.levels, 0)
     while True:
-        level = str(rng.choice(LEVELS))
+        level = str(rng.choice(p.levels))
         turns[level] += 1
         count = 1
         for turn in turns.values():
@@ -29,9 +30,9 @@ def random_pass(p, rng, synapses, tiles=30, **given):
         if count > tiles:
             turns[level] -= 1
             break
-    block = _random(rng, pass_fields(p), synapses=synapses, **{f"{level}_turns": turns[level] for level in LEVELS},
+    block = _random(rng, pass_fields(p), synapses=synapses, **{f"{level}_turns": turns[level] for level in p.levels},
                     **{"keep": int(rng.random() < 0.3), **given})
-    output = [_random(rng, output_fields(p)) for _ in range(1 + len(LEVELS))]
+    output = [_random(rng, output_fields(p)) for _ in range(1 + len(p.levels))]
     sources = []
     for _ in range(synapses):
         factors = {}
@@ -45,7 +46,7 @@ def random_pass(p, rng, synapses, tiles=30, **given):
             row_tap=int(rng.integers(3)), column_tap=int(rng.integers(3)), active=int(rng.integers(p.width + 1)),
             active_last=int(rng.integers(p.width + 1)), **factors)
         steps = []
-        for _ in range(1 + len(LEVELS)):
+        for _ in range(1 + len(p.levels)):
             phases = {f"{axis}_phase": int(rng.integers(factors[f"{axis}_factor"]))
                       for axis in ("row", "column") if p.phase_bits}
             steps.append(_random(rng, cursor_fields(p), row=int(rng.integers(-3, 4)), column=int(rng.integers(-3, 4)),
@@ -71,7 +72,7 @@ def words_of_passes(p, passes, base):
 
 def _wrapped(layout, place):
     """Return a sum of places as the registers hold it."""
-    return {name: _wrap(value, layout[name]) for name, value in place.items()}
+    return {name: _wrap(value, layout[name]) if name in layout else value for name, value in place.items()}
 
 
 def _wrap(value, field):
@@ -92,16 +93,19 @@ def _moved(place, step, fields):
 
 def expected(p, one, first_step):
     """Return [("tile", fields), ("word", fields) ..., ("end",) ...] of a pass, off-map taps of single positions out."""
-    block, said = one["block"], []
+    block, said = LINE_PASS | one["block"], []
+    sources = [(LINE_SYNAPSE | fields, whole_cursor(p, cursor)) for fields, cursor in one["sources"]]
+    moves = whole_cursor(p, one["output"])
+    left_out = () if p.windows else ("last_column", "hit", "column", "columns")
     turns = [block[f"{level}_turns"] + 1 for level in LEVELS]
     output = dict.fromkeys(output_fields(p), 0)
-    places = [dict.fromkeys(cursor_fields(p), 0) for _ in one["sources"]]
+    places = [dict.fromkeys(("row", "column", *cursor_fields(p)), 0) for _ in sources]
     before = None
     for now in product(*map(range, turns)):
         level = 0 if before is None else 1 + next(n for n, (a, b) in enumerate(zip(now, before)) if a != b)
         before = now
-        output = {name: value + one["output"][level][name] for name, value in output.items()}
-        places = [_moved(place, cursor[level], fields) for place, (fields, cursor) in zip(places, one["sources"])]
+        output = {name: value + moves[level][name] for name, value in output.items()}
+        places = [_moved(place, cursor[level], fields) for place, (fields, cursor) in zip(places, sources)]
         ends = [turn == count - 1 for turn, count in zip(now, turns)]
         first = first_step and now[6] == 0
         said.append(("tile", {
@@ -111,11 +115,14 @@ def expected(p, one, first_step):
             "last": int(ends[6]), "last_column": int(ends[1]), "last_tile": int(ends[2] and ends[3]), "lanes": 0,
         }))
         if first or not block["keep"]:
-            for place, (fields, _) in zip(places, one["sources"]):
+            for place, (fields, _) in zip(places, sources):
                 active = fields["active_last" if ends[2] and ends[3] else "active"]
                 active = 0 if fields["once"] and not first else active
                 said += [("word", word | {"active": active}) for word in _words(p, block, fields, place)]
         said.append(("end",))
+    for _, *what in said:
+        for name in left_out if what else ():
+            what[0].pop(name, None)
     return said
 
 
