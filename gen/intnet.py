@@ -52,7 +52,7 @@ import numpy as np
 
 from gen.exit_rule import ExitRule
 from gen.layers import INPUT, INVERSE_LEAKY, MAX_SIDE, MAX_TIMESTEPS, Layer, NetworkError, Source, signed_bits
-from gen.task import Task, usual_task
+from gen.task import SEGMENT, Task, usual_task
 
 __all__ = ["ORDERS", "IntegerNetwork", "Network", "StagedNetwork"]
 
@@ -205,6 +205,11 @@ class IntegerNetwork:
         return len(self.readout.bias)
 
     @property
+    def label_classes(self) -> int:
+        """Number of classes that labels may name: two where a map of one channel tells one thing from the rest."""
+        return 2 if self.task.kind == SEGMENT and self.classes == 1 else self.classes
+
+    @property
     def dense(self) -> bool:
         """Whether the readout that decides has more than one position."""
         return self.shapes[self.readout.name][1:] != (1, 1)
@@ -332,6 +337,7 @@ class StagedNetwork:
     outputs = property(lambda self: self.stages[0].outputs)
     readout = property(lambda self: self.stages[-1].readout)
     classes = property(lambda self: self.stages[0].classes)
+    label_classes = property(lambda self: self.stages[-1].label_classes)
     dense = property(lambda self: self.stages[0].dense)
     two_phase = property(lambda self: any(stage.two_phase for stage in self.stages))
     frames = property(lambda self: self.stages[0].frames)

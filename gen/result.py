@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-__all__ = ["HEADER_WORDS", "Result", "form_words", "result_form", "result_words", "results_in", "results_of"]
+__all__ = [
+    "HEADER_WORDS", "Result", "answered", "form_words", "result_form", "result_words", "results_in", "results_of",
+]
 
 HEADER_WORDS = 6  # of a core's result: class, timesteps executed, cycles, busy cycles, events, synaptic operations
 
@@ -42,6 +44,15 @@ class Result:
         if self.cycles is None:
             return None
         return float(self.synaptic_ops.sum() / (lanes * self.cycles.sum()))
+
+
+def answered(result: Result) -> np.ndarray:
+    """Return the classes that a task segment or classify takes from a result: int64 [N], or [N, H, W] of a map.
+
+    They are ``result.classes``, but for a map of one channel: there class 1 is where it is above zero, else class 0.
+    """
+    logits = np.asarray(result.logits)
+    return (logits[:, 0] > 0).astype(np.int64) if logits.ndim == 4 and logits.shape[1] == 1 else result.classes
 
 
 def result_form(network) -> dict:

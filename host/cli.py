@@ -42,6 +42,9 @@ Split = Annotated[str, typer.Option(metavar="train|test", help="Part of D, where
 Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N images only.")]
 Board = Annotated[str, typer.Option(help="Board, as `adafire boards` lists it.")]
 Waves = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a waveform: .vcd (Verilator), .fst (Icarus).")]
+OwnDecoder = Annotated[
+    str | None, typer.Option("--decode", metavar="FILE.py", help="Your own decoder, if the network has one. It is run.")
+]
 Simulator = Annotated[str | None, typer.Option(metavar="icarus|verilator", help="Default: what is installed.")]
 
 
@@ -229,9 +232,10 @@ def evaluate(
     page: Annotated[
         Path | None, typer.Option(metavar="FILE.html", help="Write a page of the exits, with images of each.")
     ] = None,
+    decode: OwnDecoder = None,
 ):
     """Measure accuracy, timesteps, events, synaptic operations."""
-    return commands.evaluate(network, data, split, device, folder, limit, batch, page, progress)
+    return commands.evaluate(network, data, split, device, folder, limit, batch, page, decode, progress)
 
 
 @verb(tables.run)
@@ -246,9 +250,10 @@ def run(
         Path | None, typer.Option(metavar="OTHER.safetensors", help="Load this network into the board first.")
     ] = None,
     baud: Annotated[int | None, typer.Option(min=300, help="Default: the one in DIR's manifest.")] = None,
+    decode: OwnDecoder = None,
 ):
     """Run images on the board made from DIR, or on a simulated one."""
-    return commands.run(folder, port, data, split, limit, network, baud, progress)
+    return commands.run(folder, port, data, split, limit, network, baud, decode, progress)
 
 
 @verb(tables.predictions)
@@ -262,9 +267,7 @@ def predict(
     device: Annotated[
         str, typer.Option(metavar="golden|rtl|sim|PORT", help="What computes it; sim and PORT need DIR.")
     ] = "golden",
-    decode: Annotated[
-        str | None, typer.Option(metavar="FILE.py", help="Your own decoder, where NET has one. It is run.")
-    ] = None,
+    decode: OwnDecoder = None,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N pictures only.")] = None,
     every: Annotated[int, typer.Option(min=1, metavar="N", help="One of N frames of a video or camera.")] = 1,
 ):

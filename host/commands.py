@@ -92,12 +92,13 @@ def export(network, out):
     return {"network": str(network), "out": str(out), "nodes": dict(Counter(kinds)), "edges": len(graph.edges)}
 
 
-def evaluate(network, data, split, device, folder, limit, batch, page, progress):
+def evaluate(network, data, split, device, folder, limit, batch, page, decode, progress):
     """Run the images of ``data`` on ``device``, write ``page``; return accuracy (None without labels) and costs."""
     from gen.data.datasets import open_for
     from gen.inputs import input_values
     from gen.netfile import load_network
     from host.device import opened
+    from host.judge import judge_of
 
     if page:
         from host.report.exits import Examples, check_page, write_page
@@ -106,25 +107,27 @@ def evaluate(network, data, split, device, folder, limit, batch, page, progress)
     file, network = network, load_network(network)
     images = open_for(network, data, split, progress)
     input_values(network, images.first(batch, limit))  # others are refused before anything is compiled or opened
-    watch = [Examples(network)] if page else []
+    watch, judge = [Examples(network)] if page else [], judge_of(network, images, decode)
     with opened(device, network, folder=folder, progress=progress) as what:
-        measured = _measured(what, network, images, watch, limit=limit, batch=batch, progress=progress)
+        measured = _measured(what, network, images, judge, watch, limit=limit, batch=batch, progress=progress)
     if page:
         write_page(page, network, Path(file).name, images.name, str(device), measured, *watch)
     return {"device": str(device), **measured, **({"page": str(page)} if page else {})}
 
 
-def run(folder, port, data, split, limit, network, baud, progress):
+def run(folder, port, data, split, limit, network, baud, decode, progress):
     """Run the images of ``data`` on the board at ``port``; return what `evaluate` does, and how the link fared."""
     from gen.data.datasets import open_for
     from host.content import read_content
     from host.device import open_board
+    from host.judge import judge_of
 
     content = read_content(folder, network)
     images = open_for(content.network, data, split, progress)
     content.encode(images.first(limit=limit))  # images of another shape or range are refused before anything is opened
+    judge = judge_of(content.network, images, decode)
     with open_board(port, folder, content, baud=baud, progress=progress) as board:
-        measured = _measured(board, content.network, images, limit=limit, progress=progress)
+        measured = _measured(board, content.network, images, judge, limit=limit, progress=progress)
         return {
             "port": port, **measured,
             "images_per_second": measured["images"] / measured["seconds"], "retries": board.statistics.retries,
@@ -140,13 +143,16 @@ def predict(network, inputs, out, device, decode, limit, every, progress):
     )
 
 
-def _measured(device, network, images, watch=(), **options):
-    """Return the figures of ``device`` on ``images``, with what they cost in energy."""
+def _measured(device, network, images, judge=None, watch=(), **options):
+    """Return the figures of ``device`` on ``images``, those of the network's task, and what they cost in energy."""
     from sim.energy import EnergyMeter
     from sim.metrics import evaluate as evaluate_device
 
     meter = EnergyMeter(device, network)
-    return {**evaluate_device(device, images, watch=[meter, *watch], **options), "energy": meter.as_dict()}
+    judges = [] if judge is None else [judge]
+    figures = evaluate_device(device, images, watch=[meter, *judges, *watch], **options)
+    judged = {} if judge is None else judge.as_dict()
+    return {"task": network.task.kind, **figures, **judged, "energy": meter.as_dict()}
 
 
 def generate(network, board, lanes, target_fps, neurons, out, force, also, baud, progress):

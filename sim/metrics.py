@@ -5,6 +5,7 @@ from time import perf_counter
 
 from gen.data.images import BATCH, ArraySet, ImageSet, check_limit
 from gen.errors import InputError
+from gen.result import answered
 
 __all__ = ["Figures", "evaluate"]
 
@@ -35,7 +36,7 @@ class Figures:
         if labels is not None:
             _check_labels(labels, result)
             self._right = self._right or Counter()
-            shares = (result.classes == labels).reshape(len(labels), -1).mean(axis=1)
+            shares = (answered(result) == labels).reshape(len(labels), -1).mean(axis=1)
             for step, share in zip(result.exit_steps.tolist(), shares.tolist()):
                 self._right[step] += share
         self.images += len(result.classes)
@@ -128,7 +129,8 @@ def _check_labels(labels, result):
             f"The labels of a batch have shape {labels.shape}, the answers {result.classes.shape}: give one label for "
             "each image, or for each position where the output that decides is a map."
         )
-    classes = result.logits.shape[1]
+    channels, dense = result.logits.shape[1], result.logits.ndim > 2
+    classes = 2 if dense and channels == 1 else channels
     if labels.size and not (0 <= labels.min() and labels.max() < classes):
         raise InputError(f"The labels lie in {labels.min()}..{labels.max()}, the network has classes 0..{classes - 1}.")
 

@@ -69,7 +69,7 @@ def open_dataset(
 def open_for(network: Network, spec: str | Path, split: str = "test", progress: Progress | None = None) -> ImageSet:
     """Open data for ``network``: labels are its classes, raw data become its maps by the form in its file."""
     frames = network.frames if network.source.kind == "frames" else None
-    return open_dataset(spec, split, network.classes, progress=progress, form=form_of(network), frames=frames)
+    return open_dataset(spec, split, network.label_classes, progress=progress, form=form_of(network), frames=frames)
 
 
 def datasets():

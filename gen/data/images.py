@@ -21,6 +21,8 @@ class ImageSet(ABC):
     name : str, for messages and provenance
     shape : tuple, of one image as it is stored: [C, H, W], [H, W], or [T, C, H, W] for frames
     labels : int64 [N], or [N, H, W] of every position of an output, or None
+    boxes : of each image float64 [M, 5], its boxes: class, left, top, right and bottom in its pixels; or None
+    values : float64 [N, C, H, W], what the outputs shall be, or None
     path : of the file that holds all of it, or None
 
     A subclass sets these and gives ``__len__`` and ``_read(size, count)``, which yields the first ``count`` images in
@@ -30,6 +32,8 @@ class ImageSet(ABC):
     name: str
     shape: tuple[int, ...]
     labels: np.ndarray | None = None
+    boxes: list[np.ndarray] | None = None
+    values: np.ndarray | None = None
     path: Path | None = None
 
     @abstractmethod

@@ -26,7 +26,8 @@ class NpzSet(ImageSet):
     ----------
     path : path of a file with the array ``x``, uint8 [N, C, H, W] or [N, H, W] (or [N, T, C, H, W] for a network
         that looks at frames), and, optionally, ``y``, N integer labels from 0 up, or [N, H', W'] of every position of
-        an output that is a map.
+        an output that is a map; or floats [N, C] or [N, C, H, W], the numbers that an output shall have. ``boxes``,
+        [M, 6], has a row for each thing to be found: number of the image from 0, class, left, top, right, bottom.
     split : a file with several sets has them as ``x_train``, ``y_train``, ``x_test``, ...: the one to take. None: the
         file must hold ``x``.
     classes : number of classes, where it is known; a label of ``classes`` or more is an error then.
@@ -54,8 +55,13 @@ class NpzSet(ImageSet):
         if not math.prod(shape):
             self._refuse(f"holds no images, its shape is {shape}: give at least one.")
         self._count, self.shape = shape[0], shape[1:]
-        labels = self._images.replace("x", "y", 1)
-        self.labels = self._read_labels(labels, classes) if labels in held else None
+        labels, boxes = (self._images.replace("x", name, 1) for name in ("y", "boxes"))
+        if labels in held and self._are_values(labels):
+            self.values = self._read_values(labels)
+        elif labels in held:
+            self.labels = self._read_labels(labels, classes)
+        if boxes in held:
+            self.boxes = self._read_boxes(boxes)
 
     def __len__(self):
         return self._count
@@ -125,6 +131,34 @@ class NpzSet(ImageSet):
         if classes is not None and y.max() >= classes:
             self._refuse(f"must hold labels in 0..{classes - 1}, its largest is {y.max()}.", name)
         return y.astype(np.int64)
+
+    def _are_values(self, name):
+        shape, _, dtype = self._header(name)
+        return dtype.kind == "f" and len(shape) in (2, 4)
+
+    def _read_values(self, name):
+        values = self._whole(name).astype(np.float64)
+        if len(values) != len(self) or not np.isfinite(values).all():
+            self._refuse(f"must hold finite numbers for each of {len(self)} images, its shape is {values.shape}.", name)
+        return values.reshape(*values.shape[:2], *(values.shape[2:] or (1, 1)))
+
+    def _read_boxes(self, name):
+        shape, _, dtype = self._header(name)
+        if dtype.kind not in "iuf" or len(shape) != 2 or shape[1] != 6:
+            self._refuse(
+                f"must be numbers [M, 6], image, class, left, top, right and bottom of each box, not {dtype} of shape "
+                f"{shape}.", name,
+            )
+        rows = self._whole(name).astype(np.float64)
+        image, number = rows[:, 0], rows[:, 1]
+        if not np.isfinite(rows).all() or (rows[:, 4:] < rows[:, 2:4]).any():
+            self._refuse("holds boxes that end before they begin: give left, top, right and bottom.", name)
+        if (image % 1).any() or (number % 1).any() or (number < 0).any() or not self._holds(image):
+            self._refuse(f"must number images 0..{len(self) - 1} and classes from 0 up, by whole numbers.", name)
+        return [rows[image == n, 1:] for n in range(len(self))]
+
+    def _holds(self, image):
+        return not image.size or (0 <= image.min() and image.max() < len(self))
 
     def _read(self, size, count):
         if self._header(self._images)[1]:  # in Fortran order the first image is spread over the whole array

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from gen.intnet import Network
-from gen.result import Result
+from gen.result import Result, answered
 from gen.task import CLASSIFY, DETECT, SEGMENT
 from host.decode.boxes import Boxes
 from host.decode.detector import Detector
 from host.decode.numbers import float_outputs, output_scales, softmax
 from host.predict.fit import UNSEEN, Placement
 
-__all__ = ["Answer", "Answers", "segmented"]
+__all__ = ["Answer", "Answers"]
 
 TOP = 5  # classes that are told of a picture
 
@@ -36,11 +36,6 @@ class Answer:
     mask: np.ndarray | None = None
     boxes: Boxes | None = None
     values: dict[str, np.ndarray] = field(default_factory=dict)
-
-
-def segmented(logits: np.ndarray) -> np.ndarray:
-    """Return the class at every position of [N, C, H, W]; of one channel 1 where it is above zero, else 0."""
-    return (logits[:, 0] > 0).astype(np.int64) if logits.shape[1] == 1 else logits.argmax(axis=1)
 
 
 class Answers:
@@ -100,7 +95,7 @@ class Answers:
             }
 
     def _segment(self, result, placements):
-        for classes, placement in zip(segmented(np.asarray(result.logits)), placements):
+        for classes, placement in zip(answered(result), placements):
             mask = placement.mask(np.minimum(classes, UNSEEN - 1))
             seen = np.bincount(mask[mask != UNSEEN], minlength=1)
             shares = {self._task.label(int(c)): float(seen[c] / seen.sum()) for c in np.flatnonzero(seen)}

@@ -4,6 +4,7 @@ from rich.bar import Bar
 from rich.markup import escape
 from rich.table import Table
 
+from gen.task import DETECT
 from host.tables.cells import columns, number, pairs, percent
 
 __all__ = ["demo", "evaluation", "run", "verification"]
@@ -36,7 +37,7 @@ def run(payload):
 def _measured(payload, kind="simulated"):
     return [
         ("images", payload["images"]),
-        ("accuracy", percent(payload["accuracy"]) or "unknown: there are no labels"),
+        *_judged(payload),
         ("mean timesteps", number(payload["mean_timesteps"], 3)),
         ("events per image", number(payload["events_per_image"])),
         ("synaptic operations per image", number(payload["synaptic_ops_per_image"])),
@@ -44,6 +45,23 @@ def _measured(payload, kind="simulated"):
         (f"lane utilization ({kind})", percent(payload.get("lane_utilization"))),
         *_energy(payload["energy"]),
     ]
+
+
+def _judged(payload):
+    """Return the rows of what the task is measured by."""
+    if payload.get("task") == DETECT:
+        found = payload.get("map50")
+        return [
+            ("mean average precision at 0.5", percent(found) or "unknown: there are no boxes"),
+            ("mean average precision at 0.5..0.95", percent(payload.get("map50_95"))),
+        ]
+    if "mean_squared_error" in payload:
+        return [("mean squared error", f"{payload['mean_squared_error']:.4g}")]
+    rows = [("accuracy", percent(payload["accuracy"]) or "unknown: there are no labels")]
+    if "mean_iou" in payload:
+        each = ", ".join(f"{label} {percent(share)}" for label, share in payload["iou"].items())
+        rows += [("mean intersection over union", percent(payload["mean_iou"])), ("  of each class", each)]
+    return rows
 
 
 def _energy(energy):
@@ -122,6 +140,16 @@ def demo(payload):
         ("synaptic operations per image", number(exited["synaptic_ops_per_image"])),
         ("Verilog against golden, simulator", payload["verification"]["simulator"]),
         *((f"  {name}", value) for name, value in _verification_rows(payload["verification"])),
-        ("seconds in all", number(payload["seconds"], 1)),
+    ])
+    found = payload["segment"]
+    full, exited = found["all_timesteps"], found["early_exit"]
+    yield pairs("Digits scattered on larger pictures, found pixel by pixel", [
+        ("accuracy of the trained network, pixels", percent(found["float_accuracy"])),
+        (f"accuracy, integer, {found['timesteps']} timesteps", percent(full["pixel_accuracy"])),
+        ("accuracy, integer, early exit", percent(exited["pixel_accuracy"])),
+        ("mean overlap with what is there (IoU), early exit", percent(exited["mean_iou"])),
+        ("mean timesteps with early exit", number(exited["mean_timesteps"], 3)),
+        ("held-out pictures for these", exited["images"]),
+        ("seconds in all, with the above", number(payload["seconds"], 1)),
     ])
     yield pairs("Files", [(what, path) for path, what in payload["files"].items()])
