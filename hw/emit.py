@@ -131,6 +131,7 @@ def _manifest(chosen, baud):
         "image_digest": plan.digest,
         "classes": network.classes,
         "outputs": describe_outputs(network),
+        "task": network.task.as_dict(),
         "input": describe_input(network),
         "initialised": not params.spram,
         "baud": baud,

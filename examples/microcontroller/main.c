@@ -4,8 +4,9 @@
  *   ./run_images /dev/ttyUSB0 images.raw [build/image.bin]
  *
  * `build` is the folder made by `adafire generate`; images.raw is what x.tofile("images.raw") writes of uint8
- * images [N, C, H, W]. Prints for every image its class, exit step and logits. With image.bin the network is loaded
- * if the board does not hold it. On a microcontroller only port_read and port_write are different.
+ * images [N, C, H, W]. Prints for every image its exit step and, by the network's task, its class and logits, the class
+ * at every position, or the values of every output. With image.bin the network is loaded if the board does not hold it.
+ * On a microcontroller only port_read and port_write are different.
  */
 #define _DEFAULT_SOURCE
 
@@ -32,6 +33,11 @@ static uint8_t buffer[4096 > ADAFIRE_BUFFER_BYTES ? 4096 : ADAFIRE_BUFFER_BYTES]
 static uint8_t pixels[PIXELS];
 static uint8_t input[ADAFIRE_DESIGN_INPUT_SIZE * ADAFIRE_DESIGN_INPUT_BYTES];
 static int32_t values[ADAFIRE_DESIGN_OUTPUTS];
+static uint32_t classes[ADAFIRE_DESIGN_OUTPUTS];
+static const uint32_t outputs[ADAFIRE_DESIGN_RESULTS][3] = ADAFIRE_DESIGN_SHAPES;
+static const char *const names[] = ADAFIRE_DESIGN_NAMES;
+static const char *const labels[] = ADAFIRE_DESIGN_LABEL;
+static const unsigned decides = ADAFIRE_DESIGN_DECIDES, known_labels = ADAFIRE_DESIGN_LABELS;
 
 /* ---- the serial port ---- */
 
@@ -112,6 +118,46 @@ static int failed(const adafire_board *board, adafire_status status) {
   return 1;
 }
 
+/* ---- what the values mean ---- */
+
+static uint32_t size_of(unsigned output) { return outputs[output][0] * outputs[output][1] * outputs[output][2]; }
+
+static void print_values(const char *name, const int32_t *first, uint32_t count) {
+  printf(" %s", name);
+  for (uint32_t i = 0; i < count; i++) printf(" %ld", (long)first[i]);
+}
+
+/* The class at every position of the output that decides. */
+static void print_classes(void) {
+  const uint32_t channels = outputs[decides][0], positions = size_of(decides) / channels;
+  const int32_t *first = values;
+  for (unsigned i = 0; i < decides; i++) first += size_of(i);
+  adafire_classes(first, channels, positions, classes);
+  printf(" classes");
+  for (uint32_t i = 0; i < positions; i++) printf(" %lu", (unsigned long)classes[i]);
+}
+
+static void print_result(const adafire_result *result) {
+  const unsigned long number = (unsigned long)result->class_number, step = (unsigned long)result->timesteps;
+  const int32_t *first = values;
+  switch (ADAFIRE_DESIGN_TASK) {
+    case ADAFIRE_TASK_CLASSIFY:
+      printf("class %lu", number);
+      if (number < known_labels) printf(" %s", labels[number]);
+      printf(" exit step %lu", step);
+      print_values("logits", values, ADAFIRE_DESIGN_OUTPUTS);
+      break;
+    case ADAFIRE_TASK_SEGMENT:
+      printf("exit step %lu", step);
+      print_classes();
+      break;
+    default: /* boxes are made on a larger host */
+      printf("exit step %lu", step);
+      for (unsigned i = 0; i < ADAFIRE_DESIGN_RESULTS; first += size_of(i++)) print_values(names[i], first, size_of(i));
+  }
+  printf("\n");
+}
+
 int main(int argc, char **argv) {
   static adafire_board board;
   adafire_result result;
@@ -145,9 +191,7 @@ int main(int argc, char **argv) {
       if (status == ADAFIRE_OK) status = adafire_run(&board, input, &result, values, ADAFIRE_DESIGN_OUTPUTS);
     }
     if (status != ADAFIRE_OK) return failed(&board, status);
-    printf("class %lu exit step %lu logits", (unsigned long)result.class_number, (unsigned long)result.timesteps);
-    for (unsigned i = 0; i < ADAFIRE_DESIGN_OUTPUTS; i++) printf(" %ld", (long)values[i]);
-    printf("\n");
+    print_result(&result);
   }
   fclose(images);
   close(fd);

@@ -276,6 +276,15 @@ adafire_status adafire_run(adafire_board *board, const uint8_t *input, adafire_r
   return adafire_run_to(board, input, result, copy_values, values);
 }
 
+void adafire_classes(const int32_t *values, uint32_t channels, uint32_t positions, uint32_t *classes) {
+  for (uint32_t at = 0; at < positions; at++, values += channels) {
+    uint32_t best = 0;
+    for (uint32_t c = 1; c < channels; c++)
+      if (values[c] > values[best]) best = c;
+    classes[at] = channels == 1 ? values[0] > 0 : best;
+  }
+}
+
 /* ---- words ---- */
 
 const char *adafire_text(adafire_status status) {

@@ -123,6 +123,10 @@ typedef int adafire_sink(void *context, uint32_t position, const int32_t *values
 adafire_status adafire_run_to(adafire_board *board, const uint8_t *input, adafire_result *result, adafire_sink *sink,
                               void *context);
 
+/* The classes at `positions` of an output of `channels`, whose values lie channels innermost, as adafire_run gives them:
+ * the largest at each, the first of several; of one channel 1 where it is above zero, else 0. */
+void adafire_classes(const int32_t *values, uint32_t channels, uint32_t positions, uint32_t *classes);
+
 /* Give up what the board is doing. After adafire_run there is nothing; call it when the program gave up itself. */
 adafire_status adafire_abort(adafire_board *board);
 

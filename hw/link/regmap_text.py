@@ -6,12 +6,19 @@
 import sys
 from math import prod
 
+from gen.task import CLASSIFY, DETECT, SEGMENT, VALUES
 from hw import regmap
 from hw.regmap import REGISTERS, Command, Fault
 
 __all__ = ["c_header", "main", "markdown_tables"]
 
 C_ACCESS = {"ro": "read", "rw": "read, write", "wo": "write"}
+TASKS = {
+    CLASSIFY: "The output that decides has a score for each class.",
+    SEGMENT: "The same at each of its positions.",
+    DETECT: "The outputs hold boxes; docs/tasks.md says who makes them.",
+    VALUES: "The outputs are numbers.",
+}
 CONSTANTS = (
     ("MAGIC", regmap.MAGIC, "Register MAGIC: \"ADAF\"."),
     ("PROTOCOL", regmap.PROTOCOL, "Register VERSION."),
@@ -55,13 +62,15 @@ def c_header(design=None):
     """Return the text of ``adafire_registers.h``, C99.
 
     With ``design``, the manifest of a generated folder or what it will hold of ``build_id``, ``network_id``,
-    ``image_digest``, ``outputs``, ``baud`` and ``input``, its constants follow: what `host/c` compares a board with.
+    ``image_digest``, ``outputs``, ``task``, ``baud`` and ``input``, its constants follow: what `host/c` compares a
+    board with, and what the values of a result mean.
     """
     sections = [
         "/* Registers, commands and frames of the adafire link. Generated; docs/protocol.md explains them. */",
         "#ifndef ADAFIRE_REGISTERS_H\n#define ADAFIRE_REGISTERS_H",
         "/* Frames: FLAG, stuffed(header, payload, CRC-32), FLAG; numbers are little-endian. */\n"
         + _defines((f"ADAFIRE_{name}", _c_number(value), text) for name, value, text in CONSTANTS),
+        _enum("task", ((f"ADAFIRE_TASK_{kind.upper()}", list(TASKS).index(kind), TASKS[kind]) for kind in TASKS)),
         _enum("command", ((f"ADAFIRE_{c.name}", f"0x{c:02X}", c.meaning) for c in Command)),
         _enum("fault", (
             (f"ADAFIRE_FAULT_{fault.name}", int(fault), f"{fault.meaning} Expected: {fault.expected}.")
@@ -77,7 +86,7 @@ def c_header(design=None):
         ),
     ]
     if design is not None:
-        sections.append(_design(design))
+        sections += [_design(design), _results(design["outputs"], design["task"])]
     return "\n\n".join([*sections, "#endif"]) + "\n"
 
 
@@ -103,6 +112,31 @@ def _design(design):
         ("ADAFIRE_DESIGN_INPUT_LOW", f"({source['lowest']})", "Register INPUT_LOW."),
         ("ADAFIRE_DESIGN_INPUT_BYTES", source["bytes"], "Register INPUT_BYTES."),
     ))
+
+
+def _results(outputs, task):
+    """The constants of what the values of a result mean."""
+    shapes, labels = outputs["shapes"], task.get("labels", ())
+    return "/* What its outputs are, one behind the other in a result, and what for. */\n" + _defines((
+        ("ADAFIRE_DESIGN_TASK", f"ADAFIRE_TASK_{task['kind'].upper()}", ""),
+        ("ADAFIRE_DESIGN_RESULTS", len(shapes), "How many outputs there are."),
+        ("ADAFIRE_DESIGN_DECIDES", list(shapes).index(outputs["decides"]), "Which of them has the classes, from 0."),
+        ("ADAFIRE_DESIGN_SHAPES", _list("{" + ", ".join(map(str, shape)) + "}" for shape in shapes.values()),
+         "Channels, height and width of each."),
+        ("ADAFIRE_DESIGN_NAMES", _list(map(_c_text, shapes)), ""),
+        ("ADAFIRE_DESIGN_LABELS", len(labels), "How many names of classes there are."),
+        ("ADAFIRE_DESIGN_LABEL", _list(map(_c_text, labels or [""])), "Of each class, in UTF-8."),
+    ))
+
+
+def _list(items):
+    return "{" + ", ".join(items) + "}"
+
+
+def _c_text(text):
+    """Return a string of C that holds ``text`` in UTF-8, whatever the compiler takes its source for."""
+    plain = set(range(0x20, 0x7F)) - set(b'"\\?')
+    return '"' + "".join(chr(byte) if byte in plain else f"\\{byte:03o}" for byte in text.encode()) + '"'
 
 
 def _c_number(value):

@@ -39,7 +39,7 @@ def make_folder(folder, network, lanes=4, params=None, **changes):
     manifest = {
         "network": network_hash(network), "parameters": vars(plan.params), "lanes": plan.params.lanes,
         "board": "ulx3s_85f", "build_id": BUILD, "network_id": network_id(network), "classes": network.classes,
-        "image_digest": plan.digest, "outputs": describe_outputs(network),
+        "image_digest": plan.digest, "outputs": describe_outputs(network), "task": network.task.as_dict(),
         "input": describe_input(network), "initialised": True, "baud": 1_000_000,
         "estimated_cycles_per_image": 2000, **changes,
     }
@@ -259,7 +259,7 @@ class FakeBoard:
             pixels = values + network.source.offset[:, None, None]
             result = Golden(network).run(pixels if network.source.kind == "direct" else pixels[None])
             counts = ([fake_cycles(image)], [7], result.events, result.synaptic_ops)
-            header = [int(column[0]) for column in (result.classes, result.exit_steps, *counts)]
+            header = [int(np.ravel(column)[0]) for column in (result.classes, result.exit_steps, *counts)]
             outputs = [np.moveaxis(values[0], 0, -1).ravel().tolist() for values in result.outputs.values()]
             words = sum(outputs, header)
             self.known[self.memory, image] = struct.pack(f"<{len(words)}i", *words)

@@ -390,3 +390,13 @@ def test_every_status_has_words(library):
     assert len(set(texts)) == 12 and library.adafire_text(12) == b"unknown status"
     faults = [library.adafire_fault_text(fault).decode() for fault in Fault]
     assert len(set(faults)) == len(Fault) and library.adafire_fault_text(99) == b"unknown fault"
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("channels", [1, 2, 7])
+def test_classes_of_positions(library, channels, seed):
+    values = np.random.default_rng(seed).integers(-4, 5, (30, channels)).astype(np.int32)
+    found = (ctypes.c_uint32 * 30)()
+    library.adafire_classes(values.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)), channels, 30, found)
+    wanted = values.argmax(axis=1) if channels > 1 else values[:, 0] > 0
+    np.testing.assert_array_equal(list(found), wanted, err_msg=f"seed {seed}")

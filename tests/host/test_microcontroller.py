@@ -4,14 +4,17 @@ import json
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from gen.task import DETECT, SEGMENT
 from hw.emit import generate
 from hw.link.regmap_text import c_header
 from sim.board import SimulatedBoard
 from sim.golden import Golden
 from tests.kit.random_networks import random_images, random_network
 from tests.host.fake_board import FakeBoard, Faults, PtyBoard, make_folder
+from tests.kit.task_networks import NETWORKS
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [ROOT / "host/c/adafire.c", ROOT / "host/c/adafire_frames.c", ROOT / "examples/microcontroller/main.c"]
@@ -103,6 +106,29 @@ def test_it_says_what_is_wrong(example, board, tmp_path):
         assert "another bitstream is on the board" in example(served.port, example.images)[2]
         board.mute = True
         assert "no reply came" in example(served.port, example.images)[2]
+
+
+def test_what_it_prints_of_other_tasks(tmp_path):
+    """Classes of positions, and the values of all outputs by name, of networks that are no classifiers."""
+    for kind in (SEGMENT, DETECT):
+        net = NETWORKS[kind]
+        folder, _, _ = make_folder(tmp_path / kind / "core", net, initialised=False)
+        (folder / "adafire_registers.h").write_text(c_header(json.loads((folder / "manifest.json").read_text())))
+        x = np.random.default_rng(0).integers(0, 256, (2, *net.source.shape), dtype=np.uint8)
+        x.tofile(tmp_path / "images.raw")
+        result, program = Golden(net).run(x), compiled(folder, *SANITIZED)
+        raster = {name: np.moveaxis(values, 1, -1).reshape(2, -1) for name, values in result.outputs.items()}
+        if kind == SEGMENT:
+            assert 0 < result.classes.sum() < result.classes.size
+            wanted = [f"exit step 1 classes {' '.join(map(str, classes.ravel()))}" for classes in result.classes]
+        else:
+            wanted = ["exit step 1 " + " ".join(
+                f"{name} {' '.join(map(str, values[n]))}" for name, values in raster.items()) for n in range(2)]
+        board = FakeBoard(folder, {(folder / "image.bin").read_bytes(): net})
+        with PtyBoard(board, tmp_path / "port") as served:
+            words = [program, served.port, tmp_path / "images.raw", folder / "image.bin"]
+            done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stdout.splitlines(), done.stderr) == (0, wanted, ""), kind
 
 
 def test_it_compiles_with_every_warning(folder):

@@ -121,7 +121,8 @@ def test_the_sizes_of_the_payloads():
 
 DESIGN = {
     "build_id": "0123456789abcdeffedcba9876543210", "network_id": 7, "image_digest": 0x89ABCDEF, "baud": 115200,
-    "outputs": {"shapes": {"first": [10, 1, 1], "map": [2, 3, 4]}, "decides": "first", "timesteps": [4]},
+    "outputs": {"shapes": {"first": [10, 1, 1], "map": [2, 3, 4]}, "decides": "map", "timesteps": [4]},
+    "task": {"kind": "segment", "labels": ["sky", 'K\u00e4se "?\\']},
     "input": {"shape": [3, 8, 9], "kind": "frames", "low": 0, "high": 255, "offset": [1, -2, 3], "timesteps": 4,
               "values": 864, "lowest": -3, "bytes": 2},
 }
@@ -134,17 +135,22 @@ def compiled(tmp_path_factory):
     text = regmap_text.c_header(DESIGN)
     (folder / "adafire_registers.h").write_text(text)
     names = re.findall(r"#define (ADAFIRE_\w+) +\S", text) + re.findall(r"^  (ADAFIRE_\w+) =", text, re.MULTILINE)
-    numbers = [name for name in names if name not in ("ADAFIRE_DESIGN_BUILD", "ADAFIRE_DESIGN_OFFSETS")]
+    lists = {f"ADAFIRE_DESIGN_{name}" for name in ("BUILD", "OFFSETS", "SHAPES", "NAMES", "LABEL")}
+    numbers = [name for name in names if name not in lists]
     lines = "".join(f'printf("{name} %lld\\n", (long long)({name}));\n' for name in numbers)
     (folder / "print.c").write_text(
         '#include <stdio.h>\n#include "adafire_registers.h"\n#include "adafire_registers.h"\nint main(void) {\n'
         f"{lines}static const unsigned build[] = ADAFIRE_DESIGN_BUILD; static const int offsets[] = "
-        'ADAFIRE_DESIGN_OFFSETS;\nprintf("build %u\\noffset %d\\n", build[3], offsets[1]);\nreturn 0;\n}\n'
+        'ADAFIRE_DESIGN_OFFSETS;\nprintf("build %u\\noffset %d\\n", build[3], offsets[1]);\n'
+        "static const int shapes[][3] = ADAFIRE_DESIGN_SHAPES;\n"
+        "static const char *const names[] = ADAFIRE_DESIGN_NAMES, *const labels[] = ADAFIRE_DESIGN_LABEL;\n"
+        'printf("height %d\\n%s %s\\n", shapes[1][1], names[1], labels[1]);\nreturn 0;\n}\n'
     )
     strict = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic")
     subprocess.run(["gcc", *strict, "print.c", "-o", "print"], cwd=folder, check=True, timeout=60)
-    said = subprocess.run([folder / "print"], capture_output=True, text=True, check=True, timeout=10).stdout
-    return {name: int(value) for name, value in map(str.split, said.splitlines())}
+    said = subprocess.run([folder / "print"], capture_output=True, check=True, timeout=10).stdout.decode()
+    *numbers, named = said.splitlines()
+    return {name: int(value) for name, value in map(str.split, numbers)} | {"named": named}
 
 
 def test_the_c_header_says_what_the_map_says(compiled):
@@ -167,6 +173,9 @@ def test_the_c_header_of_a_design(compiled):
     }
     assert {name: compiled[f"ADAFIRE_DESIGN_{name}"] for name in expected} == expected
     assert compiled["build"] == 0x01234567 and compiled["offset"] == -2
+    assert compiled["height"] == 3 and compiled["named"] == 'map K\u00e4se "?\\'
+    assert [compiled[f"ADAFIRE_DESIGN_{name}"] for name in ("RESULTS", "DECIDES", "LABELS")] == [2, 1, 2]
+    assert compiled["ADAFIRE_DESIGN_TASK"] == compiled["ADAFIRE_TASK_SEGMENT"] == 1
     assert "DESIGN" not in regmap_text.c_header()
     direct = {**DESIGN, "input": {**DESIGN["input"], "kind": "direct"}}
     assert "#define ADAFIRE_DESIGN_MAPS        1" in regmap_text.c_header(direct)
