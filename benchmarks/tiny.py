@@ -25,6 +25,7 @@ from scipy.special import softmax
 from benchmarks.published import read_cifar
 from benchmarks.tables import add_files, report
 from gen.errors import InputError
+from gen.intnet import IntegerNetwork
 from gen.method.convert import convert
 from gen.method.simulate import activations
 from gen.model.load import load
@@ -100,6 +101,14 @@ def interpreted(path: Path, x: torch.Tensor) -> np.ndarray:
     return np.stack(found)
 
 
+def converted(task: Task, options: argparse.Namespace) -> IntegerNetwork:
+    """Return the integer network of a task."""
+    return convert(
+        options.models / task.file, task.calibration[0], labels=task.calibration[1], timesteps=options.timesteps,
+        max_burst=options.burst, weight_bits=options.weight_bits, exit="off", mean=task.mean, std=task.std,
+    )
+
+
 def measure(task: Task, options: argparse.Namespace) -> dict:
     """Return the figures of a task."""
     path, (x, labels) = options.models / task.file, task.measured
@@ -111,11 +120,7 @@ def measure(task: Task, options: argparse.Namespace) -> dict:
             x, range(250, len(x), 250))]
     logits = torch.cat(parts).double().numpy()
     wanted = interpreted(path, seen(task, x[:COMPARED]))
-    converted = convert(
-        path, task.calibration[0], labels=task.calibration[1], timesteps=options.timesteps, max_burst=options.burst,
-        exit="off", mean=task.mean, std=task.std,
-    )
-    result = Golden(converted).run(x)
+    result = Golden(converted(task, options)).run(x)
     classes = logits.argmax(axis=1)
     return {
         "relative error of the float network": float(
@@ -128,8 +133,8 @@ def measure(task: Task, options: argparse.Namespace) -> dict:
     }
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what the tasks and their conversion need."""
     parser.add_argument("--models", type=Path, required=True, help="folder of the reference models")
     parser.add_argument("--cifar", type=Path, required=True, help="CIFAR-10, as benchmarks.published reads it")
     parser.add_argument("--keywords", type=Path, required=True, help="features of keywords, x and y")
@@ -137,7 +142,13 @@ def main():
     parser.add_argument("--images", type=int, default=2000, help="test images of CIFAR-10")
     parser.add_argument("--timesteps", type=int, default=1)
     parser.add_argument("--burst", type=int, default=63)
+    parser.add_argument("--weight-bits", type=int, default=8)
     add_files(parser)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    add_options(parser)
     options = parser.parse_args()
     report(((name, measure(TASKS[name](options), options)) for name in options.tasks), COLUMNS, options)
 

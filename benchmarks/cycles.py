@@ -1,0 +1,81 @@
+"""Cycles of networks on the compiled core, lanes by lanes, beside what the estimate says of the same images.
+
+    python -m benchmarks.cycles NETWORK --data DATA [--lanes 16 32 64] [--neurons N] [--images 100]
+
+NETWORK is a network file, DATA as `adafire evaluate` takes it. For each number of lanes the core is the fastest that
+`generate` weighs, whether or not it fits a board: so many neurons a group as pay. Simulated, means over the first
+images: cycles of an image; busy, the share of the cycles in which a group's lanes take an event; lanes, the share of
+lanes and cycles that do a synaptic operation. The estimate is made from the golden model's counts of the same images.
+"""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.tables import add_files, report
+from gen.data.datasets import open_for
+from gen.inputs import input_values
+from gen.intnet import Network
+from gen.layers import INPUT
+from gen.netfile import load_network
+from gen.plan.choice import candidates
+from gen.plan.estimate import estimate_cycles
+from gen.plan.plan import Plan
+from gen.plan.target import find_target
+from sim.compiled_core import CompiledCore
+from sim.golden import Golden
+
+TARGET = find_target("ulx3s_85f")
+COLUMNS = {
+    "neurons": "{}", "cycles": "{:,.0f}", "busy": "{:.1%}", "lanes": "{:.1%}", "estimate": "{:,.0f}",
+    "too high by": "{:+.1%}",
+}
+
+
+def estimated(plan: Plan, images: np.ndarray) -> float:
+    """Return the mean estimate of images, each from its own counts."""
+    golden, cycles = Golden(plan.network), []
+    for image, values in zip(images, input_values(plan.network, images)):
+        traces = golden.traces(image)
+        counts = [{INPUT: values[None], **trace.counts} for trace in traces]
+        cycles.append(estimate_cycles(plan, counts, [trace.exit_step for trace in traces]).cycles)
+    return float(np.mean(cycles))
+
+
+def measure(network: Network, images: np.ndarray, lanes: int, neurons: int | None) -> dict:
+    """Return the figures of one core."""
+    fastest = min(candidates(network, TARGET, (), lanes, neurons), key=lambda each: each.estimate.interval)
+    plan = fastest.plan
+    result = CompiledCore.for_plan(plan).run(images)
+    cycles, guess = float(result.cycles.mean()), estimated(plan, images)
+    return {
+        "neurons": plan.params.neurons, "cycles": cycles,
+        "busy": float(result.busy_cycles.sum() / (plan.params.groups * result.cycles.sum())),
+        "lanes": result.lane_utilization(lanes), "estimate": guess, "too high by": guess / cycles - 1,
+    }
+
+
+def rows(options: argparse.Namespace) -> Iterator[tuple[str, dict]]:
+    """Yield name and figures of every core."""
+    network = load_network(options.network)
+    images, _ = open_for(network, options.data).load(options.images)
+    for lanes in options.lanes:
+        yield f"{options.network.stem}, {lanes} lanes", measure(network, images, lanes, options.neurons)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("network", type=Path, help="a network file")
+    parser.add_argument("--data", required=True, help="images, as `adafire evaluate` takes them")
+    parser.add_argument("--lanes", type=int, nargs="+", default=[16, 32, 64])
+    parser.add_argument("--neurons", type=int, help="of a group, by default as many as pay")
+    parser.add_argument("--images", type=int, default=100)
+    add_files(parser)
+    options = parser.parse_args()
+    report(rows(options), COLUMNS, options)
+
+
+if __name__ == "__main__":
+    main()
