@@ -60,7 +60,7 @@ class Command(IntEnum):
     COMMIT = 0x03, "words of the whole load stream, NETWORK, INPUT_SIZE, INPUT_LOW, INPUT_BYTES", "nothing", (
         "Let the network loaded run.")
     INPUT = 0x04, "POSITION in bytes, input values", "POSITION of the next byte", (
-        "Take a piece of an image, not its last one.")
+        "Take a piece of an image, not its last one but after AWAIT.")
     RUN = 0x05, "POSITION in bytes, input values", "none of its own: PART, RESULT", "Take the last piece of an image."
     ABORT = 0x06, "nothing", "nothing", "Give up every image sent before; no result of theirs comes any more."
     COUNTERS = 0x07, "nothing", "the registers RESULTS to BUSY", "Say what was counted."
@@ -68,6 +68,8 @@ class Command(IntEnum):
     RESULT = 0x09, "never asked", "register NETWORK, POSITION in words, words of the result", (
         "Answers RUN: the last piece of a result.")
     PART = 0x0A, "never asked", "as RESULT", "Answers RUN: a piece of a result, not its last one."
+    AWAIT = 0x0B, "nothing", "none of its own: PART, RESULT", (
+        "Answer with the result of this image as soon as it is decided; INPUT brings all its pieces.")
 
 
 class Fault(IntEnum):

@@ -25,6 +25,9 @@ class Commands(wiring.Component):
     One position counts the words of a load while NETWORK is 0 and the bytes of an image while it is not: only one
     of them can be under way, and an error about either says where that one is.
 
+    The sequence number of an image goes to the replies with its last piece, RUN, or ahead of it with AWAIT: then its
+    result is sent when it is there, and INPUT brings the last piece.
+
     Parameters
     ----------
     params : CoreParams
@@ -74,6 +77,7 @@ class Commands(wiring.Component):
         command, sequence, fault = Signal(BYTE), Signal(BYTE), Signal(range(max(Fault) + 1))
         left, position = Signal(range(self._max_payload + 1)), Signal(POSITION_BITS)
         loaded, wide, taken = self.loaded, self.wide, Signal()
+        awaited, ends = Signal(), Signal()  # the image has its tag already; the piece is its last
         m.submodules.order = order = PieceOrder(left.shape())
         m.d.sync += taken.eq(self.i.valid & self.i.ready)
         m.d.comb += [
@@ -107,6 +111,16 @@ class Commands(wiring.Component):
                         m.next = "ANSWER"
                         with m.If(left != 0):
                             refuse(Fault.PAYLOAD)
+                    with m.Case(Command.AWAIT):
+                        m.next = "AWAIT"
+                        with m.If(self.unsound):
+                            refuse(Fault.DIGEST)
+                        with m.Elif(~loaded):
+                            refuse(Fault.NO_NETWORK)
+                        with m.Elif(left != 0):
+                            refuse(Fault.PAYLOAD)
+                        with m.Elif(awaited):
+                            refuse(Fault.SEQUENCE)
                     with m.Case(Command.LOAD):
                         with m.If((left == 0) | (left[:2] != 0)):
                             refuse(Fault.PAYLOAD)
@@ -150,7 +164,14 @@ class Commands(wiring.Component):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
                     m.next = "HEADER"
-            self._load(m, state, word, place, whole, take, taken, left, position)
+                    with m.If(ends):
+                        m.d.sync += [position.eq(0), awaited.eq(0), ends.eq(0)]
+            with state("AWAIT"):
+                m.d.comb += self.tags.valid.eq(1)
+                with m.If(self.tags.ready):
+                    m.d.sync += awaited.eq(1)
+                    m.next = "HEADER"
+            self._load(m, state, word, place, whole, take, taken, left, position, awaited)
             with state("MEASURE"):
                 m.d.comb += [order.measuring.eq(1), order.enable.eq(1)]
                 m.d.sync += place.eq(place + 1)
@@ -158,7 +179,9 @@ class Commands(wiring.Component):
                     m.next = "FIT"
             with state("FIT"):
                 refuse(Fault.PAYLOAD)
-                with m.If(Mux(command == Command.RUN, order.same, ~order.same & ~order.before)):
+                run = command == Command.RUN
+                with m.If(Mux(order.same, run ^ awaited, ~run & ~order.before)):
+                    m.d.sync += ends.eq(order.same & awaited)
                     accept("VALUES")
             self._image(m, state, word, whole, take, left, position, command)
 
@@ -175,17 +198,17 @@ class Commands(wiring.Component):
         with m.If(given | self.load.valid & self.load.ready):
             m.d.sync += position.eq(position + Mux(given & wide, 2, 1))
         with m.If(self.stop & header & (self.reset | loaded)):
-            m.d.sync += position.eq(0)
+            m.d.sync += [position.eq(0), awaited.eq(0), ends.eq(0)]
         return m
 
-    def _load(self, m, state, word, place, whole, take, taken, left, position):
+    def _load(self, m, state, word, place, whole, take, taken, left, position, awaited):
         """Words to the core, and the registers of the network that they were; NETWORK is 0 in between.
 
         Every word is written to LOADED too: of a load that ended well the last one was its digest.
         """
         with state("RESTART"):
             m.d.comb += [self.restart.eq(1), self.write.eq(1)]  # 0: the word is the position
-            m.d.sync += [position.eq(0), place.eq(place + 1)]
+            m.d.sync += [position.eq(0), awaited.eq(0), place.eq(place + 1)]
             with m.If(self.restarted):
                 m.d.sync += place.eq(0)
                 m.next = "WORDS"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hw.regmap import (
-    COMMIT, ESCAPE, FLAG, IDENTITY, MAGIC, POSITION, PROTOCOL, Command, Fault, encode, register,
+    COMMIT, ESCAPE, FLAG, IDENTITY, MAGIC, POSITION, PROTOCOL, REPLY, Command, Fault, encode, register,
 )
 from tests.kit.cable import ticks
 from tests.kit.stand_in import MAX_PAYLOAD, NETWORK, RX_BYTES, Far, sealed
@@ -141,7 +141,7 @@ def test_requests_that_cannot_be(sizes):
     far = Far(sizes())
 
     async def drive(ctx):
-        for command in (0x00, 0x09, 0x0A, 0x81, ESCAPE):
+        for command in (0x00, 0x09, 0x0A, 0x0C, 0x81, ESCAPE):
             for payload in (b"", b"12345"):
                 assert await far.refused(ctx, command, 5, payload) == (Fault.COMMAND, PROTOCOL)
         for command, payload in (
@@ -243,5 +243,56 @@ def test_a_result_before_its_image_is_complete_waits_for_it(sizes):
             assert await far.ask(ctx, Command.INPUT, 91, POSITION.pack(3) + bytes(2)) == POSITION.pack(5)
             await far.cable.send(ctx, far.frame(bytes(1), sequence, 5))
             far.expect(await far.cable.answer(ctx), [sequence, 1], sequence)
+
+    far.run(drive)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_an_awaited_result_comes_before_the_end_of_its_image(sizes, seed):
+    """The core decides after 2 of 6 values; the next image follows an ABORT, or the last piece of this one."""
+    far = Far(sizes(), seed=seed)
+    far.core.early = 2
+
+    async def await_(ctx, sequence):
+        await far.cable.send(ctx, encode(Command.AWAIT, sequence))
+
+    async def first_piece(ctx, sequence, data):
+        """Send three bytes; take the answer and the result, in whichever order they come."""
+        await far.cable.send(ctx, encode(Command.INPUT, 90, POSITION.pack(0) + data))
+        answers = sorted([await far.cable.answer(ctx), await far.cable.answer(ctx)], key=lambda answer: answer[0])
+        assert answers[0] == (Command.INPUT | REPLY, 90, POSITION.pack(3))
+        far.expect(answers[1], [*data[:2]], sequence)
+
+    async def drive(ctx):
+        assert await far.refused(ctx, Command.AWAIT, 1) == (Fault.NO_NETWORK, 0)
+        await far.load(ctx)
+        assert await far.refused(ctx, Command.AWAIT, 1, b"1") == (Fault.PAYLOAD, 0)
+        for sequence in range(10, 13):
+            await await_(ctx, sequence)
+            assert await far.refused(ctx, Command.AWAIT, 91) == (Fault.SEQUENCE, 0)
+            await first_piece(ctx, sequence, bytes([sequence, 1, 2]))
+            rest = POSITION.pack(3) + bytes(3)
+            if sequence == 11:  # the whole image after all
+                assert await far.refused(ctx, Command.RUN, 92, rest) == (Fault.PAYLOAD, 0)
+                assert await far.refused(ctx, Command.INPUT, 92, rest + b"1") == (Fault.PAYLOAD, 0)
+                assert await far.ask(ctx, Command.INPUT, 92, rest) == POSITION.pack(6)
+            else:
+                await far.urgently(ctx, Command.ABORT, 93)
+        far.core.early = None
+        await far.infer(ctx, b"uvwxyz", 94)  # as ever
+
+    far.run(drive)
+
+
+def test_an_abort_takes_the_await_away(sizes):
+    far = Far(sizes())
+
+    async def drive(ctx):
+        await far.load(ctx)
+        await far.cable.send(ctx, encode(Command.AWAIT, 3))
+        await far.ask(ctx, Command.INPUT, 4, POSITION.pack(0) + b"ab")
+        await far.urgently(ctx, Command.ABORT, 5)
+        assert await far.refused(ctx, Command.INPUT, 6, POSITION.pack(0) + b"abcdef") == (Fault.PAYLOAD, 0)
+        await far.infer(ctx, b"abcdef", 7)
 
     far.run(drive)
