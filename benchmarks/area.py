@@ -2,7 +2,7 @@
 
     python -m benchmarks.area NETWORK [--lanes 4 16 32 64] [--depth 2] [--json FILE]
 
-NETWORK is a network file. Figures are those of Yosys' synthesis, before placing: ``comb`` counts what a placed design
+NETWORK is a network file. Figures are those of the netlist before placing: ``comb`` counts what a placed design
 counts as TRELLIS_COMB (a look-up table 1, a pair of carries 2, 16 x 4 bits of memory 6), then flip-flops, blocks of
 18 kbit and multipliers of 18 bits. A component's row includes the components inside it. Logic is merged across
 components where the core is synthesized flat, as it is for a bitstream: the last row is smaller than the sum.
@@ -12,6 +12,7 @@ import argparse
 import json
 import re
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 from amaranth.back import rtlil
@@ -20,7 +21,7 @@ from rich.table import Table
 
 from gen.netfile import load_network
 from gen.plan.plan import make_plan
-from hw.board.flows import synthesis
+from hw.board.flows import FLOWS, synthesis
 from hw.board.tools import run_tool
 from hw.core.core import Core
 from hw.names import plain_names
@@ -29,6 +30,8 @@ WEIGHTS = {
     "comb": {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6}, "FF": {"TRELLIS_FF": 1}, "DP16KD": {"DP16KD": 1},
     "MULT18": {"MULT18X18D": 1},
 }
+PRIMITIVES = {cell for weights in WEIGHTS.values() for cell in weights}
+FLOW = FLOWS["ecp5"]
 TOP, FLAT = "adafire_core", "flat"
 NUMBER = re.compile(r"\$\d+$")  # Amaranth's, where a component is called as a signal beside it
 
@@ -38,20 +41,18 @@ def synthesized(text, options=""):
     with tempfile.TemporaryDirectory(prefix="adafire-area-") as folder:
         work = Path(folder)
         (work / f"{TOP}.il").write_text(text)
-        run_tool(work, synthesis(f"synth_ecp5 {options}", TOP), work)
-        modules = json.loads((work / "cells.json").read_text())["modules"]
-    return {name.removeprefix("\\"): module["num_cells_by_type"] for name, module in modules.items()}
+        run_tool(work, synthesis(f"{FLOW.synth} {options}", TOP), work)
+        FLOW.refine(work / f"{TOP}.json")
+        modules = json.loads((work / f"{TOP}.json").read_text())["modules"]
+    return {name: Counter(cell["type"] for cell in module["cells"].values()) for name, module in modules.items()}
 
 
 def figures(modules, name):
     """Return {figure: number} of a module with all inside it."""
     total = dict.fromkeys(WEIGHTS, 0)
     for cell, number in modules[name].items():
-        inside = cell.removeprefix("\\")
-        if inside in modules:
-            parts = figures(modules, inside)
-        else:
-            parts = {figure: weights.get(cell, 0) for figure, weights in WEIGHTS.items()}
+        known = {figure: weights.get(cell, 0) for figure, weights in WEIGHTS.items()}
+        parts = known if cell in PRIMITIVES or cell not in modules else figures(modules, cell)
         total = {figure: total[figure] + number * parts[figure] for figure in WEIGHTS}
     return total
 

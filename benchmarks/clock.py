@@ -56,37 +56,37 @@ def routed_seeds(text, seeds, report, flow=FLOW):
             (work / f"{SHELL}.il").write_text(text)
             run_tool(work, command, folder)
     found = {}
-    for seed in seeds:
-        command = flow.route(TARGET, SHELL, ASKED_MHZ, seed, constrained=False)
-        command = replace(command, arguments=(*command.arguments, "--detailed-timing-report"))
-        kept = folder / f"{_key('', command)}.json"
-        if not kept.exists():
-            report(f"place and route, seed {seed}")
-            whole_files({kept: json.dumps(_routed(folder, command, flow))})
-        found[seed] = json.loads(kept.read_text())
-    return found
-
-
-def _key(text, command):
-    """Return a name for all that the result of ``command`` depends on beside the files of its folder."""
-    return hashlib.sha256(repr((text, command, tool_version(command.tool))).encode()).hexdigest()[:24]
-
-
-def _routed(folder, command, flow):
-    """Return the figures of one seed, routed in a folder of its own."""
     with tempfile.TemporaryDirectory(prefix="adafire-clock-") as name:
         work = Path(name)
         for file in (f"{SHELL}.json", "cells.json"):
             shutil.copy(folder / file, work)
-        run_tool(work, command, work)
-        figures = post_route_figures(work, flow, ASKED_MHZ)
-        return figures | {"places": slowest_places(json.loads((work / "timing.json").read_text()))}
+        flow.refine(work / f"{SHELL}.json")
+        netlist = (work / f"{SHELL}.json").read_text()
+        for seed in seeds:
+            command = flow.route(TARGET, SHELL, ASKED_MHZ, seed, constrained=False)
+            command = replace(command, arguments=(*command.arguments, "--detailed-timing-report"))
+            kept = folder / f"{_key(netlist, command)}.json"
+            if not kept.exists():
+                report(f"place and route, seed {seed}")
+                run_tool(work, command, work)
+                timing = json.loads((work / "timing.json").read_text())
+                whole_files({kept: json.dumps(post_route_figures(work, flow, ASKED_MHZ) | {
+                    "places": slowest_places(timing), "steps": slowest_steps(timing),
+                })})
+            found[seed] = json.loads(kept.read_text())
+    return found
+
+
+def _key(text, command):
+    """Return a name for all that the result of ``command`` on ``text`` depends on."""
+    return hashlib.sha256(repr((text, command, tool_version(command.tool))).encode()).hexdigest()[:24]
 
 
 def slowest_places(timing, number=PLACES):
     """Return [(component that drives, component of the register, ns)] of the ``number`` slowest pairs.
 
-    ``timing`` is nextpnr's detailed report. What comes from a pin or goes to one is left out.
+    ``timing`` is nextpnr's detailed report, its delays without the setup time of the register. What comes from a pin
+    or goes to one is left out.
     """
     slowest = {}
     for net in timing["detailed_net_timings"]:
@@ -96,6 +96,13 @@ def slowest_places(timing, number=PLACES):
                 slowest[pair] = max(slowest.get(pair, 0), *end["delay"])
     ranked = sorted(slowest.items(), key=lambda item: item[1], reverse=True)
     return [(*pair, round(delay, 2)) for pair, delay in ranked[:number]]
+
+
+def slowest_steps(timing):
+    """Return [(kind, ns, cell)] of the slowest path between registers: what is passed, and how long that takes."""
+    paths = [path["path"] for path in timing["critical_paths"] if "<async>" not in (path["from"], path["to"])]
+    slowest = max(paths, key=lambda steps: sum(step["delay"] for step in steps))
+    return [(step["type"], round(step["delay"], 2), step["to"]["cell"]) for step in slowest]
 
 
 def show(console, title, seeds, estimate):

@@ -25,7 +25,7 @@ TIMING = {
     "utilization": {"TRELLIS_COMB": {"used": 100}, "TRELLIS_FF": {"used": 80}},
     "fmax": {"clk": {"achieved": 111.119}},
     "critical_paths": [{"from": CLOCK, "to": CLOCK, "path": [
-        {"delay": 9.0, "from": {"cell": "core.group_0.lanes.a"}, "to": {"cell": "core.group_0.lanes.b"}},
+        {"type": "logic", "delay": 9.0, "from": {"cell": "core.lanes.a"}, "to": {"cell": "core.lanes.b"}},
     ]}],
 }
 
@@ -43,7 +43,7 @@ def test_a_run_goes_on_where_it_was(monkeypatch, tmp_path):
 
     def run_tool(work, command, kept):
         if command.tool == "yosys":
-            (work / "shell.json").write_text("{}")
+            (work / "shell.json").write_text(json.dumps({"modules": {}}))
             (work / "cells.json").write_text(json.dumps({"design": {"num_cells_by_type": {"DP16KD": 21}}}))
         elif command.arguments[command.arguments.index("--seed") + 1] in broken:
             raise AdafireError("cut short")
@@ -59,5 +59,6 @@ def test_a_run_goes_on_where_it_was(monkeypatch, tmp_path):
     assert list(found) == [1, 2, 3]
     assert found[2]["fmax_mhz"] == 111.11 and found[2]["bram"] == 21
     assert found[2]["places"][0] == ["core.group_0.lanes", "core.group_0.lanes", 9.0]
+    assert found[2]["steps"] == [["logic", 9.0, "core.lanes.b"]]
     clock.routed_seeds("another netlist", (1,), steps.append)
     assert steps[5:] == ["synthesis", "place and route, seed 1"]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from hw.board.multipliers import absorb_registers_in
 from hw.board.netlist import RELAXED
 
 __all__ = ["Command", "FLOWS", "Flow", "XILINX_CELLS", "XILINX_SYNTH", "synthesis", "verilog_synthesis"]
@@ -40,6 +41,8 @@ class Flow:
     pack : callable(target, top) -> arguments
     cells : {lut, ff, bram, dsp, spram: Cells}
         What is counted, by names in the netlist and in the router's report.
+    refine : callable(path)
+        What is done to the netlist's file before the router reads it.
     """
 
     synth: str
@@ -51,6 +54,7 @@ class Flow:
     routed: Callable
     pack: Callable
     cells: dict[str, Cells]
+    refine: Callable = lambda file: None
 
     @property
     def tools(self):
@@ -93,8 +97,7 @@ def _place_ecp5(target, constraints):
     die = f"{'um5g-' if 'UM5G' in target.device else ''}{capacity}k"
     return (
         f"--{die}", "--speed", target.speed, "--package", _ECP5_PACKAGES[target.package],
-        *(("--lpf", constraints) if constraints else ("--lpf-allow-unconstrained",)),
-        "--placer-heap-timingweight", "20", "--router", "router2",
+        *(("--lpf", constraints) if constraints else ("--lpf-allow-unconstrained",)), "--router", "router2",
     )
 
 
@@ -146,6 +149,7 @@ FLOWS = {
             "lut": (("TRELLIS_COMB", 1),), "ff": (("TRELLIS_FF", 1),), "bram": (("DP16KD", 1),),
             "dsp": (("MULT18X18D", 1),),
         },
+        refine=absorb_registers_in,
     ),
     "ice40": Flow(
         synth="synth_ice40 -device u -dsp", router="nextpnr-ice40", packer="icepack", constraints=".pcf",

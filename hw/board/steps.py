@@ -47,6 +47,12 @@ class Steps:
         used, budget = count_cells(cells, netlist_cells(self._work)), self._order.board.target.budget
         self._refuse(_too_many((kind, used.get(kind, 0), have) for kind, have in budget.items()))
 
+    def make_netlist(self, top):
+        """Make ``top``.json of ``top``.il, as the router shall have it; `DoesNotFit` as of `synthesize`."""
+        flow = self._order.flow
+        self.synthesize(synthesis(flow.synth, top), flow.cells)
+        flow.refine(self._work / f"{top}.json")
+
     def _refuse(self, needs):
         order = self._order
         if needs:
@@ -85,7 +91,7 @@ def route_core(order, work, steps):
     """Route the core alone; return its figures."""
     with steps.step("elaborate", 0.0):
         (work / f"{SHELL}.il").write_text(rtlil.convert(Shell(order.core()), name=SHELL, emit_src=False))
-    steps.synthesize(synthesis(order.flow.synth, SHELL), order.flow.cells)
+    steps.make_netlist(SHELL)
     best = steps.route(SHELL, order.clock_mhz, constrained=False)
     return best | {"kind": "post-route", "bitstream": None, "step_seconds": steps.seconds}
 
@@ -101,7 +107,7 @@ def make_bitstream(order, work, steps):
             plan = order.board.make_platform().prepare(BoardTop(order.board, setting, design), TOP, emit_src=False)
             for suffix in (".il", order.flow.constraints):
                 (work / f"{TOP}{suffix}").write_text(plan.files[f"{TOP}{suffix}"])
-        steps.synthesize(synthesis(order.flow.synth, TOP), order.flow.cells)
+        steps.make_netlist(TOP)
         best = steps.route(TOP, clock)
         if best["fmax_mhz"] >= clock:
             with steps.step("bitstream", 0.95):

@@ -1,0 +1,71 @@
+"""The register of a product moves into the multiplier before it, on the ECP5.
+
+Yosys leaves that register beside MULT18X18D, which has one of its own inside: 36 flip-flops, and a wire as long as the
+way to the nearest free ones, which was the slowest path of a core. Inputs keep their registers outside: those of the
+weights stand beside the block RAMs, whose outputs are slow.
+"""
+
+import json
+from collections import Counter
+
+__all__ = ["absorb_registers", "absorb_registers_in"]
+
+MULTIPLIER, REGISTER = "MULT18X18D", "TRELLIS_FF"
+# As Lattice's generator sets them; the clock is always enabled, nothing but the global reset clears the register.
+REGISTERED = {
+    "REG_OUTPUT_CLK": "CLK0", "REG_OUTPUT_CE": "CE0", "REG_OUTPUT_RST": "RST0", "GSR": "ENABLED", "RESETMODE": "SYNC",
+}
+
+
+def absorb_registers_in(file):
+    """Do `absorb_registers` to the netlist in a file of Yosys' write_json."""
+    netlist = json.loads(file.read_text())
+    absorb_registers(netlist)
+    file.write_text(json.dumps(netlist))
+
+
+def absorb_registers(netlist):
+    """Move registers of products into their multipliers, in the netlist's only module with cells, in place.
+
+    It is all of a product's bits or none: each bit in use goes to one flip-flop and nowhere else, all of one clock,
+    without enable or reset, 0 in the beginning.
+    """
+    for module in netlist["modules"].values():
+        cells, readers, registers = module["cells"], _readers(module), _plain_registers(module["cells"])
+        for cell in [cell for cell in cells.values() if cell["type"] == MULTIPLIER]:
+            outputs = {
+                port: bits[0] for port, bits in cell["connections"].items()
+                if cell["port_directions"][port] == "output" and readers[bits[0]]
+            }
+            if any(readers[bit] > 1 or bit not in registers for bit in outputs.values()):
+                continue
+            clocks = {cells[registers[bit]]["connections"]["CLK"][0] for bit in outputs.values()}
+            if len(clocks) != 1:
+                continue
+            for port, bit in outputs.items():
+                cell["connections"][port] = cells.pop(registers[bit])["connections"]["Q"]
+            cell["parameters"].update(REGISTERED)
+            cell["connections"] |= {"CLK0": [clocks.pop()], "CE0": ["1"], "RST0": ["0"]}
+            cell["port_directions"] |= dict.fromkeys(("CLK0", "CE0", "RST0"), "input")
+
+
+def _readers(module):
+    """Return how many inputs of cells and outputs of the module each bit goes to."""
+    count = Counter(bit for port in module["ports"].values() if port["direction"] != "input" for bit in port["bits"])
+    for cell in module["cells"].values():
+        for port, bits in cell["connections"].items():
+            if cell["port_directions"][port] != "output":
+                count.update(bits)
+    return count
+
+
+def _plain_registers(cells):
+    """Return {bit: name of the flip-flop that does nothing but take it every cycle}."""
+    found = {}
+    for name, cell in cells.items():
+        if cell["type"] == REGISTER:
+            parameters, connections = cell["parameters"], cell["connections"]
+            plain = parameters["CEMUX"].strip() == "1" and parameters["CLKMUX"] == "CLK" and connections["LSR"] == ["0"]
+            if plain and parameters["REGSET"] == "RESET" and parameters["LSRMUX"] == "LSR" and "DI" in connections:
+                found[connections["DI"][0]] = name
+    return found
