@@ -95,10 +95,9 @@ class TapWalker(wiring.Component):
         to_tap = last_word | over
         takes = Signal()
         m.d.comb += takes.eq(~self.walking | (last_tap & ~over))
-        further = {
-            "address": Mux(to_tap, tap.address, address) + Mux(over, carry, Mux(to_tap, block.column_step, 1)),
-            "weight": Mux(to_tap, tap.weight, weight) + Mux(
-                over, 0, Mux(to_tap, block.weight_tap, block.weight_word)),
+        further = {  # both are added up: which of them goes on is known late
+            "address": Mux(to_tap, tap.address + Mux(over, carry, block.column_step), address + 1),
+            "weight": Mux(to_tap, tap.weight + Mux(over, 0, block.weight_tap), weight + block.weight_word),
         }
         for name, register in (("address", address), ("weight", weight)):
             value = Signal.like(register, name=f"next_{name}")
