@@ -49,15 +49,16 @@ class Judge(ABC):
 class _Positions(Judge):
     """Classes at positions: ``pixel_accuracy``, ``mean_iou`` over the classes that occur, ``iou`` of each of these."""
 
-    def __init__(self, network, images):
+    def __init__(self, network, images, labels):
         super().__init__(network, images)
+        self._labels = labels
         self._classes = network.task.classes({network.readout.name: _shape(network)}, network.readout.name)
         self._counts = np.zeros((self._classes, self._classes))
 
     def _see(self, which, result):
         from sklearn.metrics import confusion_matrix
 
-        truth, found = self._images.labels[which].ravel(), answered(result).ravel()
+        truth, found = self._labels[which].ravel(), answered(result).ravel()
         self._counts += confusion_matrix(truth, found, labels=range(self._classes))
 
     def as_dict(self):
@@ -77,11 +78,11 @@ class _Positions(Judge):
 class _Boxes(Judge):
     """Boxes, by COCO's rules: the mean average precision at an overlap of 0.5, ``map50``, and of 0.5 to 0.95."""
 
-    def __init__(self, network, images, detector):
+    def __init__(self, network, images, boxes, detector):
         super().__init__(network, images)
-        self._detector, self._found = detector, []
+        self._boxes, self._detector, self._found = boxes, detector, []
         classes = network.task.decoder.classes({name: network.stages[0].shapes[name] for name in network.outputs})
-        named = {int(box[0]) for boxes in images.boxes for box in boxes}
+        named = {int(box[0]) for boxes in self._boxes for box in boxes}
         if classes is not None and named and max(named) >= classes:
             raise InputError(
                 f"{images.name} holds boxes of class {max(named)}, the network has classes 0..{classes - 1}."
@@ -99,7 +100,7 @@ class _Boxes(Judge):
         truth = [
             {"image_id": number, "category_id": int(box[0]) + 1, "bbox": _sized(box[1:]), "iscrowd": 0,
              "area": float(np.prod(box[3:] - box[1:3]))}
-            for number, boxes in enumerate(self._images.boxes[: self._seen], 1) for box in boxes
+            for number, boxes in enumerate(self._boxes[: self._seen], 1) for box in boxes
         ]
         if not truth:
             return {"map50": None, "map50_95": None}
@@ -109,7 +110,7 @@ class _Boxes(Judge):
         from pycocotools.cocoeval import COCOeval
 
         with redirect_stdout(StringIO()):  # it tells of every step
-            known = COCO()
+            known: Any = COCO()
             known.dataset = {
                 "info": {}, "images": [{"id": number} for number in range(1, self._seen + 1)],
                 "categories": [{"id": kind} for kind in sorted({box["category_id"] for box in truth})],
@@ -126,12 +127,12 @@ class _Boxes(Judge):
 class _Numbers(Judge):
     """Numbers: ``mean_squared_error`` of the output that decides, in units of the float network's."""
 
-    def __init__(self, network, images):
+    def __init__(self, network, images, values):
         super().__init__(network, images)
-        self._errors, self._name = [], network.readout.name
-        if images.values.shape[1:] != _shape(network):
+        self._values, self._errors, self._name = values, [], network.readout.name
+        if values.shape[1:] != _shape(network):
             raise InputError(
-                f"{images.name} holds numbers of shape {images.values.shape[1:]} for each image, the output "
+                f"{images.name} holds numbers of shape {values.shape[1:]} for each image, the output "
                 f"{self._name} has shape {_shape(network)}."
             )
 
@@ -139,7 +140,7 @@ class _Numbers(Judge):
         from sklearn.metrics import mean_squared_error
 
         found = float_outputs(self._network, result)[self._name].reshape(len(result.classes), -1)
-        wanted = self._images.values[which].reshape(len(found), -1)
+        wanted = self._values[which].reshape(len(found), -1)
         self._errors += mean_squared_error(wanted.T, found.T, multioutput="raw_values").tolist()
 
     def as_dict(self):
@@ -162,15 +163,18 @@ def judge_of(network: Network, images: ImageSet, own: str | None = None) -> Judg
     detector = Detector(network.task, network.source.shape[1:], own) if kind == DETECT or own is not None else None
     if images.boxes is not None and detector is not None:
         _need("pycocotools", "pycocotools")
-        return _Boxes(network, images, detector)
+        return _Boxes(network, images, images.boxes, detector)
     if kind == DETECT and (images.labels is not None or images.values is not None):
         raise InputError(
             f"{images.name} says what class there is, the network's task is detect: give boxes [M, 6], as "
             "docs/tasks.md describes them, or no labels."
         )
-    if (kind == SEGMENT and images.labels is not None) or (kind == VALUES and images.values is not None):
+    if kind == SEGMENT and images.labels is not None:
         _need("sklearn", "scikit-learn")
-        return _Positions(network, images) if kind == SEGMENT else _Numbers(network, images)
+        return _Positions(network, images, images.labels)
+    if kind == VALUES and images.values is not None:
+        _need("sklearn", "scikit-learn")
+        return _Numbers(network, images, images.values)
     if images.values is not None:
         raise InputError(f"{images.name} holds numbers as y, the network's task is {kind}: give what {kind} needs.")
     return None

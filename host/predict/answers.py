@@ -104,7 +104,8 @@ class Answers:
     def _detect(self, result, placements):
         found = self._detector.boxes(float_outputs(self._network, result))
         for boxes, placement in zip(found, placements):
-            boxes = boxes.moved(*placement.back, placement.picture)
+            scale, shift = placement.back
+            boxes = boxes.moved(scale, shift, placement.picture)
             told = [
                 {
                     **self._named(int(boxes.classes[i])), "score": float(boxes.scores[i]),

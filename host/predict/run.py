@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 from PIL import Image
@@ -75,8 +76,7 @@ def predict(
     if not inputs:
         raise InputError("There is nothing to predict from: name pictures, a folder of them, a video or an .npz file.")
     answers = Answers(network, decode)
-    source = network.source
-    with Sources(inputs, source.shape, source.kind == "frames", limit, every) as pictures:
+    with Sources(inputs, network, limit, every) as pictures:
         with _opened(device, network, folder, progress) as machine, whole_folder(out) as work:
             told = list(_predicted(machine, network, answers, pictures, work, device, progress))
             if not told:
@@ -149,8 +149,16 @@ def _written(work: Path, picture: Picture, placement: Placement, answer: Answer,
         Image.fromarray(answer.mask).save(work / files["mask"])
     if any(values.shape[1:] != (1, 1) for values in answer.values.values()):
         files["values"] = f"{picture.name}{VALUES}"
-        np.savez_compressed(work / files["values"], **answer.values)
+        _save_arrays(work / files["values"], answer.values)
     return {"input": picture.where, "size": list(placement.picture), "files": files, **answer.told}
+
+
+def _save_arrays(path, arrays):
+    """Write an ``.npz`` file as `numpy.savez_compressed` does, for arrays of any name."""
+    with ZipFile(path, "w", ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
 
 
 def _check_replaceable(out):

@@ -1,4 +1,4 @@
-"""What is predicted from: pictures, folders of them, ``.npz`` files, videos and cameras, one picture after the other.
+"""What is predicted from: pictures, folders of them, files of data, videos and cameras, one picture after the other.
 
 All of them are opened before anything slow runs, so that what is missing or no picture is told at once.
 """
@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from gen.data.npz import NpzSet
+from gen.data.datasets import open_for
+from gen.data.forms import kind_of
 from gen.errors import InputError, ToolMissing
+from gen.intnet import Network
 
 __all__ = ["Picture", "Sources"]
 
@@ -24,10 +26,12 @@ PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
 VIDEOS = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"}
 CAMERA = "camera:"
+SPLIT = "test"  # of data in parts
+POINTS = 96  # pixels a side of the picture of a set of points
 CAMERA_PICTURES = 10  # where no limit is given
 FORMS = (
-    f"a picture ({', '.join(sorted(PICTURES))}), a folder of pictures, an .npz file with x, a video "
-    f"({', '.join(sorted(VIDEOS))}) or {CAMERA}0, the first camera"
+    f"a picture ({', '.join(sorted(PICTURES))}), a folder of pictures, an .npz file with x, a recording of the kind "
+    f"that the network was converted for, a video ({', '.join(sorted(VIDEOS))}) or {CAMERA}0, the first camera"
 )
 
 
@@ -52,7 +56,7 @@ class Sources:
     Parameters
     ----------
     inputs : names of files, folders and cameras
-    shape : (channels, height, width) of the network's source; frames : whether it looks at frames
+    network : that looks at them
     limit : of pictures in all, or None
     every : the first of so many frames of a video or camera
 
@@ -62,9 +66,9 @@ class Sources:
     ToolMissing : a video or camera, without OpenCV.
     """
 
-    def __init__(self, inputs: Iterable[str], shape: tuple[int, int, int], frames: bool = False,
-                 limit: int | None = None, every: int = 1):
-        self._shape, self._frames, self._every, self._limit = shape, frames, every, limit
+    def __init__(self, inputs: Iterable[str], network: Network, limit: int | None = None, every: int = 1):
+        self._network, self._every, self._limit = network, every, limit
+        self._shape, self._frames = network.source.shape, network.source.kind == "frames"
         self._names: set[str] = set()
         self._resources = ExitStack()
         self._opened: list[tuple[int | None, Iterator[Picture]]] = []
@@ -102,6 +106,8 @@ class Sources:
             return self._camera(name)
         if not path.exists():
             raise InputError(f"{name} does not exist: name {FORMS}.")
+        if kind := kind_of(path, SPLIT):
+            return self._arrays(path, kind)
         if path.is_dir():
             files = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES and file.is_file())
             if not files:
@@ -109,7 +115,7 @@ class Sources:
             return self._files(files)
         kind = path.suffix.lower()
         if kind == ".npz":
-            return self._arrays(path)
+            return self._arrays(path, None)
         if kind in VIDEOS:
             return self._video(path)
         if kind in PICTURES:
@@ -139,8 +145,8 @@ class Sources:
             Picture(self._name(file.stem), str(file), _pillow(file, _upright)) for file in files
         )
 
-    def _arrays(self, path):
-        images = NpzSet(path)
+    def _arrays(self, path, kind):
+        images = open_for(self._network, path, SPLIT)
         x = images.first(1)[0]
         whole = (x if x.ndim != 2 else x[None]).shape
         if len(whole) != (4 if self._frames else 3) or whole[-3] != self._shape[0]:
@@ -157,7 +163,7 @@ class Sources:
                     image = x if x.ndim > 2 else x[None]
                     exact = image.shape[-3:] == self._shape
                     yield Picture(
-                        self._name(f"{path.stem}-{number:05}"), f"{path}, image {number}", _seen(image),
+                        self._name(f"{path.stem}-{number:05}"), f"{path}, image {number}", _seen(image, kind),
                         image if exact else None,
                     )
                     number += 1
@@ -207,8 +213,16 @@ class Sources:
             found = capture.read()
 
 
-def _seen(image):
-    """Return what a person sees of a network's image, uint8 [C, H, W] or [T, C, H, W]; frames are added up."""
+def _seen(image, kind):
+    """Return what a person sees of a network's image, uint8 [C, H, W] or [T, C, H, W] of a ``kind`` of data.
+
+    Frames are added up; of points x and y are seen.
+    """
+    if kind == "points":
+        plane = np.zeros((POINTS, POINTS), np.uint8)
+        across, up = image[:2].reshape(2, -1).astype(int) * (POINTS - 1) // 255
+        plane[POINTS - 1 - up, across] = 255
+        return plane
     if image.ndim == 4:
         total = image.sum(axis=(0, 1), dtype=np.int64)
         return (total * 255 // max(int(total.max()), 1)).astype(np.uint8)

@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 
 from gen.errors import InputError, ToolMissing
+from gen.intnet import IntegerNetwork
+from gen.layers import INPUT, Readout, Source, Synapse
 from host.predict.sources import CAMERA_PICTURES, Sources
 
 RGB = (3, 8, 8)
@@ -17,8 +19,17 @@ def pixels(height=10, width=12):
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def taken(*inputs, shape=RGB, **options):
-    with Sources(map(str, inputs), shape, **options) as found:
+def seeing(shape, timesteps=1, **provenance):
+    """Return a network that looks at images of ``shape``, at frames where there are several timesteps."""
+    weight = np.ones((2, *shape), int)
+    readout = Readout("out", [Synapse(INPUT, weight)], np.zeros(2, int), np.full(2, 8))
+    source = Source(shape, "frames" if timesteps > 1 else "direct")
+    return IntegerNetwork(source, [readout], timesteps, provenance=provenance)
+
+
+def taken(*inputs, shape=RGB, timesteps=1, form=None, **options):
+    known = {} if form is None else {"input_form": form}
+    with Sources(map(str, inputs), seeing(shape, timesteps, **known), **options) as found:
         return list(found)
 
 
@@ -56,7 +67,7 @@ def test_a_folder_in_order_and_names_that_are_taken(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     found = taken(tmp_path, tmp_path / "sub" / "a.png")
     assert [picture.name for picture in found] == ["a", "b", "a-2"]
-    with Sources([str(tmp_path), str(tmp_path / "sub")], RGB) as both:
+    with Sources([str(tmp_path), str(tmp_path / "sub")], seeing(RGB)) as both:
         assert both.total == 3
     assert len(taken(tmp_path, limit=1)) == 1
 
@@ -72,8 +83,24 @@ def test_arrays(tmp_path):
     np.savez(tmp_path / "gray.npz", x=np.zeros((2, 8, 8), np.uint8))
     assert taken(tmp_path / "gray.npz", shape=(1, 8, 8))[1].image.shape == (1, 8, 8)
     np.savez(tmp_path / "frames.npz", x=np.ones((2, 5, 2, 8, 8), np.uint8))
-    (first, _) = taken(tmp_path / "frames.npz", shape=(2, 8, 8), frames=True)
+    (first, _) = taken(tmp_path / "frames.npz", shape=(2, 8, 8), timesteps=5)
     assert first.image.shape == (5, 2, 8, 8) and (first.pixels == 255).all()
+    np.savez(tmp_path / "parts.npz", x_train=x[:5], x_test=x[5:8])
+    assert [(picture.image == x[5 + n]).all() for n, picture in enumerate(taken(tmp_path / "parts.npz"))] == [True] * 3
+
+
+def test_raw_data_of_the_kind_that_the_network_was_converted_for(tmp_path):
+    events = {"t": [0, 5, 2000], "x": [1, 2, 3], "y": [0, 0, 4], "p": [0, 1, 1], "offsets": [0, 3]}
+    np.savez(tmp_path / "events.npz", **{name: np.array(values) for name, values in events.items()})
+    (found,) = taken(tmp_path / "events.npz", shape=(2, 8, 8), timesteps=3, form="events:step=1ms,size=8x8")
+    assert found.image.shape == (3, 2, 8, 8) and found.image.sum() == 3 and found.pixels[4, 3] == 255
+    points = np.array([[[-1.0, -1, 0], [1, 1, 0], [0, 1, 0]]])
+    np.savez(tmp_path / "points.npz", points=points)
+    (found,) = taken(tmp_path / "points.npz", shape=(3, 3, 1), form="points:scale=1")
+    assert found.image.shape == (3, 3, 1) and found.pixels[-1, 0] == found.pixels[0, -1] == 255
+    assert (found.pixels > 0).sum() == 3
+    with pytest.raises(InputError, match="say how they become the maps"):
+        taken(tmp_path / "events.npz", shape=(2, 8, 8), timesteps=3)
 
 
 @pytest.mark.parametrize(("name", "shape", "words"), [
