@@ -1,4 +1,7 @@
-"""`adafire demo`: the whole path on scikit-learn's digits, in one folder that appears when all of it is done."""
+"""`adafire demo`: the whole path on scikit-learn's digits, in one folder that appears when all of it is done.
+
+First digits alone, down to the simulated Verilog; then several of them on a larger picture (`host.demo_segment`).
+"""
 
 import json
 import time
@@ -9,6 +12,8 @@ import numpy as np
 
 from gen.errors import InputError
 from gen.folders import foreign_files, real_path, whole_folder
+from host.demo_segment import FILES as SEGMENT_FILES
+from host.demo_segment import segment
 
 __all__ = ["run_demo"]
 
@@ -19,12 +24,13 @@ FILES = {
     "heldout.npz": "held-out images, to evaluate and verify with",
     "digits.safetensors": "the integer network",
     "core": "Verilog, memory image, manifest.json",
+    **SEGMENT_FILES,
     MARKER: "these figures",
 }
 
 
 def run_demo(*, board, lanes, out, simulator, images, progress):
-    """Train, convert, generate, evaluate and verify; return the figures, which are also in ``out``/demo.json.
+    """Train, convert, generate, evaluate, verify, segment; return the figures, which are also in ``out``/demo.json.
 
     Parameters
     ----------
@@ -54,6 +60,7 @@ def run_demo(*, board, lanes, out, simulator, images, progress):
     with whole_folder(out) as folder:
         payload = _whole_path(folder, board, lanes, simulator, images, progress)
         payload |= {
+            "segment": segment(folder, progress),
             "files": {str(Path(out) / name): what for name, what in FILES.items()},
             "seconds": time.perf_counter() - start,
         }

@@ -18,6 +18,8 @@ FIGURES = {
     "events_per_image": 100.0, "synaptic_ops_per_image": 1000.0, "seconds": 0.5,
 }
 
+POSITIONS = {"pixel_accuracy": 0.97, "mean_iou": 0.81, "iou": {"nothing": 0.99}}
+
 
 def played(folder, board, lanes, simulator, images, progress):
     """Stand in for the slow part: leave a file, return figures."""
@@ -41,13 +43,18 @@ def failing(folder, *_words):
 def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(demo, "_whole_path", played)
+    monkeypatch.setattr(demo, "segment", lambda folder, progress: {
+        "float_accuracy": 0.975, "timesteps": 2, "all_timesteps": FIGURES | POSITIONS,
+        "early_exit": FIGURES | POSITIONS | {"mean_timesteps": 1.25},
+    })
     return tmp_path
 
 
 def test_table_and_files(adafire, place):
     outcome = adafire("demo")
     assert outcome.code == 0
-    for text in ("98.50 %", "98.00 %", "1.500", "1,234", "90.00 %", "1,000 (900 counts, 100 states)"):
+    for text in ("98.50 %", "98.00 %", "1.500", "1,234", "90.00 %", "1,000 (900 counts, 100 states)",
+                 "97.50 %", "97.00 %", "81.00 %", "1.250"):
         assert text in outcome.out
     assert "adafire-demo/core" in outcome.out
     assert [path.name for path in place.iterdir()] == ["adafire-demo"]
@@ -164,4 +171,8 @@ def test_the_whole_path(adafire, tmp_path, monkeypatch):
     assert payload["early_exit"]["accuracy"] >= payload["ann_accuracy"] - 0.0031
     assert payload["early_exit"]["mean_timesteps"] <= 2.0
     assert payload["verification"]["images"] == 20 and payload["mismatches"] == 0
+    found = payload["segment"]
+    assert found["float_accuracy"] >= 0.98 and found["early_exit"]["mean_iou"] >= 0.75
+    assert found["early_exit"]["pixel_accuracy"] >= found["float_accuracy"] - 0.003
+    assert len(list((tmp_path / "adafire-demo/found").glob("*.png"))) == 6
     assert all((tmp_path / path).exists() for path in payload["files"])
