@@ -14,6 +14,7 @@ from sim.golden import Golden
 from tests.kit.random_networks import SECOND, random_images, random_network
 from tests.kit.streams import Bench
 
+TINY = dict(max_neurons=30, max_weights=150, max_size=3, max_layers=2)
 FIGURES = ("classes", "exit_steps", "events", "synaptic_ops", "logits")
 
 
@@ -112,7 +113,7 @@ class Run:
 
 
 @pytest.mark.parametrize("seed, width, groups, stall, options", [
-    (0, 4, 1, 0.5, {}), (1, 4, 2, 0, {}), (4, 4, 2, 0.2, {"neuron": INVERSE_LEAKY}),
+    (0, 4, 1, 0.5, {}), (1, 4, 2, 0, TINY), (4, 4, 2, 0.2, {"neuron": INVERSE_LEAKY}),
     (5, 4, 1, 0.3, {"sources": ("frames",)}),
 ])
 def test_random_networks_give_golden_results(seed, width, groups, stall, options):
@@ -158,7 +159,7 @@ def test_the_smallest_networks(net, groups):
     run.run(drive)
 
 
-@pytest.mark.parametrize("seed, sources, points, cycles", [(22, ["direct"], 9, 1), (23, ["frames"], 7, 5)])
+@pytest.mark.parametrize("seed, sources, points, cycles", [(22, ["direct"], 6, 1), (23, ["frames"], 5, 5)])
 def test_an_abort_anywhere_leaves_no_trace(seed, sources, points, cycles):
     """Abort at ``points`` moments from the first word to after the result; the next image is golden."""
     net = network(seed, max_neurons=30, max_size=3, max_layers=2, sources=sources)
@@ -239,7 +240,7 @@ def test_words_that_begin_no_image_are_dropped():
 @pytest.mark.parametrize("seed, sources", [(7, ["direct"]), (8, ["frames"])])
 def test_results_that_nobody_takes_stop_the_core_and_change_nothing(seed, sources):
     """Later images, and the frames of a recording that has ended early, are taken as long as there is room."""
-    net = network(seed, sources=sources, rules=("margin",))
+    net = network(seed, sources=sources, rules=("margin",), **TINY)
     images = random_images(net, seed, 3)
     run = Run(make_plan(net, width=4, groups=1), seed=seed, stall=0, limit=20_000)
 
@@ -266,7 +267,7 @@ def test_results_that_nobody_takes_stop_the_core_and_change_nothing(seed, source
     ((38, 39), 4, 1, {"neuron": INVERSE_LEAKY}),
 ])
 def test_another_network_is_loaded_into_the_same_core(seeds, width, groups, options):
-    nets = [network(seeds[0]), *(network(seed, **options) for seed in seeds[1:])]
+    nets = [network(seeds[0], **TINY), *(network(seed, **TINY, **options) for seed in seeds[1:])]
     params = covering([make_plan(net, width=width, groups=groups) for net in nets])
     plans = [plan_on(net, params) for net in nets]
     run = Run(plans[0], seed=seeds[0], stall=0, limit=120_000)
