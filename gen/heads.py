@@ -187,7 +187,7 @@ def _is_number(value):
 
 def _is_size(value):
     """Return whether it is a positive number or a pair of such."""
-    parts = value if isinstance(value, list | tuple) and len(value) == 2 else [value]
+    parts: Any = value if isinstance(value, list | tuple) and len(value) == 2 else [value]
     return all(_is_number(part) and 0 < part < 1e6 for part in parts)
 
 

@@ -56,7 +56,10 @@ def own_boxes(path: str | Path, decode: Callable[..., Any], outputs, size, optio
     """Return the `Boxes` that ``decode`` of the file ``path`` makes; InputError where it fails or returns others."""
     pictures = len(next(iter(outputs.values())))
     try:
-        found = [_boxes(*each, most) for each in decode(outputs, size, dict(options))]
+        found = [
+            _boxes(corners, scores, classes, most)
+            for corners, scores, classes in decode(outputs, size, dict(options))
+        ]
         if len(found) != pictures:
             raise ValueError(f"it returns {len(found)} results for {pictures} pictures")
     except ERRORS as error:

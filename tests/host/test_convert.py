@@ -96,3 +96,37 @@ def test_few_bits_are_better_calibrated(adafire, files, tmp_path):
         z = Golden(network).run(x).logits / network.provenance["logit_scale"] / 8
         errors.append(np.square(z - wanted).mean())
     assert errors[1] < errors[0]
+
+
+def test_a_task_and_its_labels(adafire, files, tmp_path):
+    (tmp_path / "names.txt").write_text("north\neast \nsouth\nwest\n\n", encoding="utf-8")
+    out, options = tmp_path / "net.safetensors", ("--task", "classify", "--labels", tmp_path / "names.txt")
+    told = converted(adafire, files, out, *options, "--fit", "crop", "--json").json
+    assert told["task"] == {"kind": "classify", "labels": ["north", "east", "south", "west"], "fit": "crop"}
+    assert load_network(out).task.labels == ("north", "east", "south", "west")
+    shown = adafire("info", out).out
+    for words in ("task ", "north, east, south, west", "pictures: fit"):
+        assert words in shown
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    (("--labels", "few.txt"), "2 labels, the network has 4 classes"),
+    (("--labels", "hole.txt"), "line 2 is empty"),
+    (("--labels", "none.txt"), "none.txt cannot be read"),
+    (("--labels", "empty.txt"), "it is empty"),
+    (("--labels", "bytes.txt"), "bytes.txt cannot be read"),
+    (("--decode", "wrong.py"), "wrong.py cannot be read"),
+    (("--decode", "yolo", "--decode-option", "anchors"), "must be NAME=VALUE, not 'anchors'"),
+])
+def test_tasks_that_do_not_suit_leave_nothing(adafire, files, tmp_path, monkeypatch, options, words):
+    texts = {"few.txt": "a\nb\n", "hole.txt": "a\n\nb\n", "empty.txt": "\n", "wrong.py": "def decode(:\n"}
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    for name, text in texts.items():
+        (work / name).write_text(text)
+    (work / "bytes.txt").write_bytes(b"\xff\xfe")
+    before = sorted(path.name for path in work.iterdir())
+    outcome = converted(adafire, files, work / "net.safetensors", *options)
+    assert outcome.code == 2 and words in outcome.err and outcome.err.strip().count("\n") == 0
+    assert sorted(path.name for path in work.iterdir()) == before

@@ -13,6 +13,7 @@ from gen.method.cascade import cascade
 from gen.method.exit_score import exit_steps, image_scores, stops, temperature
 from gen.method.simulate import readout_sums
 from gen.netfile import load_network, network_hash, save_network
+from gen.task import DETECT, Decoder, Task
 from sim.golden.plain import plain_traces
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -197,3 +198,14 @@ def test_the_verb_refuses_what_does_not_go_together(files, tmp_path, adafire):
     assert outcome.code == 2 and "different means" in outcome.err and not (tmp_path / "both.safetensors").exists()
     outcome = adafire("cascade", small, small, "--calibration", data, "--out", tmp_path)
     assert outcome.code == 2 and "is a folder" in outcome.err
+
+
+def test_a_task_goes_with_the_outputs_that_are_renamed(tmp_path):
+    head = Decoder("mine.py", {"scores": ("classes",)})
+    large = network(0, name="classes", stated_task=Task(DETECT, ("thing",), head))
+    large = replace(large, provenance={**large.provenance, "output_scales": {"classes": 7.0}})
+    both = cascade(network(10), large, images(200)[0])
+    assert both.task == Task(DETECT, ("thing",), Decoder("mine.py", {"scores": ("fc",)}))
+    assert both.provenance["stages"][1]["output_scales"] == {"fc": 7.0}
+    save_network(both, tmp_path / "both.safetensors")
+    assert load_network(tmp_path / "both.safetensors").task == both.task
