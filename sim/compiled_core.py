@@ -23,7 +23,7 @@ __all__ = ["CompiledCore", "Probe", "compile_core", "core_defines", "core_source
            "without_contents"]
 
 HARNESS = Path(__file__).with_name("compiled_core.cpp")
-LOAD_CYCLES = 24  # the loader needs for a word at most, its digest included
+LOAD_CYCLES = 40  # the loader needs for a word at most, its digest included
 LOAD_FAULTS = {
     1: "the core did not take its memory image: it never became idle",
     2: "the core found its memory image damaged",

@@ -1,7 +1,8 @@
 """Performance counters of one image."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from gen.plan.params import WORD_BITS
@@ -13,6 +14,9 @@ __all__ = ["Counters"]
 class Counters(wiring.Component):
     """Count from ``clear`` on, while ``running``.
 
+    The counters lie in a small memory before one adder, and take turns. What comes meanwhile waits in a few bits; what
+    still waits when the counters are read is added then.
+
     Members
     -------
     clear, running : In(1)
@@ -20,9 +24,9 @@ class Counters(wiring.Component):
     busy, counted, active : In
         Groups whose lanes are given an event; counts stored; lanes that do useful work in this cycle.
     shift : In(1)
-        Not ``running``: the first counter is read, the others move up.
+        Go on to the next counter; from the fourth cycle after ``running`` on.
     o : Out(32)
-        The first counter; they come in the order of `COUNTERS`.
+        The first counter then; they come in the order of `COUNTERS`.
     """
 
     def __init__(self, params):
@@ -34,17 +38,32 @@ class Counters(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        amounts = {"cycles": self.running}
-        for name, port in (("busy_cycles", "busy"), ("events", "counted"), ("synaptic_ops", "active")):
-            amounts[name] = Signal.like(getattr(self, port), name=f"{name}_late")
-            m.d.sync += amounts[name].eq(getattr(self, port))
-        counts = [Signal(WORD_BITS, name=name) for name in COUNTERS]
-        m.d.comb += self.o.eq(counts[0])
-        for count, following in zip(counts, (*counts[1:], counts[0])):
+        number = len(COUNTERS)
+        amounts = [self.running, self.busy, self.counted, self.active]
+        late = [Signal.like(amount, name=f"{name}_late") for name, amount in zip(COUNTERS, amounts)]
+        waiting = [Signal(len(amount) + number.bit_length() - 1, name=f"{name}_waiting")
+                   for name, amount in zip(COUNTERS, amounts)]
+        turn, ran = Signal(range(number)), Signal()
+        fresh = Signal()  # the words are those of an image before
+        runs = late[0]
+        m.submodules.words = words = Memory(shape=WORD_BITS, depth=number, init=[])
+        write, read = words.write_port(), words.read_port(domain="comb")
+        m.d.comb += [
+            read.addr.eq(turn), write.addr.eq(turn), write.en.eq(runs), write.data.eq(self.o),
+            self.o.eq(Mux(fresh, 0, read.data) + Array(waiting)[turn]),
+        ]
+        m.d.sync += [ran.eq(runs), *(after.eq(amount) for after, amount in zip(late, amounts))]
+        for place in range(number):
             with m.If(self.clear):
-                m.d.sync += count.eq(0)
-            with m.Elif(self.shift):
-                m.d.sync += count.eq(following)
+                m.d.sync += waiting[place].eq(0)
             with m.Else():
-                m.d.sync += count.eq(count + amounts[count.name])
+                m.d.sync += waiting[place].eq(Mux(runs & (turn == place), 0, waiting[place]) + late[place])
+        with m.If(self.clear):
+            m.d.sync += [turn.eq(0), fresh.eq(1)]
+        with m.Elif(runs | self.shift):
+            m.d.sync += turn.eq(turn + 1)
+            with m.If(turn == number - 1):
+                m.d.sync += fresh.eq(0)
+        with m.Elif(ran):
+            m.d.sync += turn.eq(0)
         return m

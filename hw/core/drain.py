@@ -1,5 +1,8 @@
 """Takes a tile's sums when they are complete and gives them to the neurons, a lane of each a cycle."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -8,6 +11,7 @@ from hw.core import payloads
 
 __all__ = ["Drain"]
 
+FEW = 8  # lanes for which it does not pay that a register and a table lie apart: iCE40 has them as one cell
 READ = 2  # cycles of the memories that are read meanwhile
 
 
@@ -62,16 +66,35 @@ class Drain(wiring.Component):
                 self.parameter.eq(self.parameter + moves),
             ]
 
-        waiting = Signal(data.ArrayLayout(signed(p.acc_bits), p.width), reset_less=True)
-        with m.If(self.done | moves):
-            m.d.sync += waiting.eq(Mux(self.done, Cat(*self.sums), Cat(*waiting)[p.neurons * p.acc_bits :]))
-        totals = Cat(*(waiting[number] for number in range(p.neurons)))
+        totals = (self._chosen if p.width > FEW else self._shifted)(m, moves)
         for stage in range(READ):
             late = Signal(len(totals), name=f"totals_{stage}", reset_less=True)
             m.d.sync += late.eq(totals)
             totals = late
         m.d.comb += self.totals.as_value().eq(totals)
         return m
+
+    def _shifted(self, m, moves):
+        """Return the sums of the beat: those that wait move up."""
+        p = self._params
+        waiting = Signal(data.ArrayLayout(signed(p.acc_bits), p.width), reset_less=True)
+        with m.If(self.done | moves):
+            m.d.sync += waiting.eq(Mux(self.done, Cat(*self.sums), Cat(*waiting)[p.neurons * p.acc_bits :]))
+        return Cat(*(waiting[number] for number in range(p.neurons)))
+
+    def _chosen(self, m, moves):
+        """Return the sums of the beat, chosen one hot: two tables for three of a register that moves up."""
+        p = self._params
+        waiting = Signal(data.ArrayLayout(signed(p.acc_bits), p.width), reset_less=True)
+        turns = Signal(p.beats, reset_less=True)
+        with m.If(self.done):
+            m.d.sync += [waiting.eq(self.sums), turns.eq(1)]
+        with m.Elif(moves):
+            m.d.sync += turns.eq(turns << 1)
+        return Cat(
+            reduce(or_, (Mux(turns[beat], waiting[beat * p.neurons + number], 0) for beat in range(p.beats)))
+            for number in range(p.neurons)
+        )
 
     def _own(self, m, left):
         """Say whose lanes count; return whether the next beat has others, and how many lanes this one takes."""

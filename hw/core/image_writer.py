@@ -13,7 +13,8 @@ class ImageWriter(wiring.Component):
     """Take values in raster order, channels innermost, one a cycle; write words of them into a free slot.
 
     A word ends with ``header.image_tile`` + 1 values or with its position. A value marked ``first`` begins an image;
-    values before any are dropped. With ``header.frames`` the maps of an image follow one another.
+    values before any are dropped; one amid a map takes a cycle more. With ``header.frames`` the maps of an image follow
+    one another.
 
     Members
     -------
@@ -47,41 +48,38 @@ class ImageWriter(wiring.Component):
         slots = Signal(range(p.image_slots + 1))  # full ones
         into = Signal.like(self.slot)
         channel, position = Signal(header.image_channels.shape()), Signal(header.image_positions.shape())
-        place, lane = Signal(range(max(2, p.image_words)), reset_less=True), Signal(range(max(2, p.image_tile)))
+        place, lane = Signal(range(max(2, p.image_words))), Signal(range(max(2, p.image_tile)))
         begun, later = Signal(), Signal()  # a map is under way; what comes is a later frame of an image
-        takes, starts = Signal(), Signal()
+        takes, anew, opens = Signal(), Signal(), Signal()
         m.d.comb += [
-            starts.eq(value.first & ~later), self.restart.eq(self.i.valid & value.first & later),
-            self.i.ready.eq(self.clear | (self.enable & (slots != p.image_slots) & ~self.restart)),
-            takes.eq(self.i.valid & self.i.ready & ~self.clear & (starts | begun | later)),
+            self.restart.eq(self.i.valid & value.first & later), anew.eq(self.i.valid & value.first & begun & ~later),
+            self.i.ready.eq(self.clear | (self.enable & (slots != p.image_slots) & ~self.restart & ~anew)),
+            takes.eq(self.i.valid & self.i.ready & ~self.clear & (value.first | begun | later)),
             self.full.eq(slots != 0), self.idle.eq((slots == 0) & ~begun & ~self.write.enable),
         ]
-        at = {name: Signal.like(old, name=f"{name}_now") for name, old in (
-            ("channel", channel), ("position", position), ("place", place), ("lane", lane))}
-        for name, old in (("channel", channel), ("position", position), ("place", place), ("lane", lane)):
-            m.d.comb += at[name].eq(Mux(starts, 0, old))
         ends_position, ends_word, ends_map = Signal(), Signal(), Signal()
         m.d.comb += [
-            ends_position.eq(at["channel"] == header.image_channels),
-            ends_word.eq(ends_position | (at["lane"] == header.image_tile)),
-            ends_map.eq(takes & ends_position & (at["position"] == header.image_positions)),
+            ends_position.eq(channel == header.image_channels),
+            ends_word.eq(ends_position | (lane == header.image_tile)), opens.eq(takes & (lane == 0)),
+            ends_map.eq(takes & ends_position & (position == header.image_positions)),
         ]
         m.d.sync += self.write.enable.eq(takes & ends_word)
         with m.If(takes):
             m.d.sync += [
-                begun.eq(1), lane.eq(Mux(ends_word, 0, at["lane"] + 1)), place.eq(at["place"] + ends_word),
-                channel.eq(Mux(ends_position, 0, at["channel"] + 1)), position.eq(at["position"] + ends_position),
-                self.write.address.eq(Cat(at["place"][: p.slot_bits], into)),
+                begun.eq(1), lane.eq(Mux(ends_word, 0, lane + 1)), place.eq(place + ends_word),
+                channel.eq(Mux(ends_position, 0, channel + 1)), position.eq(position + ends_position),
+                self.write.address.eq(Cat(place[: p.slot_bits], into)),
             ]
-            for number in range(p.image_tile):
-                with m.If(at["lane"] == number):
-                    m.d.sync += self.write.word[number].eq(value.value)
-                with m.Elif(at["lane"] == 0):
-                    m.d.sync += self.write.word[number].eq(0)
+        for number in range(p.image_tile):  # the first value of a word clears the other lanes
+            with m.If(opens):
+                m.d.sync += self.write.word[number].eq(0 if number else value.value)
+            with m.Elif(takes & (lane == number)):
+                m.d.sync += self.write.word[number].eq(value.value)
         with m.If(ends_map):
             m.d.sync += [begun.eq(0), later.eq(header.frames), position.eq(0), place.eq(0), into.eq(into + 1)]
         m.d.sync += [slots.eq(slots + ends_map - self.release), self.slot.eq(self.slot + self.release)]
         with m.If(self.clear | self.ends):
-            m.d.sync += [slots.eq(0), begun.eq(0), later.eq(0), self.slot.eq(into), place.eq(0), position.eq(0),
-                         channel.eq(0), lane.eq(0)]
+            m.d.sync += [slots.eq(0), later.eq(0), self.slot.eq(into)]
+        with m.If(self.clear | self.ends | anew):
+            m.d.sync += [begun.eq(0), place.eq(0), position.eq(0), channel.eq(0), lane.eq(0)]
         return m

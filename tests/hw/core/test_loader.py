@@ -93,7 +93,7 @@ def test_every_word_reaches_its_place(sizes, width, groups, stall, closed):
             await loading.send(ctx, stream[-1:])
             assert not ctx.get(loading.loader.fault) and not ctx.get(loading.loader.busy)
         if not stall:
-            assert loading.bench.cycle <= 2 * (19 * len(stream) + 2), "a word in nineteen cycles"
+            assert loading.bench.cycle <= 2 * (35 * len(stream) + 2), "a word in 35 cycles"
 
     loading.run(drive)
     assert loading.writes == 2 * [(name, n, word) for name in contents for n, word in enumerate(contents[name])]
