@@ -1,5 +1,6 @@
 """A board on a port: the same ``run(x)`` as every device. Needs numpy and pyserial, nothing else."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from gen.device import Progress
 from gen.intnet import Network
 from gen.result import Result, results_in
-from host.content import content_of, read_manifest
+from host.content import Content, content_of, read_manifest
 from host.errors import LinkError, LinkFault, Refused
 from host.link import Link
 from host.replies import next_position, refuse_another_build, refuse_another_protocol, registers
@@ -21,6 +22,7 @@ SLACK_S = 1.0            # what operating system and adapter may add to a reply
 FIRST_WINDOW = 2048      # bytes that may still be on their way when a port is opened
 SLOWEST_CLOCK_HZ = 1e7   # where the board does not say
 BITS_A_BYTE = 10
+FLAGS = 2                # around a frame
 
 
 class Board:
@@ -88,6 +90,21 @@ class Board:
         return self._link.transport.port
 
     @property
+    def content(self) -> Content:
+        """What the memories hold."""
+        return self._content
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """The clock of `watch`, in seconds."""
+        return self._link.transport.clock
+
+    def line_seconds(self, values: int, head: int = POSITION.size) -> float:
+        """Return the time that ``values`` bytes take on the line, in frames that begin with ``head``; none stuffed."""
+        frames = -(-values // self._piece)
+        return BITS_A_BYTE * (values + frames * (head + FRAME_OVERHEAD + FLAGS)) / self._baud
+
+    @property
     def statistics(self):
         """What the link has been through, a `host.link.Statistics`."""
         return self._link.statistics
@@ -140,6 +157,46 @@ class Board:
 
         self._steadily(answer_those_waiting)
         return results_in(self._content.outputs, rows)
+
+    def watch(self, x: np.ndarray, due: Callable[[int], bool] = lambda frame: True) -> tuple[np.ndarray, float]:
+        """Run one recording whose frames come one by one, until the board has decided; it holds its state meanwhile.
+
+        Parameters
+        ----------
+        x : uint8 [T, C, H, W]
+        due : called with a frame's number, from 0, again and again until it says that this frame has come
+
+        Returns
+        -------
+        (int64 [words], the result as `gen.result.results_in` takes it; the ``clock`` when it was there). Its cycles
+        count the waits too.
+
+        Raises
+        ------
+        InputError, LinkError : as `run`. After a fault the whole recording is sent again.
+        """
+        data, row = self._content.encode(np.asarray(x)[None])[0].tobytes(), np.zeros(self._content.words, np.int64)
+        size, answered = len(data) // len(x), 0.0
+
+        def pieces():
+            for frame, begin in enumerate(range(0, len(data), size)):
+                while not due(frame):
+                    yield None
+                for position in range(begin, begin + size, self._piece):
+                    end = min(position + self._piece, begin + size)
+                    yield Command.INPUT, POSITION.pack(position) + data[position:end]
+
+        def decide():
+            nonlocal answered
+            parts, filled = self._link.follow(pieces()), 0
+            answered = self._link.transport.clock()
+            for number, part in enumerate(parts):
+                filled = self._take(part, row, filled, number == len(parts) - 1)
+            self._advance()
+            self._link.synchronise(Command.ABORT)  # frames that were not sent, or not taken, are not waited for
+
+        self._steadily(decide)
+        return row, answered
 
     def load(self, network):
         """Put another network into the memories; the bitstream stays.

@@ -251,9 +251,12 @@ def run(
     ] = None,
     baud: Annotated[int | None, typer.Option(min=300, help="Default: the one in DIR's manifest.")] = None,
     decode: OwnDecoder = None,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Recordings of events: send frames as they come, tell the latency.")
+    ] = False,
 ):
     """Run images on the board made from DIR, or on a simulated one."""
-    return commands.run(folder, port, data, split, limit, network, baud, decode, progress)
+    return commands.run(folder, port, data, split, limit, network, baud, decode, stream, progress)
 
 
 @verb(tables.predictions)
@@ -344,12 +347,13 @@ def report(
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Default: report.html in DIR.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is no report.")] = False,
+    decode: OwnDecoder = None,
 ):
     """Write one HTML page, and JSON, of all that is known of a core.
 
     Network, accuracy against timesteps, exits, events, cycles and where they go, memory, resources, energy, spikes.
     """
-    return commands.report(folder, data, split, limit, image, out, force, progress)
+    return commands.report(folder, data, split, limit, image, out, force, decode, progress)
 
 
 @verb(tables.sweep, failed=lambda payload: payload["failed"] > 0)

@@ -115,21 +115,24 @@ def evaluate(network, data, split, device, folder, limit, batch, page, decode, p
     return {"device": str(device), **measured, **({"page": str(page)} if page else {})}
 
 
-def run(folder, port, data, split, limit, network, baud, decode, progress):
+def run(folder, port, data, split, limit, network, baud, decode, stream, progress):
     """Run the images of ``data`` on the board at ``port``; return what `evaluate` does, and how the link fared."""
     from gen.data.datasets import open_for
     from host.content import read_content
-    from host.device import open_board
+    from host.device import SIMULATED, open_board
     from host.judge import judge_of
+    from host.streaming import Streamed, check_recordings
 
     content = read_content(folder, network)
     images = open_for(content.network, data, split, progress)
     content.encode(images.first(limit=limit))  # images of another shape or range are refused before anything is opened
     judge = judge_of(content.network, images, decode)
+    recordings = check_recordings(content.network, images) if stream else None
     with open_board(port, folder, content, baud=baud, progress=progress) as board:
-        measured = _measured(board, content.network, images, judge, limit=limit, progress=progress)
+        device = Streamed(board, recordings, paced=port != SIMULATED) if recordings else board
+        measured = _measured(device, content.network, images, judge, limit=limit, progress=progress)
         return {
-            "port": port, **measured,
+            "port": port, **measured, **({"latency_ms": device.latency()} if isinstance(device, Streamed) else {}),
             "images_per_second": measured["images"] / measured["seconds"], "retries": board.statistics.retries,
         }
 
@@ -193,12 +196,12 @@ def build(folder, clock, core_only, seed, progress):
     return build_folder(folder, clock_mhz=clock, core_only=core_only, seed=seed, progress=progress)
 
 
-def report(folder, data, split, limit, image, out, force, progress):
+def report(folder, data, split, limit, image, out, force, decode, progress):
     """Write the report of the core in ``folder``; return where it is and its main figures."""
     from host.report.make import make_report
 
     return make_report(
-        folder, data, split=split, limit=limit, image=image, out=out, force=force, progress=progress,
+        folder, data, split=split, limit=limit, image=image, out=out, force=force, decode=decode, progress=progress,
     )
 
 

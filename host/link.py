@@ -14,9 +14,11 @@ MOST_UNANSWERED = 128    # of 255 sequence numbers
 RESETS = 5               # how often a reset is sent before the board counts as dead
 RECONNECT_S = 15.0       # how long an unplugged cable may stay unplugged
 LONGEST_REPLY = 1 << 16  # bytes without a flag that are certainly no reply
+POLL_S = 0.001           # how often what is not yet to be sent is asked for
 
-_ANSWERS = {Command.RUN: Command.RESULT}  # others are answered by themselves
-_PARTS = {Command.RUN: Command.PART}      # any number of them comes before that answer
+# What answers a request: others are answered by themselves; and what comes before that, any number of them.
+_ANSWERS: dict[Command, Command] = dict.fromkeys((Command.RUN, Command.AWAIT), Command.RESULT)
+_PARTS: dict[Command, Command] = dict.fromkeys((Command.RUN, Command.AWAIT), Command.PART)
 
 
 @dataclass
@@ -112,6 +114,56 @@ class Link:
                 if not answered and self.transport.clock() >= deadline:
                     self.statistics.timeouts += 1
                     raise LinkFault(f"no reply came within {self.timeout:.1f} s")
+
+    def follow(self, pieces):
+        """Send AWAIT, then ``pieces`` as they come, and return the payloads of its result: PART, ..., RESULT.
+
+        What is not sent yet when the result is there is not sent any more, and what is unanswered stays so:
+        `synchronise` before the next request, or `ask` where all pieces were taken.
+
+        Parameters
+        ----------
+        pieces : iterable of (command, payload), or None where the next one is still to come
+
+        Raises
+        ------
+        LinkFault
+            As `stream`; the board may take its time for as long as pieces are still to come.
+        """
+        pieces, used, parts = iter(pieces), FRAME_OVERHEAD, []
+        unanswered: dict[int, tuple[Any, Command, int]] = {}
+        upcoming, ended, begun = None, False, self.transport.clock()
+        awaited = self._next_sequence()
+        unanswered[awaited] = None, Command.AWAIT, FRAME_OVERHEAD
+        self._send(encode(Command.AWAIT, awaited))
+        while True:
+            if upcoming is None and not ended:
+                try:
+                    upcoming = next(pieces)
+                except StopIteration:
+                    ended = True
+            size = FRAME_OVERHEAD + len(upcoming[1]) if upcoming else 0
+            sends = upcoming is not None and used + size <= self.window
+            if upcoming and sends:
+                (command, payload), upcoming, sequence = upcoming, None, self._next_sequence()
+                unanswered[sequence], used = (None, command, size), used + size
+                self._send(encode(command, sequence, payload))
+                begun = self.transport.clock()
+            waits = ended or upcoming is not None or len(unanswered) > 1
+            for frame in self._receive(self.transport.clock() + (0 if sends else POLL_S)):
+                if frame is None:
+                    raise LinkFault("a reply arrived damaged")
+                sequence = self._checked(frame, unanswered)
+                begun = self.transport.clock()
+                if sequence == awaited:
+                    parts.append(frame[2])
+                    if frame[0] == Command.RESULT | REPLY:
+                        return parts
+                elif sequence is not None:
+                    used -= unanswered.pop(sequence)[2]
+            if waits and self.transport.clock() >= begun + self.timeout:
+                self.statistics.timeouts += 1
+                raise LinkFault(f"no reply came within {self.timeout:.1f} s")
 
     def synchronise(self, command=Command.RESET):
         """Bring both ends to the same place: RESET, or ABORT, is answered and everything asked before is given up.

@@ -16,7 +16,8 @@ except ImportError:  # Windows
 
 __all__ = ["Transport", "ports"]
 
-POLL_S = 0.05        # how long one read waits; a deadline is kept within that
+POLL_S = 0.05        # how long one read waits
+NAP_S = 0.0005       # between looks where a deadline is nearer than that
 WRITE_S = 10.0       # a port that takes no byte for so long is as good as unplugged
 REOPEN_S = 0.1       # between two attempts to open a port that has vanished
 
@@ -66,9 +67,13 @@ class Transport:
     def read(self, deadline):
         """Return what has come, waiting for the first byte until ``deadline`` (`clock`); b"" if none came."""
         while True:
-            data = self._guarded(lambda port: port.read(max(1, port.in_waiting)) + port.read(port.in_waiting))
+            soon = deadline - self.clock() < POLL_S
+            data = self._guarded(lambda port, waits=not soon: port.read(max(waits, port.in_waiting)) + port.read(
+                port.in_waiting))
             if data or self.clock() >= deadline:
                 return data
+            if soon:
+                time.sleep(NAP_S)
 
     def close(self):
         """Close the port; closing twice is no error."""

@@ -31,6 +31,8 @@ def run(payload):
         ("times that work was taken up again", payload["retries"]),
     ])
     yield _exits(payload)
+    if "latency_ms" in payload:
+        yield _latency(payload["latency_ms"])
     yield from _memory_words(payload)
 
 
@@ -86,6 +88,19 @@ def _memory_words(payload):
         yield columns("Memory words per image", ("memory",), ("read", "written"), [
             (name, number(read), number(written)) for name, (read, written) in words.items()
         ])
+
+
+def _latency(latency):
+    """Return the times from the first event of a recording to the decision, as bars."""
+    title = f"From the first event to the decision ({latency['how']}): median {latency['median']:.1f} ms"
+    table = Table(title=title, title_justify="left", min_width=50)
+    for name in ("ms", "recordings"):
+        table.add_column(name, justify="right")
+    table.add_column("", min_width=BAR, max_width=BAR)
+    counts, edges = latency["histogram"]["recordings"], latency["histogram"]["edges"]
+    for count, low, high in zip(counts, edges, edges[1:]):
+        table.add_row(f"{low:.1f} to {high:.1f}", f"{count:,}", Bar(1, 0, count / max(counts), width=BAR))
+    return table
 
 
 def _exits(payload):
