@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 __all__ = [
-    "HEADER_WORDS", "Result", "answered", "form_words", "result_form", "result_words", "results_in", "results_of",
+    "HEADER_WORDS", "Result", "answered", "classes_of", "form_words", "result_form", "result_words", "results_in",
+    "results_of",
 ]
 
 HEADER_WORDS = 6  # of a core's result: class, timesteps executed, cycles, busy cycles, events, synaptic operations
@@ -49,10 +50,19 @@ class Result:
 def answered(result: Result) -> np.ndarray:
     """Return the classes that a task segment or classify takes from a result: int64 [N], or [N, H, W] of a map.
 
-    They are ``result.classes``, but for a map of one channel: there class 1 is where it is above zero, else class 0.
+    They are ``result.classes``, but for a map of one channel.
     """
     logits = np.asarray(result.logits)
-    return (logits[:, 0] > 0).astype(np.int64) if logits.ndim == 4 and logits.shape[1] == 1 else result.classes
+    return classes_of(logits) if logits.ndim == 4 and logits.shape[1] == 1 else result.classes
+
+
+def classes_of(logits: np.ndarray) -> np.ndarray:
+    """Return the classes of ``logits``, [N, C] or [N, C, H, W]: int64 without the second axis.
+
+    They are the argmax, the lowest index on a tie; of a map of one channel class 1 where it is above zero, else 0.
+    """
+    one = logits.ndim == 4 and logits.shape[1] == 1
+    return (logits[:, 0] > 0).astype(np.int64) if one else logits.argmax(axis=1)
 
 
 def result_form(network) -> dict:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import time
 from pathlib import Path
@@ -10,21 +11,27 @@ from gen.data.datasets import open_for
 from gen.errors import InputError
 from gen.folders import whole_files
 from gen.inputs import input_values
+from host.judge import judge_of
 from host.report.costs import energy
 from host.report.facts import facts
 from host.report.measure import decide, measure
 from host.report.page import MARKER, render
 from host.report.sources import sources
 from sim.bench.folder import read_folder
+from sim.golden import Golden
 
 __all__ = ["SCHEMA", "make_report"]
 
 SCHEMA = 2
 OF_IMAGES = ("accuracy", "exits", "counted_images", "passes", "cycles", "traffic", "image")
+JUDGED = 64          # images at a time
+MAP_VALUES = 2**26   # logits of all positions and timesteps, images together
 HEAD = 4096  # a report says within so many bytes that it is one
 
 
-def make_report(folder, data=None, split="test", limit=None, image=None, out=None, force=False, *, progress):
+def make_report(
+    folder, data=None, split="test", limit=None, image=None, out=None, force=False, decode=None, *, progress
+):
     """Write the report of the core in ``folder``; return where it is and its main figures.
 
     Parameters
@@ -33,6 +40,7 @@ def make_report(folder, data=None, split="test", limit=None, image=None, out=Non
     data, split : as `gen.data.datasets.open_dataset` takes them; without data: what needs no images
     limit : use the first ``limit`` images only
     image : number of the image whose spikes are shown; by default the first of those that ran longest
+    decode : the user's own decoder, where the network's task has one
     out : .html file to write, the same numbers in JSON beside it; by default ``folder``/report.html
     force : overwrite files that are no report
     progress : host.console.Report
@@ -51,12 +59,13 @@ def make_report(folder, data=None, split="test", limit=None, image=None, out=Non
     _check_network(plan.network)
     _check_output(out, force)
     report = facts(folder, plan)
-    x, y, known = _images(plan.network, data, split, limit, image, progress)
+    x, y, known, judge = _images(plan.network, data, split, limit, image, decode, progress)
     report |= dict.fromkeys(OF_IMAGES) | {"energy": energy(plan)}
     report["provenance"]["data"] = known
     if x is not None:
         progress.stage(f"Golden model: {len(x)} images")
         report |= measure(plan, folder, x, y, decide(plan.network, x, progress), image, progress)
+        report["accuracy"] |= {"task": _judged(plan.network, x, judge, progress)}
     report |= {"speed": _speed(report), **sources(report, folder, data, split, limit, image)}
     report = {"report": MARKER, "schema": SCHEMA, **report}
     json_file = out.with_suffix(".json")
@@ -74,10 +83,9 @@ def make_report(folder, data=None, split="test", limit=None, image=None, out=Non
 
 
 def _check_network(network):
-    if len(network.stages) > 1 or network.dense:
+    if len(network.stages) > 1:
         raise InputError(
-            f"A report tells of a network of one stage that gives one class, and this one "
-            f"{'gives a class for every position' if network.dense else f'has {len(network.stages)} stages'}: "
+            f"A report tells of a network of one stage, and this one has {len(network.stages)} stages: "
             "`adafire evaluate --device DIR` measures it."
         )
 
@@ -96,19 +104,38 @@ def _check_output(out, force):
             )
 
 
-def _images(network, data, split, limit, image, progress):
-    """Return (x, y, what is known of them), or Nones without data."""
+def _judged(network, x, judge, progress):
+    """Return what the network's task is measured by beyond accuracy, of the golden model with its exit rule."""
+    if judge is None:
+        return {}
+    golden = Golden(network)
+    for start in range(0, len(x), JUDGED):
+        part = x[start : start + JUDGED]
+        judge(part, None, golden.run(part))
+        progress(min(start + JUDGED, len(x)), len(x))
+    return judge.as_dict()
+
+
+def _images(network, data, split, limit, image, decode, progress):
+    """Return (x, y, what is known of them, who judges them), or Nones without data.
+
+    Where the output that decides is a map, there are as many as memory holds the logits of.
+    """
     if data is None:
         if limit is not None or image is not None:
             raise InputError("--limit and --image choose among images: give them with --data D.")
-        return None, None, None
+        return None, None, None, None
     images = open_for(network, data, split, progress)
     input_values(network, images.first(1))
+    judge = judge_of(network, images, decode)
+    if network.dense:
+        values = network.timesteps * math.prod(network.shapes[network.readout.name])
+        limit = images.count(min(limit or len(images), max(1, MAP_VALUES // values)))
     if image is not None and not 0 <= image < images.count(limit):
         raise InputError(f"--image {image}: there are images 0 to {images.count(limit) - 1}.")
     x, y = images.load(limit)
     digest = hashlib.sha256(images.path.read_bytes() if images.path else x.data)
-    return x, y, {"file": images.name, "images": len(x), "of": len(images), "sha256": digest.hexdigest()}
+    return x, y, {"file": images.name, "images": len(x), "of": len(images), "sha256": digest.hexdigest()}, judge
 
 
 def _speed(report):

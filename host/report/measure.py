@@ -8,6 +8,7 @@ from gen.errors import AdafireError, ToolMissing
 from gen.inputs import input_values
 from gen.layers import INPUT
 from gen.plan.estimate import expected_cycles
+from gen.result import classes_of
 from host.report.costs import energy, traffic
 from host.report.pictures import counts_picture, image_picture
 from sim.energy import operations
@@ -26,6 +27,8 @@ class Decisions:
     """What the golden model makes of N images: every logit, and where its exit rule stops.
 
     logits : int64 [N, T, classes]; steps : int64 [N], 1..T; classes : int64 [N], at that step
+
+    Where the output that decides is a map, logits are [N, T, classes, H, W] and classes [N, H, W].
     """
 
     logits: np.ndarray
@@ -44,7 +47,7 @@ def decide(network, x, progress=None):
     steps = np.full(len(z), network.timesteps)
     for t in range(network.timesteps - 1, 0, -1):
         steps[exits(network.exit_rule, z[:, t - 1], t)] = t
-    return Decisions(z, steps, z[np.arange(len(z)), steps - 1].argmax(axis=1))
+    return Decisions(z, steps, classes_of(z[np.arange(len(z)), steps - 1]))
 
 
 def measure(plan, folder, x, y, decisions, image, progress):
@@ -154,7 +157,7 @@ def _profile(folder, counted, decisions, x, progress):
 
 def _accuracy(network, decisions, y):
     """Return how often the class is right after every number of timesteps, and where the exit rule stops."""
-    classes = decisions.logits.argmax(axis=2)
+    classes = np.stack([classes_of(decisions.logits[:, t]) for t in range(network.timesteps)], axis=1)
     truth = classes[:, -1] if y is None else y
     return {
         "images": len(classes), "measured_against": "the decision after all timesteps" if y is None else "labels",
@@ -165,18 +168,20 @@ def _accuracy(network, decisions, y):
 
 
 def _exits(network, x, y, decisions):
-    """Return one dict per timestep after which images stopped."""
-    found = []
-    wrong = np.zeros(len(x), bool) if y is None else decisions.classes != y
+    """Return one dict per timestep after which images stopped; of a map no image is right or wrong as a whole."""
+    found, dense = [], network.dense
+    wrong = np.zeros(len(x)) if y is None else (decisions.classes != y).reshape(len(x), -1).mean(axis=1)
     for t in np.unique(decisions.steps):
         stopped = np.flatnonzero(decisions.steps == t)
-        shown = [*stopped[wrong[stopped]][:WRONG], *stopped[~wrong[stopped]]][:EXAMPLES]
+        failed = (wrong[stopped] > 0) & (not dense)
+        shown = [*stopped[failed][:WRONG], *stopped[~failed]][:EXAMPLES]
         found.append({
             "timestep": int(t), "images": len(stopped),
             "accuracy": None if y is None else float(1 - wrong[stopped].mean()),
             "examples": [
                 {
-                    "image": int(n), "class": int(decisions.classes[n]), "label": None if y is None else int(y[n]),
+                    "image": int(n), "class": None if dense else int(decisions.classes[n]),
+                    "label": None if y is None or dense else int(y[n]),
                     "picture": image_picture(x[n], network.source),
                 }
                 for n in shown
@@ -289,8 +294,10 @@ def _image(network, image, number, y, decisions):
             "name": layer.name, "shape": list(network.shapes[layer.name]), "burst": layer.burst,
             "timesteps": steps,
         })
+    dense = network.dense
     return {
-        "image": number, "label": None if y is None else int(y[number]), "class": trace.class_,
-        "exit_step": trace.exit_step, "logits": decisions.logits[number, : trace.exit_step].tolist(),
+        "image": number, "label": None if y is None or dense else int(y[number]),
+        "class": None if dense else trace.class_, "exit_step": trace.exit_step,
+        "logits": [] if dense else decisions.logits[number, : trace.exit_step].tolist(),
         "picture": image_picture(image, network.source), "layers": layers,
     }

@@ -36,11 +36,14 @@ def render(report, json_name):
         "core": core_name,
     }
     environment.globals |= {"bar": bar, "columns": columns, "swatch": _swatch}
+    names = report["network"]["task"].get("labels", [])
+    environment.filters["named"] = lambda number: names[number] if number < len(names) else number
     layers, memories, energy = report["network"]["layers"], rows.memories(report), rows.energy(report["energy"])
     return environment.get_template("page.html.jinja2").render(
         r=report, marker=MARKER, css=Markup((HERE / "page.css").read_text()), json_name=json_name,
         sections=SECTIONS.items(), lede=rows.lede(report), keys=rows.keys(report),
-        charts=_charts(report, memories), layers=rows.layers(report["network"]),
+        charts=_charts(report, memories), task=rows.task(report["network"]), dense=rows.dense(report["network"]),
+        layers=rows.layers(report["network"]),
         branched=rows.has_branches(report["network"]),
         most_weights=max(layer["weights"] for layer in layers),
         most_state=max(layer["state_memory_bits"] for layer in layers),

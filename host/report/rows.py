@@ -1,6 +1,7 @@
 """A report's numbers in words: what stands in the page's tables, lists and sentences."""
 
 from gen.layers import INVERSE_LEAKY
+from gen.task import DETECT, VALUES
 from host.describe import bursts
 
 __all__ = [
@@ -8,6 +9,7 @@ __all__ = [
     "logits", "losses", "memories", "number", "percent", "provenance", "shown_steps", "times",
 ]
 
+MOST_LABELS = 20
 MOST_CLASSES = 10
 LONGEST = 27  # letters of a layer's name in the drawing
 LOSSES = {
@@ -63,7 +65,7 @@ def lede(report):
     two_phase = network["neuron"] == INVERSE_LEAKY
     text = (
         f"A {'two-phase' if two_phase else 'burst-spiking'} network of {number(network['weights'])} weights, from "
-        f"{times(network['input']['shape'])} to {network['classes']} classes in{'' if two_phase else ' at most'} "
+        f"{times(network['input']['shape'])} to {_answer(network)} in{'' if two_phase else ' at most'} "
         f"{network['timesteps']} timesteps, on a core of {core['lanes']} lanes for the {core['title']}."
     )
     if accuracy:
@@ -76,6 +78,15 @@ def lede(report):
     return text
 
 
+def _answer(network):
+    """Return in words what comes out of the network."""
+    decides = next(output["shape"] for output in network["outputs"] if output["decides"])
+    if network["task"]["kind"] in (DETECT, VALUES):
+        outputs = len(network["outputs"])
+        return f"{times(decides)} numbers" if outputs == 1 else f"{outputs} outputs"
+    return f"{network['classes']} classes" + (f" at {times(decides[1:])} positions" if dense(network) else "")
+
+
 def keys(report):
     """Return the figures that come first, each with label, value, unit, kind."""
     accuracy, cycles, speed = report["accuracy"], report["cycles"], report["speed"]
@@ -83,6 +94,7 @@ def keys(report):
     if accuracy:
         what = "accuracy" if accuracy["measured_against"] == "labels" else "agreement with all timesteps"
         steps = report["network"]["timesteps"]
+        found += [(what, f"{100 * value:.2f}", "%", "golden") for what, value in shares(accuracy["task"])]
         found.append((f"{what}, early exit", f"{100 * accuracy['early_exit']:.2f}", "%", "golden"))
         found.append((f"timesteps of {steps}, mean", f"{accuracy['mean_timesteps']:.2f}", "", "golden"))
     if cycles:
@@ -99,6 +111,26 @@ def keys(report):
             share = percent(used / resource["board"])
             found.append((f"{resource['unit']}, {share} of the board's", number(used), "", kind))
     return [dict(zip(("label", "value", "unit", "kind"), key)) for key in found]
+
+
+def shares(judged):
+    """Return what a task is measured by, as (name, share)."""
+    names = {"map50": "mean average precision at 0.5", "mean_iou": "mean intersection over union"}
+    return [(words, judged[name]) for name, words in names.items() if judged.get(name) is not None]
+
+
+def task(network):
+    """Return in words what the network is for."""
+    told = network["task"]
+    decoder = f", boxes by {told['decoder']['name']}" if "decoder" in told else ""
+    names = told.get("labels", [])
+    labels = ", ".join(names[:MOST_LABELS]) + (", ..." if len(names) > MOST_LABELS else "")
+    return f"{told['kind']}{decoder}{': ' if labels else ''}{labels}"
+
+
+def dense(network):
+    """Return whether the output that decides is a map."""
+    return next(output["shape"][1:] for output in network["outputs"] if output["decides"]) != [1, 1]
 
 
 def layers(network):
@@ -179,8 +211,8 @@ def shown_steps(image):
 
 
 def logits(image):
-    """Return the rows of the table of logits, the largest first."""
-    if not image:
+    """Return the rows of the table of logits, the largest first; none of a map."""
+    if not image or not image["logits"]:
         return []
     last = image["logits"][-1]
     low, high = min(last), max(last)

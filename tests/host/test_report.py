@@ -11,13 +11,15 @@ import pytest
 
 from gen.errors import InputError, ToolMissing
 from gen.exit_rule import ExitRule
-from gen.netfile import network_hash
+from gen.netfile import network_hash, save_network
+from gen.task import CLASSIFY, DETECT, SEGMENT
 from hw.emit import generate
 from sim.golden import Golden
 from sim.metrics import evaluate
 from sim.profile import ProfiledCore
 from tests.host.without_yosys import without_yosys
 from tests.kit.random_networks import random_images, random_network, random_staged_network
+from tests.kit.task_networks import NETWORKS
 
 SEED, OTHERS, LANES, IMAGES = 0, (8, 9, 11, 14, 21), 4, 12  # the core of tests/sim/test_profile.py
 BUILT = {
@@ -201,13 +203,48 @@ def test_a_network_whose_passes_run_all_timesteps_of_a_tile(adafire, tmp_path, m
     assert all(0 <= share <= 1 for p in report["passes"] for share in p["density_by_timestep"] if share is not None)
 
 
-@pytest.mark.parametrize("dense, text", [(False, "this one has 2 stages"), (True, "this one gives a class for every")])
-def test_networks_that_a_report_cannot_tell_of(adafire, tmp_path, monkeypatch, dense, text):
+def test_networks_that_a_report_cannot_tell_of(adafire, tmp_path, monkeypatch):
     without_yosys(monkeypatch)
     drawn = (random_staged_network(seed, sources=("direct",), max_layers=3) for seed in range(100))
-    generate(next(n for n in drawn if n.dense == dense and len(n.stages) == 2), lanes=4, out=tmp_path / "core")
+    generate(next(network for network in drawn if len(network.stages) == 2), lanes=4, out=tmp_path / "core")
     outcome = adafire("report", tmp_path / "core")
-    assert outcome.code == 2 and f"a network of one stage that gives one class, and {text}" in outcome.err
+    assert outcome.code == 2 and "a network of one stage, and this one has 2 stages" in outcome.err
+
+
+def spots(kind):
+    """Return what `evaluate` measures a task by, and data of three pictures with two red windows in all."""
+    x, truth = np.zeros((3, 3, 24, 32), np.uint8), np.zeros((3, 6, 8), int)
+    x[0, 0, :4, :4] = x[1, 0, 4:8, 8:12] = 255
+    truth[0, 0, 0] = truth[2, 5, 5] = 1
+    boxes = np.array([[0, 0, 0, 0, 4, 4], [2, 0, 20, 20, 24, 24]])
+    return {
+        SEGMENT: ("mean intersection over union", "mean_iou", {"x": x, "y": truth}),
+        DETECT: ("mean average precision at 0.5", "map50", {"x": x, "boxes": boxes}),
+        CLASSIFY: ("", None, {"x": x, "y": np.array([0, 0, 1])}),
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", [CLASSIFY, SEGMENT, DETECT])
+def test_a_report_knows_the_task(adafire, tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(ProfiledCore, "from_folder", missing)
+    without_yosys(monkeypatch)
+    words, name, arrays = spots(kind)
+    generate(NETWORKS[kind], board="ulx3s_85f", lanes=4, out=tmp_path / "core")
+    np.savez(tmp_path / "data.npz", **arrays)
+    outcome = adafire("report", tmp_path / "core", "--data", tmp_path / "data.npz")
+    assert outcome.code == 0, outcome.err
+    save_network(NETWORKS[kind], tmp_path / "net.safetensors")
+    measured = adafire("evaluate", tmp_path / "net.safetensors", "--data", tmp_path / "data.npz", "--json").json
+    report, page = report_of(tmp_path / "core"), (tmp_path / "core" / "report.html").read_text()
+    assert report["network"]["task"]["kind"] == kind and f"<dd>{kind}" in page and words in page
+    for label in NETWORKS[kind].task.labels:
+        assert label in page
+    if name:
+        assert report["accuracy"]["task"][name] == pytest.approx(measured[name])
+        assert 0 < measured[name] < 1 and f"{100 * measured[name]:.2f}" in page
+    if kind != DETECT:
+        assert report["accuracy"]["early_exit"] == pytest.approx(measured["accuracy"])
+    assert report["image"]["logits"] == [] or kind == CLASSIFY
 
 
 def test_memories_and_resources(report):
