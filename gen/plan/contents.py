@@ -58,7 +58,7 @@ def _parameters(plan, neuron):
         layer, channels = p.layer, np.full((p.loops.channel_turns, p.tile_words), -1)
         lanes = _own_channels(p, group)[:, first :: params.neurons]
         channels[:, : lanes.shape[1]] = lanes
-        channels = channels.ravel()[: p.own_words(0)]
+        channels = channels.ravel()[: p.parameter_words]
         own = channels >= 0
         block = rows[p.parameter : p.parameter + len(channels)]
         block[own, 1] = layer.bias[channels[own]]

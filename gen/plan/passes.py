@@ -123,18 +123,23 @@ class Pass:
         """Cycles in which the neurons take such a tile: an output's values go to their memory one by one."""
         return self.tile_words if self.layer.emits else self.tile_channels
 
-    def own_words(self, group: int) -> int:
-        """Return the words of parameters that the first neuron of ``group`` has; no other one has more."""
-        tiles = np.arange(group % self.loops.parts, self.tiles, self.loops.parts)
-        lanes = np.minimum(self.channels - tiles * self.tile_channels, self.tile_channels)
-        return int((-(-lanes // self.neurons)).sum())
+    @property
+    def parameter_words(self) -> int:
+        """Words of parameters that the first neuron of group 0 has; no other one has more."""
+        return int((-(-self._own_lanes // self.neurons)).sum())
 
     @property
     def state_words(self) -> int:
-        """Membranes that the first neuron of group 0 updates in a timestep; no other one has more."""
+        """Cycles in which the neurons of group 0 fire in a timestep, each of which takes a word of what they keep."""
         turns = self.loops.turns
         positions = turns["rows"] * turns["columns"] * turns["pool_rows"] * turns["pool_columns"]
-        return positions * self.own_words(0)
+        return positions * (self.parameter_words if self.layer.emits else int(self._own_lanes.sum()))
+
+    @property
+    def _own_lanes(self) -> np.ndarray:
+        """Lanes of the tiles of one position that group 0 runs."""
+        tiles = np.arange(0, self.tiles, self.loops.parts)
+        return np.minimum(self.channels - tiles * self.tile_channels, self.tile_channels)
 
     def order(self, group: int) -> tuple[np.ndarray, ...]:
         """Return int arrays (row, column, first channel, lanes, step) of the tiles that ``group`` runs in a round.

@@ -196,7 +196,7 @@ def _lay_out(network, width, groups, neurons, halved_bits):
     for number, (stage, passes) in enumerate(zip(networks, drafts)):
         if stage.two_phase:
             passes = two_phase_passes(stage, passes)
-        passes, *depths = place_states(stage, passes, -(-width // neurons))
+        passes, *depths = place_states(stage, passes)
         states, currents = max(states, depths[0]), max(currents, depths[1])
         own = place_maps(stage, passes, tiling)
         passes = [replace(p, index=index + i, walk=build_walk(p, own)) for i, p in enumerate(passes)]
@@ -232,6 +232,6 @@ def _place_layers(stages):
                 bases.append(words)
                 words += -(-size // 2) if p.narrow else size
             row.append(replace(p, weights=tuple(bases), parameter=parameters))
-            parameters += p.own_words(0) if p.layer.weighted else 0
+            parameters += p.parameter_words if p.layer.weighted else 0
         placed.append(row)
     return placed, words, parameters

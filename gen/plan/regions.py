@@ -65,16 +65,16 @@ def _input(network, passes, tiling):
     return Region(0, words, tiling.image_tile, rows, columns, tiling.line, same, 1 if same else passes[0].steps)
 
 
-def place_states(network: IntegerNetwork, passes: list[Pass], beats: int) -> tuple[list[Pass], int, int]:
+def place_states(network: IntegerNetwork, passes: list[Pass]) -> tuple[list[Pass], int, int]:
     """Return the passes with a place for states and kept currents, and the words that a neuron has of both.
-
-    ``beats``: lanes that a neuron serves.
 
     Neurons that live for one update have no state. In tile order every tile begins at the first word again. A layer of
     a two-phase network lives from its first pass to its last; in any other network each layer lives all the time.
     """
     if any(p.steps > 1 for p in passes):
-        return passes, beats * any(p.layer.fires for p in passes), beats * any(p.keep for p in passes)
+        fires = [p.beats for p in passes if p.layer.fires]
+        keeps = [p.beats for p in passes if p.keep]
+        return passes, max(fires, default=0), max(keeps, default=0)
     lives = _lives(network, passes) if network.timesteps > 1 else {}
     bases, states, currents, placed = dict(zip(lives, _share(lives.values()))), 0, 0, []
     for p in passes:

@@ -223,7 +223,7 @@ class _Group:
         theta, bias, v_init, theta_low = self._parameters[neuron, tile.parameter + beats].T
         total += 0 if fields.get("unbiased", 0) else bias
         if fields["keep"]:
-            at = neuron, (self._current + beats) % self._currents.shape[1]
+            at = neuron, (self._current + (lanes if fields["readout"] else beats)) % self._currents.shape[1]
             if tile.first:
                 self._currents[at] = total
             total = self._currents[at]
@@ -258,9 +258,9 @@ class _Group:
 
     def _advance(self, fields, tile, lanes):
         """Move the running addresses behind a tile; in tile order its next timestep begins where this one did."""
-        beats = -(-lanes // self._params.neurons)
+        beats = lanes if fields["readout"] else -(-lanes // self._params.neurons)
         if not fields["rewind"]:
-            self._place, self._current = self._place + (lanes if fields["readout"] else beats), self._current + beats
+            self._place, self._current = self._place + beats, self._current + beats
         elif fields["readout"] and tile.last:
             self._place += lanes
 

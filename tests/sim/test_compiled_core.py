@@ -1,4 +1,4 @@
-"""The compiled RTL against the golden model: random networks of every kind, one core per number of lanes and groups."""
+"""The compiled RTL against the golden model: random networks of every kind, one core for each size of it."""
 
 import numpy as np
 import pytest
@@ -24,8 +24,8 @@ KINDS = {  # a share of the networks of every core
     "ruleless": lambda seed: random_network(seed, contract=SECOND, rules=("off",)),  # often in tile order
     "staged": lambda seed: random_staged_network(seed, max_layers=3, sources=("direct",)),
 }
-CORES = [(4, 1), (4, 2), (8, 1), (4, 4), (16, 1)]  # lanes of a group, groups
-LARGE = [(8, 2), (8, 4), (16, 2), (16, 4)]
+CORES = [(4, 1, 1), (4, 2, 2), (8, 1, 4), (4, 4, 1), (16, 1, 2)]  # lanes of a group, groups, neurons of a group
+LARGE = [(16, 1, 1), (8, 2, 1), (8, 4, 2), (16, 2, 4), (16, 4, 1)]
 EACH, MANY = 7, 33  # networks of a kind
 DAMAGED = 5  # every so many networks, a damaged load comes before the right one
 
@@ -38,9 +38,9 @@ def drawn(width, groups, each=EACH):
             yield f"{kind} {seed}", seed, draw(seed)
 
 
-def shared_core(networks, width, groups):
+def shared_core(networks, width, groups, neurons):
     """Return the parameters of one core that runs all of ``networks``."""
-    return covering([make_plan(network, width=width, groups=groups) for network in networks])
+    return covering([make_plan(network, width=width, groups=groups, neurons=neurons) for network in networks])
 
 
 def differences(core, network, seed):
@@ -63,10 +63,10 @@ def load_damaged(core, plan, seed):
         core.load_stream(stream)
 
 
-def check(width, groups, each=EACH):
+def check(width, groups, neurons, each=EACH):
     """Run random networks of every kind on one core."""
     networks = list(drawn(width, groups, each))
-    params, core, wrong = shared_core([network for *_, network in networks], width, groups), None, {}
+    params, core, wrong = shared_core([network for *_, network in networks], width, groups, neurons), None, {}
     for name, seed, network in networks:
         plan = plan_on(network, params)
         if core is None:
@@ -83,24 +83,24 @@ def check(width, groups, each=EACH):
             raise
         if found:
             wrong[name] = found
-    assert not wrong, f"{groups} groups of {width} lanes"
+    assert not wrong, f"{groups} groups of {width} lanes and {neurons} neurons"
 
 
-@pytest.mark.parametrize("width, groups", CORES)
-def test_random_networks_equal_the_golden_model(width, groups):
-    check(width, groups)
+@pytest.mark.parametrize("width, groups, neurons", CORES)
+def test_random_networks_equal_the_golden_model(width, groups, neurons):
+    check(width, groups, neurons)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width, groups", [*CORES, *LARGE])
-def test_thousands_of_random_networks_equal_the_golden_model(width, groups):
-    check(width, groups, MANY)
+@pytest.mark.parametrize("width, groups, neurons", [*CORES, *LARGE])
+def test_thousands_of_random_networks_equal_the_golden_model(width, groups, neurons):
+    check(width, groups, neurons, MANY)
 
 
 @pytest.fixture(scope="module")
 def core():
     networks = [random_network(seed, contract=SECOND) for seed in range(20)]
-    return CompiledCore.for_plan(plan_on(networks[0], shared_core(networks, 4, 2)), seed=1)
+    return CompiledCore.for_plan(plan_on(networks[0], shared_core(networks, 4, 2, 2)), seed=1)
 
 
 @pytest.fixture

@@ -40,12 +40,12 @@ def _network(rng, timesteps=3):
     return IntegerNetwork(Source((1, SIZE, SIZE)), layers, timesteps, rule)
 
 
-@pytest.mark.parametrize("lanes", [4, 16, 32])
-def test_cycles_are_foretold_within_two_percent(lanes):
+@pytest.mark.parametrize("lanes, neurons", [(4, 1), (16, 2), (32, 1)])
+def test_cycles_are_foretold_within_two_percent(lanes, neurons):
     rng = np.random.default_rng(lanes)
     network = _network(rng)
     images = rng.integers(0, 256, (IMAGES, 1, SIZE, SIZE), np.uint8) * (rng.random((IMAGES, 1, SIZE, SIZE)) < 0.4)
-    plan, golden = make_plan(network, lanes), Golden(network)
+    plan, golden = make_plan(network, lanes, neurons=neurons), Golden(network)
     run = CompiledCore.for_plan(plan).run(images.astype(np.uint8))
     for image, cycles, values in zip(images, run.cycles, input_values(network, images.astype(np.uint8))):
         traces = golden.traces(image)
