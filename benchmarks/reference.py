@@ -23,6 +23,8 @@ from gen.method.convert import convert
 from gen.errors import InputError
 from gen.exit_rule import ExitRule
 from gen.netfile import load_network, save_network
+from gen.plan.choice import candidates, choose
+from gen.plan.target import find_target
 from gen.data.datasets import open_dataset
 from gen.data.train import accuracy
 from hw.board.build import build
@@ -31,6 +33,7 @@ from sim.golden import Golden
 from sim.metrics import evaluate
 from sim.compiled_core import CompiledCore
 
+BOARD = "ulx3s_85f"
 CALIBRATION = 12000
 COMPARED = ("classes", "exit_steps", "logits", "events", "synaptic_ops")
 
@@ -81,10 +84,11 @@ def measure(task, options):
         "all timesteps (golden)": evaluate(Golden(every_step), x, y),
         "early exit (golden)": evaluate(Golden(network), x, y),
     }
-    core = CompiledCore.for_network(network, lanes=options.lanes)
+    core = CompiledCore.for_plan(choose(candidates(network, find_target(BOARD), (), options.lanes)).plan)
     images = x[: options.images]
     simulated, golden = core.run(images), Golden(network).run(images)
     figures |= {
+        "neurons of a group": core.plan.params.neurons,
         "images compared (compiled RTL)": len(images),
         "differences": int(sum((getattr(simulated, name) != getattr(golden, name)).sum() for name in COMPARED)),
         "cycles per image (simulated)": float(simulated.cycles.mean()),
@@ -96,7 +100,7 @@ def measure(task, options):
     }
     if options.route:
         with tempfile.TemporaryDirectory() as folder:
-            generate(network, board="ulx3s_85f", lanes=options.lanes, out=Path(folder) / "core")
+            generate(network, board=BOARD, lanes=options.lanes, out=Path(folder) / "core")
             figures["post-route"] = build(Path(folder) / "core", core_only=True)
         seconds = figures["cycles per image (simulated)"] / figures["post-route"]["fmax_mhz"] / 1e6
         figures["milliseconds per image (simulated cycles at the post-route clock)"] = 1e3 * seconds
