@@ -57,12 +57,14 @@ def numbers(network):
             for layer in network.layers]
 
 
-# An export takes seconds: some families always, all of them in the long run.
-QUICK = ("shufflenet_v2", "yolo_tiny", "unet_transposed", "inception", "channels_last", "resnet_1d")
-SOME = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES]
+def families(*quick):
+    """Return all families: an export takes seconds, so only the ``quick`` ones are tried outside of the long run."""
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES]
 
 
-@pytest.mark.parametrize("name", SOME)
+@pytest.mark.parametrize("name", families(
+    "shufflenet_v2", "yolo_tiny", "unet_transposed", "inception", "channels_last", "resnet_1d",
+))
 def test_a_family_by_the_exporter_that_traces(name):
     module, shape = family(name)
     x = torch.randn(3, *shape)
@@ -78,7 +80,7 @@ def test_a_family_by_the_exporter_that_traces(name):
         assert network.digest == wanted.digest
 
 
-@pytest.mark.parametrize("name", SOME)
+@pytest.mark.parametrize("name", families("shufflenet_v2", "yolo_tiny", "resnet_1d"))
 def test_a_family_by_the_exporter_of_programs(name, tmp_path):
     module, shape = family(name)
     x = torch.randn(3, *shape)
