@@ -2,9 +2,10 @@
 
     python -m benchmarks.published --models DIR --data cifar10.npz [--rows TEXT ...] [--out DIR] [--markdown FILE]
 
-DIR holds resnet20_cifar10.safetensors and those of ResNet-32 and 56, the weights of akamaster/pytorch_resnet_cifar10;
-examples/published.py has the class. The data file has x_train, y_train, x_test and y_test, or, of the images, what is
-left when from each the red and blue channel lose the green one and every row the row above (x_train_filtered, ...).
+DIR holds resnet20_cifar10.safetensors and those of ResNet-32, 44 and 56, the weights of
+akamaster/pytorch_resnet_cifar10; examples/published.py has the class. The data file has x_train, y_train, x_test and
+y_test, or, of the images, what is left when from each the red and blue channel lose the green one and every row the row
+above (x_train_filtered, ...).
 
 Every network is converted with `--calibration` training images, nothing is trained; cascades are fitted on other
 training images. The test images then run on the golden model, which equals the core bit for bit. ``--rows`` takes those
@@ -20,6 +21,7 @@ import numpy as np
 import torch
 
 from benchmarks.tables import add_files, report
+from examples.pictures import stored_pictures
 from examples.published import MEAN, STD, resnet
 from gen.errors import InputError
 from gen.exit_rule import ExitRule
@@ -30,12 +32,12 @@ from gen.netfile import load_network, save_network
 from sim.golden import Golden
 
 BURST = 63  # of the networks at T = 1 that others are compared with
-FLOAT = {f"ResNet-{depth}, float": depth for depth in (20, 32, 56)}
+FLOAT = {f"ResNet-{depth}, float": depth for depth in (20, 32, 44, 56)}
 SINGLE = {  # depth, timesteps, burst cap, whether images stop early
     **{f"ResNet-20, T = 1, bursts to {burst}": (20, 1, burst, False) for burst in (15, 31, 63, 255)},
     **{f"ResNet-20, T = {steps}, bursts to 7": (20, steps, 7, False) for steps in (4, 8)},
     **{f"ResNet-20, T = {steps}, bursts to 7, exits for 0.2 points": (20, steps, 7, True) for steps in (4, 8)},
-    **{f"ResNet-{depth}, T = 1, bursts to {BURST}": (depth, 1, BURST, False) for depth in (32, 56)},
+    **{f"ResNet-{depth}, T = 1, bursts to {BURST}": (depth, 1, BURST, False) for depth in (32, 44, 56)},
 }
 CASCADES = {  # depth of the second stage, points it may lose
     f"ResNet-20 then {depth}, T = 1, for {points} points": (depth, points)
@@ -124,22 +126,8 @@ def read_cifar(path: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
 
     Raises InputError for a file without them.
     """
-    try:
-        with np.load(path) as file:
-            held = {name: file[name] for name in file.files if name.split("_")[1:2] == [part]}
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as an .npz file ({error}).") from error
-    labels, images, filtered = (held.get(name) for name in (f"y_{part}", f"x_{part}", f"x_{part}_filtered"))
-    if labels is None or (images is None and filtered is None):
-        raise InputError(f"{path} lacks y_{part}, or x_{part} or x_{part}_filtered: it holds {', '.join(held)}.")
-    return (unfiltered(filtered) if images is None else images), labels.astype(np.int64)
-
-
-def unfiltered(differences: np.ndarray) -> np.ndarray:
-    """Return images uint8 [N, 3, H, W] of their ``differences``: rows to the row above, red and blue to green."""
-    x = np.cumsum(differences, axis=-2, dtype=np.uint8)
-    x[:, [0, 2]] += x[:, [1]]
-    return x
+    held = stored_pictures(path, part, (f"y_{part}",))
+    return held["x"], held[f"y_{part}"].astype(np.int64)
 
 
 def main():

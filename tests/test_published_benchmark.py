@@ -7,8 +7,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from benchmarks.published import read_cifar, unfiltered
+from benchmarks.published import read_cifar
 from benchmarks.tables import markdown, report
+from examples.pictures import unfiltered
 from examples.published import ResNet, resnet
 from gen.errors import InputError
 from gen.method.simulate import activations
