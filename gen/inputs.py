@@ -6,7 +6,7 @@ import numpy as np
 
 from gen.errors import InputError
 
-__all__ = ["input_stream", "input_values"]
+__all__ = ["input_beats", "input_stream", "input_values"]
 
 
 def input_values(network, x):
@@ -49,3 +49,17 @@ def input_stream(network, x):
     """Return `input_values` as they travel, int32 [N, words]: map by map in raster order, channels innermost."""
     values = np.moveaxis(input_values(network, x), -3, -1)
     return np.ascontiguousarray(values.reshape(len(values), math.prod(values.shape[1:])), np.int32)
+
+
+def input_beats(words, params):
+    """Return what a core's input port takes of one image, integers: ``params.input_values`` values in each.
+
+    ``words`` : int [words], a row of `input_stream`. The first value of a beat is the lowest; above the last one lies
+    the bit that marks the first beat of the image.
+    """
+    mask, size = (1 << params.value_bits) - 1, params.input_values
+    beats = [
+        sum((int(value) & mask) << n * params.value_bits for n, value in enumerate(words[at : at + size]))
+        for at in range(0, len(words), size)
+    ]
+    return [beat | (at == 0) << size * params.value_bits for at, beat in enumerate(beats)]

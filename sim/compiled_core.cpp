@@ -1,9 +1,10 @@
 // Drives one compiled core for `sim.compiled_core`: loads memories, streams images in, takes results and the probe.
 //
 // Images follow one another without waiting: the next one is offered while one is computed, and results are taken
-// behind. GROUPS, NEURONS, VALUE_BITS, COUNT_BITS and STATE_BITS come from the command line.
+// behind. GROUPS, NEURONS, INPUT_VALUES, VALUE_BITS, COUNT_BITS and STATE_BITS come from the command line.
 #include <cstdint>
 #include <functional>
+#include <type_traits>
 #include <vector>
 #include "Vadafire_core.h"
 #include "verilated.h"
@@ -23,6 +24,17 @@ uint64_t field(const VlWide<N>& word, int low, int width) {
     return value & ((1ull << width) - 1);
 }
 
+// Bits of a payload that is 0 there.
+template <typename Word>
+void put(Word& word, int low, uint64_t value) {
+    word |= Word(value) << low;
+}
+
+template <std::size_t N>
+void put(VlWide<N>& word, int low, uint64_t value) {
+    for (; value; value >>= 32 - low % 32, low += 32 - low % 32) word[low / 32] |= uint32_t(value << low % 32);
+}
+
 int32_t extend(uint64_t value, int width) {
     return int32_t(uint32_t(value) << (32 - width)) >> (32 - width);
 }
@@ -33,10 +45,10 @@ struct Fired {
     int32_t image, pass, group, count, state;
 };
 
-// The words still to be offered: `images` of `size` words, `sent` of them taken.
+// The values still to be offered: `count` in images of `size`, `sent` of them taken.
 struct Feed {
     const int32_t* values = nullptr;
-    int64_t size = 0, words = 0, sent = 0;
+    int64_t size = 0, count = 0, sent = 0;
     bool offered = false;
 };
 
@@ -75,9 +87,12 @@ struct Core {
     }
 
     void offer() {
-        if (!feed.offered && feed.sent < feed.words && !pauses()) {
-            const bool first = feed.sent % feed.size == 0;
-            top.i___05Fpayload = (uint32_t(feed.values[feed.sent]) & ((1u << VALUE_BITS) - 1)) | first << VALUE_BITS;
+        if (!feed.offered && feed.sent < feed.count && !pauses()) {
+            std::remove_reference_t<decltype(top.i___05Fpayload)> beat{};
+            for (int n = 0; n < INPUT_VALUES; n++)
+                put(beat, n * VALUE_BITS, uint32_t(feed.values[feed.sent + n]) & ((1u << VALUE_BITS) - 1));
+            put(beat, INPUT_VALUES * VALUE_BITS, feed.sent % feed.size == 0);
+            top.i___05Fpayload = beat;
             feed.offered = true;
         }
         top.i___05Fvalid = feed.offered;
@@ -105,7 +120,7 @@ struct Core {
         watch();
         if (look) look();
         edge();
-        if (taken) feed.sent++, feed.offered = false;
+        if (taken) feed.sent += INPUT_VALUES, feed.offered = false;
         if (given && (word >> 32 & 1)) shown = false;
         return given;
     }
@@ -145,7 +160,7 @@ int core_load(Core* core, const uint32_t* words, int64_t count, int64_t limit) {
     return limit <= 0 ? 1 : top.fault ? 2 : 0;
 }
 
-// Begin a batch: `images` of `size` words at `values`, which must stay where they are until the last result.
+// Begin a batch: `images` of `size` values at `values`, which must stay where they are until the last result.
 void core_begin(Core* core, const int32_t* values, int64_t images, int64_t size, uint32_t stalls, uint32_t seed) {
     core->random = seed * 2654435761u + 1;
     core->stalls = stalls;

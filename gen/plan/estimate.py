@@ -39,7 +39,7 @@ class Estimate:
     """Cycles of an image.
 
     cycles : of the work, as a result reports them
-    interval : between the results of a long run of images, whose input, a value a cycle, is read meanwhile
+    interval : between the results of a long run of images, whose input is read meanwhile
     timesteps : run
     basis : what the numbers of events were taken from
     """
@@ -90,7 +90,8 @@ def expected_cycles(plan: Plan, activity: Activity | None = None) -> Estimate:
 def _estimate(plan, cycles, timesteps, basis):
     source, results = plan.network.source, sum(plan.layout.output_sizes.values())
     values = float(np.prod(source.shape)) * (timesteps if source.kind == "frames" else 1)
-    return Estimate(cycles, max(cycles + CYCLES["next"], values, results), timesteps, basis)
+    beats = values / plan.params.input_values
+    return Estimate(cycles, max(cycles + CYCLES["next"], beats, results), timesteps, basis)
 
 
 def _stage_cycles(plan, number, maps, steps):

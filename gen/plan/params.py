@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, fields
 from gen.errors import InputError
 
 __all__ = [
-    "CORE_TIMESTEPS", "GROUPS", "LANES", "LEAST_BEATS", "LEVELS", "LINE_LEVELS", "NEURONS", "WIDTHS", "WORD_BITS",
-    "CoreParams", "shape_of_lanes",
+    "CORE_TIMESTEPS", "GROUPS", "INPUT_VALUES", "LANES", "LEAST_BEATS", "LEVELS", "LINE_LEVELS", "NEURONS", "WIDTHS",
+    "WORD_BITS", "CoreParams", "shape_of_lanes",
 ]
 
 WORD_BITS = 32
@@ -17,6 +17,7 @@ GROUPS = (1, 2, 4)
 NEURONS = (1, 2, 4)  # of a group
 LEAST_BEATS = 2  # lanes that a neuron serves, at least
 LANES = {4: (4, 1), 8: (8, 1), 16: (16, 1), 32: (16, 2), 64: (16, 4)}  # lanes of a core: width and groups
+INPUT_VALUES = (1, 2, 4)  # that a core may take in a cycle
 CORE_TIMESTEPS = 512
 # The loops over a pass's tiles, outermost first (`gen.plan.walk`).
 LEVELS = ("rows", "columns", "blocks", "tiles", "pool_rows", "pool_columns", "steps")
@@ -28,7 +29,7 @@ SWITCHES = {  # parameters that may be 0, and what a core without has none of
     "narrow": "narrow layers", "states": "membranes that outlive a timestep", "currents": "kept currents",
     "phase_bits": "upsampled maps", "spram": "single-port RAM",
 }
-BESIDE = ("width", "groups", "neurons", "program", "spram", "narrow")  # sizes that no network falls short of
+BESIDE = ("width", "groups", "neurons", "program", "spram", "narrow", "input_values")  # no network falls short of them
 
 
 def shape_of_lanes(lanes):
@@ -94,6 +95,7 @@ class CoreParams:
     states: int = 0      # membranes that outlive a timestep
     currents: int = 0    # currents of a constant input, kept from the first timestep
     spram: int = 0       # in single-port RAM: 1 weights, 2 states as well
+    input_values: int = 1  # taken in a cycle: a beat of them lies in one word of the input
 
     def __post_init__(self):
         for name, value in asdict(self).items():
@@ -110,15 +112,26 @@ class CoreParams:
             raise InputError(f"accumulators have at most {WORD_BITS} bits, not {self.acc_bits}")
         if self.narrow and self.weight_bits % 2:
             raise InputError(f"weight words of {self.weight_bits} bits a lane cannot be halved, for narrow layers")
+        if self.input_values not in INPUT_VALUES or self.image_tile % self.input_values:
+            raise InputError(
+                f"a core takes 1, 2 or 4 input values in a cycle, whole words of {self.image_tile} values from them, "
+                f"not {self.input_values}"
+            )
 
     def shortages(self, needed):
         """Return one sentence per parameter in which ``needed`` is larger than this core."""
         names = [f.name for f in fields(self) if f.name not in BESIDE]
         short = [name for name in names if getattr(needed, name) > getattr(self, name)]
-        return [
+        sentences = [
             f"{SWITCHES[name]}: the network needs them, the core has none" if not getattr(self, name) else
             f"{name}: the network needs {getattr(needed, name)}, the core has {getattr(self, name)}" for name in short
         ]
+        if self.input_values > needed.input_values:
+            sentences.append(
+                f"input_values: the core takes {self.input_values} input values at a time, the network's input can be "
+                f"cut into {needed.input_values} at most"
+            )
+        return sentences
 
     @property
     def lanes(self):

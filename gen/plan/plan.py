@@ -63,6 +63,12 @@ class Layout:
     states: int
     currents: int
 
+    @property
+    def image_channels(self) -> int:
+        """Values of a position of the input; in the line form it has one position."""
+        shape = self.stages[0].network.source.shape
+        return int(np.prod(shape)) if self.tiling.line else shape[0]
+
 
 @dataclass(frozen=True, eq=False)
 class Plan:
@@ -176,6 +182,7 @@ def covering(plans) -> CoreParams:
     if merged["signed"]:
         merged["count_bits"] = max(plan.params.signed_count_bits for plan in plans)
     merged["weight_bits"] += merged["weight_bits"] % 2 * merged["narrow"]
+    merged["input_values"] = min(plan.params.input_values for plan in plans)
     return with_program(CoreParams(**merged), [plan.stages for plan in plans])
 
 

@@ -50,10 +50,9 @@ def spacing(p: Pass, params: CoreParams) -> int:
 
 def _header(plan):
     source, region = plan.network.source, plan.regions[0, INPUT, 0]
-    values = source.shape[0] * (source.shape[1] * source.shape[2] if region.line else 1)
     return {
         "stages": len(plan.stages) - 1, "frames": source.kind == "frames" and region.versions == 1,
-        "image_channels": values - 1, "image_tile": region.tile_channels - 1,
+        "image_channels": plan.layout.image_channels - 1, "image_tile": region.tile_channels - 1,
         "image_positions": region.rows * region.columns * region.versions - 1,
         "outputs": sum(plan.layout.output_sizes.values()) - 1,
     }

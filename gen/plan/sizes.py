@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gen.layers import INPUT, signed_bits
-from gen.plan.params import LEVELS, LINE_LEVELS, CoreParams
+from gen.plan.params import INPUT_VALUES, LEVELS, LINE_LEVELS, CoreParams
 from gen.plan.passes import thresholds
 from gen.plan.program_words import program_length
 
@@ -58,6 +58,7 @@ def needed_params(layout, *, width, groups, neurons, weight_bits, signed, spram)
         two_phase=int(any(network.two_phase for network in networks)),
         narrow=int(any(p.narrow for p in passes)),
         phase_bits=_phase_bits(source for _, source in synapses), spram=spram,
+        input_values=_input_values(layout),
     )
     return with_program(params, [layout.stages])
 
@@ -106,6 +107,11 @@ def _phase_bits(sources):
     """Return the bits of the largest upsampling factor, 0 where no map is upsampled."""
     factor = max([1, *(max(source.synapse.upsample) for source in sources)])
     return factor.bit_length() if factor > 1 else 0
+
+
+def _input_values(layout):
+    """Return how many values of the input can come at a time: a beat straddles no word, and no position."""
+    return max(n for n in INPUT_VALUES if layout.tiling.image_tile % n == layout.image_channels % n == 0)
 
 
 def _turns_bits(passes):

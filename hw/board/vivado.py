@@ -14,6 +14,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.board.board_top import TOP, BoardTop, link_params
 from hw.identity import register_values
+from hw.link.bus import VALUE_BITS
 from hw.verilog import AXI, UART, axi_verilog, uart_verilog
 
 __all__ = ["UartBox", "axi_project", "uart_project"]
@@ -64,6 +65,8 @@ def axi_project(board, setting, core, params, manifest):
     verilog = {"core.v": core, "axi.v": axi_verilog(params, register_values(manifest, CLOCK_HZ=round(clock * 1e6)))}
     script = _AXI_SCRIPT.substitute(
         part=f"{target.device}{target.package}-{target.speed}", clock=f"{clock:g}", top=TOP, files=" ".join(verilog),
+        input=VALUE_BITS * params.input_values,
+        memory="" if params.input_values < 4 else " CONFIG.c_m_axi_mm2s_data_width 64",
         board=target.title,
         timing=_TIMING.format(slack="[get_property STATS.WNS [get_runs impl_1]]", clock=clock),
     )
@@ -103,7 +106,7 @@ ip registers smartconnect CONFIG.NUM_SI 1 CONFIG.NUM_MI 3
 ip memory smartconnect CONFIG.NUM_SI 3 CONFIG.NUM_MI 1
 # Images and results through one DMA, networks through another; a stream is as wide as the core's data.
 ip dma_images axi_dma CONFIG.c_include_sg 0 CONFIG.c_sg_length_width 23 \\
-    CONFIG.c_include_mm2s 1 CONFIG.c_m_axis_mm2s_tdata_width 16 CONFIG.c_include_s2mm 1
+    CONFIG.c_include_mm2s 1 CONFIG.c_m_axis_mm2s_tdata_width $input$memory CONFIG.c_include_s2mm 1
 ip dma_network axi_dma CONFIG.c_include_sg 0 CONFIG.c_sg_length_width 23 \\
     CONFIG.c_include_mm2s 1 CONFIG.c_m_axis_mm2s_tdata_width 32 CONFIG.c_include_s2mm 0
 

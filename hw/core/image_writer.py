@@ -10,11 +10,11 @@ __all__ = ["ImageWriter"]
 
 
 class ImageWriter(wiring.Component):
-    """Take values in raster order, channels innermost, one a cycle; write words of them into a free slot.
+    """Take values in raster order, channels innermost; write words of them into a free slot.
 
-    A word ends with ``header.image_tile`` + 1 values or with its position. A value marked ``first`` begins an image;
-    values before any are dropped; one amid a map takes a cycle more. With ``header.frames`` the maps of an image follow
-    one another.
+    Values come in beats of ``params.input_values``, a beat a cycle. A word ends with ``header.image_tile`` + 1 values
+    or with its position; both are whole beats. A beat marked ``first`` begins an image; beats before any are dropped;
+    one amid a map takes a cycle more. With ``header.frames`` the maps of an image follow one another.
 
     Members
     -------
@@ -28,7 +28,7 @@ class ImageWriter(wiring.Component):
     full, slot, release : Out, Out, In
         A map is there; where; it is not needed any more.
     restart : Out(1)
-        A value marked ``first`` stands in place of a later frame: the image under way is given up. Until ``ends``.
+        A beat marked ``first`` stands in place of a later frame: the image under way is given up. Until ``ends``.
     idle : Out(1)
         No map is there or under way.
     write : Out(image_write)
@@ -44,23 +44,26 @@ class ImageWriter(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        p, header, value = self._params, self.header, self.i.payload
+        p, header, beat = self._params, self.header, self.i.payload
+        values = payloads.input_values(beat)
+        whole = (p.input_values - 1).bit_length()  # low bits of a number of values that whole beats have no need of
+        last_channel, last_lane = header.image_channels[whole:], header.image_tile[whole:]
         slots = Signal(range(p.image_slots + 1))  # full ones
         into = Signal.like(self.slot)
-        channel, position = Signal(header.image_channels.shape()), Signal(header.image_positions.shape())
-        place, lane = Signal(range(max(2, p.image_words))), Signal(range(max(2, p.image_tile)))
+        channel, position = Signal(max(1, len(last_channel))), Signal(header.image_positions.shape())
+        place, lane = Signal(range(max(2, p.image_words))), Signal(range(max(2, p.image_tile // p.input_values)))
         begun, later = Signal(), Signal()  # a map is under way; what comes is a later frame of an image
         takes, anew, opens = Signal(), Signal(), Signal()
         m.d.comb += [
-            self.restart.eq(self.i.valid & value.first & later), anew.eq(self.i.valid & value.first & begun & ~later),
+            self.restart.eq(self.i.valid & beat.first & later), anew.eq(self.i.valid & beat.first & begun & ~later),
             self.i.ready.eq(self.clear | (self.enable & (slots != p.image_slots) & ~self.restart & ~anew)),
-            takes.eq(self.i.valid & self.i.ready & ~self.clear & (value.first | begun | later)),
+            takes.eq(self.i.valid & self.i.ready & ~self.clear & (beat.first | begun | later)),
             self.full.eq(slots != 0), self.idle.eq((slots == 0) & ~begun & ~self.write.enable),
         ]
         ends_position, ends_word, ends_map = Signal(), Signal(), Signal()
         m.d.comb += [
-            ends_position.eq(channel == header.image_channels),
-            ends_word.eq(ends_position | (lane == header.image_tile)), opens.eq(takes & (lane == 0)),
+            ends_position.eq(channel == last_channel),
+            ends_word.eq(ends_position | (lane == last_lane)), opens.eq(takes & (lane == 0)),
             ends_map.eq(takes & ends_position & (position == header.image_positions)),
         ]
         m.d.sync += self.write.enable.eq(takes & ends_word)
@@ -70,11 +73,13 @@ class ImageWriter(wiring.Component):
                 channel.eq(Mux(ends_position, 0, channel + 1)), position.eq(position + ends_position),
                 self.write.address.eq(Cat(place[: p.slot_bits], into)),
             ]
-        for number in range(p.image_tile):  # the first value of a word clears the other lanes
-            with m.If(opens):
-                m.d.sync += self.write.word[number].eq(0 if number else value.value)
-            with m.Elif(takes & (lane == number)):
-                m.d.sync += self.write.word[number].eq(value.value)
+        for number in range(p.image_tile // p.input_values):  # the first beat of a word clears the other lanes
+            for n, value in enumerate(values):
+                kept = self.write.word[number * len(values) + n]
+                with m.If(opens):
+                    m.d.sync += kept.eq(0 if number else value)
+                with m.Elif(takes & (lane == number)):
+                    m.d.sync += kept.eq(value)
         with m.If(ends_map):
             m.d.sync += [begun.eq(0), later.eq(header.frames), position.eq(0), place.eq(0), into.eq(into + 1)]
         m.d.sync += [slots.eq(slots + ends_map - self.release), self.slot.eq(self.slot + self.release)]

@@ -8,9 +8,9 @@ from gen.plan.params import WORD_BITS
 from gen.plan.program import cursor_fields, header_fields, output_fields, pass_fields, stage_fields, synapse_fields
 
 __all__ = [
-    "closing", "count_shape", "cursor", "event", "header", "image_write", "input_word", "load_port", "map_word",
-    "map_write", "neuron_beat", "opening", "output_cursor", "output_word", "pass_block", "pooled_count",
-    "request", "stage", "stored_word", "synapse_block", "tile", "word_entry",
+    "closing", "count_shape", "cursor", "event", "header", "image_write", "input_value", "input_values", "input_word",
+    "load_port", "map_word", "map_write", "neuron_beat", "opening", "output_cursor", "output_word", "pass_block",
+    "pooled_count", "request", "stage", "stored_word", "synapse_block", "tile", "word_entry",
 ]
 
 
@@ -50,9 +50,21 @@ def output_cursor(p):
     return _struct(output_fields(p))
 
 
-def input_word(p):
-    """One input value in raster order, channels innermost; ``first`` marks the first word of an image."""
+def input_value(p):
+    """One input value in raster order, channels innermost; ``first`` marks the first of an image."""
     return data.StructLayout({"value": signed(p.value_bits), "first": 1})
+
+
+def input_word(p):
+    """The input values that the core takes in a cycle; ``first`` marks the first word of an image."""
+    if p.input_values == 1:
+        return input_value(p)
+    return data.StructLayout({"values": data.ArrayLayout(signed(p.value_bits), p.input_values), "first": 1})
+
+
+def input_values(word):
+    """Return the values in an `input_word`, the first one first."""
+    return list(word.values) if "values" in word.shape().members else [word.value]
 
 
 def output_word():

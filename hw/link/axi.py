@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gen.plan.params import WORD_BITS
+from hw.core import payloads
 from hw.link.blackbox import CoreBox
 from hw.link.bus import ADDRESS_BITS, VALUE_BITS, BusSide, access_port
 
@@ -42,10 +43,11 @@ def axi_lite():
     })
 
 
-def axi_stream(bits, *, last):
-    """Return the signature of an AXI4-Stream, as the sender sees it; ``last`` gives it ``tlast``."""
+def axi_stream(bits, *, last, keep=False):
+    """Return the signature of an AXI4-Stream, as the sender sees it; ``last`` and ``keep`` give it these signals."""
     return wiring.Signature({
-        "tdata": Out(bits), **({"tlast": Out(1)} if last else {}), "tvalid": Out(1), "tready": In(1),
+        "tdata": Out(bits), **({"tkeep": Out(bits // 8)} if keep else {}), **({"tlast": Out(1)} if last else {}),
+        "tvalid": Out(1), "tready": In(1),
     })
 
 
@@ -124,7 +126,9 @@ class AxiTop(wiring.Component):
     s_axis_load : In(axi_stream)
         Words of a load stream.
     s_axis_input : In(axi_stream)
-        Input values, signed, 16 bits; ``tlast`` with the last one of an image.
+        Input values, signed, 16 bits each, as many as the core takes in a cycle, the first one lowest; ``tlast`` with
+        the last one of an image. Of several values ``tkeep`` must say that all are there: a transfer that ends amid
+        them was cut short, and they are dropped.
     m_axis_result : Out(axi_stream)
         Words of results, 32 bits; ``tlast`` with the last one of each.
     interrupt : Out(1)
@@ -132,10 +136,11 @@ class AxiTop(wiring.Component):
     """
 
     def __init__(self, params, values, core=None):
+        self._values = params.input_values
         self._side, self._core = BusSide(params, values, streams=True), core or CoreBox(params)
         super().__init__({
             "s_axi": In(axi_lite()), "s_axis_load": In(axi_stream(WORD_BITS, last=False)),
-            "s_axis_input": In(axi_stream(VALUE_BITS, last=True)),
+            "s_axis_input": In(axi_stream(VALUE_BITS * params.input_values, last=True, keep=params.input_values > 1)),
             "m_axis_result": Out(axi_stream(WORD_BITS, last=True)), "interrupt": Out(1),
         })
 
@@ -150,15 +155,18 @@ class AxiTop(wiring.Component):
         m.d.comb += [
             side.i_load.payload.eq(load.tdata),
             side.i_load.valid.eq(load.tvalid), load.tready.eq(side.i_load.ready),
-            side.i_input.payload.value.eq(values.tdata.as_signed()),
-            side.i_input.valid.eq(values.tvalid), values.tready.eq(side.i_input.ready),
+            *(value.eq(values.tdata.word_select(n, VALUE_BITS).as_signed())
+              for n, value in enumerate(payloads.input_values(side.i_input.payload))),
+            side.i_input.valid.eq(values.tvalid if self._values == 1 else values.tvalid & values.tkeep.all()),
+            values.tready.eq(side.i_input.ready),
             results.tdata.eq(side.o_result.payload.data), results.tlast.eq(side.o_result.payload.last),
             results.tvalid.eq(side.o_result.valid), side.o_result.ready.eq(results.tready),
             self.interrupt.eq(side.interrupt),
         ]
-        place, last = Signal(WORD_BITS), Signal(WORD_BITS)
+        whole = (self._values - 1).bit_length()  # an image is whole beats: their values need no bits
+        place, last = Signal(WORD_BITS - whole), Signal(WORD_BITS - whole)
         m.d.comb += side.i_input.payload.first.eq(place == 0)
-        m.d.sync += last.eq(side.input_size - 1)
+        m.d.sync += last.eq((side.input_size - 1)[whole:])
         with m.If(values.tvalid & values.tready):
             m.d.sync += place.eq(Mux(values.tlast | (place == last), 0, place + 1))
         with m.If(side.core.reset):

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from gen.plan.params import WORD_BITS
 from hw.core import payloads
 from hw.link.blackbox import core_signature
+from hw.link.collector import Collector
 from hw.link.queue import Queue
 from hw.link.registers import Registers
 from hw.regmap import COUNTERS, PIECE_WORDS, WRITABLE, register
@@ -91,6 +92,12 @@ class BusSide(wiring.Component):
         wiring.connect(m, loads.o, core.load)
         wiring.connect(m, inputs.o, core.i)
         wiring.connect(m, core.o, results.i)
+        values, empty = inputs, inputs.level == 0
+        if self._params.input_values > 1 and not self._streams:  # values come one by one
+            m.submodules.collector = values = ResetInserter(core.reset)(Collector(self._params))
+            wiring.connect(m, values.o, inputs.i)
+            m.d.comb += values.clear.eq(core.abort)
+            empty = empty & ~values.begins
 
         load, value, result = self._data_streams(m)
         m.d.sync += network.eq(registers.network.any())
@@ -98,7 +105,7 @@ class BusSide(wiring.Component):
             self.input_size.eq(registers.input_size),
             registers.load.eq(load.valid & load.ready), registers.load_word.eq(load.payload),
         ]
-        for outer, queue, wanted in ((load, loads, ~network), (value, inputs, network & ~core.fault)):
+        for outer, queue, wanted in ((load, loads, ~network), (value, values, network & ~core.fault)):
             is_open = wanted & ~core.reset
             m.d.comb += [
                 queue.i.payload.eq(outer.payload), queue.i.valid.eq(outer.valid & is_open),
@@ -109,7 +116,7 @@ class BusSide(wiring.Component):
             results.o.ready.eq(result.ready),
         ]
 
-        rests = core.idle & ~core.reset & (loads.level == 0) & (inputs.level == 0) & (results.level == 0)
+        rests = core.idle & ~core.reset & (loads.level == 0) & empty & (results.level == 0)
         last = result.valid & result.payload.last
         sound = ~core.fault & (loads.level == 0)
         status = Cat(rests, load.ready, value.ready, result.valid, last, core.fault)
@@ -121,7 +128,7 @@ class BusSide(wiring.Component):
         """Return what the queues face: the outer streams, or streams that `_serve` moves."""
         if self._streams:
             return self.i_load, self.i_input, self.o_result
-        signature, access = payloads.input_word(self._params), self.access
+        signature, access = payloads.input_value(self._params), self.access
         load = stream.Signature(WORD_BITS).create(path=("load",))
         value = stream.Signature(signature).create(path=("value",))
         m.d.comb += [

@@ -50,7 +50,7 @@ class Commands(wiring.Component):
         Of `hw.link.register_file.RegisterFile`.
     unsound : In(1)
         The core's ``fault``: no image is taken, and no network named.
-    load, values : Out(stream(32)), Out(stream(input_word))
+    load, values : Out(stream(32)), Out(stream(input_value))
         To the core.
     tags : Out(stream(8))
         The sequence number of an image that is handed over.
@@ -67,7 +67,7 @@ class Commands(wiring.Component):
             "write": Out(1), "address": Out(range(WORD_BYTES * register("CONTROL"))), "write_data": Out(BYTE),
             "loaded": In(1), "input_size": In(POSITION_BITS), "input_low": In(signed(2 * BYTE)), "wide": In(1),
             "unsound": In(1), "load": Out(stream.Signature(WORD)),
-            "values": Out(stream.Signature(payloads.input_word(params))),
+            "values": Out(stream.Signature(payloads.input_value(params))),
             "tags": Out(stream.Signature(BYTE)), "refused": Out(1), "o": Out(stream.Signature(answer())),
         })
 

@@ -2,7 +2,7 @@
 
 ::
 
-    i -> deframer -> ring -> commands -> load, values -> core
+    i -> deframer -> ring -> commands -> load, values -> core         (values of a core that takes several: collector)
             |         ^        | ^ registers              | results
             |         |        v |                        v
             +-----> urgent -> replies <--- tags, result buffer
@@ -15,6 +15,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.link.blackbox import core_signature
+from hw.link.collector import Collector
 from hw.link.commands import Commands
 from hw.link.frame_ring import FrameRing
 from hw.link.framing import Deframer, Framer
@@ -73,7 +74,7 @@ class Endpoint(wiring.Component):
             (wiring.flipped(self.i), deframer.i), (ring.o, commands.i), (commands.tags, tags.i),
             (tags.o, replies.tags), (commands.o, replies.i), (urgent.o, replies.urgent), (replies.o, framer.i),
             (framer.o, wiring.flipped(self.o)), (core.o, replies.results), (commands.load, core.load),
-            (commands.values, core.i),
+            *self._values_to(m, core, commands.values),
         ):
             wiring.connect(m, source, sink)
         m.d.comb += [
@@ -93,6 +94,14 @@ class Endpoint(wiring.Component):
             ]
         self._registers(m, registers, deframer, commands, urgent, replies)
         return m
+
+    def _values_to(self, m, core, values):
+        """Return the connections that lead input values to the core."""
+        if self._params.input_values == 1:
+            return [(values, core.i)]
+        m.submodules.collector = collector = ResetInserter(core.reset)(Collector(self._params))
+        m.d.comb += collector.clear.eq(core.abort)
+        return [(values, collector.i), (collector.o, core.i)]
 
     def _registers(self, m, registers, deframer, commands, urgent, replies):
         m.d.comb += [

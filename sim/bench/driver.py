@@ -12,6 +12,7 @@ from random import Random
 import numpy as np
 from cocotb.triggers import RisingEdge
 
+from gen.inputs import input_beats
 from sim.compiled_core import Probe
 
 __all__ = ["STALL", "Driver", "Run", "Stuck", "Violation", "probe_of"]
@@ -80,7 +81,7 @@ class Driver:
     dut : see above
     runs : finished `Run`, one for every result taken
     cycle : clock cycles so far
-    sent : words of the input taken
+    sent : beats of the input taken
     """
 
     def __init__(self, dut, params, words, seed):
@@ -90,7 +91,6 @@ class Driver:
         self.dut, self._edge = dut, RisingEdge(dut.clk)
         self._run, self._answer, self._waiting = Run(), None, None
         self._input, self._offering, self._taking = deque(), False, False
-        self._first = 1 << params.value_bits
         # looked up once: this is what every cycle reads and writes
         self._fired, self._layer = dut.probe_fired, dut.probe_layer
         self._counts, self._states = dut.probe_counts, dut.probe_states
@@ -109,9 +109,8 @@ class Driver:
         await self._edge
 
     def send(self, values, stall=STALL):
-        """Queue the input words of one image, signed integers; ``stall`` is the chance of a pause before each."""
-        mask = self._first - 1
-        self._input += [(int(value) & mask | (self._first if n == 0 else 0), stall) for n, value in enumerate(values)]
+        """Queue the input values of one image; ``stall`` is the chance of a pause before each beat of them."""
+        self._input += [(beat, stall) for beat in input_beats(values, self.params)]
 
     async def until(self, finished, limit):
         """Run the clock until ``finished()`` holds after a cycle; `Stuck` after ``limit`` cycles."""

@@ -188,7 +188,7 @@ class View:
         ]
 
     def _streams(self):
-        value = self._plan.params.value_bits
+        value, beat = self._plan.params.value_bits, self._plan.params.input_values
         names = [f"{output} {place}" for output in self._plan.network.outputs for place in range(
             int(np.prod(self._plan.network.stages[0].shapes[output]))
         )]
@@ -199,8 +199,9 @@ class View:
                 for stream, port in (("load", "load"), ("input", "i"), ("output", "o")) for wire in ("valid", "ready")
             ),
             Seen("streams", "load_word", 32, "load__payload", "hex"),
-            Seen("streams", "input_value", value, f"i__payload[{value - 1}:0]", "signed"),
-            Seen("streams", "input_first", 1, f"i__payload[{value}]"),
+            *(Seen("streams", f"input_value_{n}" if n else "input_value", value, f"i__payload[{n * value} +: {value}]",
+                   "signed") for n in range(beat)),
+            Seen("streams", "input_first", 1, f"i__payload[{beat * value}]"),
             Seen("streams", "output_name", *_text("word", words), "ascii"),
             Seen("streams", "output_word", 32, "o__payload[31:0]", "signed"),
             Seen("streams", "output_last", 1, "o__payload[32]"),

@@ -1,11 +1,12 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from gen.errors import InputError
 from gen.exit_rule import ExitRule
-from gen.inputs import input_stream, input_values
+from gen.inputs import input_beats, input_stream, input_values
 from gen.intnet import IntegerNetwork, StagedNetwork
 from gen.layers import INPUT, Readout, Source, Synapse
 
@@ -69,3 +70,12 @@ def test_values_travel_map_by_map_with_channels_innermost(kind):
     assert stream.dtype == np.int32 and stream.shape == (2, values[0].size)
     for n, m, channel, row, column in np.ndindex(values.shape):
         assert stream[n, ((m * 3 + row) * 5 + column) * 2 + channel] == values[n, m, channel, row, column]
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_beats_hold_values_from_the_lowest_bits_up_and_the_first_is_marked(size):
+    values = np.array([-256, 255, 0, -1, 7, 8, -9, 10])
+    beats = input_beats(values, SimpleNamespace(value_bits=9, input_values=size))
+    fields = [[beat >> 9 * n & 511 for n in range(size)] for beat in beats]
+    assert sum(fields, []) == (values & 511).tolist()
+    assert [beat >> 9 * size for beat in beats] == [1] + [0] * (8 // size - 1)

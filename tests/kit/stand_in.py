@@ -7,6 +7,7 @@ import numpy as np
 
 from gen.plan.image import TRAILER
 
+from hw.core.payloads import input_values
 from hw.link.endpoint import Endpoint
 from hw.regmap import COMMIT, COUNTERS, ERROR, ERROR_REPLY, PIECE, PIECE_WORDS, POSITION, REPLY, Command, Fault, encode
 from tests.kit.cable import ByteCable
@@ -79,7 +80,7 @@ class StandIn:
                     self.loading, self.unsound = [], False
             if takes and gives and (image or value.first):
                 assert value.first == (not image)
-                image.append(value.value)
+                image += input_values(value)
                 if len(image) == (self.early or self.size):
                     self.images.append(image)
                     answer, image, wait = self.result(image), [], int(self._rng.integers(1, self.work + 1))

@@ -9,8 +9,9 @@ from gen.errors import DoesNotFit, InputError, UnsupportedNetwork
 from gen.exit_rule import ExitRule
 from gen.intnet import IntegerNetwork, StagedNetwork
 from gen.layers import INPUT, Pool, Source, Synapse
+from gen.plan.estimate import expected_cycles
 from gen.plan.params import LANES
-from gen.plan.plan import covering, make_plan, plan_on
+from gen.plan.plan import Plan, covering, make_plan, plan_on
 from gen.plan.program_words import spacing
 from tests.gen.plan.networks import chained, layered, readout, spiking
 from tests.kit.random_networks import FIRST, SECOND, random_network, random_staged_network
@@ -80,6 +81,36 @@ def test_unsigned_counts_on_a_signed_core_take_a_bit_more():
     with pytest.raises(DoesNotFit, match="count_bits: the network needs 2, the core has 1"):
         plan_on(plan.network, core)
     assert plan_on(plan.network, replace(core, count_bits=2)).params.signed
+
+
+def reading(shape, kernel):
+    """Return a network of one readout over an input of ``shape``."""
+    return IntegerNetwork(Source(shape), [readout("out", Synapse(INPUT, np.ones((2, shape[0], *kernel), int)))], 1)
+
+
+@pytest.mark.parametrize("shape, kernel, lanes, values", [
+    ((1, 28, 28), (28, 28), 16, 4), ((1, 6, 5), (6, 5), 16, 2), ((1, 5, 5), (5, 5), 4, 1),  # read as a whole: a line
+    ((1, 28, 28), (3, 3), 16, 1), ((3, 8, 8), (3, 3), 16, 1), ((2, 8, 8), (3, 3), 16, 2),
+    ((6, 4, 4), (3, 3), 4, 2), ((24, 4, 4), (3, 3), 16, 4),
+])
+def test_as_many_values_come_in_a_cycle_as_end_with_words_and_positions(shape, kernel, lanes, values):
+    plan = make_plan(reading(shape, kernel), lanes)
+    assert plan.params.input_values == values
+    beats = int(np.prod(shape)) / values
+    assert expected_cycles(plan).interval >= beats
+    slow = Plan(plan.network, replace(plan.params, input_values=1), plan.layout)
+    assert expected_cycles(slow).interval >= values * beats
+
+
+def test_one_core_takes_what_suits_all_networks():
+    plans = [make_plan(reading(shape, (4, 4)), 4) for shape in ((1, 4, 4), (6, 5, 5))]
+    assert [plan.params.input_values for plan in plans] == [4, 2]
+    core = covering(plans)
+    assert core.input_values == 2 and {plan_on(plan.network, core).params for plan in plans} == {core}
+    with pytest.raises(DoesNotFit, match="input_values: the core takes 4 input values at a time.* into 2 at most"):
+        plan_on(plans[1].network, replace(core, input_values=4))
+    with pytest.raises(InputError, match="1, 2 or 4 input values"):
+        replace(core, input_values=3)
 
 
 def test_one_core_has_one_number_of_lanes():

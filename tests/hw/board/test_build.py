@@ -10,7 +10,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gen.errors import AdafireError, DoesNotFit, InputError, ToolMissing
-from gen.manifest import write_manifest
+from gen.manifest import read_manifest, write_manifest
 from hw.board import steps, tools
 from hw.board.build import build
 from hw.board.order import Order
@@ -185,6 +185,8 @@ def test_a_project_for_vivado(board, module_name, files, design, toolbox):
     assert f"module {module_name}(" in verilog and "module adafire_core(" in verilog
     script = (folder / "build" / "adafire_top.tcl").read_text()
     assert "core.v" in script and "$part" not in script
+    values = read_manifest(folder)["parameters"]["input_values"]
+    assert board != "pynq_z2" or f"CONFIG.c_m_axis_mm2s_tdata_width {16 * values}" in script
     timing = script.index(f'{{ error "timing fails at {report["clock_mhz"]:g} MHz: build with a lower --clock" }}')
     assert timing < script.index({"arty_a7_35": "write_bitstream", "pynq_z2": "file copy"}[board])
 

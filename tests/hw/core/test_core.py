@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from gen.exit_rule import ExitRule
-from gen.inputs import input_values
 from gen.intnet import IntegerNetwork
 from gen.layers import INPUT, INVERSE_LEAKY, Readout, Source, Spiking, Synapse
 from gen.plan.plan import covering, make_plan, plan_on
 from gen.result import result_words, results_of
 from hw.core.core import Core
 from sim.golden import Golden
+from tests.kit.beats import beats, image_beats
 from tests.kit.random_networks import SECOND, random_images, random_network
 from tests.kit.streams import Bench
 
@@ -22,12 +22,6 @@ def network(seed, **options):
     """Return a random network that the simulator runs in a few thousand cycles."""
     sizes = dict(max_neurons=90, max_weights=500, max_size=5, max_channels=6, contract=SECOND)
     return random_network(seed, **(sizes | dict(max_timesteps=3, max_classes=6, max_layers=3) | options))
-
-
-def input_words(net, image):
-    """Return the words of one image: raster order, channels innermost, frame after frame."""
-    values = np.moveaxis(input_values(net, image[None])[0], -3, -1).ravel()
-    return [{"value": int(v), "first": int(n == 0)} for n, v in enumerate(values)]
 
 
 def figures(result):
@@ -64,6 +58,10 @@ class Run:
         ends = [n + 1 for n, (_, last) in enumerate(self.words) if last]
         return [[word for word, _ in self.words[start:end]] for start, end in zip([0, *ends], ends)]
 
+    def beats(self, net, image):
+        """Return what the input takes of one image."""
+        return image_beats(self.core.params, net, image)
+
     async def send(self, ctx, stream, words, *, until=lambda: False):
         """Send words into one of the core's streams, with pauses, until a moment has come."""
         for word in words:
@@ -87,7 +85,7 @@ class Run:
     async def infer(self, ctx, net, image):
         """Send an image, wait for its result and compare it."""
         before = len(self.results)
-        await self.send(ctx, self.core.i, input_words(net, image))
+        await self.send(ctx, self.core.i, self.beats(net, image))
         while len(self.results) == before or not ctx.get(self.core.idle):
             await ctx.tick()
         self.compare(net, [image], before)
@@ -124,7 +122,7 @@ def test_random_networks_give_golden_results(seed, width, groups, stall, options
 
     async def drive(ctx):
         for image in images:
-            await run.send(ctx, run.core.i, input_words(net, image))
+            await run.send(ctx, run.core.i, run.beats(net, image))
         while len(run.results) < len(images) or not ctx.get(run.core.idle):
             await ctx.tick()
 
@@ -160,7 +158,7 @@ def test_the_smallest_networks(net, groups):
     run.run(drive)
 
 
-@pytest.mark.parametrize("seed, sources, points, cycles", [(22, ["direct"], 6, 1), (23, ["frames"], 5, 5)])
+@pytest.mark.parametrize("seed, sources, points, cycles", [(12, ["direct"], 6, 1), (30, ["frames"], 5, 5)])
 def test_an_abort_anywhere_leaves_no_trace(seed, sources, points, cycles):
     """Abort at ``points`` moments from the first word to after the result; the next image is golden."""
     net = network(seed, max_neurons=30, max_size=3, max_layers=2, sources=sources)
@@ -173,7 +171,7 @@ def test_an_abort_anywhere_leaves_no_trace(seed, sources, points, cycles):
         whole = run.bench.cycle
         for point in np.linspace(0, 1.3 * whole, points).astype(int).tolist():
             at, before = run.bench.cycle + point, len(run.results)
-            await run.send(ctx, core.i, input_words(net, victim) + input_words(net, good),
+            await run.send(ctx, core.i, run.beats(net, victim) + run.beats(net, good),
                            until=lambda at=at: run.bench.cycle >= at)
             while run.bench.cycle < at:
                 await ctx.tick()
@@ -195,12 +193,12 @@ def test_an_image_behind_an_abort_is_computed_while_the_core_still_drains():
     async def drive(ctx):
         for wait in (1, 4, 40, 90):
             before = len(run.results)
-            await run.send(ctx, run.core.i, input_words(net, victim))
+            await run.send(ctx, run.core.i, run.beats(net, victim))
             await ctx.tick().repeat(wait)
             ctx.set(run.core.abort, 1)
             await ctx.tick()
             ctx.set(run.core.abort, 0)
-            await run.send(ctx, run.core.i, input_words(net, good))
+            await run.send(ctx, run.core.i, run.beats(net, good))
             while len(run.results) == before or not ctx.get(run.core.idle):
                 await ctx.tick()
             run.compare(net, [good], before, f"aborted after {wait} cycles")
@@ -212,10 +210,10 @@ def test_an_image_behind_an_abort_is_computed_while_the_core_still_drains():
 def test_an_image_that_begins_early_takes_the_place_of_the_one_before(seed, sources):
     net = network(seed, max_neurons=30, max_size=3, max_layers=2, sources=sources, rules=("off",))
     first, second = random_images(net, seed, 2)
-    words = input_words(net, first)
-    frame = int(np.prod(net.source.shape))
-    cuts = sorted({1, 2, frame - 1, *(len(words) - frame + d for d in (0, 1, frame - 1))} - {0, len(words)})
     run = Run(make_plan(net, width=4, groups=1), seed=seed, stall=0.2)
+    words = run.beats(net, first)
+    frame = int(np.prod(net.source.shape)) // run.core.params.input_values
+    cuts = sorted({1, 2, frame - 1, *(len(words) - frame + d for d in (0, 1, frame - 1))} - {0, len(words)})
 
     async def drive(ctx):
         for cut in cuts:
@@ -232,7 +230,7 @@ def test_words_that_begin_no_image_are_dropped():
 
     async def drive(ctx):
         for _ in range(2):
-            await run.send(ctx, run.core.i, [{"value": 5, "first": 0}] * 7)
+            await run.send(ctx, run.core.i, beats(run.core.params, [5] * 28, first=False))
             await run.infer(ctx, net, image)
 
     run.run(drive)
@@ -247,7 +245,7 @@ def test_results_that_nobody_takes_stop_the_core_and_change_nothing(seed, source
 
     async def feed(ctx):
         for image in images:
-            await run.send(ctx, run.core.i, input_words(net, image))
+            await run.send(ctx, run.core.i, run.beats(net, image))
 
     async def drive(ctx):
         for taken in np.linspace(0, len(images) * result_words(net), 5).astype(int).tolist():
@@ -296,7 +294,7 @@ def test_no_image_is_computed_on_a_damaged_load():
         await run.send(ctx, core.load, [*stream[:-1], stream[-1] ^ 4])
         await run.rest(ctx)
         assert ctx.get(core.fault)
-        ctx.set(core.i.payload, input_words(net, image)[0])
+        ctx.set(core.i.payload, run.beats(net, image)[0])
         ctx.set(core.i.valid, 1)
         await ctx.tick().repeat(50)
         assert not ctx.get(core.i.ready) and ctx.get(core.idle)

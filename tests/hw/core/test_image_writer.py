@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hw.core.image_writer import ImageWriter
+from tests.kit.beats import beats
 from tests.kit.streams import Bench
 
 
@@ -11,11 +12,6 @@ def header(image, tile, frames=0):
     """Return the header of maps [positions, channels] like this one."""
     positions, channels = image.shape
     return {"image_channels": channels - 1, "image_positions": positions - 1, "image_tile": tile - 1, "frames": frames}
-
-
-def values(image, first=True):
-    """Return the input words of a map."""
-    return [{"value": int(v), "first": int(first and n == 0)} for n, v in enumerate(image.ravel())]
 
 
 def stored(image, tile, width):
@@ -32,7 +28,7 @@ class Written:
     """Runs an `ImageWriter` and keeps what lies in its slots."""
 
     def __init__(self, params, image, tile, *, frames=0, seed=0, stall=0.4):
-        self.dut = ImageWriter(params)
+        self.dut, self._params = ImageWriter(params), params
         self.bench = Bench(self.dut, seed=seed, limit=5000)
         self.memory, self.stall, self._slot = {}, stall, 1 << (params.image_words - 1).bit_length()
         self.header = header(image, tile, frames)
@@ -45,6 +41,10 @@ class Written:
         async for _, _, write in ctx.tick().sample(self.dut.write):
             if write.enable:
                 self.memory[write.address] = [write.word[lane] for lane in range(len(write.word))]
+
+    def values(self, image, first=True):
+        """Return the words that carry a map, or another array of values."""
+        return beats(self._params, image, first)
 
     async def send(self, ctx, words):
         for word in words:
@@ -73,22 +73,24 @@ class Written:
         ctx.set(signal, 0)
 
 
-def draw(rng, count=1):
+def draw(rng, count, size):
+    """Return maps and a tile, whole beats of ``size`` values both."""
     positions, channels = (int(n) for n in rng.integers(1, 6, 2))
-    return rng.integers(-256, 256, (count, positions, channels)), int(rng.integers(1, 4))
+    return rng.integers(-256, 256, (count, positions, channels * size)), int(rng.integers(1, 4)) * size
 
 
 @pytest.mark.parametrize("frames", [0, 1])
-@pytest.mark.parametrize("seed", range(4))
-def test_maps_become_words_one_ahead_of_the_one_that_is_read(sizes, seed, frames):
+@pytest.mark.parametrize("seed, size", [*((seed, 1) for seed in range(4)), (4, 2), (5, 2), (6, 4), (7, 4)])
+def test_maps_become_words_one_ahead_of_the_one_that_is_read(sizes, seed, size, frames):
     rng = np.random.default_rng(seed)
-    images, tile = draw(rng, 5)
-    run = Written(sizes(), images[0], tile, frames=frames, seed=seed, stall=0.4 * (seed % 2))
-    got, wanted = [], [stored(image, tile, 3) for image in images]
+    images, tile = draw(rng, 5, size)
+    params = sizes(image_tile=3 * size, input_values=size)
+    run = Written(params, images[0], tile, frames=frames, seed=seed, stall=0.4 * (seed % 2))
+    got, wanted = [], [stored(image, tile, 3 * size) for image in images]
 
     async def feed(ctx):
         for n, image in enumerate(images):
-            await run.send(ctx, values(image, n == 0 or not frames))
+            await run.send(ctx, run.values(image, n == 0 or not frames))
 
     async def read(ctx):
         for words in wanted:
@@ -103,14 +105,15 @@ def test_maps_become_words_one_ahead_of_the_one_that_is_read(sizes, seed, frames
     assert got == wanted, f"seed {seed}"
 
 
-def test_one_value_a_cycle_and_no_more_than_two_maps(sizes):
-    image = np.arange(1, 13).reshape(4, 3)
-    run = Written(sizes(), image, 3, stall=0)
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_one_beat_a_cycle_and_no_more_than_two_maps(sizes, size):
+    image = np.arange(3 * size * 4).reshape(4, 3 * size)
+    run = Written(sizes(image_tile=3 * size, input_values=size), image, 3 * size, stall=0)
 
     async def drive(ctx):
         before = run.bench.cycle
-        await run.send(ctx, values(image) * 2)
-        assert run.bench.cycle - before == 2 * image.size
+        await run.send(ctx, run.values(image) * 2)
+        assert run.bench.cycle - before == 2 * image.size // size
         ctx.set(run.dut.i.payload, {"first": 1})
         ctx.set(run.dut.i.valid, 1)
         await ctx.tick().repeat(3)
@@ -122,18 +125,18 @@ def test_one_value_a_cycle_and_no_more_than_two_maps(sizes):
     run.bench.run()
 
 
-@pytest.mark.parametrize("cut", [1, 5, 11])
-def test_an_image_that_begins_early_takes_the_place_of_the_one_before(sizes, cut):
-    image, tile = np.arange(-6, 6).reshape(4, 3), 2
-    run = Written(sizes(), image, tile)
+@pytest.mark.parametrize("size, cut", [(1, 1), (1, 5), (1, 11), (2, 4)])
+def test_an_image_that_begins_early_takes_the_place_of_the_one_before(sizes, size, cut):
+    image, tile = np.arange(-6 * size, 6 * size).reshape(4, 3 * size), 2 * size
+    run = Written(sizes(image_tile=3 * size, input_values=size), image, tile)
 
     async def drive(ctx):
-        await run.send(ctx, [{"value": 5, "first": 0}] * 3)
+        await run.send(ctx, run.values(np.full(3 * size, 5), first=False))
         assert ctx.get(run.dut.idle), "values that begin no image are dropped"
-        await run.send(ctx, values(image)[:cut])
+        await run.send(ctx, run.values(image)[:cut])
         assert not ctx.get(run.dut.idle)
-        await run.send(ctx, values(image[::-1]))
-        wanted = stored(image[::-1], tile, 3)
+        await run.send(ctx, run.values(image[::-1]))
+        wanted = stored(image[::-1], tile, 3 * size)
         assert await run.take(ctx, len(wanted)) == wanted
         assert not ctx.get(run.dut.full)
 
@@ -148,14 +151,14 @@ def test_another_image_in_place_of_a_later_frame_waits_for_the_end(sizes, taken)
     dut = run.dut
 
     async def drive(ctx):
-        await run.send(ctx, values(image) + values(image, False)[:taken])
+        await run.send(ctx, run.values(image) + run.values(image, False)[:taken])
         ctx.set(dut.i.payload, {"value": 9, "first": 1})
         ctx.set(dut.i.valid, 1)
         await ctx.tick().repeat(2)
         assert (ctx.get(dut.restart), ctx.get(dut.i.ready)) == (1, 0)
         await run.pulse(ctx, dut.ends)
         assert not ctx.get(dut.restart) and not ctx.get(dut.full)
-        await run.send(ctx, values(image + 20))
+        await run.send(ctx, run.values(image + 20))
         wanted = stored(image + 20, tile, 3)
         assert await run.take(ctx, len(wanted)) == wanted
 
@@ -171,7 +174,7 @@ def test_a_clear_drops_all_with_the_word_that_stands_there(sizes, sent, frames):
     dut = run.dut
 
     async def drive(ctx):
-        await run.send(ctx, (values(image) + values(image, not frames))[:sent])
+        await run.send(ctx, (run.values(image) + run.values(image, not frames))[:sent])
         ctx.set(dut.i.payload, {"value": 99, "first": 1})
         ctx.set(dut.i.valid, 1)
         ctx.set(dut.clear, 1)
@@ -182,7 +185,7 @@ def test_a_clear_drops_all_with_the_word_that_stands_there(sizes, sent, frames):
         await ctx.tick()
         assert ctx.get(dut.idle) and not ctx.get(dut.full)
         await run.send(ctx, [{"value": 3, "first": 0}] * 2)
-        await run.send(ctx, values(image - 40))
+        await run.send(ctx, run.values(image - 40))
         wanted = stored(image - 40, tile, 3)
         assert await run.take(ctx, len(wanted)) == wanted
 

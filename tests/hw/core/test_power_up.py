@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from gen.inputs import input_stream
+from gen.inputs import input_beats, input_stream
 from gen.plan.plan import make_plan
 from gen.result import HEADER_WORDS
 from hw.verilog import TOP, core_files
@@ -44,13 +44,12 @@ endmodule
 def test_first_result_after_power_up(seed, tmp_path):
     network = random_network(seed, sources=("direct",), **SIZE)
     plan = make_plan(network, 4)
-    bits = plan.params.value_bits
+    top = plan.params.value_bits * plan.params.input_values
     images = random_images(network, seed, 1)
-    values = [int(value) for value in input_stream(network, images)[0]]
-    words = [(value & ((1 << bits) - 1)) | (n == 0) << bits for n, value in enumerate(values)]
+    words = input_beats(input_stream(network, images)[0], plan.params)
     files = {
         **core_files(plan), "values": "".join(f"{word:b}\n" for word in words),
-        "bench.v": BENCH.format(top=bits, count=len(words), core=TOP, limit=LIMIT),
+        "bench.v": BENCH.format(top=top, count=len(words), core=TOP, limit=LIMIT),
     }
     for name, text in files.items():
         (tmp_path / name).write_text(text)

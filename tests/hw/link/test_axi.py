@@ -99,10 +99,11 @@ class Listener(wiring.Component):
         return m
 
 
-def heard(sizes, transfers, *, size, reset_after=None):
-    """Send transfers of input values; return (value, first) of what the core hears."""
-    core = Listener(sizes())
-    dut = AxiTop(sizes(), {"NETWORK": 1, "INPUT_SIZE": size}, core)
+def heard(sizes, transfers, *, size, beat=1, reset_after=None):
+    """Send transfers of input values, ``beat`` of them at a time; return (value, first) of what the core hears."""
+    params = sizes(image_tile=4, input_values=beat)
+    core = Listener(params)
+    dut = AxiTop(params, {"NETWORK": 1, "INPUT_SIZE": size}, core)
     bench, stream = Bench(dut), dut.s_axis_input
     words = bench.collect(core.i.valid, core.i.payload)
     bus, count = dut.s_axi, 0
@@ -111,7 +112,10 @@ def heard(sizes, transfers, *, size, reset_after=None):
         nonlocal count
         await ctx.tick()
         for transfer in transfers:
-            for n, value in enumerate(transfer):
+            beats = [transfer[at : at + beat] for at in range(0, len(transfer), beat)]
+            for n, row in enumerate(beats):
+                if beat > 1:
+                    ctx.set(stream.tkeep, 4 ** len(row) - 1)
                 if count == reset_after:
                     ctx.set(bus.awaddr, 4 * register("CONTROL"))
                     ctx.set(bus.wdata, 2)
@@ -120,8 +124,8 @@ def heard(sizes, transfers, *, size, reset_after=None):
                     ctx.set(Cat(bus.awvalid, bus.wvalid), 0)
                     await ctx.tick().repeat(RESET_CYCLES + 4)
                 count += 1
-                ctx.set(stream.tdata, value & 0xFFFF)
-                ctx.set(stream.tlast, n == len(transfer) - 1)
+                ctx.set(stream.tdata, int.from_bytes(np.array(row, "<i2").tobytes(), "little"))
+                ctx.set(stream.tlast, n == len(beats) - 1)
                 ctx.set(stream.tvalid, 1)
                 while not ctx.get(stream.tready):
                     await ctx.tick()
@@ -131,7 +135,10 @@ def heard(sizes, transfers, *, size, reset_after=None):
 
     bench.add(send)
     bench.run()
-    return [(word.payload["value"], word.payload["first"]) for word in words]
+    return [
+        (value, int(n == 0 and word.payload["first"]))
+        for word in words for n, value in enumerate(word.payload.get("values") or [word.payload["value"]])
+    ]
 
 
 @pytest.mark.parametrize("size, transfers, firsts", [
@@ -153,8 +160,18 @@ def test_a_reset_lets_the_next_value_begin_an_image(sizes, after):
     assert words == [(value, int(value in (1, 4, after + 1))) for value in range(1, 7)]
 
 
-def test_values_are_signed(sizes):
-    assert heard(sizes, [[-256, -1, 0, 255]], size=4) == [(-256, 1), (-1, 0), (0, 0), (255, 0)]
+@pytest.mark.parametrize("beat", [1, 2, 4])
+def test_values_are_signed_and_may_come_several_at_a_time(sizes, beat):
+    values = [-256, -1, 0, 255, 4, -5, 6, -7]
+    firsts = {0, 8, 16, 20}  # two images in a transfer, one that is cut short, a whole one
+    assert heard(sizes, [values * 2, values[:4], values], size=8, beat=beat) == [
+        (value, int(n in firsts)) for n, value in enumerate([*values * 2, *values[:4], *values])
+    ]
+
+
+def test_what_is_cut_short_amid_values_of_a_word_is_dropped(sizes):
+    words = heard(sizes, [[1, 2, 3, 4, 5, 6, 7], [8, 9, 10, 11, 12, 13, 14, 15]], size=8, beat=4)
+    assert words == [(value, int(value in (1, 8))) for value in (*range(1, 5), *range(8, 16))]
 
 
 def test_the_result_stream_is_proved_stable(sizes):
@@ -172,13 +189,15 @@ def test_the_result_stream_is_proved_stable(sizes):
     prove(dut, claims)
 
 
-def test_the_verilog_has_the_ports_that_vivado_infers(sizes):
-    text = axi_verilog(sizes(), {"NETWORK": 9})
+@pytest.mark.parametrize("beat", [1, 2])
+def test_the_verilog_has_the_ports_that_vivado_infers(sizes, beat):
+    params = sizes(image_tile=4, input_values=beat)
+    text = axi_verilog(params, {"NETWORK": 9})
     ports = set(re.search(rf"module {AXI}\((.*?)\);", text, re.DOTALL)[1].replace("\n", "").split(", "))
     channels = {
         "s_axi": "awaddr awprot awvalid awready wdata wstrb wvalid wready bresp bvalid bready "
                  "araddr arprot arvalid arready rdata rresp rvalid rready",
-        "s_axis_load": "tdata tvalid tready", "s_axis_input": "tdata tlast tvalid tready",
+        "s_axis_load": "tdata tvalid tready", "s_axis_input": "tdata tlast tvalid tready" + " tkeep" * (beat > 1),
         "m_axis_result": "tdata tlast tvalid tready",
     }
     assert ports == {
@@ -192,4 +211,4 @@ def test_the_verilog_has_the_ports_that_vivado_infers(sizes):
     ):
         assert re.search(r"\(\* X_INTERFACE_PARAMETER = " + said, text)
     assert len(re.findall(r"^  adafire_core core \(", text, re.MULTILINE)) == 1
-    assert text == axi_verilog(sizes(), {"NETWORK": 9})
+    assert text == axi_verilog(params, {"NETWORK": 9})

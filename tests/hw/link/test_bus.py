@@ -24,8 +24,8 @@ RESTS, TAKES_WORD, TAKES_VALUE, HAS_WORD, HAS_LAST, UNSOUND = (1 << bit for bit 
 class Side:
     """A `BusSide` whose core is the test: idle, and taking and giving nothing unless told."""
 
-    def __init__(self, sizes, values=VALUES, **options):
-        self.dut = BusSide(sizes(), values, **options)
+    def __init__(self, sizes, values=VALUES, beat=1, **options):
+        self.dut = BusSide(sizes(image_tile=4, input_values=beat), values, **options)
         self.bench = Bench(self.dut)
         self.ctx = None
 
@@ -124,6 +124,31 @@ def test_words_are_taken_without_a_network_and_values_with_one(sizes):
         assert [await side.take(load) for _ in range(QUEUE + 1)] == [0x80000001, 2, 3, 4, None]
         await side.access(NETWORK, 8)
         assert await side.access(STATUS) == RESTS | TAKES_VALUE
+
+    side.run(drive)
+
+
+def test_values_are_collected_for_a_core_that_takes_several(sizes):
+    side = Side(sizes, beat=4)
+    i = side.dut.core.i
+
+    async def drive(ctx):
+        for n, value in enumerate([5, -6, 7, -8, 9, 10]):
+            assert await side.access(INPUT, value & 0xFFFF | (n == 0) << 16)
+        assert await side.take(i) == {"values": [5, -6, 7, -8], "first": 1} and not ctx.get(i.valid)
+        assert await side.access(STATUS) == RESTS | TAKES_VALUE, "the core says itself that an image is under way"
+        assert await side.access(INPUT, 0x10001)  # another image, which begins a word
+        assert await side.access(STATUS) == TAKES_VALUE
+        await side.access(CONTROL, 1)
+        assert await side.access(STATUS) == RESTS | TAKES_VALUE, "given up"
+        for value in (0x10001, 2, 3, 4):
+            assert await side.access(INPUT, value)
+        await ctx.tick().repeat(3)
+        assert await side.take(i) == {"values": [1, 2, 3, 4], "first": 1}
+        await side.access(INPUT, 0x10001)
+        await side.access(CONTROL, 2)
+        await ctx.tick().repeat(RESET_CYCLES)
+        assert await side.access(STATUS) == RESTS | TAKES_VALUE and not ctx.get(i.valid)
 
     side.run(drive)
 
@@ -274,9 +299,9 @@ def test_nothing_is_taken_from_the_streams_during_a_reset(sizes):
     assert seen == [(1, 0)] + [(0, 1)] * RESET_CYCLES + [(1, 0)] * 2
 
 
-@pytest.mark.parametrize("streams", [False, True])
-def test_the_streams_to_the_core_are_proved_stable(sizes, streams):
-    side = BusSide(sizes(), VALUES, streams=streams)
+@pytest.mark.parametrize("streams, beat", [(False, 1), (False, 2), (True, 1)])
+def test_the_streams_to_the_core_are_proved_stable(sizes, streams, beat):
+    side = BusSide(sizes(image_tile=4, input_values=beat), VALUES, streams=streams)
     outputs = [side.core.load, side.core.i, *([side.o_result] if streams else [])]
 
     def claims(m):

@@ -83,10 +83,11 @@ def test_a_load_begins_anew_and_takes_the_network_away(sizes):
     far.run(drive)
 
 
-@pytest.mark.parametrize("width, low", [(1, -128), (2, -300)])
-def test_images_in_pieces(sizes, width, low):
+@pytest.mark.parametrize("width, low, beat", [(1, -128, 1), (2, -300, 1), (1, -128, 4), (2, -300, 2)])
+def test_images_in_pieces(sizes, width, low, beat):
+    """However they are cut, the core gets them in words of ``beat`` values."""
     rng = np.random.default_rng(width)
-    far = Far(sizes(value_bits=16), seed=width)
+    far = Far(sizes(value_bits=16, image_tile=4, input_values=beat), seed=width)
     far.core.size = size = 12
 
     async def drive(ctx):

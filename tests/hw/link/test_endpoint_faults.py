@@ -38,11 +38,11 @@ def test_counters(sizes):
 
 
 @pytest.mark.parametrize("command", [Command.ABORT, Command.RESET])
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
-def test_urgent_commands_at_any_moment(sizes, seed, command):
+@pytest.mark.parametrize("seed, beat", [(0, 1), (2, 2), pytest.param(1, 1, marks=pytest.mark.slow)])
+def test_urgent_commands_at_any_moment(sizes, seed, beat, command):
     """In the middle of images, with more of them in the ring; what comes afterwards is as if nothing had been."""
     rng = np.random.default_rng([seed, 5])
-    far = Far(sizes(), seed=seed, limit=100_000)
+    far = Far(sizes(image_tile=4, input_values=beat), seed=seed, limit=100_000)
 
     async def drive(ctx):
         await far.load(ctx)
