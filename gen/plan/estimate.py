@@ -89,8 +89,8 @@ def expected_cycles(plan: Plan, activity: Activity | None = None) -> Estimate:
 
 def _estimate(plan, cycles, timesteps, basis):
     source, results = plan.network.source, sum(plan.layout.output_sizes.values())
-    values = float(np.prod(source.shape)) * (timesteps if source.kind == "frames" else 1)
-    beats = values / plan.params.input_values
+    maps = timesteps if source.kind == "frames" and plan.layout.tiling.kept == 1 else plan.layout.tiling.kept
+    beats = maps * float(np.prod(source.shape)) / plan.params.input_values
     return Estimate(cycles, max(cycles + CYCLES["next"], beats, results), timesteps, basis)
 
 

@@ -27,7 +27,7 @@ SWITCHES = {  # parameters that may be 0, and what a core without has none of
     "windows": "windows that move over a map, grouped channels, pools",
     "softmax": "the exit rules entropy and confidence", "two_phase": "inverse-leaky neurons",
     "narrow": "narrow layers", "states": "membranes that outlive a timestep", "currents": "kept currents",
-    "phase_bits": "upsampled maps", "spram": "single-port RAM",
+    "phase_bits": "upsampled maps", "spram": "single-port RAM", "replay": "stages that look at frames",
 }
 BESIDE = ("width", "groups", "neurons", "program", "spram", "narrow", "input_values")  # no network falls short of them
 
@@ -95,6 +95,7 @@ class CoreParams:
     states: int = 0      # membranes that outlive a timestep
     currents: int = 0    # currents of a constant input, kept from the first timestep
     spram: int = 0       # in single-port RAM: 1 weights, 2 states as well
+    replay: int = 0      # 1: all frames of an image are kept, for stages that look at them again
     input_values: int = 1  # taken in a cycle: a beat of them lies in one word of the input
 
     def __post_init__(self):

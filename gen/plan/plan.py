@@ -69,6 +69,11 @@ class Layout:
         shape = self.stages[0].network.source.shape
         return int(np.prod(shape)) if self.tiling.line else shape[0]
 
+    @property
+    def replays(self) -> bool:
+        """Whether stages that run timestep after timestep find all frames of an image in one map."""
+        return self.tiling.kept > 1 and any(stage.rounds > 1 for stage in self.stages)
+
 
 @dataclass(frozen=True, eq=False)
 class Plan:

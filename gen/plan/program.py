@@ -35,9 +35,14 @@ def _unsigned(limit):
 
 
 def header_fields(p):
-    """Fields of the header: name to (bits, signed). All but ``frames`` are counts less one."""
+    """Fields of the header: name to (bits, signed). All but ``frames`` and ``frame_words`` are counts less one.
+
+    With ``frames`` the maps of an image follow one another, each read for one round. Where they are kept together, a
+    round of a stage reads ``frame_words`` words behind the one before.
+    """
     return {
         "stages": _unsigned(p.stages - 1), "frames": FLAG,
+        **({"frame_words": _unsigned(p.image_words)} if p.replay else {}),
         "image_channels": _unsigned(p.image_tile * p.image_words - 1),  # values of one position
         "image_tile": _unsigned(p.image_tile - 1),  # values of one word; a position begins a new word
         "image_positions": _unsigned(p.image_words - 1),

@@ -24,7 +24,7 @@ def program_length(stages, params: CoreParams) -> int:
 def program_words(plan) -> list[int]:
     """Return the words of a plan's program."""
     params, stages = plan.params, plan.stages
-    words, limit = pack(header_fields(params), _header(plan)), 0
+    words, limit = pack(header_fields(params), _known(header_fields(params), _header(plan))), 0
     address = len(words) + len(stages) * words_of(stage_fields(params))
     for stage in stages:
         words += pack(stage_fields(params), _stage(plan, stage, address, limit))
@@ -52,6 +52,7 @@ def _header(plan):
     source, region = plan.network.source, plan.regions[0, INPUT, 0]
     return {
         "stages": len(plan.stages) - 1, "frames": source.kind == "frames" and region.versions == 1,
+        "frame_words": region.words if plan.layout.replays else 0,
         "image_channels": plan.layout.image_channels - 1, "image_tile": region.tile_channels - 1,
         "image_positions": region.rows * region.columns * region.versions - 1,
         "outputs": sum(plan.layout.output_sizes.values()) - 1,

@@ -17,7 +17,8 @@ class Region:
     """Where a map lies in its memory: ``base``, words of a position, channels of a word, its size in positions.
 
     The input has a memory of its own, and begins at 0 of a slot. ``line``: it is stored as one position; ``same``: it
-    is the same at all timesteps. In tile order the ``versions`` of any other map, one a timestep, lie in a row.
+    is the same at all timesteps. In tile order the ``versions`` of any other map, one a timestep, lie in a row, and so
+    do frames that are kept together.
     """
 
     base: int
@@ -49,20 +50,20 @@ def place_maps(network: IntegerNetwork, passes: list[Pass], tiling: Tiling) -> d
         for i, p in enumerate(passes) if p.writes
     ]
     lives = [(i, max(last_read.get(key, i), i), region.words * region.versions) for i, key, region in made]
-    regions = {(INPUT, 0): _input(network, passes, tiling)}
+    regions = {(INPUT, 0): _input(network, tiling)}
     for (_, (name, first), region), base in zip(made, _share(lives)):
         for n in range(region.versions):
             regions[name, first + n] = replace(region, base=base + n * region.words)
     return regions
 
 
-def _input(network, passes, tiling):
+def _input(network, tiling):
     channels, rows, columns = network.source.shape
     if tiling.line:
         channels, rows, columns = channels * rows * columns, 1, 1
     same = network.source.kind == "direct"
     words = -(-channels // tiling.image_tile)
-    return Region(0, words, tiling.image_tile, rows, columns, tiling.line, same, 1 if same else passes[0].steps)
+    return Region(0, words, tiling.image_tile, rows, columns, tiling.line, same, tiling.kept)
 
 
 def place_states(network: IntegerNetwork, passes: list[Pass]) -> tuple[list[Pass], int, int]:

@@ -58,7 +58,7 @@ def needed_params(layout, *, width, groups, neurons, weight_bits, signed, spram)
         two_phase=int(any(network.two_phase for network in networks)),
         narrow=int(any(p.narrow for p in passes)),
         phase_bits=_phase_bits(source for _, source in synapses), spram=spram,
-        input_values=_input_values(layout),
+        replay=int(layout.replays), input_values=_input_values(layout),
     )
     return with_program(params, [layout.stages])
 

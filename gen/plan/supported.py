@@ -17,7 +17,5 @@ def check_core(network) -> None:
         f"{stage.timesteps} timesteps; the core runs at most {CORE_TIMESTEPS}"
         for stage in network.stages if stage.timesteps > CORE_TIMESTEPS
     ]
-    if len(network.stages) > 1 and network.source.kind == "frames":
-        problems.append(f"{len(network.stages)} stages that look at frames; the core keeps one frame at a time")
     if problems:
         raise UnsupportedNetwork(list(dict.fromkeys(problems)))

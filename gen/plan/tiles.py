@@ -25,10 +25,16 @@ __all__ = ["Tiling", "choose_tiles"]
 
 @dataclass(frozen=True)
 class Tiling:
-    """Input values in a word of the input; whether the input has the line form."""
+    """How the input lies.
+
+    image_tile : values in a word
+    line : it has the line form
+    kept : frames of an image that are kept together, 1: each is given up when its round has ended
+    """
 
     image_tile: int
     line: bool
+    kept: int = 1
 
 
 def choose_tiles(stages: list[list[Pass]], networks, lanes: int) -> tuple[list[list[Pass]], Tiling]:
@@ -55,7 +61,13 @@ def choose_tiles(stages: list[list[Pass]], networks, lanes: int) -> tuple[list[l
     chosen = [
         [replace(p, tile_channels=tiles[_key(p)], blocks=_blocks(p, tiles)) for p in passes] for passes in stages
     ]
-    return chosen, Tiling(tiles[INPUT], line)
+    return chosen, Tiling(tiles[INPUT], line, _kept(stages, networks[0]))
+
+
+def _kept(stages, network):
+    """Return the frames kept together: a later stage looks at all of them again, tile order at all for every tile."""
+    again = len(stages) > 1 or any(p.steps > 1 for p in stages[0])
+    return network.frames if network.source.kind == "frames" and again else 1
 
 
 def _reads_lines(stages, size):

@@ -138,7 +138,7 @@ class Core(wiring.Component):
             *(getattr(images, name).eq(getattr(sequencer, name)) for name in ("release", "ends", "clear")),
             *(getattr(sequencer, name).eq(getattr(images, name)) for name in ("full", "restart")),
             *(getattr(walker, name).eq(getattr(sequencer, name))
-              for name in ("prepare", "pass_address", "go", "first_step", "stop")),
+              for name in ("prepare", "pass_address", "go", "first_step", "stop", *["frame"] * self._params.replay)),
             *(getattr(sequencer, name).eq(getattr(walker, name))
               for name in ("prepared", "next_pass", "next_readout")),
         ]

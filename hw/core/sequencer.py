@@ -47,6 +47,8 @@ class Sequencer(wiring.Component):
         An image begins; its cycles count.
     timesteps : Out
         Of the image, so far.
+    frame : Out
+        Only with ``params.replay``: where the round's frame begins among the frames of the image.
     """
 
     def __init__(self, params):
@@ -63,6 +65,7 @@ class Sequencer(wiring.Component):
             "decide": Out(1), "step": Out(range(CORE_TIMESTEPS)), "decided": In(1), "exits": In(1),
             "answers": Out(1), "answering": In(1), "heading": In(1), "begins": Out(1), "counts": Out(1),
             "timesteps": Out(range(2 * CORE_TIMESTEPS * p.stages)),
+            **({"frame": Out(payloads.header(p).members["frame_words"])} if p.replay else {}),
         })
 
     def elaborate(self, platform):
@@ -113,6 +116,8 @@ class Sequencer(wiring.Component):
                     m.next = "PLACE"
             with m.State("PLACE"):
                 m.d.sync += [left.eq(stage_words), place.eq(place + 1), self.step.eq(0)]
+                if p.replay:
+                    m.d.sync += self.frame.eq(0)
                 m.next = "STAGE"
             with m.State("STAGE"):
                 m.d.sync += [stage.eq(Cat(stage, self.program)[WORD_BITS:]), left.eq(left - 1)]
@@ -172,6 +177,8 @@ class Sequencer(wiring.Component):
                     with m.Else():
                         m.d.sync += self.step.eq(self.step + 1)
                         m.d.comb += self.release.eq(self.header.frames)
+                        if p.replay:
+                            m.d.sync += self.frame.eq(self.frame + self.header.frame_words)
                         m.next = "NEXT ROUND"
             with m.State("NEXT ROUND"):
                 m.next = "ROUND"

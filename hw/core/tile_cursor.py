@@ -32,7 +32,9 @@ class TileCursor(wiring.Component):
     Members
     -------
     begins : In(1)
-        The pass's first tile: cursors count from 0.
+        The pass's first tile: cursors count from 0, those of the input from ``frame``.
+    frame : In
+        Only with ``params.replay``: where the frame looked at begins.
     step : In
         As `PassReader` gives it.
     add_output, load, add, carry, index : In
@@ -55,6 +57,7 @@ class TileCursor(wiring.Component):
             "add_output": In(1), "load": In(1), "add": In(1), "carry": In(1), "index": In(range(max(2, p.synapses))),
             "address": Out(tile["address"]), "parameter": Out(tile["parameter"]), "place": Out(place(p)),
             "over": Out(1),
+            **({"frame": In(payloads.header(p).members["frame_words"])} if p.replay else {}),
         })
 
     def elaborate(self, platform):
@@ -86,6 +89,8 @@ class TileCursor(wiring.Component):
             m.d.sync += before.eq(kept)
             with m.If(self.begins & ~self.carry):
                 m.d.sync += before.eq(0)
+                if p.replay:
+                    m.d.sync += before.address.eq(Mux(self.block.image, self.frame, 0))
         if p.phase_bits:
             self._carry(m, operand, before)
         with m.If(self.add):

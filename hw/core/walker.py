@@ -40,6 +40,8 @@ class Walker(wiring.Component):
         Timestep 1; begin no further tile (one that is made already is still sent whole).
     room : In(1)
         When low, at most two more requests come.
+    frame : In
+        Only with ``params.replay``, of `hw.core.sequencer.Sequencer`.
     layer : Out(pass_block)
     tile_valid, tile, request_valid, request : Out
         A tile comes with its first request. Its last request is its ``end``.
@@ -55,6 +57,7 @@ class Walker(wiring.Component):
             "go": In(1), "done": Out(1), "first_step": In(1), "stop": In(1), "room": In(1),
             "layer": Out(payloads.pass_block(p)), "tile_valid": Out(1), "tile": Out(payloads.tile(p)),
             "request_valid": Out(1), "request": Out(payloads.request(p)),
+            **({"frame": In(payloads.header(p).members["frame_words"])} if p.replay else {}),
         })
 
     def elaborate(self, platform):
@@ -74,6 +77,8 @@ class Walker(wiring.Component):
             m.d.comb += getattr(self, name).eq(getattr(reader, name))
         for name in ("begins", "step", "block", "add_output", "load", "add", "carry", "index"):
             m.d.comb += getattr(cursor, name).eq(getattr(reader, name))
+        if p.replay:
+            m.d.comb += cursor.frame.eq(self.frame)
         m.d.comb += [
             reader.over.eq(cursor.over), reader.level.eq(loops.level), reader.pass_end.eq(loops.pass_end),
             loops.layer.eq(self.layer), loops.restart.eq(reader.restart), loops.advance.eq(reader.advance),

@@ -218,6 +218,7 @@ async def restarted(check, driver):
     maps = network.frames if network.source.kind == "frames" else 1
     most = len(words) // maps * min(maps, sum(trace.exit_step for trace in check.session.traces(n)))
     taken = check.random.randrange(1, most) if most > 1 else 0
+    taken -= taken % check.plan.params.input_values
     driver.send(words[:taken])
     check.send(driver, after)
     run, = await driver.results(1, check.limit)

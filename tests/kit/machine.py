@@ -82,7 +82,7 @@ class Machine:
         for number, stage in enumerate(self.program.stages):
             passes = self.program.passes(number)
             for step in range(stage["rounds"] + 1):
-                image = images[step if header["frames"] else 0]
+                image = images[step if header["frames"] else 0][step * header.get("frame_words", 0):]
                 for n, one in enumerate(passes):
                     self._run_pass(one, index + n, image, step == 0, run)
                 run.passed, run.classes = self._decide(stage, step)

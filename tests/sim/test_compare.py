@@ -21,7 +21,7 @@ DRAWN = {
     "first": lambda seed: random_network(seed, **SMALL),
     "second": lambda seed: random_network(seed, contract=SECOND, **SMALL),
     "two-phase": lambda seed: random_network(seed, neuron=INVERSE_LEAKY, **SMALL),
-    "staged": lambda seed: random_staged_network(seed, sources=("direct",), **SMALL),
+    "staged": lambda seed: random_staged_network(seed, sources=(("direct", "frames")[seed % 2],), **SMALL),
     "tiles": lambda seed: replace(small_network(), order=TILES),
 }
 

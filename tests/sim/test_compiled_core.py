@@ -22,7 +22,7 @@ KINDS = {  # a share of the networks of every core
     "frames": lambda seed: random_network(seed, contract=SECOND, sources=("frames",)),
     "two-phase": lambda seed: random_network(seed, contract=SECOND, neuron=INVERSE_LEAKY),
     "ruleless": lambda seed: random_network(seed, contract=SECOND, rules=("off",)),  # often in tile order
-    "staged": lambda seed: random_staged_network(seed, max_layers=3, sources=("direct",)),
+    "staged": lambda seed: random_staged_network(seed, max_layers=3, sources=(("direct", "frames")[seed % 2],)),
 }
 CORES = [(4, 1, 1), (4, 2, 2), (8, 1, 4), (4, 4, 1), (16, 1, 2)]  # lanes of a group, groups, neurons of a group
 LARGE = [(16, 1, 1), (8, 2, 1), (8, 4, 2), (16, 2, 4), (16, 4, 1)]

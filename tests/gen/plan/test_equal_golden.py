@@ -24,6 +24,7 @@ KINDS = {
     "two-phase": lambda seed: random_network(seed, contract=SECOND, neuron=INVERSE_LEAKY, **SMALL),
     "tiles": lambda seed: _in_tiles(seed),
     "staged": lambda seed: random_staged_network(seed, sources=("direct",), **SMALL),
+    "staged frames": lambda seed: random_staged_network(seed, sources=("frames",), **SMALL),
 }
 
 

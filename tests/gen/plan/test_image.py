@@ -21,7 +21,7 @@ SMALL = dict(max_neurons=500, max_weights=2000)
 
 def random_plan(seed):
     if seed % 4 == 3:
-        network = random_staged_network(seed, sources=("direct",), max_timesteps=3, **SMALL)
+        network = random_staged_network(seed, max_timesteps=3, **SMALL)
     else:
         network = random_network(seed, contract=(FIRST, SECOND)[seed % 2], **SMALL)
     return make_plan(network, sorted(LANES)[seed % 5])

@@ -14,7 +14,7 @@ from gen.plan.params import LANES
 from gen.plan.plan import Plan, covering, make_plan, plan_on
 from gen.plan.program_words import spacing
 from tests.gen.plan.networks import chained, layered, readout, spiking
-from tests.kit.random_networks import FIRST, SECOND, random_network, random_staged_network
+from tests.kit.random_networks import FIRST, SECOND, random_network
 
 SMALL = dict(max_neurons=500, max_weights=2000)
 
@@ -169,10 +169,11 @@ def test_more_timesteps_than_the_core_counts_are_refused(monkeypatch):
         make_plan(chained({"a": [INPUT]}, timesteps=4), 8)
 
 
-def test_stages_that_look_at_frames_are_refused():
-    network = random_staged_network(0, sources=("direct",), **SMALL)
-    stages = [replace(chained({"a": [INPUT]}), source=Source((1, 6, 6), "frames"), exit_rule=rule)
-              for rule in (ExitRule("margin", limits=(1,) * 4), ExitRule())]
-    assert make_plan(network, 8).stages
-    with pytest.raises(UnsupportedNetwork, match="2 stages that look at frames"):
-        make_plan(StagedNetwork(stages), 8)
+@pytest.mark.parametrize("timesteps, order", [(4, "steps"), (4, "tiles"), (1, "steps")])
+def test_stages_that_look_at_frames_keep_all_of_them(timesteps, order):
+    one = replace(chained({"a": [INPUT]}, timesteps=timesteps), source=Source((1, 6, 6), "frames"))
+    first = replace(one, exit_rule=ExitRule("margin", limits=(1,) * timesteps))
+    plan = make_plan(StagedNetwork([first, replace(one, order=order)]), 8)
+    assert plan.params.replay == (timesteps > 1) and plan.params.image_words == 36 * timesteps
+    assert {plan.regions[n, INPUT, 0].versions for n in (0, 1)} == {timesteps}
+    assert expected_cycles(plan).interval >= 36 * timesteps / plan.params.input_values

@@ -11,17 +11,20 @@ from gen.result import result_words, results_of
 from hw.core.core import Core
 from sim.golden import Golden
 from tests.kit.beats import beats, image_beats
-from tests.kit.random_networks import SECOND, random_images, random_network
+from tests.kit.random_networks import SECOND, random_images, random_network, random_staged_network
 from tests.kit.streams import Bench
 
 TINY = dict(max_neurons=30, max_weights=150, max_size=3, max_layers=2)
+AGAIN = {"staged": True, "sources": ["frames"]}  # stages that look at frames
+STAGED = 29  # seed of one whose second stage runs too
 FIGURES = ("classes", "exit_steps", "events", "synaptic_ops", "logits")
 
 
-def network(seed, **options):
+def network(seed, staged=False, **options):
     """Return a random network that the simulator runs in a few thousand cycles."""
-    sizes = dict(max_neurons=90, max_weights=500, max_size=5, max_channels=6, contract=SECOND)
-    return random_network(seed, **(sizes | dict(max_timesteps=3, max_classes=6, max_layers=3) | options))
+    sizes = dict(max_neurons=90, max_weights=500, max_size=5, max_channels=6)
+    sizes |= dict(max_timesteps=3, max_classes=6, max_layers=3) | options
+    return random_staged_network(seed, **sizes) if staged else random_network(seed, contract=SECOND, **sizes)
 
 
 def figures(result):
@@ -112,7 +115,7 @@ class Run:
 
 @pytest.mark.parametrize("seed, width, groups, stall, options", [
     (0, 4, 1, 0.5, {}), (1, 4, 2, 0, TINY), (4, 4, 2, 0.2, {"neuron": INVERSE_LEAKY}),
-    (5, 4, 1, 0.3, {"sources": ("frames",)}),
+    (5, 4, 1, 0.3, {"sources": ("frames",)}), (STAGED, 4, 1, 0.3, AGAIN),
 ])
 def test_random_networks_give_golden_results(seed, width, groups, stall, options):
     """Images one behind the other, the next one sent while one is computed."""
@@ -158,10 +161,12 @@ def test_the_smallest_networks(net, groups):
     run.run(drive)
 
 
-@pytest.mark.parametrize("seed, sources, points, cycles", [(12, ["direct"], 6, 1), (30, ["frames"], 5, 5)])
-def test_an_abort_anywhere_leaves_no_trace(seed, sources, points, cycles):
+@pytest.mark.parametrize("seed, options, points, cycles", [
+    (12, {"sources": ["direct"]}, 6, 1), (30, {"sources": ["frames"]}, 5, 5), (STAGED, AGAIN, 5, 2),
+])
+def test_an_abort_anywhere_leaves_no_trace(seed, options, points, cycles):
     """Abort at ``points`` moments from the first word to after the result; the next image is golden."""
-    net = network(seed, max_neurons=30, max_size=3, max_layers=2, sources=sources)
+    net = network(seed, **(dict(max_neurons=30, max_size=3, max_layers=2) | options))
     victim, good = random_images(net, seed, 2)
     run = Run(make_plan(net, width=4, groups=1), seed=seed, stall=0.1, limit=90_000)
     core, answered = run.core, []
@@ -206,9 +211,11 @@ def test_an_image_behind_an_abort_is_computed_while_the_core_still_drains():
     run.run(drive)
 
 
-@pytest.mark.parametrize("seed, sources", [(13, ["direct"]), (17, ["frames"])])
-def test_an_image_that_begins_early_takes_the_place_of_the_one_before(seed, sources):
-    net = network(seed, max_neurons=30, max_size=3, max_layers=2, sources=sources, rules=("off",))
+@pytest.mark.parametrize("seed, options", [
+    (13, {"sources": ["direct"], "rules": ["off"]}), (17, {"sources": ["frames"], "rules": ["off"]}), (STAGED, AGAIN),
+])
+def test_an_image_that_begins_early_takes_the_place_of_the_one_before(seed, options):
+    net = network(seed, **(dict(max_neurons=30, max_size=3, max_layers=2) | options))
     first, second = random_images(net, seed, 2)
     run = Run(make_plan(net, width=4, groups=1), seed=seed, stall=0.2)
     words = run.beats(net, first)
