@@ -27,15 +27,18 @@ if TYPE_CHECKING:
     from gen.model.nir_export import export_nir, save_nir
     from gen.netfile import load_network, save_network
     from gen.result import Result
+    from gen.task import Decoder, Task
     from host.device import open_device
+    from host.predict.run import predict
     from hw.emit import generate
     from sim.golden import Golden
 
     __version__: str
 
 __all__ = [
-    "AdafireError", "Device", "Golden", "InputError", "IntegerNetwork", "Result", "cascade", "convert", "export_nir",
-    "generate", "load_network", "open_dataset", "open_device", "quantize", "save_network", "save_nir",
+    "AdafireError", "Decoder", "Device", "Golden", "InputError", "IntegerNetwork", "Result", "Task", "cascade",
+    "convert", "export_nir", "generate", "load_network", "open_dataset", "open_device", "predict", "quantize",
+    "save_network", "save_nir",
 ]
 
 _HOMES = {
@@ -49,7 +52,9 @@ _HOMES = {
     "gen.model.nir_export": ("export_nir", "save_nir"),
     "gen.netfile": ("load_network", "save_network"),
     "gen.result": ("Result",),
+    "gen.task": ("Decoder", "Task"),
     "host.device": ("open_device",),
+    "host.predict.run": ("predict",),
     "hw.emit": ("generate",),
     "sim.golden": ("Golden",),
 }

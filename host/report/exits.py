@@ -94,7 +94,7 @@ def write_page(path, network, name, data, device, figures, examples):
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "percent": percent}
+    environment.filters |= {"number": number, "percent": percent, "named": network.task.label}
     environment.globals |= {"bar": bar}
     source, steps = network.source.shape, _steps(network, figures, examples)
     page = environment.get_template("exits.html.jinja2").render(
