@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from benchmarks.campaigns import PACE, attack, compare_devices, differences, disturb, swap
 from gen.exit_rule import ExitRule
+from gen.result import results_in
 from host.board import Board
 from hw.emit import generate
 from sim.board import SimulatedBoard
@@ -23,7 +25,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def others():
-    return [random_network(10, **SIZES), random_network(2, sources=("frames",), **SIZES)]
+    return [random_network(10, **SIZES), random_network(11, sources=("frames",), **SIZES)]
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +47,16 @@ def test_another_network_in_the_running_design(network, others, folder, which):
     other = others[which]
     figures = swap(folder, network, random_images(network, SEED, 10), other, random_images(other, SEED, 10))
     assert figures == {"images": 40, "differences": 0}
+
+
+def test_recordings_frame_by_frame(others, folder):
+    network = others[1]
+    x = random_images(network, SEED, 20)
+    golden = Golden(network).run(x)
+    with SimulatedBoard(folder) as board, Board(board.port, folder, network, pace=PACE) as device:
+        rows = np.stack([device.watch(recording)[0] for recording in x])
+        assert differences(results_in(device.content.outputs, rows), golden) == 0 and golden.exit_steps.min() < network.frames
+        assert differences(device.run(x), golden) == 0 and device.statistics.retries == 0
 
 
 def test_an_icebreaker_begins_empty_and_has_small_buffers(tmp_path):
