@@ -60,7 +60,8 @@ class CoreParams:
     weight_bits: int
     value_bits: int      # of an input value, two's complement
     count_bits: int      # of a count in a map's word
-    acc_bits: int        # synaptic sums, membranes before firing, outputs
+    sum_bits: int        # synaptic sums of a timestep
+    acc_bits: int        # membranes before firing, outputs
     state_bits: int      # of an initial state, and of a stored one
     theta_bits: int
     bias_bits: int

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from gen.layers import INPUT, signed_bits
 from gen.plan.params import INPUT_VALUES, LEVELS, LINE_LEVELS, CoreParams
 from gen.plan.passes import thresholds
@@ -31,7 +33,7 @@ def needed_params(layout, *, width, groups, neurons, weight_bits, signed, spram)
         width=width, groups=groups, neurons=neurons, weight_bits=weight_bits,
         value_bits=signed_bits(*networks[0].value_ranges[INPUT]),
         count_bits=_count_bits(networks, signed),
-        acc_bits=signed_bits(least, most),
+        sum_bits=_sum_bits(layers), acc_bits=signed_bits(least, most),
         state_bits=max([layer.state_bits for _, layer in spiking], default=1),
         theta_bits=max([_theta_bits(network, layer) for network, layer in spiking], default=1),
         bias_bits=max(signed_bits(layer.bias.min(), layer.bias.max()) for _, layer in layers if layer.weighted),
@@ -85,6 +87,20 @@ def _extremes(networks):
                 ranges = network.current_range(layer), network.membrane_range(layer)
                 bounds += [(int(low.min()), int(high.max())) for low, high in ranges]
     return min(low for low, _ in bounds), max(high for _, high in bounds)
+
+
+def _sum_bits(layers):
+    """Return the bits of what lanes add up for a tile: of a two-phase layer perhaps not over all its synapses."""
+    bounds = [(0, 1)]
+    for network, layer in layers:
+        if not layer.weighted:
+            bounds.append(network.value_ranges[layer.name])
+            continue
+        varying, constant = network.sums(layer)
+        least = varying[0] + np.minimum(constant[0] - layer.bias, 0)
+        most = varying[1] + np.maximum(constant[1] - layer.bias, 0)
+        bounds.append((int(least.min()), int(most.max())))
+    return signed_bits(min(low for low, _ in bounds), max(high for _, high in bounds))
 
 
 def _count_bits(networks, signed):

@@ -18,6 +18,11 @@ __all__ = ["Decision"]
 FACTOR_BITS = 14
 
 
+def less(a, b):
+    """Return whether a < b, as a subtraction: of a comparison Yosys makes that and often a tree of tables beside it."""
+    return (a - b)[-1]
+
+
 class Decision(wiring.Component):
     """Find the two largest values of a position, then S and A of the softmax rules, and compare with the limit.
 
@@ -84,11 +89,11 @@ class Decision(wiring.Component):
                     m.next = "LARGEST"
             with m.State("LARGEST"):
                 with m.If(arrived):
-                    with m.If((index == 0) | (self.value > best)):
+                    with m.If((index == 0) | less(best, self.value)):
                         m.d.sync += [best.eq(self.value), second.eq(best), several.eq(index != 0)]
                         with m.If(position == 0):
                             m.d.sync += self.class_.eq(index)
-                    with m.Elif(~several | (self.value > second)):
+                    with m.Elif(~several | less(second, self.value)):
                         m.d.sync += [second.eq(self.value), several.eq(1)]
                     with m.If(last):
                         m.next = "COMPARE"
@@ -103,7 +108,7 @@ class Decision(wiring.Component):
                         scan(base)
                         m.next = "SOFTMAX" if p.softmax else "DONE"
             with m.State("MARGIN"):
-                m.d.sync += holds.eq(margin.as_unsigned() > limits.data)
+                m.d.sync += holds.eq(less(limits.data, margin.as_unsigned()))
                 m.next = "VERDICT"
             if p.softmax:
                 self._softmax(m, arrived, last, best, limits.data, holds)
@@ -149,7 +154,7 @@ class Decision(wiring.Component):
         m.d.comb += read.addr.eq(shifted[-9:-1])
         with m.State("LIMIT"):
             m.d.comb += softmax.clear.eq(kind == EXIT_CODES["confidence"])
-            m.d.sync += [shifted.eq(softmax.s), top.eq(s_bits - 1), holds.eq(softmax.s < limit)]
+            m.d.sync += [shifted.eq(softmax.s), top.eq(s_bits - 1), holds.eq(less(softmax.s, limit))]
             m.next = "NORMALIZE"
             with m.If(kind == EXIT_CODES["confidence"]):
                 m.next = "VERDICT"
@@ -179,5 +184,5 @@ class Decision(wiring.Component):
                 m.next = "BELOW"
         with m.State("BELOW"):
             m.d.comb += softmax.clear.eq(1)
-            m.d.sync += holds.eq(softmax.a < product)
+            m.d.sync += holds.eq(less(softmax.a, product))
             m.next = "VERDICT"

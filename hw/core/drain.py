@@ -43,10 +43,10 @@ class Drain(wiring.Component):
         self._params = p = params
         super().__init__({
             "layer": In(payloads.pass_block(p)),
-            "sums": In(data.ArrayLayout(signed(p.acc_bits), p.width)), "done": In(1),
+            "sums": In(data.ArrayLayout(signed(p.sum_bits), p.width)), "done": In(1),
             "tiles": In(stream.Signature(payloads.opening(p))),
             "beat": Out(payloads.neuron_beat(p)), "parameter": Out(range(max(2, p.parameters))),
-            "totals": Out(data.ArrayLayout(signed(p.acc_bits), p.neurons)),
+            "totals": Out(data.ArrayLayout(signed(p.sum_bits), p.neurons)),
         })
 
     def elaborate(self, platform):
@@ -77,15 +77,15 @@ class Drain(wiring.Component):
     def _shifted(self, m, moves):
         """Return the sums of the beat: those that wait move up."""
         p = self._params
-        waiting = Signal(data.ArrayLayout(signed(p.acc_bits), p.width), reset_less=True)
+        waiting = Signal(data.ArrayLayout(signed(p.sum_bits), p.width), reset_less=True)
         with m.If(self.done | moves):
-            m.d.sync += waiting.eq(Mux(self.done, Cat(*self.sums), Cat(*waiting)[p.neurons * p.acc_bits :]))
+            m.d.sync += waiting.eq(Mux(self.done, Cat(*self.sums), Cat(*waiting)[p.neurons * p.sum_bits :]))
         return Cat(*(waiting[number] for number in range(p.neurons)))
 
     def _chosen(self, m, moves):
         """Return the sums of the beat, chosen one hot: two tables for three of a register that moves up."""
         p = self._params
-        waiting = Signal(data.ArrayLayout(signed(p.acc_bits), p.width), reset_less=True)
+        waiting = Signal(data.ArrayLayout(signed(p.sum_bits), p.width), reset_less=True)
         turns = Signal(p.beats, reset_less=True)
         with m.If(self.done):
             m.d.sync += [waiting.eq(self.sums), turns.eq(1)]

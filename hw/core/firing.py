@@ -69,7 +69,7 @@ class Firing(wiring.Component):
         super().__init__({
             "begin": In(1), "layer": In(payloads.pass_block(p)), "load": In(payloads.load_port(p)),
             "tile_valid": In(1), "tile": In(payloads.tile(p)), "room": Out(1),
-            "sums": In(data.ArrayLayout(signed(p.acc_bits), p.width)), "done": In(1),
+            "sums": In(data.ArrayLayout(signed(p.sum_bits), p.width)), "done": In(1),
             "write": Out(stream.Signature(payloads.stored_word(p))), "counted": Out(range(p.neurons + 1)),
             "idle": Out(1), "probe_fired": Out(p.neurons),
             "probe_counts": Out(data.ArrayLayout(signed(p.signed_count_bits), p.neurons)),

@@ -34,7 +34,7 @@ class Lanes(wiring.Component):
         self._params = p = params
         super().__init__({
             "event": In(payloads.event(p)), "weights": In(data.ArrayLayout(signed(p.weight_bits), p.width)),
-            "sums": Out(data.ArrayLayout(signed(p.acc_bits), p.width)), "done": Out(1),
+            "sums": Out(data.ArrayLayout(signed(p.sum_bits), p.width)), "done": Out(1),
             **({"maximum": In(1)} if p.maximum else {}),
         })
 
@@ -52,7 +52,7 @@ class Lanes(wiring.Component):
         for lane in range(p.width):
             operand = Signal(signed(p.operand_bits), name=f"operand_{lane}", reset_less=True) if p.dense else value
             product = Signal(signed(p.operand_bits + p.weight_bits), name=f"product_{lane}", reset_less=True)
-            total = Signal(signed(p.acc_bits), name=f"total_{lane}")
+            total = Signal(signed(p.sum_bits), name=f"total_{lane}")
             m.d.comb += self.sums[lane].eq(total)
             m.d.sync += [
                 operand.eq(Mux(event.dense, event.word[lane], event.value) if p.dense else event.value),

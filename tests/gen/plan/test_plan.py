@@ -40,6 +40,13 @@ def test_the_core_is_wide_enough_for_every_proved_range(seed):
     for layer in network.layers:
         for low, high in (network.current_range(layer), network.membrane_range(layer)) if layer.weighted else ():
             assert -(2 ** (params.acc_bits - 1)) <= low.min() and high.max() < 2 ** (params.acc_bits - 1)
+        if layer.weighted:
+            low, high = 0, 0
+            for s in layer.synapses:
+                ends = s.weight[..., None] * network.value_ranges[s.source]
+                low = low + ends.min(axis=-1).sum(axis=(1, 2, 3))
+                high = high + ends.max(axis=-1).sum(axis=(1, 2, 3))
+            assert -(2 ** (params.sum_bits - 1)) <= low.min() and high.max() < 2 ** (params.sum_bits - 1)
     for name, (low, high) in network.value_ranges.items():
         bits = params.value_bits if name == INPUT else params.signed_count_bits
         assert -(2 ** (bits - 1)) <= low and high < 2 ** (bits - 1), name
