@@ -19,7 +19,7 @@ from sim.inside import CORE
 from sim.patience import cycle_limit
 from sim.verilate import compile_verilog
 
-__all__ = ["CompiledCore", "Probe", "compile_core", "core_defines", "core_sources", "empty_core",
+__all__ = ["LOAD_CYCLES", "CompiledCore", "Probe", "compile_core", "core_defines", "core_sources", "empty_core",
            "without_contents"]
 
 HARNESS = Path(__file__).with_name("compiled_core.cpp")

@@ -13,7 +13,7 @@ import numpy as np
 from cocotb.triggers import RisingEdge
 
 from gen.inputs import input_beats
-from sim.compiled_core import Probe
+from sim.compiled_core import LOAD_CYCLES, Probe
 
 __all__ = ["STALL", "Driver", "Run", "Stuck", "Violation", "probe_of"]
 
@@ -165,7 +165,7 @@ class Driver:
             else:
                 raise Stuck(f"the load port took no word within {limit} cycles")
         valid.value = 0
-        for _ in range(16):
+        for _ in range(LOAD_CYCLES):  # the digest of the last word
             await self._edge
 
     @property
