@@ -142,7 +142,10 @@ def test_the_operations_are_those_of_the_doors():
     assert f"<!-- operations -->\n{operations_table()}\n<!-- end of operations -->\n" in page
 
 
-EXAMPLES = ["datasets.md", "energy.md", "file-format.md", "integer-network.md", "models.md", "protocol.md", "tasks.md"]
+EXAMPLES = [
+    "datasets.md", "energy.md", "events.md", "file-format.md", "integer-network.md", "models.md", "protocol.md",
+    "tasks.md",
+]
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -46,7 +46,9 @@ class Events:
     @property
     def text(self) -> str:
         """The form as a text."""
-        by = f"step={self.cut.step}us" if self.cut.step else f"count={self.cut.count}"
+        step = self.cut.step or 0
+        time = f"{step}us" if step % 1000 else f"{step // 1000}ms"
+        by = f"step={time}" if step else f"count={self.cut.count}"
         return f"events:{by}" + (f",size={self.size[0]}x{self.size[1]}" if self.size else "")
 
     def open(self, path: Path, split: str, classes: int | None, frames: int | None) -> ImageSet:

@@ -45,7 +45,8 @@ def test_a_text_that_is_none_is_refused(text, said):
 def network(text, frames=4, classes=10):
     kind = "frames" if text.startswith("events") else "direct"
     return SimpleNamespace(
-        provenance={"input_form": text}, source=SimpleNamespace(kind=kind), frames=frames, classes=classes,
+        provenance={"input_form": text}, source=SimpleNamespace(kind=kind), frames=frames,
+        label_classes=classes,
     )
 
 
