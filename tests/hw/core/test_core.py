@@ -11,12 +11,13 @@ from gen.result import result_words, results_of
 from hw.core.core import Core
 from sim.golden import Golden
 from tests.kit.beats import beats, image_beats
-from tests.kit.random_networks import SECOND, random_images, random_network, random_staged_network
+from tests.kit.random_networks import FIRST, SECOND, random_images, random_network, random_staged_network
 from tests.kit.streams import Bench
 
 TINY = dict(max_neurons=30, max_weights=150, max_size=3, max_layers=2)
 AGAIN = {"staged": True, "sources": ["frames"]}  # stages that look at frames
 STAGED = 29  # seed of one whose second stage runs too
+LINEAR = {"linear": True, "contract": FIRST}  # dense layers alone: a core without windows
 FIGURES = ("classes", "exit_steps", "events", "synaptic_ops", "logits")
 
 
@@ -24,7 +25,7 @@ def network(seed, staged=False, **options):
     """Return a random network that the simulator runs in a few thousand cycles."""
     sizes = dict(max_neurons=90, max_weights=500, max_size=5, max_channels=6)
     sizes |= dict(max_timesteps=3, max_classes=6, max_layers=3) | options
-    return random_staged_network(seed, **sizes) if staged else random_network(seed, contract=SECOND, **sizes)
+    return random_staged_network(seed, **sizes) if staged else random_network(seed, **{"contract": SECOND} | sizes)
 
 
 def figures(result):
@@ -116,11 +117,13 @@ class Run:
 @pytest.mark.parametrize("seed, width, groups, stall, options", [
     (0, 4, 1, 0.5, {}), (1, 4, 2, 0, TINY), (4, 4, 2, 0.2, {"neuron": INVERSE_LEAKY}),
     (5, 4, 1, 0.3, {"sources": ("frames",)}), (STAGED, 4, 1, 0.3, AGAIN),
+    (0, 4, 1, 0.3, LINEAR), (3, 4, 2, 0.3, LINEAR),
 ])
 def test_random_networks_give_golden_results(seed, width, groups, stall, options):
     """Images one behind the other, the next one sent while one is computed."""
     net = network(seed, **options)
     plan = make_plan(net, width=width, groups=groups, neurons=1 + seed % 2)
+    assert plan.params.windows == (options is not LINEAR)
     run, images = Run(plan, seed=seed, stall=stall), random_images(net, seed, 2)
 
     async def drive(ctx):
