@@ -58,7 +58,9 @@ def save_network(network: IntegerNetwork | StagedNetwork, path: str | Path) -> N
     try:
         header["sha256"] = _digest(header, tensors)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{path} cannot be written: provenance and task must be JSON objects ({error}).") from error
+        raise InputError(
+            f"{path} cannot be written: the provenance must be a JSON object, as must the task ({error})."
+        ) from error
     # one metadata key: the order of several is not fixed, and the bytes are to be
     content = save(tensors, {_KEY: _json(header)})
     try:

@@ -6,8 +6,9 @@ All of them are opened before anything slow runs, so that what is missing or no 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
@@ -177,8 +178,7 @@ class Sources:
 
     def _video(self, path):
         self._for_pictures(path)
-        capture = self._capture(str(path), f"the video {path}")
-        found = capture.read()
+        capture, found = self._capture(str(path), f"the video {path}")
         if not found[0]:
             raise InputError(f"The video {path} cannot be read: it is damaged, or of a kind that OpenCV does not know.")
         return None, self._moving(capture, path.stem, str(path), found)
@@ -188,20 +188,23 @@ class Sources:
         number = name.removeprefix(CAMERA)
         if not number.isdecimal():
             raise InputError(f"{name} is no camera: name {CAMERA}0, {CAMERA}1, ...")
-        capture = self._capture(int(number), f"the camera {number}")
-        found = capture.read()
+        capture, found = self._capture(int(number), f"the camera {number}")
         if not found[0]:
             raise InputError(f"The camera {number} gives no picture: see whether another program uses it.")
         pictures = self._moving(capture, f"camera{number}", name, found)
         return CAMERA_PICTURES, islice(pictures, CAMERA_PICTURES if self._limit is None else self._limit)
 
     def _capture(self, what, told):
+        """Return OpenCV's capture and what its first reading gives."""
         cv2 = _opencv(told)
-        capture = cv2.VideoCapture(what)
-        self._resources.callback(capture.release)
-        if not capture.isOpened():
+        with _silence():
+            capture = cv2.VideoCapture(what)
+            self._resources.callback(capture.release)
+            opened = capture.isOpened()
+            found = capture.read() if opened else (False, None)
+        if not opened:
             raise InputError(f"There is no way to open {told}: check that it is there, and that you may read it.")
-        return capture
+        return capture, found
 
     def _moving(self, capture, stem, where, found):
         for number in count():
@@ -260,8 +263,21 @@ def _pillow(file: Path, read: Callable[[Any], Any]) -> Any:
         raise InputError(f"{file} cannot be read as a picture ({error}): replace it, or leave it out.") from error
 
 
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep what the libraries behind OpenCV write to standard error: what is wrong with a video, we say."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
 def _opencv(told):
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # what it says of a missing camera, we say
     try:
         import cv2
     except ModuleNotFoundError as error:

@@ -7,7 +7,7 @@ from host.report.svg import drawing, element
 __all__ = ["accuracy_chart", "block_map", "choice_chart", "core_name", "ticks"]
 
 WIDTH, HEIGHT = 372, 196
-LEFT, RIGHT, TOP, BOTTOM = 44, 14, 12, 40
+LEFT, RIGHT, TOP, BOTTOM = 52, 14, 12, 40
 STEPS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 
