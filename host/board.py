@@ -22,7 +22,6 @@ SLACK_S = 1.0            # what operating system and adapter may add to a reply
 FIRST_WINDOW = 2048      # bytes that may still be on their way when a port is opened
 SLOWEST_CLOCK_HZ = 1e7   # where the board does not say
 BITS_A_BYTE = 10
-FLAGS = 2                # around a frame
 
 
 class Board:
@@ -98,11 +97,6 @@ class Board:
     def clock(self) -> Callable[[], float]:
         """The clock of `watch`, in seconds."""
         return self._link.transport.clock
-
-    def line_seconds(self, values: int, head: int = POSITION.size) -> float:
-        """Return the time that ``values`` bytes take on the line, in frames that begin with ``head``; none stuffed."""
-        frames = -(-values // self._piece)
-        return BITS_A_BYTE * (values + frames * (head + FRAME_OVERHEAD + FLAGS)) / self._baud
 
     @property
     def statistics(self):

@@ -118,18 +118,19 @@ def evaluate(network, data, split, device, folder, limit, batch, page, decode, p
 def run(folder, port, data, split, limit, network, baud, decode, stream, progress):
     """Run the images of ``data`` on the board at ``port``; return what `evaluate` does, and how the link fared."""
     from gen.data.datasets import open_for
-    from host.content import read_content
+    from host.content import read_content, read_manifest
     from host.device import SIMULATED, open_board
     from host.judge import judge_of
-    from host.streaming import Streamed, check_recordings
+    from host.streaming import Reckoning, Streamed, check_recordings
 
     content = read_content(folder, network)
     images = open_for(content.network, data, split, progress)
     content.encode(images.first(limit=limit))  # images of another shape or range are refused before anything is opened
     judge = judge_of(content.network, images, decode)
     recordings = check_recordings(content.network, images) if stream else None
+    reckoning = Reckoning.of(read_manifest(folder)[0], content) if port == SIMULATED else None
     with open_board(port, folder, content, baud=baud, progress=progress) as board:
-        device = Streamed(board, recordings, paced=port != SIMULATED) if recordings else board
+        device = Streamed(board, recordings, reckoning) if recordings else board
         measured = _measured(device, content.network, images, judge, limit=limit, progress=progress)
         return {
             "port": port, **measured, **({"latency_ms": device.latency()} if isinstance(device, Streamed) else {}),

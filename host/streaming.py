@@ -2,7 +2,7 @@
 
 A frame is complete when its step is over (`gen.data.events.Cut.ends`), and only then can be sent. On a board the host
 keeps that pace by the clock, and the time until the decision is measured. A simulated board is slower than its clock,
-so there the time is reckoned for each recording::
+so there the time is reckoned for each recording, at the baud rate of the folder and the clock of the board's core::
 
     there[k]    = max(complete[k], there[k-1]) + bytes of the frame over the line
     computed[k] = max(there[k], computed[k-1]) + estimated cycles of a timestep
@@ -10,20 +10,65 @@ so there the time is reckoned for each recording::
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from gen.data.recordings import EventSet
 from gen.errors import InputError
 from gen.intnet import Network
+from gen.plan.target import find_target
 from gen.result import Result, results_in
-from host.board import SLOWEST_CLOCK_HZ, Board
-from hw.regmap import PIECE, PIECE_WORDS
+from host.board import Board
+from host.content import Content
+from hw.regmap import FRAME_OVERHEAD, PIECE, PIECE_WORDS, POSITION
 
-__all__ = ["Streamed", "check_recordings"]
+__all__ = ["Reckoning", "Streamed", "check_recordings", "latency"]
 
 BINS = 12
+BITS_A_BYTE = 10
+FLAGS = 2  # around a frame
+
+
+@dataclass(frozen=True)
+class Reckoning:
+    """Seconds that a frame takes on the line, a timestep in the core, and the first piece of a result on the line."""
+
+    frame_s: float
+    step_s: float
+    answer_s: float
+
+    @classmethod
+    def of(cls, manifest: dict, content: Content) -> "Reckoning":
+        """Return that of a generated folder's design, ``content`` in its memories."""
+        target, frames = find_target(manifest["board"]), content.input["timesteps"]
+        piece = (target.rx_bytes // 2 - FRAME_OVERHEAD - POSITION.size) // 4 * 4
+
+        def line_s(count, head):
+            return BITS_A_BYTE * (count + -(-count // piece) * (head + FRAME_OVERHEAD + FLAGS)) / manifest["baud"]
+
+        return cls(
+            line_s(content.input["values"] * content.input["bytes"] // frames, POSITION.size),
+            content.cycles / frames / (1e6 * target.core_mhz), line_s(4 * min(content.words, PIECE_WORDS), PIECE.size),
+        )
+
+    def decision(self, ends: np.ndarray, exit_step: int) -> float:
+        """Return seconds until the decision after ``exit_step`` frames that are complete at ``ends`` seconds."""
+        there = computed = 0.0
+        for complete in ends[:exit_step]:
+            there = max(complete, there) + self.frame_s
+            computed = max(there, computed) + self.step_s
+        return computed + self.answer_s
+
+
+def latency(seconds: list[float], how: str) -> dict:
+    """Return the times from the first event to the decision, ``measured`` or ``reckoned``, in ms as JSON holds them."""
+    found = 1e3 * np.array(seconds)
+    counts, edges = np.histogram(found, BINS, (0.0, float(found.max())))
+    return {
+        "how": how, "mean": float(found.mean()), "median": float(np.median(found)), "least": float(found.min()),
+        "most": float(found.max()), "histogram": {"edges": edges.tolist(), "recordings": counts.tolist()},
+    }
 
 
 def check_recordings(network: Network, images) -> EventSet:
@@ -45,11 +90,11 @@ class Streamed:
     ----------
     board : open
     recordings : those that `run` will be given, from the first on
-    paced : whether the frames keep the recordings' pace; otherwise they come at once and times are reckoned
+    reckoning : None keeps the recordings' pace; otherwise frames are sent at once and times reckoned by it
     """
 
-    def __init__(self, board: Board, recordings: EventSet, paced: bool):
-        self._board, self._recordings, self._paced = board, recordings, paced
+    def __init__(self, board: Board, recordings: EventSet, reckoning: Reckoning | None):
+        self._board, self._recordings, self._reckoning = board, recordings, reckoning
         self.network, self._seconds = board.network, []
 
     def run(self, x: np.ndarray, progress: Callable | None = None) -> Result:
@@ -64,29 +109,16 @@ class Streamed:
 
     def _decide(self, recording, ends):
         """Return the words of the result of one recording, whose frames are complete at ``ends`` seconds."""
+        if self._reckoning:
+            row, _ = self._board.watch(recording)
+            self._seconds.append(self._reckoning.decision(ends, int(row[1])))
+            return row
         clock = self._board.clock
         start = clock()
-        row, answered = self._board.watch(recording, (lambda frame: clock() >= start + ends[frame]) if self._paced else
-                                          (lambda frame: True))
-        self._seconds.append(answered - start if self._paced else self._reckoned(ends, int(row[1])))
+        row, answered = self._board.watch(recording, lambda frame: clock() >= start + ends[frame])
+        self._seconds.append(answered - start)
         return row
 
-    def _reckoned(self, ends, exit_step):
-        board, content, frames = self._board, self._board.content, len(ends)
-        frame_s = board.line_seconds(content.input["values"] * content.input["bytes"] // frames)
-        step_s = content.cycles / frames / (board.identity["CLOCK_HZ"] or SLOWEST_CLOCK_HZ)
-        there = computed = 0.0
-        for complete in ends[:exit_step]:
-            there = max(complete, there) + frame_s
-            computed = max(there, computed) + step_s
-        return computed + board.line_seconds(4 * min(content.words, PIECE_WORDS), PIECE.size)
-
     def latency(self) -> dict:
-        """Return the times from the first event to the decision as JSON can hold them, in milliseconds."""
-        found = 1e3 * np.array(self._seconds)
-        counts, edges = np.histogram(found, BINS, (0.0, float(found.max())))
-        return {
-            "how": "measured" if self._paced else "reckoned", "mean": float(found.mean()),
-            "median": float(np.median(found)), "least": float(found.min()), "most": float(found.max()),
-            "histogram": {"edges": edges.tolist(), "recordings": counts.tolist()},
-        }
+        """Return `latency` of the recordings so far."""
+        return latency(self._seconds, "reckoned" if self._reckoning else "measured")

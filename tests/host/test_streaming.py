@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from gen.errors import InputError
+from gen.plan.target import find_target
 from gen.result import results_in
 from host.board import Board
-from host.content import read_content
-from host.streaming import Streamed, check_recordings
+from host.content import read_content, read_manifest
+from host.streaming import Reckoning, Streamed, check_recordings
 from sim.golden import Golden
 from tests.host.fake_board import FakeBoard, make_folder
 from tests.host.fake_line import Faults, MemoryTransport
@@ -80,16 +81,13 @@ class Stand:
     """A board that decides at once what the golden model decides, on a clock of its own."""
 
     def __init__(self, network, content):
-        self.network, self.content, self.now, self.identity = network, content, 0.0, {"CLOCK_HZ": 1e6}
+        self.network, self.content, self.now = network, content, 0.0
 
     def clock(self):
         self.now += 1e-4
         return self.now
 
-    def line_seconds(self, values, head=4):
-        return values * 1e-6
-
-    def watch(self, recording, due):
+    def watch(self, recording, due=lambda frame: True):
         result = Golden(self.network).run(recording[None])
         for frame in range(int(result.exit_steps[0])):
             while not due(frame):
@@ -99,21 +97,34 @@ class Stand:
         return np.concatenate([[int(column[0]) for column in header], *outputs]), self.clock()
 
 
-@pytest.mark.parametrize("paced", [True, False])
-def test_the_latency_is_that_of_the_frame_at_which_it_is_decided(world, paced):
+@pytest.mark.parametrize("reckoning", [None, Reckoning(0.002, 0.0003, 0.001)], ids=["measured", "reckoned"])
+def test_the_latency_is_that_of_the_frame_at_which_it_is_decided(world, reckoning):
     x, golden, content = world.x[:8], world.golden, read_content(world.folder)
     ends = np.cumsum(np.random.default_rng(3).integers(5000, 20_000, x.shape[:2]), axis=1)
-    device = Streamed(Stand(world.network, content), SimpleNamespace(ends=lambda number: ends[number]), paced)
+    device = Streamed(
+        Stand(world.network, content), SimpleNamespace(ends=lambda number: ends[number]), reckoning,
+    )
     check(device.run(x[:3]), golden, slice(3))
     check(device.run(x[3:]), golden, slice(3, 8))
     told, decided = device.latency(), ends[np.arange(8), golden.exit_steps[:8] - 1] / 1e3
-    assert told["how"] == ("measured" if paced else "reckoned") and sum(told["histogram"]["recordings"]) == 8
-    step_ms = 0 if paced else 1e3 * content.cycles / x.shape[1] / 1e6
-    answer_ms = 0 if paced else 4e-3 * min(content.words, 64)
-    frame_ms = 0 if paced else 1e-3 * content.input["values"] * content.input["bytes"] / x.shape[1]
-    wanted = decided + step_ms + answer_ms + frame_ms  # the line and the core are faster than the recording
-    assert abs(told["mean"] - wanted.mean()) < (0.5 if paced else 1e-6), (told, wanted)
+    assert sum(told["histogram"]["recordings"]) == 8
+    wanted = decided + (3.3 if reckoning else 0)  # the line and the core are faster than the recording
+    assert abs(told["mean"] - wanted.mean()) < (1e-6 if reckoning else 0.5), (told, wanted)
     assert told["least"] <= told["median"] <= told["most"] == told["histogram"]["edges"][-1]
+
+
+def test_a_line_or_a_core_slower_than_the_recording_adds_up():
+    ends = np.array([0.01, 0.02, 0.03])
+    assert Reckoning(0.05, 0.001, 0.002).decision(ends, 3) == pytest.approx(0.01 + 3 * 0.05 + 0.001 + 0.002)
+    assert Reckoning(0.001, 0.1, 0.002).decision(ends, 2) == pytest.approx(0.01 + 0.001 + 2 * 0.1 + 0.002)
+
+
+def test_what_is_reckoned_is_the_folder_s(world):
+    manifest, content = read_manifest(world.folder)
+    found, size = Reckoning.of(manifest, content), world.x[0, 0].size
+    assert found.frame_s == pytest.approx(1e-5 * (size + 14)) and found.answer_s == pytest.approx(
+        1e-5 * (4 * content.words + 18))
+    assert found.step_s == pytest.approx(2000 / 4 / (1e6 * find_target("ulx3s_85f").core_mhz))
 
 
 def test_only_recordings_can_be_streamed(world):
