@@ -16,7 +16,7 @@ __all__ = ["core_resources", "grows_with", "link_resources", "placed_plan", "que
 
 QUEUED = 16  # words in a group's queue
 SPRAM_BITS, SPRAM_WORDS = 16, 16384  # of one block of single-port RAM
-SOFTMAX_TABLE = 17, 256  # bits and words of the exponentials
+SOFTMAX_TABLE = 25, 256  # bits and words of exponentials and logarithms
 SOFTMAX_DSPS = 2
 SOFTMAX_ABSORBED = 56  # flip-flops inside them
 TABLE_LUTS = 1.5  # tables of four inputs for one bit of 16 words: two of six hold 4 bits

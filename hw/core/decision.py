@@ -2,10 +2,9 @@
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from gen.exit_rule import EXP_BITS, LOG
+from gen.exit_rule import EXP_BITS
 from gen.plan.memories import memory_table
 from gen.plan.params import CORE_TIMESTEPS
 from gen.plan.program import EXIT_CODES
@@ -148,10 +147,8 @@ class Decision(wiring.Component):
         factor, bits_left = Signal(FACTOR_BITS, reset_less=True), Signal(range(FACTOR_BITS + 1))
         product = Signal(s_bits + FACTOR_BITS, reset_less=True)
         logarithm = Signal(8 + len(top), reset_less=True)
-        difference = Signal(signed(len(limit) + 1), reset_less=True)
-        m.submodules.log = log = Memory(shape=8, depth=len(LOG), init=LOG)
-        read = log.read_port()
-        m.d.comb += read.addr.eq(shifted[-9:-1])
+        difference, near = Signal(signed(FACTOR_BITS + 2), reset_less=True), FACTOR_BITS + 1
+        m.d.comb += softmax.place.eq(shifted[-9:-1])
         with m.State("LIMIT"):
             m.d.comb += softmax.clear.eq(kind == EXIT_CODES["confidence"])
             m.d.sync += [shifted.eq(softmax.s), top.eq(s_bits - 1), holds.eq(less(softmax.s, limit))]
@@ -164,14 +161,16 @@ class Decision(wiring.Component):
             with m.Else():
                 m.d.sync += [shifted.eq(shifted << 1), top.eq(top - 1)]
         with m.State("LOGARITHM"):
-            m.d.sync += logarithm.eq(Cat(read.data, top - EXP_BITS)[: len(logarithm)])
+            m.d.sync += logarithm.eq(Cat(softmax.log, top - EXP_BITS)[: len(logarithm)])
             m.next = "DIFFERENCE"
         with m.State("DIFFERENCE"):
-            m.d.sync += difference.eq(limit - logarithm)
+            m.d.sync += difference.eq(limit[:near] - logarithm)
             m.next = "FACTOR"
+        # No logarithm comes near 2**FACTOR_BITS.
+        large = limit[near:].any() | (~difference[-1] & difference[FACTOR_BITS])
         with m.State("FACTOR"):
             m.d.sync += [
-                factor.eq(Mux(difference < 0, 0, Mux(difference >= 2**FACTOR_BITS, 2**FACTOR_BITS - 1, difference))),
+                factor.eq(Mux(large, 2**FACTOR_BITS - 1, Mux(difference < 0, 0, difference))),
                 bits_left.eq(FACTOR_BITS), product.eq(0),
             ]
             m.next = "MULTIPLY"

@@ -1,13 +1,21 @@
-"""The sums behind the softmax exit rules."""
+"""The sums behind the softmax exit rules, and the tables."""
 
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from gen.exit_rule import DISTANCE_MAX, EXP, EXP_BITS, SCALE_FRACTION, SCALE_MAX, SHIFT_MAX, X_MAX
+from gen.exit_rule import DISTANCE_MAX, EXP, EXP_BITS, LOG, SCALE_FRACTION, SCALE_MAX, SHIFT_MAX, X_MAX
 
 __all__ = ["SoftmaxSums"]
+
+LOG_BITS = 8
+
+
+def _saturated(value, most):
+    """Return the value, at most ``most``, all of whose bits are set."""
+    bits = most.bit_length()
+    return value[:bits] | value[bits:].any().replicate(bits)
 
 
 class SoftmaxSums(wiring.Component):
@@ -23,6 +31,8 @@ class SoftmaxSums(wiring.Component):
         The temperature.
     s, a : Out
         The sums, once ``settled``.
+    place, log : In, Out
+        An entry of the table of logarithms, a cycle later, while ``settled``: it lies beside that of exponentials.
     """
 
     def __init__(self, params):
@@ -31,13 +41,16 @@ class SoftmaxSums(wiring.Component):
         super().__init__({
             "clear": In(1), "valid": In(1), "logit": In(signed(p.acc_bits)), "best": In(signed(p.acc_bits)),
             "shift": In(range(SHIFT_MAX + 1)), "scale": In(range(SCALE_MAX + 1)), "settled": Out(1),
+            "place": In(range(len(LOG))), "log": Out(LOG_BITS),
             "s": Out(EXP_BITS + 1 + more), "a": Out(EXP_BITS + 1 + X_MAX.bit_length() + more),
         })
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.exp = exp = Memory(shape=EXP_BITS + 1, depth=len(EXP), init=EXP)
-        read = exp.read_port()
+        both = [e | log << EXP_BITS + 1 for e, log in zip(EXP, LOG, strict=True)]
+        m.submodules.tables = tables = Memory(
+            shape=EXP_BITS + 1 + LOG_BITS, depth=len(both), init=both, attrs={"ram_style": "block"})
+        read = tables.read_port()
         x_bits, fraction = X_MAX.bit_length(), (len(EXP) - 1).bit_length()
         acc_bits, scale_bits = self._params.acc_bits, len(self.scale)
         distance, shifted, limited, product, x, x_read, x_found, x_late, found, e, weighted = (
@@ -49,16 +62,19 @@ class SoftmaxSums(wiring.Component):
         )
         scaled = product >> SCALE_FRACTION
         steps = Signal(9)
-        m.d.comb += [read.addr.eq(x[:fraction]), self.settled.eq(~steps.any())]
+        m.d.comb += [
+            read.addr.eq(Mux(steps[4], x[:fraction], self.place)), self.log.eq(read.data[EXP_BITS + 1 :]),
+            self.settled.eq(~steps.any()),
+        ]
         m.d.sync += [
             steps.eq((steps << 1) | self.valid),
             distance.eq(self.best - self.logit),
             shifted.eq(distance >> self.shift),
-            limited.eq(Mux(shifted > DISTANCE_MAX, DISTANCE_MAX, shifted)),
+            limited.eq(_saturated(shifted, DISTANCE_MAX)),
             product.eq(limited * self.scale),
-            x.eq(Mux(scaled > X_MAX, X_MAX, scaled)),
+            x.eq(_saturated(scaled, X_MAX)),
             x_read.eq(x),
-            found.eq(read.data),
+            found.eq(read.data[: EXP_BITS + 1]),
             x_found.eq(x_read),
             e.eq(found >> x_found[fraction:]),
             x_late.eq(x_found),
