@@ -121,21 +121,21 @@ def _ecp5(size, **board):
 def _ulx3s(size, capacity):
     return _ecp5(
         capacity, name=f"ulx3s_{size}f", title=f"Radiona ULX3S {size}F", device=f"LFE5U-{size}F",
-        package="BG381", speed="6", clock_mhz=25, core_mhz=62.5,
+        package="BG381", speed="6", clock_mhz=25, core_mhz=90,
     )
 
 
 def _orangecrab(size):
     return _ecp5(
         size, name=f"orangecrab_r0_2_{size}f", title=f"OrangeCrab r0.2 {size}F", device=f"LFE5U-{size}F",
-        package="MG285", speed="8", clock_mhz=48, core_mhz=72,
+        package="MG285", speed="8", clock_mhz=48, core_mhz=96,
     )
 
 
 def _ecpix5(size):
     return _ecp5(
         size, name=f"ecpix5_{size}f", title=f"LambdaConcept ECPIX-5 {size}F", device=f"LFE5UM5G-{size}F",
-        package="BG554", speed="8", clock_mhz=100, core_mhz=75,
+        package="BG554", speed="8", clock_mhz=100, core_mhz=100,
     )
 
 
@@ -154,7 +154,7 @@ _BOARDS = (
     _ecpix5(45), _ecpix5(85),
     _ecp5(
         25, name="colorlight_i5", title="Colorlight i5", device="LFE5U-25F", package="BG381", speed="6",
-        clock_mhz=25, core_mhz=62.5,
+        clock_mhz=25, core_mhz=90,
     ),
     Target(
         name="icebreaker", title="1BitSquared iCEBreaker", family="ice40", device="iCE40UP5K", package="SG48",
