@@ -25,9 +25,10 @@ LINE_LEVELS = ("tiles", "steps")  # those that dense layers have
 SWITCHES = {  # parameters that may be 0, and what a core without has none of
     "signed": "counts below zero", "maximum": "maximum pools", "dense": "depthwise layers and pools",
     "windows": "windows that move over a map, grouped channels, pools",
-    "softmax": "the exit rules entropy and confidence", "two_phase": "inverse-leaky neurons",
-    "narrow": "narrow layers", "states": "membranes that outlive a timestep", "currents": "kept currents",
-    "phase_bits": "upsampled maps", "spram": "single-port RAM", "replay": "stages that look at frames",
+    "softmax": "the exit rules entropy and confidence", "exit_shift": "exit rules that shift distances",
+    "two_phase": "inverse-leaky neurons", "narrow": "narrow layers", "states": "membranes that outlive a timestep",
+    "currents": "kept currents", "phase_bits": "upsampled maps", "spram": "single-port RAM",
+    "replay": "stages that look at frames",
 }
 BESIDE = ("width", "groups", "neurons", "program", "spram", "narrow", "input_values")  # no network falls short of them
 
@@ -90,6 +91,7 @@ class CoreParams:
     dense: int = 0       # 1: words are also read lane by lane: depthwise layers, pools
     maximum: int = 0     # 1: the core can pool by the maximum, 0: by sums only
     softmax: int = 0     # 1: the core has the exit rules `entropy` and `confidence`
+    exit_shift: int = 15 # of their temperature, at most
     two_phase: int = 0   # 1: the core runs networks of inverse-leaky neurons too
     narrow: int = 0      # 1: narrow layers store two weight words in one memory word
     phase_bits: int = 0  # of an upsampling factor; 0: no map is upsampled

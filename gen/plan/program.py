@@ -18,7 +18,7 @@ that only they need.
 """
 
 from gen.errors import InputError
-from gen.exit_rule import SCALE_MAX, SHIFT_MAX
+from gen.exit_rule import SCALE_MAX
 from gen.plan.params import CORE_TIMESTEPS, WORD_BITS
 
 __all__ = [
@@ -61,7 +61,7 @@ def stage_fields(p):
     return {
         "first_pass": _unsigned(p.program), "passes": _unsigned(p.passes - 1), "rounds": _unsigned(CORE_TIMESTEPS - 1),
         "whole": FLAG, "timesteps": _unsigned(CORE_TIMESTEPS - 1), "limits": _unsigned(p.limits),
-        "exit_kind": (2, False), "exit_shift": _unsigned(SHIFT_MAX), "exit_scale": _unsigned(SCALE_MAX),
+        "exit_kind": (2, False), "exit_shift": _unsigned(p.exit_shift), "exit_scale": _unsigned(SCALE_MAX),
         "output": _unsigned(p.outputs), "classes": _unsigned(p.classes - 1), "positions": _unsigned(p.positions - 1),
         "required": _unsigned(p.positions),
     }

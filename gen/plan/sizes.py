@@ -57,6 +57,7 @@ def needed_params(layout, *, width, groups, neurons, weight_bits, signed, spram)
         dense=int(any(source.dense for _, source in synapses)),
         maximum=int(any(not layer.weighted and layer.kind == "max" for _, layer in layers)),
         softmax=int(any(network.exit_rule.kind in ("entropy", "confidence") for network in networks)),
+        exit_shift=max(network.exit_rule.shift for network in networks),
         two_phase=int(any(network.two_phase for network in networks)),
         narrow=int(any(p.narrow for p in passes)),
         phase_bits=_phase_bits(source for _, source in synapses), spram=spram,

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from gen.exit_rule import DISTANCE_MAX, EXP, EXP_BITS, LOG, SCALE_FRACTION, SCALE_MAX, SHIFT_MAX, X_MAX
+from gen.exit_rule import DISTANCE_MAX, EXP, EXP_BITS, LOG, SCALE_FRACTION, SCALE_MAX, X_MAX
 
 __all__ = ["SoftmaxSums"]
 
@@ -40,7 +40,7 @@ class SoftmaxSums(wiring.Component):
         more = p.classes.bit_length()
         super().__init__({
             "clear": In(1), "valid": In(1), "logit": In(signed(p.acc_bits)), "best": In(signed(p.acc_bits)),
-            "shift": In(range(SHIFT_MAX + 1)), "scale": In(range(SCALE_MAX + 1)), "settled": Out(1),
+            "shift": In(max(1, p.exit_shift.bit_length())), "scale": In(range(SCALE_MAX + 1)), "settled": Out(1),
             "place": In(range(len(LOG))), "log": Out(LOG_BITS),
             "s": Out(EXP_BITS + 1 + more), "a": Out(EXP_BITS + 1 + X_MAX.bit_length() + more),
         })
@@ -69,7 +69,7 @@ class SoftmaxSums(wiring.Component):
         m.d.sync += [
             steps.eq((steps << 1) | self.valid),
             distance.eq(self.best - self.logit),
-            shifted.eq(distance >> self.shift),
+            shifted.eq(distance >> self.shift if self._params.exit_shift else distance),
             limited.eq(_saturated(shifted, DISTANCE_MAX)),
             product.eq(limited * self.scale),
             x.eq(_saturated(scaled, X_MAX)),
