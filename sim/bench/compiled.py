@@ -6,10 +6,11 @@ import platform
 import re
 import shutil
 import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
 
-from gen.cache import cache_folder
+from gen.cache import cache_folder, is_whole, keep
 from sim.cells import with_cells
 from sim.toolchain import simulator_version
 
@@ -17,10 +18,11 @@ __all__ = ["compiled", "without_gaps"]
 
 OPTIONS = {
     "verilator": ("--no-public-flat-rw", "--no-timing", "-O3", "-Wno-fatal", "-Wno-lint", "-Wno-style",
-                  "--x-assign", "fast", "--x-initial", "fast"),
+                  "--x-assign", "fast", "--x-initial", "fast", "-CFLAGS", "-O1"),
     # Only Verilog 2005 makes Icarus evaluate, at time 0, the logic that nothing but initial values drives.
     "icarus": ("-g2005",),
 }
+DAY = 86400
 MEMORY = re.compile(r"^ *reg \[(\d+):0\] (\S+) +\[(\d+):0\];", re.MULTILINE)
 
 
@@ -38,34 +40,46 @@ def compiled(runner, simulator, top, verilog, ports, work, waves=False):
     waves : whether the Verilog writes a waveform
     """
     verilog = with_cells(verilog)
-    identity = [
-        *verilog, Path(__file__).read_text(), simulator_version(simulator), version("cocotb"),
-        platform.python_version(), sys.prefix, simulator, top, *ports, repr(waves),
+    tools = [
+        Path(__file__).read_text(), simulator_version(simulator), version("cocotb"), platform.python_version(),
+        sys.prefix, simulator, repr(waves),
     ]
-    digest = hashlib.sha256("\0".join(identity).encode()).hexdigest()
-    cached = cache_folder() / "simulators" / f"{simulator}-{digest[:24]}"
+    simulators = cache_folder() / "simulators"
+    cached = simulators / f"{simulator}-{_digest([*verilog, *tools, top, *ports])}"
     program = {"verilator": top, "icarus": "sim.vvp"}[simulator]
     if (cached / program).exists():
         return cached
     work, options = Path(work), OPTIONS[simulator]
-    work.mkdir(exist_ok=True)
+    build, runtime = work / "build", simulators / f"runtime-{_digest(tools)}"
+    build.mkdir(parents=True, exist_ok=True)
+    for made in filter(is_whole, runtime.glob("*.o")):
+        shutil.copy(made, build)
+        os.utime(build / made.name, (time.time() + DAY,) * 2)  # newer than the makefile to come: make leaves it alone
     sources = [_source(work, "ports.vlt", _public(top, ports))] if simulator == "verilator" else []
     if simulator == "icarus":
         verilog = map(without_gaps, verilog)
     sources += [_source(work, f"source_{number}.v", text) for number, text in enumerate(verilog)]
     runner.build(
-        sources=sources, hdl_toplevel=top, build_dir=work / "build", build_args=options, timescale=("1ns", "1ps"),
+        sources=sources, hdl_toplevel=top, build_dir=build, build_args=options, timescale=("1ns", "1ps"),
         waves=waves and simulator == "verilator",
     )
-    cached.parent.mkdir(parents=True, exist_ok=True)
+    for made in build.glob("verilated*.o"):  # Verilator's own, the same for all that it compiles
+        runtime.mkdir(parents=True, exist_ok=True)
+        if not is_whole(runtime / made.name):
+            keep(made, runtime / made.name)
+    simulators.mkdir(parents=True, exist_ok=True)
     partial = cached.with_name(f"{cached.name}.{os.getpid()}")
     partial.mkdir()
-    shutil.copy2(work / "build" / program, partial)
+    shutil.copy2(build / program, partial)
     try:
         partial.rename(cached)
     except OSError:  # another process was faster
         shutil.rmtree(partial)
     return cached
+
+
+def _digest(identity):
+    return hashlib.sha256("\0".join(identity).encode()).hexdigest()[:24]
 
 
 def _public(top, ports):
