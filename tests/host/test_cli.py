@@ -16,8 +16,8 @@ from gen.errors import AdafireError, InputError, UnsupportedModel
 from host import commands
 from host.cli import app
 
-VERBS = ("demo", "convert", "cascade", "info", "export", "evaluate", "run", "generate", "verify", "build", "report",
-         "sweep", "datasets", "boards", "doctor")
+VERBS = ("demo", "convert", "cascade", "info", "export", "evaluate", "run", "predict", "generate", "verify",
+         "build", "report", "sweep", "datasets", "boards", "doctor")
 
 
 def raising(error):

@@ -21,7 +21,7 @@ from tests.host.fake_line import Faults, PtyBoard
 
 FIRST, OTHER = 11, 5
 KEYS = [
-    "port", "images", "accuracy", "mean_timesteps", "exit_histogram", "exit_accuracy", "events_per_image",
+    "port", "task", "images", "accuracy", "mean_timesteps", "exit_histogram", "exit_accuracy", "events_per_image",
     "synaptic_ops_per_image", "seconds", "cycles_per_image", "lane_utilization", "energy", "images_per_second",
     "retries",
 ]
