@@ -7,23 +7,28 @@ import os
 import time
 from pathlib import Path
 
+import numpy as np
+
 from gen.data.datasets import open_for
+from gen.data.recordings import EventSet
 from gen.errors import InputError
 from gen.folders import whole_files
 from gen.inputs import input_values
+from host.content import read_manifest
 from host.judge import judge_of
 from host.report.costs import energy
 from host.report.facts import facts
 from host.report.measure import decide, measure
 from host.report.page import MARKER, render
 from host.report.sources import sources
+from host.streaming import Reckoning, latency
 from sim.bench.folder import read_folder
 from sim.golden import Golden
 
 __all__ = ["SCHEMA", "make_report"]
 
 SCHEMA = 2
-OF_IMAGES = ("accuracy", "exits", "counted_images", "passes", "cycles", "traffic", "image")
+OF_IMAGES = ("accuracy", "exits", "latency_ms", "counted_images", "passes", "cycles", "traffic", "image")
 JUDGED = 64          # images at a time
 MAP_VALUES = 2**26   # logits of all positions and timesteps, images together
 HEAD = 4096  # a report says within so many bytes that it is one
@@ -59,12 +64,14 @@ def make_report(
     _check_network(plan.network)
     _check_output(out, force)
     report = facts(folder, plan)
-    x, y, known, judge = _images(plan.network, data, split, limit, image, decode, progress)
+    x, y, known, judge, ends = _images(plan.network, data, split, limit, image, decode, progress)
     report |= dict.fromkeys(OF_IMAGES) | {"energy": energy(plan)}
     report["provenance"]["data"] = known
     if x is not None:
         progress.stage(f"Golden model: {len(x)} images")
-        report |= measure(plan, folder, x, y, decide(plan.network, x, progress), image, progress)
+        decisions = decide(plan.network, x, progress)
+        report |= measure(plan, folder, x, y, decisions, image, progress)
+        report |= {"latency_ms": _latency(folder, ends, decisions.steps)}
         report["accuracy"] |= {"task": _judged(plan.network, x, judge, progress)}
     report |= {"speed": _speed(report), **sources(report, folder, data, split, limit, image)}
     report = {"report": MARKER, "schema": SCHEMA, **report}
@@ -117,14 +124,15 @@ def _judged(network, x, judge, progress):
 
 
 def _images(network, data, split, limit, image, decode, progress):
-    """Return (x, y, what is known of them, who judges them), or Nones without data.
+    """Return (x, y, what is known of them, who judges them, when frames are complete), or Nones without data.
 
+    The last, microseconds [N, T] from the first event on, only of recordings of events.
     Where the output that decides is a map, there are as many as memory holds the logits of.
     """
     if data is None:
         if limit is not None or image is not None:
             raise InputError("--limit and --image choose among images: give them with --data D.")
-        return None, None, None, None
+        return None, None, None, None, None
     images = open_for(network, data, split, progress)
     input_values(network, images.first(1))
     judge = judge_of(network, images, decode)
@@ -135,7 +143,17 @@ def _images(network, data, split, limit, image, decode, progress):
         raise InputError(f"--image {image}: there are images 0 to {images.count(limit) - 1}.")
     x, y = images.load(limit)
     digest = hashlib.sha256(images.path.read_bytes() if images.path else x.data)
-    return x, y, {"file": images.name, "images": len(x), "of": len(images), "sha256": digest.hexdigest()}, judge
+    ends = np.stack([images.ends(n) for n in range(len(x))]) if isinstance(images, EventSet) else None
+    known = {"file": images.name, "images": len(x), "of": len(images), "sha256": digest.hexdigest()}
+    return x, y, known, judge, ends
+
+
+def _latency(folder, ends, steps):
+    """Return `host.streaming.latency`, reckoned, of recordings that are decided after so many ``steps``; or None."""
+    if ends is None:
+        return None
+    reckoning = Reckoning.of(*read_manifest(folder))
+    return latency([reckoning.decision(e, step) for e, step in zip(ends / 1e6, steps)], "reckoned")
 
 
 def _speed(report):

@@ -1,5 +1,6 @@
 """The command line on recordings of events: evaluated, streamed to a board, and what cannot be is one paragraph."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,9 @@ from gen.data.events import Cut, frames
 from gen.data.forms import KEY
 from gen.data.recordings import NpzEvents
 from gen.netfile import save_network
+from host.content import read_manifest
+from host.streaming import Reckoning
+from hw.emit import generate
 from sim.golden import Golden
 from tests.host.fake_board import FakeBoard, make_folder
 from tests.host.fake_line import PtyBoard
@@ -63,6 +67,20 @@ def test_a_stream_tells_how_long_a_decision_took(adafire, files, tmp_path):
     assert latency["how"] == "measured" and sum(latency["histogram"]["recordings"]) == COUNT
     assert latency["mean"] > ends.mean() and latency["least"] > ends.min()
     assert "From the first event to the decision (measured): median" in table.out and table.code == 0
+
+
+def test_a_report_reckons_the_latency(adafire, files, tmp_path, monkeypatch):
+    result, ends = expected(files)
+    monkeypatch.setattr("host.report.measure._profile", lambda *_: None)  # without compiling a core
+    generate(files[1], lanes=4, out=tmp_path / "core")
+    outcome = adafire("report", tmp_path / "core", "--data", files[0] / "r.npz", "--json")
+    assert outcome.code == 0, outcome.err
+    found = json.loads((tmp_path / "core/report.json").read_text())["latency_ms"]
+    late = Reckoning.of(*read_manifest(tmp_path / "core"))
+    assert found["how"] == "reckoned" and sum(found["histogram"]["recordings"]) == COUNT
+    assert found["mean"] == pytest.approx((ends + 1e3 * (late.frame_s + late.step_s + late.answer_s)).mean())
+    page = (tmp_path / "core/report.html").read_text()
+    assert "From the first event to the decision" in page and f"{found['median']:.1f} ms in the median" in page
 
 
 def test_what_cannot_be_is_one_paragraph(adafire, files, tmp_path):
