@@ -1,6 +1,6 @@
 """The words that wait to be gathered."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -53,14 +53,16 @@ class WordQueue(wiring.Component):
         write = words.write_port()
         read = words.read_port(domain="comb")
         entry = Signal(self._shape, reset_less=True)  # a port's own register would begin undefined in Icarus
-        written, taken, level = (Signal(range(2 * DEPTH), name=name) for name in ("written", "taken", "level"))
+        written, taken, level = (Signal(range(size), name=name)
+                                 for name, size in (("written", DEPTH), ("taken", DEPTH), ("level", 2 * DEPTH)))
+        more = Signal(signed(2))  # words than a cycle ago
         m.d.comb += [
-            level.eq(written - taken), self.room.eq(level < DEPTH - UNDER_WAY),
+            more.eq(push - pull), self.room.eq(level < DEPTH - UNDER_WAY),
             write.en.eq(push), write.addr.eq(written),
             write.data.eq(held), write.data.mask.eq(mask), write.data.last.eq(end),
             pull.eq((level != 0) & (~self.o.valid | self.o.ready)), read.addr.eq(taken), self.o.payload.eq(entry),
         ]
-        m.d.sync += [written.eq(written + push), taken.eq(taken + pull)]
+        m.d.sync += [written.eq(written + push), taken.eq(taken + pull), level.eq(level + more)]
         with m.If(pull):
             m.d.sync += entry.eq(read.data)
         with m.If(~self.o.valid | self.o.ready):
