@@ -111,7 +111,7 @@ CALLED = {"events": "recordings of events", "points": "sets of points", "sound":
 def parse_form(text: str) -> Form:
     """Return the form that ``text`` names; InputError for one that is none."""
     kind, _, rest = text.partition(":")
-    values = dict(part.partition("=")[::2] for part in rest.split(",") if part)
+    values = {name: value for name, _, value in (part.partition("=") for part in rest.split(",") if part)}
     if kind not in KINDS:
         raise InputError(f"The form of input {text!r} is none: {', '.join(EXAMPLES.values())} are some.")
     try:
