@@ -43,7 +43,7 @@ def holds_images(path):
 
 
 class ShardSet(ImageSet):
-    """The images of several ``.npz`` files with ``x`` and, all of them or none, ``y``; sorted by name."""
+    """The images of several ``.npz`` files with ``x`` and, all of them or none, ``y`` or ``boxes``; sorted by name."""
 
     def __init__(self, folder, files, classes=None):
         self.name = str(folder)
@@ -56,11 +56,15 @@ class ShardSet(ImageSet):
                     f"{folder}: the images of {part.name} have shape {part.shape}, those of {first.name} "
                     f"{first.shape}: keep one kind of images in a folder."
                 )
-            if (part.labels is None) != (first.labels is None):
-                raise InputError(f"{folder}: of {part.name} and {first.name} only one holds labels: give all or none.")
-        labels = [part.labels for part in self._parts if part.labels is not None]
-        if labels:
-            self.labels = np.concatenate(labels)
+            for what in ("labels", "boxes", "values"):
+                if (getattr(part, what) is None) != (getattr(first, what) is None):
+                    raise InputError(
+                        f"{folder}: of {part.name} and {first.name} only one holds {what}: give all or none."
+                    )
+        self.labels = _joined(part.labels for part in self._parts)
+        self.values = _joined(part.values for part in self._parts)
+        if first.boxes is not None:
+            self.boxes = [boxes for part in self._parts for boxes in part.boxes or ()]
 
     def __len__(self):
         return sum(map(len, self._parts))
@@ -70,6 +74,12 @@ class ShardSet(ImageSet):
             if count > 0:
                 yield from (x for x, _ in part.batches(size, count))
                 count -= len(part)
+
+
+def _joined(arrays):
+    """Return the arrays one behind the other, None where there are none."""
+    held = [array for array in arrays if array is not None]
+    return np.concatenate(held) if held else None
 
 
 class PictureSet(ImageSet):

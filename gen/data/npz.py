@@ -155,7 +155,8 @@ class NpzSet(ImageSet):
             self._refuse("holds boxes that end before they begin: give left, top, right and bottom.", name)
         if (image % 1).any() or (number % 1).any() or (number < 0).any() or not self._holds(image):
             self._refuse(f"must number images 0..{len(self) - 1} and classes from 0 up, by whole numbers.", name)
-        return [rows[image == n, 1:] for n in range(len(self))]
+        order = np.argsort(image, kind="stable")
+        return np.split(rows[order, 1:], np.searchsorted(image[order], np.arange(1, len(self))))
 
     def _holds(self, image):
         return not image.size or (0 <= image.min() and image.max() < len(self))

@@ -15,7 +15,7 @@ from gen.layers import ADAFIRE
 from gen.method.checks import layer_bits
 from gen.method.conversion import Conversion
 from gen.method.settings import Settings, check_images, check_labels, check_timesteps
-from gen.method.task_choice import TaskChoice
+from gen.method.task_choice import TaskChoice, tells_classes_apart
 from gen.model.load import load
 
 __all__ = ["convert"]
@@ -71,7 +71,8 @@ def convert(
     weight_memory : choose every layer's weight bits; the bits of weight memory allowed
     search_lanes : measure costs in cycles of so many lanes, instead of synaptic operations
     calibrate_weights : fit the integer weights layer by layer
-    exit : entropy, confidence, margin or off; by default entropy, where that has a meaning
+    exit : entropy, confidence, margin or off; by default entropy, where that has a meaning: of a detector's scores
+        where one of them is true at each position
     exit_loss : accuracy points that early exits may lose
     exit_fit : loss, limits for ``exit_loss``, or paper, `gen.method.exit_paper.paper_limits`
     exit_output : name of the output that decides, by default the model's first
@@ -115,6 +116,8 @@ def convert(
     labels = check_labels(labels, len(x), network.shapes[str(settings.exit_output)])
     bits = layer_bits(network, settings.weight_bits)
     stated = choice.of(network, str(settings.exit_output))
+    if exit is None and not tells_classes_apart(stated, str(settings.exit_output)):
+        settings = replace(settings, exit="off")
     with torch.no_grad():
         return replace(Conversion(network, x, labels, settings, tell).run(bits), stated_task=stated)
 

@@ -13,7 +13,7 @@ from gen.heads import HEADS, SIGMOID, SOFTMAX, Head
 from gen.model.network import FloatNetwork, Output
 from gen.task import DETECT, LETTERBOX, RGB, Decoder, Task, usual_task
 
-__all__ = ["TaskChoice"]
+__all__ = ["TaskChoice", "tells_classes_apart"]
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,21 @@ class TaskChoice:
                 f"{role}: name them with --decode-option {role}=NAME, or {role}='[\"NAME\", \"NAME\"]' level by level"
             )
         return found
+
+
+def tells_classes_apart(task: Task | None, decides: str) -> bool:
+    """Return whether the channels of the output that ``decides`` may be classes of which one is true.
+
+    Those of a detector are it for one anchor a position and scores that a softmax shares out: of nothing else can an
+    exit rule be sure.
+    """
+    if task is None or task.decoder is None or task.decoder.own:
+        return True
+    head, names = task.decoder, task.decoder.outputs.get("scores", ())
+    options = HEADS[head.name].settled(head.options)
+    if decides not in names or options["activation"] != SOFTMAX:
+        return False
+    return "sizes" not in options or len(options["sizes"][names.index(decides)]) == 1
 
 
 def _check_order(network, output, anchors):

@@ -67,6 +67,18 @@ def test_a_limit_counts_the_boxes_of_its_images(evaluated):
     assert batches["map50"] == evaluated(NETWORKS[DETECT], x=x, boxes=boxes)["map50"] == pytest.approx(0.5, abs=0.01)
 
 
+def test_boxes_in_several_files(adafire, tmp_path):
+    """A folder of files has the boxes of all of them, whatever order the rows of each are in."""
+    save_network(NETWORKS[DETECT], tmp_path / "net.safetensors")
+    (tmp_path / "parts").mkdir()
+    np.savez(tmp_path / "parts" / "a.npz", x=squares([(0, 0)], [(1, 1)]), boxes=np.array([box(1, 1, 1), box(0, 0, 0)]))
+    np.savez(tmp_path / "parts" / "b.npz", x=squares([(2, 2)]), boxes=np.array([box(0, 2, 2)]))
+    words = ("evaluate", tmp_path / "net.safetensors", "--data", tmp_path / "parts", "--json")
+    assert adafire(*words).json["map50"] == pytest.approx(1)
+    np.savez(tmp_path / "parts" / "c.npz", x=squares([]))
+    assert "only one holds boxes" in adafire(*words).json["error"]
+
+
 def test_no_box_found(evaluated):
     never = replace(NETWORKS[DETECT].layers[1], bias=np.array([200_000, 0]))
     net = replace(NETWORKS[DETECT], layers=(NETWORKS[DETECT].layers[0], never))

@@ -7,9 +7,9 @@ from torch import nn
 
 from gen.errors import InputError
 from gen.method.convert import convert
-from gen.method.task_choice import TaskChoice
+from gen.method.task_choice import TaskChoice, tells_classes_apart
 from gen.model.load import load
-from gen.task import DETECT, SEGMENT, STRETCH, VALUES, Task
+from gen.task import DETECT, SEGMENT, STRETCH, VALUES, Decoder, Task
 
 SIZES = {"sizes": [[4, [6, 8]], [12]]}
 
@@ -131,8 +131,24 @@ def test_a_conversion_carries_the_task():
     with pytest.raises(InputError, match="each of which needs 5"):
         convert(module, x, decode="yolo", decode_options=options)
     network = convert(
-        module, x, timesteps=1, exit="off", decode="yolo", decode_options={"anchors": [[3]]}, class_names=["a", "b"]
+        module, x, timesteps=1, decode="yolo", decode_options={"anchors": [[3]]}, class_names=["a", "b"]
     )
     plain = convert(module, x, timesteps=1, exit="off")
+    assert plain.exit_rule.kind == "off" and network.exit_rule.kind == "off"
     assert network.task.decoder.name == "yolo" and network.task.labels == ("a", "b") and plain.stated_task is None
     assert (network.layers[0].synapses[0].weight == plain.layers[0].synapses[0].weight).all()
+
+
+def test_a_rule_can_be_sure_of_one_anchors_softmax_only():
+    def task(name, outputs, **options):
+        return Task(DETECT, decoder=Decoder(name, outputs, options))
+
+    roles = {"boxes": ("b", "c"), "scores": ("s", "t")}
+    ssd = task("ssd", roles, sizes=[[3], [4, 5]])
+    assert tells_classes_apart(ssd, "s") and not tells_classes_apart(ssd, "t") and not tells_classes_apart(ssd, "b")
+    assert not tells_classes_apart(task("ssd", roles, sizes=[[3], [4]], activation="sigmoid"), "s")
+    assert tells_classes_apart(task("yunet", roles, activation="softmax"), "t")
+    assert not tells_classes_apart(task("yunet", roles), "t")
+    assert not tells_classes_apart(task("yolo", {"grid": ("s",)}, anchors=[[3]]), "s")
+    assert tells_classes_apart(task("mine.py", {}), "s") and tells_classes_apart(None, "s")
+    assert tells_classes_apart(Task(SEGMENT), "s")
