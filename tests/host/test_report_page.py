@@ -146,7 +146,7 @@ def check_page(text):
     assert "default-src 'none'" in next(a["content"] for a in page.all("meta") if "http-equiv" in a)
     assert all(image.get("alt") for image in page.all("img"))
     drawings = re.findall(r"<svg(.*?)>(.{7})", text)
-    assert len(drawings) > 20
+    assert len(drawings) > 15
     assert all(inside == "<title>" or "aria-hidden" in given for given, inside in drawings)
     assert len(re.findall(r"<h2>", text)) == 8
 

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gen.exit_rule import ExitRule
+from gen.intnet import StagedNetwork
 from gen.netfile import load_network, save_network
 from gen.task import BGR, CLASSIFY, DETECT, SEGMENT, VALUES, Decoder, Task
 from host.predict import run
 from host.predict.fit import UNSEEN
 from sim.golden import Golden
-from tests.kit.task_networks import NETWORKS
+from tests.kit.task_networks import NETWORKS, UNITS
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
@@ -45,6 +47,17 @@ def test_classes(adafire, place):
     assert {path.name for path in (place / "predictions").iterdir()} == {"square.png", "white.png", "predictions.json"}
     stored = json.loads((place / "predictions" / "predictions.json").read_text())
     assert told == {"out": "predictions", **stored, "seconds": told["seconds"]}
+
+
+def test_a_network_of_stages(adafire, place):
+    last = NETWORKS[CLASSIFY]
+    first = replace(last, exit_rule=ExitRule("margin", limits=(100_000,)), provenance={})
+    staged = StagedNetwork((first, replace(last, provenance={})), {"stages": [UNITS, UNITS]})
+    save_network(staged, "both.safetensors")
+    square, white = predicted(adafire, "both.safetensors", "square.png", "white.png")["pictures"]
+    alone = predicted(adafire, "classify.safetensors", "square.png", "white.png")["pictures"]
+    assert (square["stage"], white["stage"], white["exit_step"]) == (1, 0, 1)
+    assert [square["best"], white["best"]] == [picture["best"] for picture in alone]
 
 
 def test_a_mask(adafire, place):
