@@ -142,7 +142,7 @@ def test_the_header_is_also_one_of_c_plus_plus(folder):
 
 def test_on_the_simulated_board(tmp_path):
     network = random_network(BOARD_SEED, **BOARD_SIZES)
-    others = [random_network(10, **BOARD_SIZES), random_network(2, sources=("frames",), **BOARD_SIZES)]
+    others = [random_network(10, **BOARD_SIZES), random_network(11, sources=("frames",), **BOARD_SIZES)]
     generate(network, lanes=4, also=others, out=tmp_path / "core")
     program = Program(tmp_path / "core", network, 8, *SANITIZED)
     with SimulatedBoard(tmp_path / "core") as board:

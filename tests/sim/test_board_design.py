@@ -42,7 +42,7 @@ def networks():
     return [
         random_network(12, max_layers=3, max_neurons=400, max_weights=1500),
         random_network(10, max_layers=3, max_neurons=400, max_weights=1500),
-        random_network(2, max_layers=3, max_neurons=400, max_weights=1500, sources=("frames",)),
+        random_network(11, max_layers=3, max_neurons=400, max_weights=1500, sources=("frames",)),
     ]
 
 
