@@ -108,7 +108,8 @@ def test_verilator_finds_the_contents_from_anywhere(folder, tmp_path):
     (tmp_path / "main.cpp").write_text(MAIN)
     run = subprocess.run(
         [verilator_program(), "--cc", "--exe", "--build", "--top-module", "ram", "-Wno-fatal", "-Wno-lint",
-         f'-DADAFIRE_FOLDER="{folder}"', "--Mdir", "made_here", folder / "ram.v", tmp_path / "main.cpp"],
+         "-MAKEFLAGS", "OPT_GLOBAL=-O0", f'-DADAFIRE_FOLDER="{folder}"',
+         "--Mdir", "made_here", folder / "ram.v", tmp_path / "main.cpp"],
         cwd=tmp_path, env=tool_environment(), capture_output=True, text=True, check=False,
     )
     assert run.returncode == 0, run.stderr[-500:]
