@@ -121,7 +121,7 @@ def _ecp5(size, **board):
 def _ulx3s(size, capacity):
     return _ecp5(
         capacity, name=f"ulx3s_{size}f", title=f"Radiona ULX3S {size}F", device=f"LFE5U-{size}F",
-        package="BG381", speed="6", clock_mhz=25, core_mhz=90,
+        package="BG381", speed="6", clock_mhz=25, core_mhz=80,
     )
 
 
@@ -154,7 +154,7 @@ _BOARDS = (
     _ecpix5(45), _ecpix5(85),
     _ecp5(
         25, name="colorlight_i5", title="Colorlight i5", device="LFE5U-25F", package="BG381", speed="6",
-        clock_mhz=25, core_mhz=90,
+        clock_mhz=25, core_mhz=80,
     ),
     Target(
         name="icebreaker", title="1BitSquared iCEBreaker", family="ice40", device="iCE40UP5K", package="SG48",

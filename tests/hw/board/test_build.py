@@ -287,7 +287,7 @@ def test_a_small_design_becomes_a_bitstream(design):
     on_disk = json.loads((folder / "build" / "report.json").read_text())
     assert {name: on_disk[name] for name in ("lut", "fmax_mhz", "seed")} == {
         name: report[name] for name in ("lut", "fmax_mhz", "seed")}
-    assert report["fmax_mhz"] >= report["clock_mhz"] == 90 and report["slack_ns"] >= 0
+    assert report["fmax_mhz"] >= report["clock_mhz"] == 80 and report["slack_ns"] >= 0
     assert 0 < report["lut"] < 24288 and report["dsp"] >= 2 and report["bram"] > 2
     assert (folder / "build" / "adafire_top.bit").stat().st_size > 50_000
 
