@@ -65,12 +65,13 @@ class _Positions(Judge):
         from sklearn.metrics import accuracy_score, jaccard_score
 
         truth, found = np.divmod(np.arange(self._counts.size), self._classes)
-        options = {"sample_weight": self._counts.ravel()}
+        options: Any = {"sample_weight": self._counts.ravel()}
         present = np.flatnonzero(self._counts.sum(axis=0) + self._counts.sum(axis=1))
-        each = jaccard_score(truth, found, labels=present, average=None, **options)
+        of_classes = options | {"labels": present}
+        each: Any = jaccard_score(truth, found, average=None, **of_classes)  # pyright: ignore[reportArgumentType] its stub lacks None
         return {
             "pixel_accuracy": float(accuracy_score(truth, found, **options)),
-            "mean_iou": float(jaccard_score(truth, found, labels=present, average="macro", **options)),
+            "mean_iou": float(jaccard_score(truth, found, average="macro", **of_classes)),
             "iou": {self._network.task.label(int(c)): float(share) for c, share in zip(present, each)},
         }
 
@@ -141,7 +142,8 @@ class _Numbers(Judge):
 
         found = float_outputs(self._network, result)[self._name].reshape(len(result.classes), -1)
         wanted = self._values[which].reshape(len(found), -1)
-        self._errors += mean_squared_error(wanted.T, found.T, multioutput="raw_values").tolist()
+        errors: Any = mean_squared_error(wanted.T, found.T, multioutput="raw_values")
+        self._errors += errors.tolist()
 
     def as_dict(self):
         return {"mean_squared_error": float(np.mean(self._errors))}

@@ -20,7 +20,6 @@ from gen.folders import foreign_files, real_path, whole_folder
 from gen.generated import GeneratedFolder
 from gen.intnet import Network
 from gen.netfile import load_network, network_hash
-from gen.task import SEGMENT
 from host.device import opened
 from host.predict.answers import Answer, Answers
 from host.predict.fit import Placement, fitted
@@ -144,7 +143,7 @@ def _written(work: Path, picture: Picture, placement: Placement, answer: Answer,
         caption = f"{picture.where}: {device}"
     files = {"drawing": f"{picture.name}{DRAWN}"}
     overlay(picture.pixels, answer, task, placement, caption).save(work / files["drawing"])
-    if task.kind == SEGMENT:
+    if answer.mask is not None:
         files["mask"] = f"{picture.name}{MASK}"
         Image.fromarray(answer.mask).save(work / files["mask"])
     if any(values.shape[1:] != (1, 1) for values in answer.values.values()):

@@ -279,7 +279,7 @@ def _silence() -> Iterator[None]:
 
 def _opencv(told):
     try:
-        import cv2
+        import cv2  # pyright: ignore[reportMissingImports] no part of what the project installs
     except ModuleNotFoundError as error:
         raise ToolMissing(f"Reading {told} needs OpenCV: pip install opencv-python-headless.") from error
     return cv2
