@@ -1,6 +1,7 @@
 """MLPerf Tiny on boards of some 20 to 100 euros: accuracy, latency and size, beside published rows.
 
-    python -m benchmarks.tiny_boards --models DIR --cifar cifar10.npz --keywords kws01.npz [--burst 63] [--weight-bits 8]
+    python -m benchmarks.tiny_boards --models DIR --cifar cifar10.npz --keywords kws01.npz
+        [--burst 63] [--weight-bits 8]
 
 The files are those of `benchmarks.tiny`. For every task and board: the fastest core that fits by the estimate, as
 `generate` chooses it, the link included. Accuracy is the golden model's; cycles are means over the first inputs on the

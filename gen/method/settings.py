@@ -127,6 +127,7 @@ def check_images(x):
         )
     if not x.size:
         raise InputError(f"The calibration set is empty, of shape {list(x.shape)}. Give some hundred images.")
+    x = np.ascontiguousarray(x)  # PyTorch takes no mirrored view of an array, such as channels in another order
     return x[:, None] if x.ndim == 3 else x
 
 

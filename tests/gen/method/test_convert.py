@@ -82,7 +82,7 @@ def test_the_normalisation_is_in_the_network(module):
 
 def test_the_same_input_gives_the_same_bits_and_both_image_shapes_do(module):
     first = convert(module, IMAGES, weight_bits=4)
-    for images in (IMAGES, IMAGES[:, 0]):
+    for images in (IMAGES, IMAGES[:, 0], IMAGES[:, ::-1], IMAGES[::-1].copy()[::-1]):
         assert bits(convert(module, images, weight_bits=4)) == bits(first)
     assert first.exit_rule.kind == "entropy" and len(first.exit_rule.limits) == first.timesteps == 4
     assert {layer.burst for layer in first.layers if layer.fires} == {7}
