@@ -48,7 +48,7 @@ def evaluate(kept, network, data, limit):
 
         found = commands.evaluate(
             network["network"], data, split="test", device="golden", folder=None, limit=limit, batch=BATCH, page=None,
-            progress=None,
+            decode=None, progress=None,
         )
         return {name: found[name] for name in ("images", "accuracy", "mean_timesteps", "synaptic_ops_per_image")}
 

@@ -95,7 +95,7 @@ def test_the_length_of_the_header_counts(length):
 
 
 def test_commands_and_faults_are_numbers_with_words():
-    assert [int(c) for c in Command] == list(range(1, 11)) and [int(f) for f in Fault] == list(range(1, 9))
+    assert [int(c) for c in Command] == list(range(1, 12)) and [int(f) for f in Fault] == list(range(1, 9))
     assert Command(5) is Command.RUN and Command.RUN == 5 and Command.RUN | REPLY == 0x85
     assert Fault["OVERRUN"].expected == "RX_BYTES"
     for member in (*Command, *Fault):
