@@ -159,7 +159,7 @@ def test_a_damaged_load_is_noticed_and_another_one_mends_it(core, nine):
 @pytest.mark.parametrize("files", [None, ContentFiles], ids=["contents in the text", "contents in files"])
 def test_networks_of_one_core_are_compiled_once(files):
     networks = [random_network(seed, max_layers=2, max_weights=300) for seed in (3, 4)]
-    params = shared_core(networks, 4, 1)
+    params = shared_core(networks, 4, 1, 1)
     full = [
         verilog.convert(Core(params, plan_on(network, params).contents), name="adafire_core", emit_src=False,
                         platform=files and files()) for network in networks
