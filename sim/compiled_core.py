@@ -28,7 +28,7 @@ LOAD_FAULTS = {
     1: "the core did not take its memory image: it never became idle",
     2: "the core found its memory image damaged",
 }
-WRITTEN = re.compile(r"^ +(\S+)\[[^\n]*\] <= ", re.MULTILINE)
+WRITTEN = re.compile(r"^ +([^\s\[]+)\[[^\n]*\] <= ", re.MULTILINE)
 CONTENTS = re.compile(
     r"^  initial begin\n    (\S+)\[\d+\] = [^\n]*;\n(?:    \1\[\d+\] = [^\n]*;\n)*  end\n", re.MULTILINE
 )
