@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -32,8 +32,8 @@ class MemorySpec:
     """One memory, of a group, of a neuron, or of the whole core.
 
     ``owner`` is the number of the group or neuron, which ends the name; ``width`` in bits, ``depth`` in words,
-    ``latency`` in cycles from address to data; ``kind``: block RAM, which may become look-up tables (``small``), or
-    single-port RAM; ``loadable``: the load port fills it, in the order of the table.
+    ``latency`` in cycles from address to data; ``kind``: block RAM, which may become look-up tables (``small``) if the
+    part has such (``tables``), or single-port RAM; ``loadable``: the load port fills it, in the order of the table.
     """
 
     name: str
@@ -43,6 +43,7 @@ class MemorySpec:
     latency: int = 2
     loadable: bool = False
     owner: int | None = None
+    tables: bool = True
 
     @property
     def role(self):
@@ -56,8 +57,8 @@ class MemorySpec:
 
     @property
     def small(self):
-        """Whether it lies in look-up tables, where the part has memory of those."""
-        return self.kind == BLOCK and self.depth <= SMALL
+        """Whether it lies in look-up tables."""
+        return self.kind == BLOCK and self.tables and self.depth <= SMALL
 
     @property
     def pieces(self) -> list[Piece]:
@@ -123,4 +124,5 @@ def memory_table(p):
             if p.currents:
                 specs.append(MemorySpec(f"currents_{n}", p.acc_bits, p.currents, owner=n))
     specs.append(MemorySpec("outputs", p.acc_bits, p.outputs))
-    return {spec.name: spec for spec in specs}
+    # The part with single-port RAM, an iCE40, has no memory of look-up tables: it would take flip-flops for them.
+    return {spec.name: replace(spec, tables=not p.spram) for spec in specs}
