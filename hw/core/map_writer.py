@@ -1,6 +1,6 @@
 """Takes the groups' words in turn and writes each into every group's copy of the maps."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Array, Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -34,21 +34,22 @@ class MapWriter(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         inputs = [getattr(self, f"i_{g}") for g in range(self._params.groups)]
-        turn = Signal(range(len(inputs)))
+        turn, chosen = Signal(range(len(inputs))), Signal(range(len(inputs)))
+        offered = Cat(each.valid for each in inputs)
         m.d.comb += self.busy.eq(self.o.enable)
-        m.d.sync += self.o.enable.eq(0)
+        m.d.sync += self.o.enable.eq(offered.any())
+        # Whose word it is, is found by itself: words that are chosen one by one take four times the tables.
         with m.Switch(turn):
             for first in range(len(inputs)):
                 with m.Case(first):
-                    self._take(m, inputs, [*range(first, len(inputs)), *range(first)], turn)
+                    for place in reversed([*range(first, len(inputs)), *range(first)]):
+                        with m.If(offered[place]):
+                            m.d.comb += chosen.eq(place)
+        words = Array(each.p for each in inputs)
+        with m.If(offered.any()):
+            m.d.comb += Array(each.ready for each in inputs)[chosen].eq(1)
+            m.d.sync += [
+                self.o.address.eq(words[chosen].address), self.o.word.eq(words[chosen].word),
+                turn.eq(chosen + 1),
+            ]
         return m
-
-    def _take(self, m, inputs, order, turn):
-        """Take the first word that is offered, in this order of groups."""
-        for place, g in enumerate(order):
-            with (m.Elif if place else m.If)(inputs[g].valid):
-                m.d.comb += inputs[g].ready.eq(1)
-                m.d.sync += [
-                    self.o.enable.eq(1), self.o.address.eq(inputs[g].p.address), self.o.word.eq(inputs[g].p.word),
-                    turn.eq((g + 1) % len(inputs)),
-                ]
