@@ -127,7 +127,8 @@ def check_images(x):
         )
     if not x.size:
         raise InputError(f"The calibration set is empty, of shape {list(x.shape)}. Give some hundred images.")
-    x = np.ascontiguousarray(x)  # PyTorch takes no mirrored view of an array, such as channels in another order
+    if min(x.strides) < 0:  # PyTorch takes no mirrored view of an array, such as channels in another order
+        x = x.copy()
     return x[:, None] if x.ndim == 3 else x
 
 
