@@ -15,7 +15,7 @@ from host.report.exits import MARKER, Examples, check_page, write_page
 from sim.golden import Golden
 from sim.metrics import evaluate
 from tests.kit.random_networks import random_images, random_network
-from tests.host.test_report_page import ADDRESS, CHROMIUM, Page, check_in_browser
+from tests.host.report.test_report_page import ADDRESS, CHROMIUM, Page, check_in_browser
 
 SEED = 31  # colour, 13 classes, four timesteps
 NASTY = '<b>&"x"\'</b>'
