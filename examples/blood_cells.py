@@ -17,21 +17,20 @@ whose burst caps are searched and which stops when enough positions are sure; th
 --data`, some as pictures for `adafire predict`; figures.json.
 """
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 from judged import judged  # beside this script, as the next two
-from kit import converted, parser, ready, told, write
+from kit import converted, parser, ready, script, told, write
 from PIL import Image
 from pictures import stored_pictures
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gen.data.train import descend
-from gen.errors import AdafireError, InputError
+from gen.errors import InputError
 
 CLASSES = ("RBC", "WBC", "platelet")
 SIZE = WIDTH, HEIGHT = 160, 120
@@ -182,11 +181,8 @@ def boxed(cells: list[np.ndarray]) -> np.ndarray:
 
 def main():
     options = parser(__doc__, "blood_cells").parse_args()
+    x, cells, split = read_cells(options.data)
     ready(options)
-    try:
-        x, cells, split = read_cells(options.data)
-    except AdafireError as error:
-        sys.exit(f"error: {error}")
     seen, kept = np.flatnonzero(split < 2), np.flatnonzero(split == 2)
     module = train(x[seen], [cells[number] for number in seen], options.epochs or EPOCHS, options.seed)
     np.savez_compressed(
@@ -207,4 +203,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

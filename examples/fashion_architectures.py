@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from kit import script  # beside this script
 from rich.console import Console
 from rich.table import Table
 
@@ -48,10 +49,7 @@ ROWS = {
 
 def main():
     options = arguments()
-    try:
-        columns = run(options)
-    except adafire.AdafireError as error:
-        sys.exit(f"error: {error}")
+    columns = run(options)
     table = Table("a mean image, unless it says otherwise", title=f"{options.data} on {options.board}")
     for name in columns:
         table.add_column(name, justify="right")
@@ -156,4 +154,4 @@ def hardware(name, network, x, options, tell):
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

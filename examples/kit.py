@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,25 @@ import numpy as np
 import torch
 from torch import nn
 
-from gen.data.forms import KEY, Form
+from gen.data.forms import Form, with_form
 from gen.data.train import accuracy, save
+from gen.errors import AdafireError
 from gen.intnet import IntegerNetwork
 from gen.method.convert import convert
 from gen.netfile import save_network
 from sim.golden import Golden
 from sim.metrics import evaluate
 
-__all__ = ["converted", "figures", "parser", "ready", "shuffled", "told", "write"]
+__all__ = ["converted", "figures", "parser", "ready", "script", "shuffled", "told", "write"]
+
+
+def script(main: Callable[[], Any]) -> None:
+    """Run an example; what is wrong with its input is said in one paragraph, and ends it with the error's exit code."""
+    try:
+        main()
+    except AdafireError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
 
 
 def parser(text: str | None, out: str) -> argparse.ArgumentParser:
@@ -70,9 +81,7 @@ def converted(module: nn.Module, x: np.ndarray, labels: np.ndarray | None, path:
     """
     module = module.to(memory_format=torch.contiguous_format)
     save(module, x[:2] if x.ndim == 4 else x[:2].mean(axis=1).astype(np.uint8), path.with_suffix(".pt2"))
-    network = convert(module, x, labels=labels, **settings)
-    if form:
-        network.provenance[KEY] = form.text
+    network = with_form(convert(module, x, labels=labels, **settings), form)
     save_network(network, path.with_suffix(".safetensors"))
     return network
 

@@ -12,20 +12,19 @@ which stops when enough pixels are sure; the tiles for `adafire evaluate --data`
 predict`; figures.json, the curve of shares in it.
 """
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from judged import judged  # beside this script, as the next one
-from kit import converted, parser, ready, told, write
+from kit import converted, parser, ready, script, told, write
 from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
 from gen.data.train import descend
-from gen.errors import AdafireError, InputError
+from gen.errors import InputError
 from gen.exit_rule import EXP_ONE, SHARE_ONE, ExitRule
 from gen.intnet import IntegerNetwork
 from gen.method.exit_score import exit_steps, temperature
@@ -142,11 +141,8 @@ def by_share(network: IntegerNetwork, x: np.ndarray, y: np.ndarray) -> dict[str,
 
 def main():
     options = parser(__doc__, "membranes").parse_args()
+    x, y = read_slices(options.data)
     ready(options)
-    try:
-        x, y = read_slices(options.data)
-    except AdafireError as error:
-        sys.exit(f"error: {error}")
     module = train(x[:-TEST_SLICES], y[:-TEST_SLICES], options.epochs or EPOCHS, options.seed)
     x_train, y_train, x_test, y_test = (
         tiles(part) for part in (x[:-TEST_SLICES], y[:-TEST_SLICES], x[-TEST_SLICES:], y[-TEST_SLICES:])
@@ -166,4 +162,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

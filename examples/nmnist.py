@@ -10,20 +10,19 @@ recordings are all that the first one learns from. The folder gets the models, t
 accuracy against the time seen.
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import torch
-from kit import converted, parser, ready, shuffled, told, write  # beside this script
+from kit import converted, parser, ready, script, shuffled, told, write  # beside this script
 from torch import nn
 from torch.nn import functional as F
 
 from gen.data.events import Cut
-from gen.data.forms import KEY, Events
+from gen.data.forms import Events, with_form
 from gen.data.recordings import NpzEvents
 from gen.data.train import descend
-from gen.errors import AdafireError, InputError
+from gen.errors import InputError
 from gen.intnet import IntegerNetwork
 from gen.method.convert import convert
 from gen.netfile import save_network
@@ -91,19 +90,15 @@ def main():
     asked.add_argument("--model", type=Path, help="cnn_sinabs.nir, the published network")
     asked.add_argument("--step", type=int, default=30, help="milliseconds of a frame")
     options = asked.parse_args()
-    ready(options)
     form, steps = Events(Cut(1000 * options.step), SIZE), -(-DURATION // options.step)
-    try:
-        x, y = recordings(options.data, "train", form, steps)
-        x_test, y_test = recordings(options.data, "test", form, steps)
-    except AdafireError as error:
-        sys.exit(f"error: {error}")
+    x, y = recordings(options.data, "train", form, steps)
+    x_test, y_test = recordings(options.data, "test", form, steps)
+    ready(options)
     judged, labels = np.concatenate([x[:JUDGED], x_test]), np.concatenate([y[:JUDGED], y_test])
     x, y = x[JUDGED:], y[JUDGED:]
     rows = {}
     if options.model:
-        network = convert(options.model, x, max_burst=BURST, **EXITS)
-        network.provenance[KEY] = form.text
+        network = with_form(convert(options.model, x, max_burst=BURST, **EXITS), form)
         save_network(network, options.out / "published.safetensors")
         rows["published, spiking"] = seen(network, judged, labels, options.step)
     module = digits().to(memory_format=torch.channels_last)
@@ -120,4 +115,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

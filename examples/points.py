@@ -8,11 +8,10 @@ networks, which multiply maps with maps. Neither the order of the points nor rep
 the model, the network, the test points for `adafire evaluate --data`, and figures.json.
 """
 
-import sys
 
 import numpy as np
 import torch
-from kit import converted, figures, parser, ready, shuffled, told, write  # beside this script
+from kit import converted, figures, parser, ready, script, shuffled, told, write  # beside this script
 from torch import nn
 from torch.nn import functional as F
 
@@ -20,7 +19,6 @@ from gen.data.datasets import open_dataset
 from gen.data.forms import Points
 from gen.data.points import maps_of_points, points_of_images
 from gen.data.train import descend
-from gen.errors import AdafireError
 
 POINTS, SCALE = 96, 1.0
 BATCH, STEPS, EPOCHS, RATE = 128, 50, 64, 1e-2
@@ -49,12 +47,9 @@ def moved(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 def main():
     options = parser(__doc__, "points").parse_args()
+    x, y = open_dataset(options.data, "train", need_labels=True).load()
+    x_test, y_test = open_dataset(options.data, "test", need_labels=True).load()
     ready(options)
-    try:
-        x, y = open_dataset(options.data, "train", need_labels=True).load()
-        x_test, y_test = open_dataset(options.data, "test", need_labels=True).load()
-    except AdafireError as error:
-        sys.exit(f"error: {error}")
     points, points_test = points_of_images(x, POINTS), points_of_images(x_test, POINTS)
     np.savez_compressed(
         options.out / "data.npz", points_train=points[:CALIBRATION], y_train=y[:CALIBRATION], points_test=points_test,
@@ -72,4 +67,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -9,18 +9,17 @@ position, so the layers run over time alone. The folder gets the model, the netw
 --data`, and figures.json.
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import torch
-from kit import converted, figures, parser, ready, told, write  # beside this script
+from kit import converted, figures, parser, ready, script, told, write  # beside this script
 from torch import nn
 
 from gen.data.forms import Sound
 from gen.data.sound import FrontEnd, read_wav
 from gen.data.train import fit
-from gen.errors import AdafireError, InputError
+from gen.errors import InputError
 
 FRONT_END = FrontEnd(hop=256, frames=32)
 TEST_INDEX = 5  # recordings of a smaller index test
@@ -59,11 +58,8 @@ def recordings(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def main():
     options = parser(__doc__, "spoken_digits").parse_args()
+    x, y, index = recordings(options.data)
     ready(options)
-    try:
-        x, y, index = recordings(options.data)
-    except AdafireError as error:
-        sys.exit(f"error: {error}")
     test = index < TEST_INDEX
     np.savez_compressed(options.out / "data.npz", x_train=x[~test], y_train=y[~test], x_test=x[test], y_test=y[test])
     module = words(*x.shape[2:]).to(memory_format=torch.channels_last)
@@ -77,4 +73,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

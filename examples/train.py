@@ -11,15 +11,14 @@ The data are named as for `adafire evaluate --data`: mnist, fashion_mnist, or an
 """
 
 import argparse
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
-from architectures import mobilenet, mobilenet_v2, resnet, vgg  # beside this script
+from architectures import mobilenet, mobilenet_v2, resnet, vgg  # beside this script, as the next one
+from kit import script
 from torch import nn
 
-from gen.errors import AdafireError
 from gen.data.datasets import open_dataset
 from gen.data.train import accuracy, fit, save
 
@@ -77,11 +76,8 @@ def main():
     recipe, out = RECIPES[options.network], options.out or f"{options.network}.pt2"
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    try:
-        x, y = open_dataset(options.data, "train", need_labels=True).load()
-        x_test, y_test = open_dataset(options.data, "test", need_labels=True).load(TEST_IMAGES)
-    except AdafireError as error:
-        sys.exit(f"error: {error}")
+    x, y = open_dataset(options.data, "train", need_labels=True).load()
+    x_test, y_test = open_dataset(options.data, "test", need_labels=True).load(TEST_IMAGES)
     x, x_test = x[:, None], x_test[:, None]
     module = recipe.module().to(memory_format=torch.channels_last)
     fit(module, x, y, epochs=options.epochs or recipe.epochs, rate=recipe.rate, shift=1, seed=options.seed,
@@ -92,4 +88,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

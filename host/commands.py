@@ -7,7 +7,6 @@ import json
 import os
 import time
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 from gen.data.labels import read_labels
@@ -36,7 +35,7 @@ def convert(
     if class_names is not None:
         settings |= {"class_names": read_labels(class_names)}
     from gen.data.datasets import open_dataset
-    from gen.data.forms import KEY, parse_form
+    from gen.data.forms import parse_form, with_form
     from gen.method.convert import convert as convert_model
     from gen.method.front import save_front
     from gen.netfile import save_network
@@ -45,8 +44,7 @@ def convert(
     images = open_dataset(calibration, "train", progress=progress, form=form, frames=settings["timesteps"])
     x, labels = images.load(calibration_images)
     network = convert_model(model, x, labels=labels, mean=mean, std=std, progress=progress, **settings)
-    if form:
-        network = replace(network, provenance={**network.provenance, KEY: form.text})
+    network = with_form(network, form)
     save_network(network, out)
     fronts = [str(path) for name, front in network.provenance.get("searches", {}).items()
               for path in save_front(front, out.with_suffix(f".{name}"))]

@@ -1,4 +1,4 @@
-"""What several test files share: the command line in this process, a small network, images for it."""
+"""What several test files share: the command line in this process, a small network and images for it, one thread."""
 
 import json
 import random
@@ -37,3 +37,15 @@ def adafire(capfd):
         return Outcome(code=code, **capfd.readouterr()._asdict())
 
     return run
+
+
+@pytest.fixture
+def one_thread():
+    """Seed torch and keep it to one thread: small tensors only lose time to more."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(threads)

@@ -51,9 +51,13 @@ class Cut:
                 f"{self.count} events."
             )
 
+    @property
+    def _events(self) -> int:
+        return self.count or 1
+
     def places(self, t: np.ndarray) -> np.ndarray:
         """Return int64 [N], the step of every event."""
-        return t // self.step if self.step else np.arange(len(t)) // self.count
+        return t // self.step if self.step else np.arange(len(t)) // self._events
 
     def steps(self, t: np.ndarray) -> int:
         """Return how many steps hold all events."""
@@ -68,7 +72,7 @@ class Cut:
         if not len(t):
             return np.zeros(steps, np.int64)
         number = np.arange(1, steps + 1)
-        over = number * self.step if self.step else t[np.minimum(number * self.count, len(t)) - 1]
+        over = number * self.step if self.step else t[np.minimum(number * self._events, len(t)) - 1]
         return np.maximum(over - t[0], 0)
 
 

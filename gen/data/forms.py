@@ -8,7 +8,7 @@ A network file carries that of its calibration data in its provenance, as ``inpu
 """
 
 import zipfile
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ from gen.data.points import PointSet
 from gen.data.recordings import EventFiles, NpzEvents, holds_recordings
 from gen.data.sound import FrontEnd, SoundSet, holds_sound
 from gen.errors import InputError
+from gen.intnet import Network
 
-__all__ = ["KEY", "Events", "Form", "Points", "Sound", "form_of", "kind_of", "open_form", "parse_form"]
+__all__ = ["Events", "Form", "Points", "Sound", "form_of", "kind_of", "open_form", "parse_form", "with_form"]
 
 KEY = "input_form"
 MICROSECONDS = {"us": 1, "ms": 1000, "s": 1_000_000}
@@ -72,7 +73,7 @@ class Points:
     @property
     def text(self) -> str:
         """The form as a text."""
-        return f"points:scale={self.scale:g}"
+        return f"points:scale={repr(self.scale).removesuffix('.0')}"
 
     def open(self, path: Path, split: str, classes: int | None, frames: int | None) -> ImageSet:
         """Open the point sets in the file ``path``."""
@@ -125,11 +126,16 @@ def parse_form(text: str) -> Form:
     return form
 
 
-def form_of(network) -> Form | None:
+def form_of(network: Network) -> Form | None:
     """Return the form of what a network was calibrated on, None of plain images."""
     known = network.provenance
     text = known.get("stages", [known])[0].get(KEY)
     return parse_form(text) if text else None
+
+
+def with_form(network: Network, form: Form | None) -> Network:
+    """Return ``network`` with the form of what it was calibrated on, which its file carries."""
+    return replace(network, provenance={**network.provenance, KEY: form.text}) if form else network
 
 
 def kind_of(path: Path, split: str) -> str | None:

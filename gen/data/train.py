@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +12,8 @@ from torch import nn
 from torch.nn import functional as F
 
 __all__ = ["accuracy", "augment", "descend", "fit", "save"]
+
+Trained = TypeVar("Trained", bound=nn.Module)
 
 
 def augment(x, shift, flip, generator):
@@ -45,9 +47,9 @@ def fit(module, x, y, *, epochs, batch=256, rate=5e-3, decay=0.01, shift=1, flip
     return descend(module, batches, loss, epochs=epochs, steps=steps, rate=rate, decay=decay, progress=progress)
 
 
-def descend(module: nn.Module, batches: Callable[[], Iterable[tuple]], loss: Callable[..., torch.Tensor], *,
+def descend(module: Trained, batches: Callable[[], Iterable[tuple]], loss: Callable[..., torch.Tensor], *,
             epochs: int, steps: int, rate: float, decay: float = 0.01,
-            progress: Callable[[str, float], Any] | None = None) -> nn.Module:
+            progress: Callable[[str, float], Any] | None = None) -> Trained:
     """Train any ``module`` in place and return it in eval mode.
 
     AdamW under a one-cycle rate; the result is the exponential moving average of the weights, over two epochs.

@@ -60,11 +60,12 @@ def test_a_core_and_a_table(play, tmp_path):
     (("--data", "other.npz"), "other.npz does not exist"),
     (("--board", "abacus"), "abacus"),
 ])
-def test_what_is_wrong_is_said_before_anything_slow(play, tmp_path, words, text):
+def test_what_is_wrong_is_said_before_anything_slow(play, capsys, tmp_path, words, text):
     for name in TINY:
         (tmp_path / f"{name}.pt2").write_bytes(b"not looked at")
-    with pytest.raises(SystemExit, match=f"error: .*{text}"):
+    with pytest.raises(SystemExit) as ended:
         play(*words)
+    assert ended.value.code == 2 and re.search(f"error: .*{text}", capsys.readouterr().err)
 
 
 @pytest.mark.slow

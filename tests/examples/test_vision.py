@@ -12,17 +12,8 @@ import torch
 from gen.errors import InputError
 from gen.netfile import load_network
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 EXAMPLES = Path(__file__).parents[2] / "examples"
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Seed torch and keep it to one thread: small tensors only lose time to more."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -91,6 +82,16 @@ def test_data_that_are_others_are_refused(example, tmp_path):
         example("blood_cells")["read_cells"](tmp_path / "e.npz")
     with pytest.raises(InputError, match="no .npz file with x"):
         example("membranes")["read_slices"](tmp_path / "nothing.npz")
+
+
+@pytest.mark.parametrize("name", ["blood_cells", "membranes", "nmnist", "points", "spoken_digits"])
+def test_data_that_cannot_be_read_end_a_script_before_it_writes(monkeypatch, capsys, tmp_path, name):
+    (tmp_path / "data.npz").write_bytes(b"no archive")
+    with pytest.raises(SystemExit) as ended:
+        run(monkeypatch, name, tmp_path / "data.npz", "--out", tmp_path / "out")
+    told = capsys.readouterr().err
+    assert ended.value.code == 2 and told.startswith("error: ") and "data.npz" in told and told.count("\n") == 1
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

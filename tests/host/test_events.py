@@ -1,13 +1,12 @@
 """The command line on recordings of events: evaluated, streamed to a board, and what cannot be is one paragraph."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from gen.data.events import Cut, frames
-from gen.data.forms import KEY
+from gen.data.forms import parse_form, with_form
 from gen.data.recordings import NpzEvents
 from gen.netfile import save_network
 from host.content import read_manifest
@@ -26,7 +25,7 @@ def files(tmp_path_factory):
     """A folder with the network, its generated folder and recordings of 20 ms; and what the fake board knows."""
     path = tmp_path_factory.mktemp("events")
     network = random_network(SEED, sources=("frames",), max_layers=3, max_neurons=400, max_weights=1500)
-    network = replace(network, provenance={KEY: f"events:step={STEP}us,size=4x9"})
+    network = with_form(network, parse_form(f"events:step={STEP}us,size=4x9"))
     save_network(network, path / "net.safetensors")
     folder, _, stream = make_folder(path / "core", network)
     rng, held = np.random.default_rng(SEED), []
