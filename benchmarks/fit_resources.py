@@ -1,9 +1,10 @@
 """Fit the table `LOGIC` of `gen.plan.resources` to synthesized cores, flat, on an ECP5.
 
-    python -m benchmarks.fit_resources ROWS.jsonl [NETWORK:LANES ...]
+    python -m benchmarks.fit_resources ROWS.jsonl [NETWORK:LANES[:NEURONS] ...]
 
-Every NETWORK (a network file) is synthesized for LANES and added to ROWS.jsonl, a row for each core; then the table is
-fitted to all rows there: the least squares of relative errors, held near the table in force where cores do not tell.
+Every NETWORK (a network file) is synthesized for LANES, with NEURONS a group or one, and added to ROWS.jsonl, a row for
+each core; then the table is fitted to all rows there: the least squares of relative errors, held near the table in
+force where cores do not tell.
 Prints how far the table in force is off, the new one, and how far that is off.
 """
 
@@ -32,8 +33,8 @@ HELD = 0.05  # how much a table entry wants to stay, against the relative error 
 
 def synthesized_core(case):
     """Return the row of a core: its parameters and its figures."""
-    file, _, lanes = case.rpartition(":")
-    plan = make_plan(load_network(file), int(lanes))
+    file, lanes, *neurons = case.split(":")
+    plan = make_plan(load_network(file), int(lanes), neurons=int(*neurons or [1]))
     text = plain_names(rtlil.convert(Core(plan.params, {}), name=TOP, emit_src=False))
     return {"case": case, "params": asdict(plan.params), "flat": figures(synthesized(text), TOP)}
 
@@ -69,7 +70,7 @@ def main(argv=None):
     """Synthesize, fit, print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("rows", type=Path)
-    parser.add_argument("cases", nargs="*", metavar="NETWORK:LANES")
+    parser.add_argument("cases", nargs="*", metavar="NETWORK:LANES[:NEURONS]")
     options = parser.parse_args(argv)
     for case in options.cases:
         with options.rows.open("a") as file:

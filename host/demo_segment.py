@@ -42,8 +42,9 @@ def segment(folder: Path, progress) -> dict[str, Any]:
     module = train_segmenter(progress=progress)
     x, y = scatter(x_train, y_train, CALIBRATION, SEEDS[0])
     save(module, x, folder / "scattered.pt2")
-    held_out = ArraySet(*scatter(x_test, y_test, HELD_OUT, SEEDS[1]))
-    np.savez_compressed(folder / "scattered.npz", x=held_out.load()[0], y=held_out.labels)
+    x_held, y_held = scatter(x_test, y_test, HELD_OUT, SEEDS[1])
+    held_out = ArraySet(x_held, y_held)
+    np.savez_compressed(folder / "scattered.npz", x=x_held, y=y_held)
 
     progress.stage("Converting it to an integer network that stops when enough pixels are sure")
     save_network(convert(
@@ -54,11 +55,11 @@ def segment(folder: Path, progress) -> dict[str, Any]:
 
     progress.stage(f"Finding digits in {HELD_OUT} held-out pictures")
     figures = {
-        "float_accuracy": accuracy(module, *held_out.load()), "timesteps": network.timesteps,
+        "float_accuracy": accuracy(module, x_held, y_held), "timesteps": network.timesteps,
         "all_timesteps": _judged(replace(network, exit_rule=ExitRule()), held_out, progress),
         "early_exit": _judged(network, held_out, progress),
     }
-    _draw(network, held_out.first(DRAWN), folder / "found")
+    _draw(network, x_held[:DRAWN], folder / "found")
     return figures
 
 
@@ -68,7 +69,8 @@ def _judged(network, images, progress):
     from sim.metrics import evaluate
 
     judge = judge_of(network, images)
-    return evaluate(Golden(network), images, progress=progress, watch=[judge]) | judge.as_dict()
+    figures = evaluate(Golden(network), images, progress=progress, watch=[judge])
+    return figures | (judge.as_dict() if judge else {})
 
 
 def _draw(network, x, folder):

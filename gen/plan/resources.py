@@ -101,11 +101,11 @@ def _memories(params, target):
 
 def grows_with(p):
     """Return what the logic of a core grows with, as in `LOGIC`."""
-    program = p.address_bits + p.place_bits + p.weight_address_bits + 7 * p.turns_bits
+    program = p.address_bits + p.weight_address_bits + p.windows * p.place_bits + len(p.levels) * p.turns_bits
     return {
         "core": 1, "softmax": p.softmax, "program": program,
         "serial": p.groups * p.neurons * (p.acc_bits + p.state_bits + p.burst_bits * 4),
-        "lane": p.lanes, "lane bits": p.lanes * p.acc_bits, "signed": p.signed * p.groups * p.acc_bits,
+        "lane": p.lanes, "lane bits": p.lanes * p.sum_bits, "signed": p.signed * p.groups * p.acc_bits,
         "dense": p.dense * p.lanes * p.count_bits, "phase": p.phase_bits > 0,
         "narrow": p.narrow * p.lanes * p.weight_bits,
     }

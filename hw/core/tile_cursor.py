@@ -15,9 +15,7 @@ __all__ = ["TileCursor", "place"]
 def place(p):
     """Where a synapse reads: first word, row and column of a window, kernel row or tap, and its weights.
 
-    Without windows there is neither row nor column.
-
-    A remainder has a bit to spare, for a sum of two.
+    Without windows there is neither row nor column. A remainder has a bit to spare, for a sum of two.
     """
     phases = dict.fromkeys(("row_phase", "column_phase"), unsigned(p.phase_bits + 1)) if p.phase_bits else {}
     window = dict.fromkeys(("row", "column"), signed(p.place_bits)) if p.windows else {}

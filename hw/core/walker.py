@@ -111,11 +111,10 @@ class Walker(wiring.Component):
             m.d.comb += [
                 front.walking.eq(back.walking), back.i_valid.eq(front.o_valid), front.o_ready.eq(back.i_ready),
                 back.i.eq(front.o), back.block.eq(block),
+                back.alone.eq(self.layer.positions == 0 if p.groups > 1 else Const(1)),
             ]
-        m.d.comb += [back.active.eq(active), back.room.eq(self.room)]
-        if p.windows:
-            m.d.comb += back.alone.eq(self.layer.positions == 0 if p.groups > 1 else Const(1))
         m.d.comb += [
+            back.active.eq(active), back.room.eq(self.room),
             self.tile_valid.eq(back.tile_valid), self.request_valid.eq(back.request_valid),
             self.request.eq(back.request),
         ]

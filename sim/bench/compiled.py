@@ -52,9 +52,10 @@ def compiled(runner, simulator, top, verilog, ports, work, waves=False):
     work, options = Path(work), OPTIONS[simulator]
     build, runtime = work / "build", simulators / f"runtime-{_digest(tools)}"
     build.mkdir(parents=True, exist_ok=True)
+    later = time.time() + DAY
     for made in filter(is_whole, runtime.glob("*.o")):
         shutil.copy(made, build)
-        os.utime(build / made.name, (time.time() + DAY,) * 2)  # newer than the makefile to come: make leaves it alone
+        os.utime(build / made.name, (later, later))  # newer than the makefile to come: make leaves it alone
     sources = [_source(work, "ports.vlt", _public(top, ports))] if simulator == "verilator" else []
     if simulator == "icarus":
         verilog = map(without_gaps, verilog)

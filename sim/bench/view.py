@@ -128,7 +128,7 @@ class View:
             row, column, first, step = (np.repeat(values, lanes) for values in (row, column, first, step))
             own = lane % self._plan.params.neurons == part
             places.append(np.stack([row, column, first + lane, step], axis=1)[own])
-            ends.append(ends[-1] + np.count_nonzero(own))
+            ends.append(ends[-1] + int(np.count_nonzero(own)))
         return ends[:-1], np.concatenate([*places[1:], places[0]])
 
     def _behaviour(self, dump):
