@@ -33,7 +33,7 @@ test-all: $(READY)
 DATA ?= data
 MODELS ?= models
 bench: $(READY) $(MODELS)/fashion.pt2 $(MODELS)/mnist_cnn.pt2 $(MODELS)/mnist_mlp.pt2
-	$(BIN)/python benchmarks/reference.py --data $(DATA) --models $(MODELS) $(BENCH_FLAGS)
+	$(BIN)/python -m benchmarks.reference --data $(DATA) --models $(MODELS) $(BENCH_FLAGS)
 
 # The method step by step on three architectures: accuracy against cost, the compiled core against the golden model, weights
 # of few bits, the speed of the golden model (hours; it goes on where it was interrupted). METHOD_FLAGS: such as --networks vgg.

@@ -5,6 +5,7 @@ from collections import Counter
 
 import numpy as np
 
+from benchmarks.compiled import differences
 from gen.generated import GeneratedFolder
 from gen.result import form_words, result_words, results_in
 from host.board import Board
@@ -15,9 +16,8 @@ from sim.board import FAULTS, SimulatedBoard
 from sim.golden import Golden
 from tests.kit.fuzz import Fuzzer, assail, image_bytes
 
-__all__ = ["attack", "compare_devices", "differences", "disturb", "swap"]
+__all__ = ["attack", "compare_devices", "disturb", "swap"]
 
-COMPARED = ("classes", "exit_steps", "logits", "events", "synaptic_ops")
 PACE = 100           # the simulated board may be so much slower than the clock it claims
 TIMEOUT_S = 2.0      # of a disturbed line: what is lost is noticed soon
 LATE_MS = 3000       # a delay beyond it
@@ -25,11 +25,6 @@ FUZZ_ROUND = 8192    # bytes between two checks that the board still works
 RUN_IMAGES = 6
 PLANS = [(kind, direction) for kind in FAULTS for direction in ("rx", "tx") if (kind, direction) != ("stop", "tx")]
 REPLY_HEADER = 8 + 2  # header, CRC and flags
-
-
-def differences(found, expected, rows=slice(None)):
-    """Return how many values of ``found`` differ from those rows of ``expected``, cycles left out."""
-    return int(sum((getattr(found, name) != getattr(expected, name)[rows]).sum() for name in COMPARED))
 
 
 def compare_devices(network, x, folder):

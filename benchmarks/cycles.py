@@ -14,20 +14,18 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.compiled import fastest_plan
 from benchmarks.tables import add_files, report
 from gen.data.datasets import open_for
 from gen.inputs import input_values
 from gen.intnet import Network
 from gen.layers import INPUT
 from gen.netfile import load_network
-from gen.plan.choice import candidates
 from gen.plan.estimate import estimate_cycles
 from gen.plan.plan import Plan
-from gen.plan.target import find_target
 from sim.compiled_core import CompiledCore
 from sim.golden import Golden
 
-TARGET = find_target("ulx3s_85f")
 COLUMNS = {
     "neurons": "{}", "cycles": "{:,.0f}", "busy": "{:.1%}", "lanes": "{:.1%}", "estimate": "{:,.0f}",
     "too high by": "{:+.1%}",
@@ -46,8 +44,7 @@ def estimated(plan: Plan, images: np.ndarray) -> float:
 
 def measure(network: Network, images: np.ndarray, lanes: int, neurons: int | None) -> dict:
     """Return the figures of one core."""
-    fastest = min(candidates(network, TARGET, (), lanes, neurons), key=lambda each: each.estimate.interval)
-    plan = fastest.plan
+    plan = fastest_plan(network, lanes, neurons)
     result = CompiledCore.for_plan(plan).run(images)
     cycles, guess = float(result.cycles.mean()), estimated(plan, images)
     return {

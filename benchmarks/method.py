@@ -22,6 +22,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.compiled import on_core
 from benchmarks.equal_operations import accuracy_at, exit_curve
 from gen.data.datasets import open_dataset
 from gen.data.train import accuracy
@@ -32,7 +33,6 @@ from gen.plan.weights import ideal_bits, word_bits
 from sim.energy import EnergyMeter
 from sim.golden import Golden
 from sim.metrics import evaluate
-from sim.compiled_core import CompiledCore
 
 NETWORKS = ("vgg", "resnet", "mobilenet")
 QUANTIZED_ANN = "quantized ANN: T = 1, phi = 15"
@@ -56,7 +56,6 @@ ON_HARDWARE = (
 )
 LINES = ("T = 4, all together, 0.1 + 0.5 points", "all together, 0 + 0.2 points")  # against the quantized ANN
 FRESH = 8000  # training images beyond those of the conversion, on which the lines' exits are fitted
-COMPARED = ("classes", "exit_steps", "logits", "events", "synaptic_ops")
 COLUMNS = {
     "accuracy": ("accuracy", "{:.2%}"),
     "timesteps": ("mean_timesteps", "{:.2f}"),
@@ -95,16 +94,6 @@ def converted(model, calibration, options, file):
     return network, network.provenance["seconds"]
 
 
-def differences(network, x, lanes):
-    """Return what the compiled core of a network does otherwise than the golden model, and its cycles."""
-    core, golden = CompiledCore.for_network(network, lanes=lanes).run(x), Golden(network).run(x)
-    return {
-        "rtl_images": len(x),
-        "rtl_differences": int(sum((getattr(core, name) != getattr(golden, name)).sum() for name in COMPARED)),
-        "rtl_cycles_per_image": float(core.cycles.mean()),
-    }
-
-
 def rows(name, options):
     """Yield (row, figures) for one architecture, the trained model first."""
     model = options.models / f"{name}.pt2"
@@ -123,7 +112,7 @@ def rows(name, options):
         if row in LINES:
             figures["exit_curve"] = exit_curve(network, fresh, (x, labels))
         if options.rtl and row in ON_HARDWARE:
-            figures |= differences(network, x[: options.rtl], options.lanes)
+            figures |= on_core(network, x[: options.rtl], options.lanes)
         yield row, figures
 
 

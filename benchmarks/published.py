@@ -1,6 +1,6 @@
 """Published ResNets on CIFAR-10: what timesteps, burst caps, early exits and a second stage buy.
 
-    python -m benchmarks.published --models DIR --data cifar10.npz [--rows TEXT ...] [--out DIR] [--markdown FILE]
+    python -m benchmarks.published --models DIR --data cifar10.npz [--rows TEXT ...] [--rtl N] [--out DIR]
 
 DIR holds resnet20_cifar10.safetensors and those of ResNet-32, 44 and 56, the weights of
 akamaster/pytorch_resnet_cifar10; examples/published.py has the class. The data file has x_train, y_train, x_test and
@@ -8,8 +8,9 @@ y_test, or, of the images, what is left when from each the red and blue channel 
 above (x_train_filtered, ...).
 
 Every network is converted with `--calibration` training images, nothing is trained; cascades are fitted on other
-training images. The test images then run on the golden model, which equals the core bit for bit. ``--rows`` takes those
-rows whose name begins so.
+training images. The test images then run on the golden model, which equals the core bit for bit; with ``--rtl N`` the
+first N of them run on the compiled core of `--lanes` as well, for the rows `ON_HARDWARE`: its cycles, and how many
+classes, logits and counts differ. ``--rows`` takes those rows whose name begins so.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.compiled import on_core
 from benchmarks.tables import add_files, report
 from examples.pictures import stored_pictures
 from examples.published import MEAN, STD, resnet
@@ -33,19 +35,23 @@ from sim.golden import Golden
 
 BURST = 63  # of the networks at T = 1 that others are compared with
 FLOAT = {f"ResNet-{depth}, float": depth for depth in (20, 32, 44, 56)}
-SINGLE = {  # depth, timesteps, burst cap, whether images stop early
-    **{f"ResNet-20, T = 1, bursts to {burst}": (20, 1, burst, False) for burst in (15, 31, 63, 255)},
-    **{f"ResNet-20, T = {steps}, bursts to 7": (20, steps, 7, False) for steps in (4, 8)},
-    **{f"ResNet-20, T = {steps}, bursts to 7, exits for 0.2 points": (20, steps, 7, True) for steps in (4, 8)},
-    **{f"ResNet-{depth}, T = 1, bursts to {BURST}": (depth, 1, BURST, False) for depth in (32, 44, 56)},
+SINGLE = {  # depth, timesteps, burst cap, whether images stop early, order
+    **{f"ResNet-20, T = 1, bursts to {burst}": (20, 1, burst, False, "steps") for burst in (15, 31, 63, 255)},
+    **{f"ResNet-20, T = {steps}, bursts to 7": (20, steps, 7, False, "steps") for steps in (4, 8)},
+    **{f"ResNet-20, T = {steps}, bursts to 7, exits for 0.2 points": (20, steps, 7, True, "steps") for steps in (4, 8)},
+    "ResNet-20, T = 2, bursts to 15, in tile order": (20, 2, 15, False, "tiles"),
+    **{f"ResNet-{depth}, T = 1, bursts to {BURST}": (depth, 1, BURST, False, "steps") for depth in (32, 44, 56)},
 }
+ON_HARDWARE = (  # with --rtl
+    "ResNet-20, T = 1, bursts to 15", "ResNet-20, T = 1, bursts to 63", "ResNet-20, T = 2, bursts to 15, in tile order",
+)
 CASCADES = {  # depth of the second stage, points it may lose
     f"ResNet-20 then {depth}, T = 1, for {points} points": (depth, points)
     for depth in (32, 56) for points in (0.1, 0.2)
 }
 COLUMNS = {
     "accuracy": "{:.2%}", "mean timesteps": "{:.2f}", "events": "{:,.0f}", "synaptic operations": "{:,.0f}",
-    "to the second stage": "{:.1%}",
+    "to the second stage": "{:.1%}", "cycles": "{:,.0f}", "differences": "{:,}",
 }
 
 
@@ -64,7 +70,9 @@ class Published:
             raise InputError(f"{path} is missing: name the folder of the published weights as --models.")
         return resnet(depth, path)
 
-    def network(self, depth: int, timesteps: int, burst: int, exits: bool = False) -> IntegerNetwork:
+    def network(
+        self, depth: int, timesteps: int, burst: int, exits: bool = False, order: str = "steps"
+    ) -> IntegerNetwork:
         """Return the network of ``depth``, converted, with early exits for 0.2 points or without any."""
         calibration = self.options.calibration
         file = self.options.out / f"resnet{depth}_t{timesteps}_b{burst}_{calibration}.safetensors"
@@ -76,7 +84,7 @@ class Published:
             )
             save_network(made, file)
         network = load_network(file)
-        return network if exits else replace(network, exit_rule=ExitRule())
+        return network if exits else replace(network, exit_rule=ExitRule(), order=order)
 
     def cascade(self, depth: int, points: float) -> StagedNetwork:
         """Return ResNet-20 with the network of ``depth`` behind it, fitted on images that converted neither.
@@ -107,6 +115,11 @@ class Published:
             "events": float(result.events.mean()), "synaptic operations": float(result.synaptic_ops.mean()), **second,
         }
 
+    def simulated(self, network: IntegerNetwork) -> dict:
+        """Return cycles of the first test images on the compiled core, and values that are not the golden model's."""
+        figures = on_core(network, self.test[0][: self.options.rtl], self.options.lanes)
+        return {"cycles": figures["rtl_cycles_per_image"], "differences": figures["rtl_differences"]}
+
     def rows(self) -> Iterator[tuple[str, dict]]:
         """Yield the name of every row and its figures."""
         wanted = tuple(self.options.rows or ("",))
@@ -116,7 +129,9 @@ class Published:
             if name in FLOAT:
                 yield name, self.accuracy(FLOAT[name])
             elif name in SINGLE:
-                yield name, self.measured(self.network(*SINGLE[name]))
+                network = self.network(*SINGLE[name])
+                core = self.options.rtl and name in ON_HARDWARE
+                yield name, self.measured(network) | (self.simulated(network) if core else {})
             else:
                 yield name, self.measured(self.cascade(*CASCADES[name]))
 
@@ -138,6 +153,8 @@ def main():
     parser.add_argument("--images", type=int, default=10_000, help="test images")
     parser.add_argument("--calibration", type=int, default=2000, help="training images of a conversion")
     parser.add_argument("--fit", type=int, default=4000, help="training images that a cascade is fitted on")
+    parser.add_argument("--rtl", type=int, default=0, metavar="N", help="test images on the compiled core as well")
+    parser.add_argument("--lanes", type=int, default=16, help="of that core")
     parser.add_argument("--out", type=Path, default=Path("published"), help="folder that keeps the networks")
     add_files(parser)
     options = parser.parse_args()

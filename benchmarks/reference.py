@@ -1,6 +1,6 @@
 """The figures of the reference networks, each said how it was obtained.
 
-    python benchmarks/reference.py --data DIR [--models DIR] [--task fashion|mnist_cnn|mnist_mlp] [--lanes 16] [--route]
+    python -m benchmarks.reference --data DIR [--models DIR] [--task fashion|mnist_cnn|mnist_mlp] [--lanes 16] [--route]
 
 DIR holds fashion_mnist.npz and mnist.npz (x_train, y_train, x_test, y_test); the models are those that
 examples/train.py saves. For each task: float accuracy, integer accuracy of the golden model with and
@@ -19,6 +19,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.compiled import differences
 from gen.method.convert import convert
 from gen.errors import InputError
 from gen.exit_rule import ExitRule
@@ -35,7 +36,6 @@ from sim.compiled_core import CompiledCore
 
 BOARD = "ulx3s_85f"
 CALIBRATION = 12000
-COMPARED = ("classes", "exit_steps", "logits", "events", "synaptic_ops")
 
 # Spiker+, measured on this task with the same tools: cycles simulated, the rest post-route, one seed.
 SPIKER = {"accuracy": 0.963, "cycles": 91791, "lut": 17782, "ff": 3421, "bram": 45, "dsp": 0, "fmax_mhz": 51.53}
@@ -90,7 +90,7 @@ def measure(task, options):
     figures |= {
         "neurons of a group": core.plan.params.neurons,
         "images compared (compiled RTL)": len(images),
-        "differences": int(sum((getattr(simulated, name) != getattr(golden, name)).sum() for name in COMPARED)),
+        "differences": differences(simulated, golden),
         "cycles per image (simulated)": float(simulated.cycles.mean()),
         "lane utilization (simulated)": simulated.lane_utilization(core.lanes),
         "cycles by exit step (simulated)": {

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.campaigns import PACE, attack, compare_devices, differences, disturb, swap
+from benchmarks.campaigns import PACE, attack, compare_devices, disturb, swap
+from benchmarks.compiled import differences
 from gen.exit_rule import ExitRule
 from gen.result import results_in
 from host.board import Board
