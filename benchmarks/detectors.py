@@ -8,8 +8,8 @@ photographed by NASA, cut out in `--images` ways with the whole face in each; wh
 coffee, cat and rocket and Matplotlib's Grace Hopper. scikit-image is no part of adafire: pip install scikit-image.
 
 A float box is one of the float network's with the decoder's least score; it is matched where the integer network has a
-box that covers it with an intersection over union of 0.9. The networks are kept in --out; `adafire generate` on one of
-them says what board it fits. ``--rows`` takes those rows whose name begins so.
+box that covers it with an intersection over union of 0.9. The networks and the pictures are kept in --out; `adafire
+generate` on one of them says what board it fits. ``--rows`` takes those rows whose name begins so.
 """
 
 import argparse
@@ -167,6 +167,7 @@ def rows(options: argparse.Namespace) -> Iterator[tuple[str, dict]]:
                     colors=detector.colors, **detector.pixels,
                 ), file)
             x = faces(pictures, detector.size, options.images)[:, order]
+            np.savez_compressed(options.out / f"{file.stem.rpartition('_')[0]}.npz", x=x)
             yield name, measured(load_network(file), model, x, detector.pixels)
 
 

@@ -115,4 +115,4 @@ def seen(x, mean, std):
 def normalised(x, mean, std):
     """Return (x/255 - mean)/std of pixels uint8 [..., C, H, W], float32 of the same shape."""
     mean, std = (torch.as_tensor(np.asarray(v)).float()[:, None, None] for v in (mean, std))
-    return (torch.as_tensor(x).float() / 255 - mean) / std
+    return (torch.as_tensor(np.ascontiguousarray(x)).float() / 255 - mean) / std

@@ -168,3 +168,12 @@ def test_bits_per_layer():
 def test_settings_out_of_range(option, text):
     with pytest.raises(InputError, match=text):
         quantize(*small_network(), **option)
+
+
+def test_a_mirrored_view_is_normalised_as_its_copy():
+    pytest.importorskip("torch")
+    from gen.method.builder import normalised
+
+    x = np.random.default_rng(2).integers(0, 256, (2, 3, 4, 5), dtype=np.uint8)
+    found = normalised(x[:, ::-1], [0.1, 0.2, 0.3], [1, 1, 2])
+    assert (found == normalised(x[:, ::-1].copy(), [0.1, 0.2, 0.3], [1, 1, 2])).all()
