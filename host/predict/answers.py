@@ -26,6 +26,7 @@ class Answer:
 
     told : plain values for JSON, without what belongs to the task; the rest is what an overlay draws
     classes : of classify, (class, probability or None) by falling logit
+    shares : of classify, the probability of every class, float64 [classes]; None where that is not known
     mask : of segment, uint8 [H, W] over the picture, `host.predict.fit.UNSEEN` where the network did not look
     boxes : of detect, in pixels of the picture
     values : of values, name of every output to float64 [C, H, W]
@@ -33,6 +34,7 @@ class Answer:
 
     told: dict[str, Any]
     classes: list[tuple[int, float | None]] = field(default_factory=list)
+    shares: np.ndarray | None = None
     mask: np.ndarray | None = None
     boxes: Boxes | None = None
     values: dict[str, np.ndarray] = field(default_factory=dict)
@@ -91,7 +93,7 @@ class Answers:
                 "told": {**self._named(classes[0][0]), "logits": z.tolist(), "best": [
                     {**self._named(number), "probability": found} for number, found in classes
                 ]},
-                "classes": classes,
+                "classes": classes, "shares": share,
             }
 
     def _segment(self, result, placements):

@@ -15,12 +15,13 @@ import numpy as np
 from PIL import Image
 
 from gen.device import Device, Progress
-from gen.errors import InputError
+from gen.errors import AdafireError, InputError
 from gen.folders import foreign_files, real_path, whole_folder
 from gen.generated import GeneratedFolder
 from gen.intnet import Network
 from gen.netfile import load_network, network_hash
 from host.device import opened
+from host.predict.animation import animated
 from host.predict.answers import Answer, Answers
 from host.predict.fit import Placement, fitted
 from host.predict.overlay import overlay
@@ -31,8 +32,8 @@ __all__ = ["MARKER", "SCHEMA", "predict"]
 MARKER = "predictions.json"
 SCHEMA = 1
 BATCH = 16  # pictures that a device is given at a time
-DRAWN, MASK, VALUES = ".png", ".mask.png", ".npz"  # endings of a picture's files
-OURS = (MARKER, f"*{DRAWN}", f"*{VALUES}")
+DRAWN, MASK, VALUES, MOVING = ".png", ".mask.png", ".npz", ".gif"  # endings of a picture's files
+OURS = (MARKER, f"*{DRAWN}", f"*{VALUES}", f"*{MOVING}")
 
 
 def predict(
@@ -48,7 +49,8 @@ def predict(
     """Run pictures through a network and write what it says of them into the folder ``out``.
 
     ``out`` holds ``predictions.json``, for every picture a drawing ``NAME.png``, of a task segment ``NAME.mask.png``
-    (the class of every pixel, 255 where the network did not look), and of outputs that are maps of values ``NAME.npz``.
+    (the class of every pixel, 255 where the network did not look), of outputs that are maps of values ``NAME.npz``, and
+    of a recording ``NAME.gif``, what was known when.
 
     Parameters
     ----------
@@ -121,7 +123,10 @@ def _predicted(machine, network, answers, pictures: Sources, work, device, progr
         result = machine.run(np.stack([image for image, _ in given]))
         placements = [placement for _, placement in given]
         for picture, placement, answer in zip(batch, placements, answers.of(result, placements)):
-            yield _written(work, picture, placement, answer, network, device)
+            told = _written(work, picture, placement, answer, network, device)
+            if picture.image is not None and network.source.kind == "frames":
+                told |= _animated(work, picture, placement, answers, answer, network, device, told["files"])
+            yield told
         done += len(batch)
         if progress:
             progress(done, pictures.total or done + 1)
@@ -150,6 +155,20 @@ def _written(work: Path, picture: Picture, placement: Placement, answer: Answer,
         files["values"] = f"{picture.name}{VALUES}"
         _save_arrays(work / files["values"], answer.values)
     return {"input": picture.where, "size": list(placement.picture), "files": files, **answer.told}
+
+
+def _animated(work, picture, placement, answers, answer, network, device, files):
+    """Write the animation of a recording; return what more is told of it. Every device does the golden model's bits."""
+    files |= {"animation": f"{picture.name}{MOVING}"}
+    last, known = animated(
+        work / files["animation"], network, picture.image, answers, placement, picture.where
+    )
+    if answers.of(last, [placement])[0].told["exit_step"] != answer.told["exit_step"]:
+        raise AdafireError(
+            f"{picture.where}: the device {device} took {answer.told['exit_step']} timesteps, the golden model "
+            f"{int(last.exit_steps[0])}: see with `adafire verify` where they part."
+        )
+    return {"files": files, "known": known}
 
 
 def _save_arrays(path, arrays):
