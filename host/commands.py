@@ -85,9 +85,13 @@ def export(network, out):
     from gen.model.nir_export import save_nir
     from gen.netfile import load_network
 
-    graph = save_nir(load_network(network), out)
+    held = load_network(network)
+    graph = save_nir(held, out)
     kinds = sorted(type(node).__name__ for node in graph.nodes.values())
-    return {"network": str(network), "out": str(out), "nodes": dict(Counter(kinds)), "edges": len(graph.edges)}
+    return {
+        "network": str(network), "out": str(out), "nodes": dict(Counter(kinds)), "edges": len(graph.edges),
+        "metadata": sorted(graph.metadata), "left_out": [] if held.stages[0].exit_rule.kind == "off" else ["exit rule"],
+    }
 
 
 def evaluate(network, data, split, device, folder, limit, batch, page, decode, progress):

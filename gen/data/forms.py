@@ -21,9 +21,9 @@ from gen.data.sound import FrontEnd, SoundSet, holds_sound
 from gen.errors import InputError
 from gen.intnet import Network
 
-__all__ = ["Events", "Form", "Points", "Sound", "form_of", "kind_of", "open_form", "parse_form", "with_form"]
+__all__ = ["KEY", "Events", "Form", "Points", "Sound", "form_of", "kind_of", "open_form", "parse_form", "with_form"]
 
-KEY = "input_form"
+KEY = "input_form"  # in the provenance of a network
 MICROSECONDS = {"us": 1, "ms": 1000, "s": 1_000_000}
 
 

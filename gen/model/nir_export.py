@@ -9,17 +9,20 @@ NIR pads both sides of a map alike; where a network does not, blank taps make up
 
 What NIR cannot say is in the metadata: of an IF node ``burst`` (the spikes that a timestep may hold), ``min_burst``
 (fewer are not sent), ``v_init`` and ``state_bits``; of the graph ``timesteps``, ``mean`` (0..1, for each channel),
-``frames`` and the reset, which subtracts the threshold. The early exit is left out.
+``frames``, the reset, which subtracts the threshold, ``task`` (`gen.task.Task.as_dict` as a text of JSON) and, where
+the network has one, ``input_form`` (`gen.data.forms`). The early exit is left out.
 """
 
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gen.data.forms import KEY
 from gen.errors import InputError, UnsupportedModel
 from gen.folders import whole_files
 from gen.intnet import IntegerNetwork, StagedNetwork
@@ -92,6 +95,7 @@ class _Export:
     def graph(self):
         """Return the whole graph."""
         source, outputs = self.network.source, self.network.outputs
+        form = {KEY: self.network.provenance[KEY]} if self.network.provenance.get(KEY) else {}
         self._node(INPUT, nir.Input(np.array(source.shape)))
         for layer in self.network.layers:
             self._pool(layer) if not layer.weighted else self._neurons(layer)
@@ -100,6 +104,7 @@ class _Export:
         return nir.NIRGraph(self.nodes, self.edges, type_check=False, metadata={
             "tool": "adafire", "timesteps": self.network.timesteps, "mean": source.offset / self.unit,
             "frames": source.kind == "frames", "reset": "subtracts v_threshold", "readout": "sum over the timesteps",
+            "task": json.dumps(self.network.task.as_dict()), **form,
         })
 
     def _output(self, name, title):

@@ -108,4 +108,5 @@ def exported(payload):
     """Yield what the graph consists of."""
     yield pairs(f"Written to {payload['out']}", [
         *((kind, count) for kind, count in payload["nodes"].items()), ("edges", payload["edges"]),
+        ("in the metadata", ", ".join(payload["metadata"])), ("left out", ", ".join(payload["left_out"]) or None),
     ])

@@ -151,6 +151,7 @@ def test_export_writes_a_graph(adafire, tmp_path):
     assert outcome.json["edges"] == len(graph.edges) and sum(outcome.json["nodes"].values()) == len(graph.nodes)
     told = adafire("export", tmp_path / "net.safetensors", "--out", tmp_path / "net.nir").out
     assert "Written to" in told and " IF " in told and " edges " in told
+    assert "task" in outcome.json["metadata"] and " left out " in told and outcome.json["left_out"] == ["exit rule"]
 
 
 def test_export_to_another_format_or_of_no_network(adafire, files, tmp_path):

@@ -1,5 +1,7 @@
 """A converted network as NIR: simulated from the graph alone it spikes alike, and it comes back as it was."""
 
+import json
+from dataclasses import replace
 from itertools import count, islice
 
 import nir
@@ -15,6 +17,7 @@ from gen.model.canonical import canonical
 from gen.model.load import load
 from gen.model.network import FloatPool, FloatSynapse, FloatLayer
 from gen.model.nir_export import export_nir, save_nir
+from gen.task import Task
 from sim.golden import Golden
 from tests.kit.random_networks import FIRST, SECOND, random_images, random_network, random_staged_network
 
@@ -190,3 +193,14 @@ def test_the_file_appears_whole_or_not_at_all(tmp_path):
     read = nir.read(tmp_path / "n.nir", type_check=False)
     assert read.nodes.keys() == graph.nodes.keys() and read.metadata["timesteps"] == network.timesteps
     assert [path.name for path in tmp_path.iterdir()] == ["n.nir"]
+
+
+def test_the_metadata_carry_what_a_network_is_for(tmp_path):
+    network = networks(FIRST, 1)[0].values[0]
+    names = tuple(f"class {number}" for number in range(network.classes))
+    plain = export_nir(network).metadata
+    assert json.loads(plain["task"]) == network.task.as_dict() and "input_form" not in plain
+    held = replace(network, stated_task=Task("classify", names), provenance={"input_form": "points:scale=1"})
+    save_nir(held, tmp_path / "n.nir")
+    read = nir.read(tmp_path / "n.nir", type_check=False).metadata
+    assert Task.from_dict(json.loads(read["task"])) == held.task and read["input_form"] == "points:scale=1"
