@@ -6,6 +6,8 @@ from tests.kit.streams import Bench
 
 __all__ = ["check", "random_bursts"]
 
+LEFT = 100  # cycles after the last transfer in which what a memory holds back is done
+
 
 def random_bursts(seed, count, *, address_bits, width, longest=256, local=0.5, reads=0.6):
     """Return [(address, words, values or None for a read)].
@@ -66,11 +68,14 @@ def check(
     for task in tasks:
         bench.add(task)
     if after is not None:
+        done = [(bench.collect(s.valid & s.ready, s.valid), count) for s, count in (
+            (bus.request, len(bursts)), (bus.write, len(written)), (bus.read, len(wanted)))]
+
         async def end(ctx):
-            idle = 0
-            while idle < 40:
+            while any(len(seen) < count for seen, count in done):
                 await ctx.tick()
-                idle = 0 if ctx.get(bus.request.valid | bus.write.valid) or len(taken) < len(wanted) else idle + 1
+            for _ in range(LEFT):
+                await ctx.tick()
             after(ctx)
 
         bench.add(end)
