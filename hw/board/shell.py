@@ -1,6 +1,6 @@
-"""A shell of four pins around the core, to place and route it by itself."""
+"""A shell of four pins around the core, or around another component, to place and route it by itself."""
 
-from amaranth.hdl import Cat, ClockDomain, ClockSignal, Module, ResetSignal, Signal
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, Module, ResetSignal, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,6 +13,12 @@ class Shell(wiring.Component):
     So all paths of the core run from register to register and nothing is optimised away but the probe,
     which no board connects either.
 
+    Parameters
+    ----------
+    core : component
+    whole : bool
+        It is no core: all its ports are connected.
+
     Members
     -------
     clk, rst, serial_in : In(1)
@@ -21,8 +27,8 @@ class Shell(wiring.Component):
     serial_out : Out(1)
     """
 
-    def __init__(self, core):
-        self._core = core
+    def __init__(self, core, *, whole=False):
+        self._core, self._whole = core, whole
         super().__init__({
             "clk": In(1), "rst": In(1), "serial_in": In(1), "capture": In(1), "serial_out": Out(1),
         })
@@ -32,8 +38,12 @@ class Shell(wiring.Component):
         m.domains.sync = ClockDomain()
         m.d.comb += [ClockSignal().eq(self.clk), ResetSignal().eq(self.rst)]
         m.submodules.core = core = self._core
-        inputs = Cat(core.load.payload, core.load.valid, core.i.payload, core.i.valid, core.o.ready, core.abort)
-        outputs = Cat(core.load.ready, core.i.ready, core.o.payload, core.o.valid, core.idle, core.fault)
+        if self._whole:
+            ports = [(member.flow, Value.cast(value)) for _, member, value in core.signature.flatten(core)]
+            inputs, outputs = (Cat(value for flow, value in ports if flow is wanted) for wanted in (In, Out))
+        else:
+            inputs = Cat(core.load.payload, core.load.valid, core.i.payload, core.i.valid, core.o.ready, core.abort)
+            outputs = Cat(core.load.ready, core.i.ready, core.o.payload, core.o.valid, core.idle, core.fault)
         incoming, outgoing = Signal(len(inputs)), Signal(len(outputs))
         m.d.comb += [inputs.eq(incoming), self.serial_out.eq(outgoing[0])]
         m.d.sync += [incoming.eq(Cat(incoming[1:], self.serial_in)), outgoing.eq(outgoing[1:])]
