@@ -32,7 +32,7 @@ def random_bursts(seed, count, *, address_bits, width, longest=256, local=0.5, r
 
 def check(
     dut, bus, bursts, *, seed, stall, contents=None, values=True, flip=0, before=None, after=None, tasks=(),
-    limit=200_000, stalls=None,
+    limit=200_000, stalls=None, around=None,
 ):
     """Run the bursts through a bus and compare what is read; return the words read as `Taken`.
 
@@ -46,8 +46,11 @@ def check(
     flip : bits that are inverted in every word read
     before, after : called with the simulator's context, at the beginning, when all is done
     tasks : more coroutine functions
+    around : called with the bench before anything else: what answers the component
     """
     bench, memory, wanted, written = Bench(dut, seed=seed, limit=limit), dict(contents or {}), [], []
+    if around is not None:
+        around(bench)
     for address, length, words in bursts:
         if words is None:
             wanted += [memory.get(address + n, 0) ^ flip for n in range(length)]
