@@ -11,6 +11,7 @@ import numpy as np
 
 from gen.data.events import Recording
 from gen.errors import InputError, ToolMissing
+from gen.silence import silence
 
 __all__ = ["EVENT_SUFFIXES", "read_recording"]
 
@@ -19,6 +20,9 @@ PROPHESEE = {".raw", ".dat"}
 EVENT_SUFFIXES = {".aedat4", NMNIST, *PROPHESEE}
 # Bytes of a word in the formats that say nowhere how long they are, so that a file cut within one is noticed.
 WORD_BYTES = {"evt2.0": 4, "evt2": 4, "evt2.1": 8, "evt3.0": 2, "evt3": 2, "dat": 8}
+
+# What faery raises for damage: these, and for some its Rust panics, an exception that no module names.
+DAMAGE, PANIC = (RuntimeError, ValueError, AttributeError, NotImplementedError), "PanicException"
 
 
 def read_recording(path: str | Path) -> Recording:
@@ -59,10 +63,13 @@ def _by_library(path):
     if not path.is_file():
         raise InputError(f"{path} is no file: name a recording of events.")
     try:
-        stream = faery.events_stream_from_file(path)
-        width, height = stream.dimensions()
-        events = stream.to_array()
-    except (RuntimeError, ValueError, AttributeError, NotImplementedError) as error:  # what it raises for damage
+        with silence():
+            stream = faery.events_stream_from_file(path)
+            width, height = stream.dimensions()
+            events = stream.to_array()
+    except BaseException as error:
+        if not isinstance(error, DAMAGE) and type(error).__name__ != PANIC:
+            raise
         raise InputError(f"{path} is damaged, cut off, or no recording of events ({error}).") from error
     if path.suffix.lower() in PROPHESEE:
         _refuse_cut(path)

@@ -5,10 +5,8 @@ All of them are opened before anything slow runs, so that what is missing or no 
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
@@ -20,6 +18,7 @@ from gen.data.datasets import open_for
 from gen.data.forms import kind_of
 from gen.errors import InputError, ToolMissing
 from gen.intnet import Network
+from gen.silence import silence
 
 __all__ = ["Picture", "Sources"]
 
@@ -197,7 +196,7 @@ class Sources:
     def _capture(self, what, told):
         """Return OpenCV's capture and what its first reading gives."""
         cv2 = _opencv(told)
-        with _silence():
+        with silence():
             capture = cv2.VideoCapture(what)
             self._resources.callback(capture.release)
             opened = capture.isOpened()
@@ -261,20 +260,6 @@ def _pillow(file: Path, read: Callable[[Any], Any]) -> Any:
             return read(picture)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow raises
         raise InputError(f"{file} cannot be read as a picture ({error}): replace it, or leave it out.") from error
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Keep what the libraries behind OpenCV write to standard error: what is wrong with a video, we say."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
 
 
 def _opencv(told):

@@ -109,6 +109,14 @@ def test_what_is_cut_off_or_something_else_is_refused(name, tmp_path):
         read_recording(tmp_path / "nothing.raw")
 
 
+def test_a_file_at_which_the_library_panics_is_refused_and_nothing_else_is_said(tmp_path, capfd):
+    path = tmp_path / "r.aedat4"
+    path.write_bytes(b"#!AER-DAT4.0\r\n" + bytes(10))
+    with pytest.raises(InputError, match=rf"^{path} is damaged, cut off, or no recording of events .*\.$"):
+        read_recording(path)
+    assert capfd.readouterr().err == ""
+
+
 def test_a_folder_of_recordings_by_class(tmp_path):
     made = {(digit, number): recording(50 + digit, seed=10 * digit + number) for digit in (3, 7) for number in (0, 1)}
     for (digit, number), one in made.items():
