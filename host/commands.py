@@ -35,7 +35,7 @@ def convert(
     if class_names is not None:
         settings |= {"class_names": read_labels(class_names)}
     from gen.data.datasets import open_dataset
-    from gen.data.forms import parse_form, with_form
+    from gen.data.forms import check_form, parse_form, with_form
     from gen.method.convert import convert as convert_model
     from gen.method.front import save_front
     from gen.netfile import save_network
@@ -43,6 +43,7 @@ def convert(
     form = parse_form(form) if form else None
     images = open_dataset(calibration, "train", progress=progress, form=form, frames=settings["timesteps"])
     x, labels = images.load(calibration_images)
+    check_form(form, x.shape)
     network = convert_model(model, x, labels=labels, mean=mean, std=std, progress=progress, **settings)
     network = with_form(network, form)
     save_network(network, out)

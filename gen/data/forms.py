@@ -21,7 +21,10 @@ from gen.data.sound import FrontEnd, SoundSet, holds_sound
 from gen.errors import InputError
 from gen.intnet import Network
 
-__all__ = ["KEY", "Events", "Form", "Points", "Sound", "form_of", "kind_of", "open_form", "parse_form", "with_form"]
+__all__ = [
+    "KEY", "Events", "Form", "Points", "Sound", "check_form", "form_of", "kind_of", "open_form", "parse_form",
+    "with_form",
+]
 
 KEY = "input_form"  # in the provenance of a network
 MICROSECONDS = {"us": 1, "ms": 1000, "s": 1_000_000}
@@ -124,6 +127,24 @@ def parse_form(text: str) -> Form:
     if values:
         raise InputError(f"The form of input {text!r} has {', '.join(values)}, which {kind} do not know.")
     return form
+
+
+def check_form(form: Form | None, shape: tuple[int, ...]) -> None:
+    """Raise InputError where prepared maps, a batch of ``shape``, are none that ``form`` makes of raw data."""
+    if isinstance(form, Events):
+        made, wanted = len(shape) == 5 and shape[2] == 2, "[N, T, 2, height, width]"
+    elif isinstance(form, Points):
+        made, wanted = len(shape) == 4 and (shape[1], shape[3]) == (3, 1), "[N, 3, points, 1]"
+    elif isinstance(form, Sound):
+        front = form.front_end.bands, form.front_end.frames
+        made, wanted = shape[-2:] == front and shape[1:-2] in ((), (1,)), f"[N, {front[0]}, {front[1]}]"
+    else:
+        return
+    if not made:
+        raise InputError(
+            f"The form of input {form.text} makes maps {wanted}, the calibration data are {list(shape)}: give raw "
+            "data, or maps that were made so, or leave --input out."
+        )
 
 
 def form_of(network: Network) -> Form | None:

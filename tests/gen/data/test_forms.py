@@ -7,7 +7,7 @@ import pytest
 
 from gen.data.datasets import open_dataset, open_for
 from gen.data.events import Cut
-from gen.data.forms import Events, Points, Sound, form_of, parse_form
+from gen.data.forms import Events, Points, Sound, check_form, form_of, parse_form
 from gen.data.points import maps_of_points
 from gen.data.sound import FrontEnd
 from gen.errors import InputError
@@ -85,3 +85,14 @@ def test_raw_data_without_its_form_is_refused(tmp_path):
         open_dataset(tmp_path / "p.npz")
     with pytest.raises(InputError, match="--input points:scale=1; this network's input is sound:rate=8000"):
         open_for(network("sound:rate=8000"), tmp_path / "p.npz")
+
+
+@pytest.mark.parametrize("text, shape", [
+    ("events:step=10ms", (5, 4, 2, 8, 8)), ("points:scale=1", (5, 3, 96, 1)),
+    ("sound:rate=8000", (5, 32, 32)), ("sound:rate=8000,bands=20,frames=9", (5, 1, 20, 9)),
+])
+def test_prepared_maps_are_those_of_the_form(text, shape):
+    check_form(parse_form(text), shape)
+    check_form(None, (5, 3, 24, 32))
+    with pytest.raises(InputError, match=r"makes maps .*, the calibration data are \[5, 3, 24, 32\]: give raw data"):
+        check_form(parse_form(text), (5, 3, 24, 32))
