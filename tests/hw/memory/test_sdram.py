@@ -11,11 +11,12 @@ from hw.memory.sdram import SdramController
 from hw.memory.sdram_part import COLORLIGHT_I5, ULX3S
 from sim.sdram import RULES, SdramModel
 from tests.hw.memory.traffic import check, random_bursts
-from tests.kit.streams import plain
+from tests.kit.streams import Bench, plain
 
 SMALL = {"row_bits": 4, "column_bits": 6, "power_up_us": 1, "refreshes": 16, "retention_ms": 0.05}
 WIDE = {"row_bits": 4, "column_bits": 5, "power_up_us": 1, "refreshes": 16, "retention_ms": 0.06}
 PARTS = {16: replace(ULX3S, **SMALL), 32: replace(COLORLIGHT_I5, **WIDE)}
+FORGETFUL = replace(ULX3S, row_bits=4, column_bits=6, power_up_us=1, refreshes=4, retention_ms=0.018)
 
 
 class Board(wiring.Component):
@@ -61,3 +62,109 @@ def test_every_word_is_right_and_no_rule_is_broken(seed, pins, width, clock_hz, 
     bursts = random_bursts(seed, 25, address_bits=bits(part, width), width=width, longest=60)
     _, moved = run(part, clock_hz, bursts, width=width, seed=seed, stall=None, stalls=stalls)
     assert moved == sum(length for _, length, _ in bursts) * width // pins
+
+
+def test_sequential_bursts_keep_the_pins_busy():
+    """Of 16-bit words: nothing but a row closed and a row opened in every 64 words."""
+    part = replace(ULX3S, row_bits=4, column_bits=6, power_up_us=1)
+    words, _ = run(part, 100e6, [(192 * n, 192, None) for n in range(4)], seed=0, stall=0)
+    assert words[-1].cycle - words[0].cycle + 1 <= 768 + 2 * 12
+
+
+@pytest.mark.parametrize("width", [32, 64, 128])
+def test_wider_words_hide_the_rows_as_well(width):
+    part = replace(ULX3S, row_bits=4, column_bits=6, power_up_us=1)
+    beats = width // 16
+    words, _ = run(part, 100e6, [(60 * n, 60, None) for n in range(4)], width=width, seed=0, stall=0)
+    assert words[-1].cycle - words[0].cycle + 1 <= 240 * beats * 1.02
+
+
+def test_writes_and_reads_in_turn_cost_the_turn_of_the_pins_only():
+    part = replace(ULX3S, row_bits=4, column_bits=6, power_up_us=1)
+    bursts = [(0, 32, list(range(32))), (0, 32, None)] * 8
+    words, _ = run(part, 100e6, bursts, seed=0, stall=0)
+    pairs = 7
+    assert words[-1].cycle - words[31].cycle <= pairs * (64 + 6)
+
+
+@pytest.mark.parametrize("width", [16, 64])
+def test_refreshes_come_while_a_taker_or_a_giver_waits(width):
+    """For twice as long as a row keeps its word."""
+    part = FORGETFUL
+    wait = 2 * part.timing(100e6).retention
+    board = Board(part, 100e6, width=width)
+    bus, words = board.controller.bus, [n * 0x0101 for n in range(64)]
+    bench, seen = Bench(board, limit=100_000), {}
+
+    async def pause(ctx):
+        for _ in range(wait):
+            await ctx.tick()
+
+    async def ask(ctx):
+        for write in (1, 0):
+            ctx.set(bus.request.payload, {"address": 40, "length": 63, "write": write})
+            ctx.set(bus.request.valid, 1)
+            ready = 0
+            while not ready:
+                _, _, ready = await ctx.tick().sample(bus.request.ready)
+        ctx.set(bus.request.valid, 0)
+
+    async def give(ctx):
+        for n, word in enumerate(words):
+            if n == 30:
+                await pause(ctx)
+            ctx.set(bus.write.payload, word)
+            ctx.set(bus.write.valid, 1)
+            ready = 0
+            while not ready:
+                _, _, ready = await ctx.tick().sample(bus.write.ready)
+            ctx.set(bus.write.valid, 0)
+
+    async def take(ctx):
+        got = []
+        while len(got) < len(words):
+            if len(got) == 7:
+                await pause(ctx)
+            ctx.set(bus.read.ready, 1)
+            valid = 0
+            while not valid:
+                _, _, valid, word = await ctx.tick().sample(bus.read.valid, bus.read.payload)
+            got.append(word)
+            ctx.set(bus.read.ready, 0)
+        seen.update(got=got, broken=plain(ctx.get(board.part.broken)))
+
+    for testbench in (ask, give, take):
+        bench.add(testbench)
+    bench.watch(bus.read)
+    bench.run()
+    assert seen["got"] == words and bench.cycle > 2 * wait
+    assert [rule for rule in RULES if seen["broken"][rule]] == []
+
+
+def test_an_idle_memory_is_refreshed_and_keeps_its_words():
+    part = FORGETFUL
+    board, seen = Board(part, 100e6), {}
+    waits = 3 * part.timing(100e6).retention
+
+    async def idle(ctx):
+        for _ in range(waits):
+            await ctx.tick()
+
+    check(board, board.controller.bus, [(3, 2, [7, 8]), (3, 2, None)], seed=0, stall=0, tasks=[idle],
+          after=lambda ctx: seen.update(plain(ctx.get(board.part.broken))))
+    assert [rule for rule in RULES if seen[rule]] == []
+
+
+@pytest.mark.parametrize("settings, text", [
+    ({"width": 48}, "is 1, 2, 4 or 8 times 16 bits wide, not 48"), ({"width": 256}, "not 256"),
+    ({"width": 8}, "not 8"),
+])
+def test_a_width_that_cannot_be_is_refused(settings, text):
+    with pytest.raises(ValueError, match=text):
+        SdramController(PARTS[16], 100e6, **settings)
+
+
+def test_requests_wait_until_the_part_is_up():
+    part = replace(PARTS[16], power_up_us=4)
+    words, _ = run(part, 100e6, [(0, 1, [5]), (0, 1, None)], seed=0, stall=0)
+    assert words[0].cycle > 400 + 8 * part.timing(100e6).rfc
