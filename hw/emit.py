@@ -18,6 +18,7 @@ from gen.manifest import MANIFEST, read_manifest
 from gen.netfile import network_hash, save_network
 from gen.plan.choice import candidates, choose, pareto_rows
 from gen.plan.image import write_image
+from gen.plan.memories import OUTSIDE
 from gen.plan.params import shape_of_lanes
 from gen.plan.target import find_target
 from hw.identity import build_id, describe_input, describe_outputs, network_id, register_values
@@ -133,11 +134,11 @@ def _manifest(chosen, baud):
         "outputs": describe_outputs(network),
         "task": network.task.as_dict(),
         "input": describe_input(network),
-        "initialised": not params.spram,
+        "initialised": not params.spram and not params.outside,
         "baud": baud,
         "parameters": asdict(params),
         "versions": versions,
-        "memory_bits": sum(spec.bits for spec in plan.memories.values()),
+        "memory_bits": sum(spec.bits for spec in plan.memories.values() if spec.kind != OUTSIDE),
         "memories": {name: {"width": spec.width, "words": spec.depth} for name, spec in plan.memories.items()},
         "estimated_cycles_per_image": max(1, round(estimate.cycles)),
         "estimated_fps": round(chosen.fps, 1),

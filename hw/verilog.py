@@ -4,7 +4,7 @@ import gc
 from contextlib import contextmanager
 
 from amaranth.back import rtlil, verilog
-from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Signal
+from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Signal, Value
 
 from gen.generated import VERILOG
 from hw.core.contents import ContentFiles, ram_verilog
@@ -64,13 +64,14 @@ def wishbone_verilog(params, values):
 
 def uart_verilog(params, link_params, values):
     """Return the Verilog of `UART`, a `UartTop` around the module `TOP`."""
-    top = UartTop(CoreBox(params), Link(params, link_params, values))
+    top = UartTop(params, CoreBox(params), Link(params, link_params, values))
     return verilog.convert(top, name=UART, ports=_ports(top), emit_src=False)
 
 
 def _ports(component):
     """Return the ports of a component, the members of its interfaces named with one underscore."""
-    return {"_".join(path): (signal, None) for path, _, signal in component.signature.flatten(component)}
+    flat = component.signature.flatten(component)
+    return {"_".join(path): (Value.cast(signal), None) for path, _, signal in flat}
 
 
 @contextmanager

@@ -26,6 +26,8 @@
 #include <vector>
 
 #include "Vadafire_uart.h"
+#define MEMORY_PORT(stream, part) memory_##stream##_##part
+#include "outside.hpp"
 #include "serial_line.hpp"
 #include "verilated.h"
 
@@ -73,6 +75,7 @@ class Board {
     Receiver receiver;
     std::unique_ptr<VerilatedContext> context;
     std::unique_ptr<Vadafire_uart> top;
+    Outside outside;
     Direction rx, tx;
     Bytes incoming, outgoing;
     uint64_t cycles = 0, quiet = 0, done = 0;
@@ -88,6 +91,7 @@ public:
     // A new model has the memories of the bitstream.
     void power() {
         top.reset();
+        outside = {};
         context = std::make_unique<VerilatedContext>();
         top = std::make_unique<Vadafire_uart>(context.get());
         top->rst = 1;
@@ -113,8 +117,10 @@ private:
     bool still() const { return quiet > QUIET && (incoming.empty() || rx.held()); }
 
     void edge() {
+        outside.drive(*top);
         top->clk = 0;
         top->eval();
+        outside.take(*top);
         top->clk = 1;
         top->eval();
         cycles++;

@@ -25,24 +25,24 @@ from gen.errors import AdafireError, InputError
 from gen.plan.target import find_target
 from gen.generated import VERILOG, GeneratedFolder
 from sim.cells import with_cells
+from sim.outside import outside_defines
 from sim.verilate import compile_verilog
 
 __all__ = ["CLOCKS_PER_BIT", "FAULTS", "SimulatedBoard", "board_sources"]
 
 HARNESS = Path(__file__).with_name("board.cpp")
-HEADERS = [HARNESS.with_name("serial_line.hpp")]
+HEADERS = [HARNESS.with_name(name) for name in ("serial_line.hpp", "outside.hpp")]
 CLOCKS_PER_BIT = 4
 FAULTS = ("drop", "double", "flip", "stop", "delay", "reset", "unplug")
 STOP_SECONDS = 5
 
 
-def board_sources(folder, clocks_per_bit=CLOCKS_PER_BIT):
-    """Return the Verilog texts of the design in a folder made by `generate`, its link at so many clocks a bit."""
+def board_sources(found, clocks_per_bit=CLOCKS_PER_BIT):
+    """Return the Verilog texts of the design in a `GeneratedFolder`, its link at so many clocks a bit."""
     from hw.board.board_top import link_params
     from hw.identity import register_values
     from hw.verilog import uart_verilog
 
-    found = GeneratedFolder.open(folder, VERILOG)
     manifest = found.manifest
     link = link_params(find_target(manifest["board"]), manifest, clocks_per_bit * manifest["baud"] / 10**6)
     return with_cells([found.verilog, uart_verilog(found.params, link, register_values(manifest))])
@@ -56,7 +56,8 @@ class SimulatedBoard:
     folder : path or None
         Made by `generate`.
     sources : list of str or None
-        Verilog texts to use in place of the folder's; the outermost module is ``adafire_uart``.
+        Verilog texts to use in place of the folder's; the outermost module is ``adafire_uart``, which has nothing
+        outside the chip.
     clocks_per_bit : int
         Of the UART in ``sources``.
     progress : callable(step, fraction) or None
@@ -75,10 +76,12 @@ class SimulatedBoard:
     """
 
     def __init__(self, folder=None, *, sources=None, contents=None, clocks_per_bit=CLOCKS_PER_BIT, progress=None):
+        defines = []
         if sources is None:
-            sources = board_sources(folder, clocks_per_bit)
+            found = GeneratedFolder.open(folder, VERILOG)
+            sources, defines = board_sources(found, clocks_per_bit), outside_defines(found.params)
         program = compile_verilog(
-            "adafire_uart", sources, HARNESS, headers=HEADERS, program=True, progress=progress
+            "adafire_uart", sources, HARNESS, defines, headers=HEADERS, program=True, progress=progress
         )
         self._lock = threading.Lock()
         self._folder = tempfile.mkdtemp(prefix="adafire-board-")

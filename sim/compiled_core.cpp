@@ -8,6 +8,7 @@
 #include <vector>
 #include "Vadafire_core.h"
 #include "verilated.h"
+#include "outside.hpp"
 
 namespace {
 
@@ -62,6 +63,7 @@ struct Core {
     bool shown = false;               // the result on the output has been counted
     bool probing = false;
     std::vector<Fired> fired;
+    Outside outside;
     std::function<void()> look;  // at what cannot be seen from outside, once a cycle, for other harnesses
 
     bool pauses() {
@@ -71,11 +73,13 @@ struct Core {
     }
 
     void settle() {
+        outside.drive(top);
         top.clk = 0;
         top.eval();
     }
 
     void edge() {
+        outside.take(top);
         top.clk = 1;
         top.eval();
         cycles++;
@@ -167,6 +171,7 @@ void core_begin(Core* core, const int32_t* values, int64_t images, int64_t size,
     core->stalls = stalls;
     core->feed = {values, size, images * size};
     core->shown = false;
+    core->outside.stalls = stalls, core->outside.random = core->random + 1;
 }
 
 // Run to the next result of the batch; returns its words, or -1 when it has not ended after `limit` cycles.
@@ -210,5 +215,11 @@ int64_t core_probe_size(Core* core) { return int64_t(core->fired.size()); }
 const int32_t* core_probe_data(Core* core) { return reinterpret_cast<const int32_t*>(core->fired.data()); }
 
 uint64_t core_cycles(Core* core) { return core->cycles; }
+
+// Words that have moved to and from the memory outside the chip.
+uint64_t core_moved(Core* core) { return core->outside.moved; }
+
+// Turn bits of a word outside the chip.
+void core_spoil(Core* core, int64_t address, uint32_t bits) { core->outside.words[address] ^= bits; }
 
 }  // extern "C"

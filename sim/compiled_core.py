@@ -11,11 +11,12 @@ from gen.device import Progress
 from gen.errors import AdafireError
 from gen.inputs import input_stream
 from gen.intnet import Network
-from gen.plan.memories import memory_table
+from gen.plan.memories import loadable_memories
 from gen.plan.plan import make_plan
 from gen.result import Result, result_words, results_of
 from sim.bench.folder import core_text, read_folder
 from sim.inside import CORE
+from sim.outside import outside_defines
 from sim.patience import cycle_limit
 from sim.verilate import compile_verilog
 
@@ -23,6 +24,7 @@ __all__ = ["LOAD_CYCLES", "CompiledCore", "Probe", "compile_core", "core_defines
            "without_contents"]
 
 HARNESS = Path(__file__).with_name("compiled_core.cpp")
+HEADERS = [HARNESS.with_name("outside.hpp")]
 LOAD_CYCLES = 40  # the loader needs for a word at most, its digest included
 LOAD_FAULTS = {
     1: "the core did not take its memory image: it never became idle",
@@ -67,7 +69,7 @@ def without_contents(verilog, params):
     A `CompiledCore` loads its network through the load port. So cores of the same parameters are compiled once, and a
     large one in a minute instead of never. Tables that nothing writes stay.
     """
-    loadable = {spec.name for spec in memory_table(params).values() if spec.loadable}
+    loadable = loadable_memories(params)
     verilog = FILE.sub(lambda found: '.FILE("")' if found[1] in loadable else found[0], verilog)
     return "endmodule\n".join(map(_emptied, verilog.split("endmodule\n")))
 
@@ -119,8 +121,9 @@ def core_defines(params):
 
 def compile_core(verilog, params, progress=None):
     """Compile Verilog text to a shared library; return its path. Cached by content."""
-    defines = [f"-D{name}={value}" for name, value in core_defines(params).items()]
-    return compile_verilog(CORE, core_sources(verilog, params), HARNESS, defines, progress=progress)
+    defines = [f"-D{name}={value}" for name, value in core_defines(params).items()] + outside_defines(params)
+    return compile_verilog(
+        CORE, core_sources(verilog, params), HARNESS, defines, headers=HEADERS, progress=progress)
 
 
 class CompiledCore:
@@ -208,6 +211,15 @@ class CompiledCore:
         self.cycles = self._library.core_cycles(self._core) - before
         return results_of(self.network, rows)
 
+    @property
+    def moved(self) -> int:
+        """Words of 32 bits that have moved to and from the memory outside the chip."""
+        return self._library.core_moved(self._core) if self.plan.params.outside else 0
+
+    def spoil(self, address: int, bits: int):
+        """Turn ``bits`` of a word in the memory outside the chip, as a fault of it would."""
+        self._library.core_spoil(self._core, address, bits)
+
     def abort(self, images, cycle) -> int:
         """Offer images, give them all up ``cycle`` cycles later; return how many results came all the same.
 
@@ -252,6 +264,7 @@ def _opened(library):
         ("core_abort", integer, (pointer, integer, integer)), ("core_probe", None, (pointer, ctypes.c_int)),
         ("core_probe_size", integer, (pointer,)),
         ("core_probe_data", ctypes.POINTER(ctypes.c_int32), (pointer,)), ("core_cycles", ctypes.c_uint64, (pointer,)),
+        ("core_moved", ctypes.c_uint64, (pointer,)), ("core_spoil", None, (pointer, integer, number)),
     ):
         function = getattr(opened, name)
         function.restype, function.argtypes = result, arguments

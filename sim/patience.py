@@ -1,9 +1,12 @@
 """How many cycles to wait for a core before it is taken to hang."""
 
+from gen.plan.outside import outside_words
+
 __all__ = ["cycle_limit"]
 
 TILE = 320  # cycles of a tile beside the words it reads: its spacing, its neurons, what is in flight
 FIXED = 20_000
+WORD = 8  # of a 32-bit word from outside the chip, at most
 
 
 def cycle_limit(plan, stalls=0.0):
@@ -13,6 +16,8 @@ def cycle_limit(plan, stalls=0.0):
         for p in stage.passes:
             taps = sum(s.weight[0].size * s.groups for s in p.synapses)
             work += stage.rounds * len(p.order(0)[0]) * (TILE + 2 * taps)
+        words = outside_words(plan.params, stage.passes)
+        work += stage.rounds * WORD * words
     network = plan.network
     maps = 1 if network.source.kind == "direct" else network.frames
     channels, height, width = network.source.shape

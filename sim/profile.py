@@ -24,9 +24,10 @@ import numpy as np
 from gen.errors import AdafireError
 from gen.inputs import input_stream
 from gen.result import Result, result_words, results_of
-from sim.compiled_core import HARNESS, CompiledCore, core_defines, core_sources, empty_core
+from sim.compiled_core import HARNESS, HEADERS, CompiledCore, core_defines, core_sources, empty_core
 from sim.bench.folder import core_text, read_folder
 from sim.inside import CORE, Inside
+from sim.outside import outside_defines
 from sim.patience import cycle_limit
 from sim.verilate import compile_verilog
 
@@ -76,8 +77,9 @@ def profiled_library(verilog, params, progress=None):
         **{name: names[name] for name in MACHINE}, "KINDS": ",".join((*KINDS, *WORK)),
         "HARNESS": f'\\"{HARNESS.name}\\"', "INCLUDED": hashlib.sha256(HARNESS.read_bytes()).hexdigest(),
     }
-    options = [f"-D{name}={value}" for name, value in defines.items()]
-    return compile_verilog(CORE, core_sources(verilog, params), PROFILER, options, progress=progress)
+    options = [f"-D{name}={value}" for name, value in defines.items()] + outside_defines(params)
+    return compile_verilog(
+        CORE, core_sources(verilog, params), PROFILER, options, headers=HEADERS, progress=progress)
 
 
 class ProfiledCore(CompiledCore):

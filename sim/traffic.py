@@ -13,6 +13,7 @@ from math import prod
 import numpy as np
 
 from gen.layers import INPUT
+from gen.plan.outside import groups_of_parts, outside_words
 from gen.plan.program import (
     cursor_fields, header_fields, output_fields, pass_fields, stage_fields, synapse_fields, words_of,
 )
@@ -86,6 +87,10 @@ def _of_pass(plan, stage, p, rounds):
         moved["outputs"] = later, fired
     for memory, looked_up in _looked_up(plan, stage, p).items():
         moved[memory] = looked_up * ((rounds > 0) if p.keep else rounds * p.steps), 0
+    if p.fetched:
+        taken = sum(groups.bit_count() for groups in groups_of_parts(p, plan.params.groups))
+        moved["outside"] = outside_words(plan.params, [p]) * rounds, 0
+        moved["weights"] = 0, taken * sum(p.sizes) * rounds
     if p.stored:
         read, _ = moved.get("maps", (0, 0))
         moved["maps"] = read, p.rows * p.columns * p.tiles * p.steps * plan.params.groups * rounds

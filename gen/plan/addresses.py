@@ -34,7 +34,7 @@ def _output(p, region):
     if p.layer.weighted:
         parameters = {"blocks": loops.turns["tiles"] * p.tile_words, "tiles": p.tile_words}
     if region:
-        start["address"] = region.base
+        start["address"] = region.base + p.first_channel // p.tile_channels
         words = {
             "rows": region.columns * region.words_per_position, "columns": loops.positions * region.words_per_position,
             "blocks": loops.turns["tiles"], "tiles": loops.parts, "steps": region.words,

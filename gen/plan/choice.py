@@ -14,7 +14,8 @@ from gen.intnet import Network
 from gen.plan.estimate import Estimate, expected_cycles
 from gen.plan.params import LANES, NEURONS, shape_of_lanes
 from gen.plan.plan import Plan, covering, plan_on
-from gen.plan.resources import core_resources, link_resources, placed_plan, single_port_blocks
+from gen.plan.placement import placed_plan
+from gen.plan.resources import core_resources, link_resources, single_port_blocks
 from gen.plan.target import TARGETS, Target
 
 __all__ = ["Candidate", "candidates", "choose", "pareto_rows"]
@@ -119,7 +120,7 @@ def _candidate(network, target, also, lanes, neurons=1):
     core, link = core_resources(plan.params, target), link_resources(target)
     used = {kind: core[kind] + link[kind] for kind in core}
     short = tuple(_shortages(plan, used, target))
-    return Candidate(plan, target, tuple(also), core, used, short, expected_cycles(plan))
+    return Candidate(plan, target, tuple(also), core, used, short, expected_cycles(plan, pace=target.pace))
 
 
 def _shortages(plan, used, target):

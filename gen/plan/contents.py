@@ -5,20 +5,26 @@ Words are Python integers: those of a layer are made from arrays of lanes at onc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from gen.plan.grouping import tile_window
+from gen.plan.outside import FOLLOWS, block_digest, groups_of_parts
 from gen.plan.passes import Pass, thresholds
 from gen.plan.program_words import program_words
 
 __all__ = ["memory_contents"]
 
 
-def memory_contents(plan) -> dict[str, list[int]]:
-    """Return {memory: words} of every loadable memory of a `gen.plan.plan.Plan`, in the order of loading."""
+def memory_contents(plan) -> dict[str, Sequence[int] | np.ndarray]:
+    """Return {memory: words} of every loadable memory of a `gen.plan.plan.Plan`, in the order of loading.
+
+    What lies outside the chip is a uint32 array.
+    """
     limits = [limit for stage in plan.stages for limit in stage.network.exit_rule.limits]
     fixed = {"program": program_words(plan), "limits": limits or [0]}
-    makers = {"weights": _weights, "parameters": _parameters}
+    makers = {"weights": _weights, "parameters": _parameters, "outside": _outside}
     return {
         name: fixed[name] if name in fixed else makers[spec.role](plan, spec.owner)
         for name, spec in plan.memories.items() if spec.loadable
@@ -45,7 +51,7 @@ def _own_channels(p: Pass, group: int) -> np.ndarray:
         part = p.tiles  # it takes no part: all tiles are beyond the last
     tiles = np.arange(p.loops.channel_turns) * p.loops.parts + part
     channels = tiles[:, None] * p.tile_channels + np.arange(p.tile_channels)
-    return np.where(channels < p.channels, channels, -1)
+    return np.where(channels < p.channels, p.first_channel + channels, -1)
 
 
 def _parameters(plan, neuron):
@@ -75,18 +81,48 @@ def _weights(plan, group):
     lanes, written = np.zeros((plan.layout.weights, params.width), np.int16), set()
     for p in plan.passes:
         for base, source in zip(p.weights, p.walk.sources):
-            if base in written:
+            if base in written or p.fetched:
                 continue
             written.add(base)
-            rows = _rows(p, source, group, params.width)
-            rows = _paired(rows, params.weight_bits // 2) if p.narrow else rows
+            rows = _rows(p, source, group, params)
             lanes[base : base + len(rows)] = rows
+    return _integers(_lane_bits(lanes, params))
+
+
+def _lane_bits(lanes, params):
+    """Return the bits of memory words of weights, uint8 [words, bits], of the lanes int16 [words, width]."""
     bits = (lanes[:, :, None] >> np.arange(params.weight_bits, dtype=np.int16)) & 1
-    return _integers(bits.astype(np.uint8).reshape(len(lanes), -1))
+    return bits.astype(np.uint8).reshape(len(lanes), -1)
 
 
-def _rows(p, source, group, width):
-    """Return the weight words of one synapse, [words, lanes], in the order of tile, kernel row, column and channel."""
+def _outside(plan, _owner):
+    """Return the uint32 words of all blocks (`gen.plan.outside`)."""
+    blocks = [np.zeros(0, np.uint32)]
+    for stage in plan.stages:
+        fetching = [p for p in stage.passes if p.fetched]
+        blocks += [_block(p, plan.params, p is not fetching[-1]) for p in fetching]
+    return np.concatenate(blocks)
+
+
+def _block(p, params, follows):
+    runs = []
+    for groups in groups_of_parts(p, params.groups):
+        group = (groups & -groups).bit_length() - 1  # the first of them
+        for base, source in zip(p.weights, p.walk.sources):
+            packed = np.packbits(_lane_bits(_rows(p, source, group, params), params), axis=1, bitorder="little")
+            packed = np.pad(packed, ((0, 0), (0, -packed.shape[1] % 4)))
+            runs += [np.array([groups << 24 | base, len(packed)], "<u4"), packed.reshape(-1).view("<u4")]
+    body = np.concatenate(runs).astype(np.uint32)
+    block = np.concatenate([np.array([len(body) + 1 | FOLLOWS * follows], np.uint32), body])
+    return np.append(block, np.uint32(block_digest(block)))
+
+
+def _rows(p, source, group, params):
+    """Return the memory words of one synapse's weights, [words, lanes], as the lanes of a group have them.
+
+    In the order of tile, kernel row, column and channel.
+    """
+    width = params.width
     if not p.layer.weighted:
         return np.ones((1, width), np.int16)
     synapse, channels = source.synapse, _own_channels(p, group)
@@ -105,7 +141,8 @@ def _rows(p, source, group, width):
         rows = np.zeros((len(channels), window, width, height, breadth), np.int16)
         rows[turns[:, None], first[:, None] + np.arange(in_group), lanes[:, None]] = synapse.weight[outs]
         rows = rows.transpose(0, 3, 4, 1, 2)
-    return rows.reshape(-1, width)
+    rows = rows.reshape(-1, width)
+    return _paired(rows, params.weight_bits // 2) if p.narrow else rows
 
 
 def _paired(rows, bits):

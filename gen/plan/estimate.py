@@ -1,5 +1,7 @@
 """The clock cycles of an image, tile by tile, before there is any hardware.
 
+A pass whose weights lie outside the chip begins when its block has come; the next block is fetched meanwhile.
+
 The walker makes and sends tiles for all groups at once; each group takes the events of its own tile out of a queue of
 words, and the ends of its tiles lie apart by what the neurons need. So a pass is a chain of maxima, which is followed
 for all timesteps together. What does not depend on events is a few constants, fitted to the compiled core.
@@ -13,6 +15,7 @@ import numpy as np
 
 from gen.layers import INPUT
 from gen.plan.activity import Activity, find_activity
+from gen.plan.outside import outside_words
 from gen.plan.plan import Plan
 from gen.plan.program_words import spacing
 from gen.plan.tile_work import TileWork, tile_work
@@ -26,7 +29,9 @@ CYCLES = {
     "pass": 27,       # from the beginning of a pass to its first event, from the last one to its neurons, and on
     "scan": 3,        # from the address of the first value of an output to the value
     "frame": 6,       # before the first pass of every round but the first, of another input map
+    "block": 30,      # from the beginning of a fetch to the first word of the runs, and from the last one to the pass
 }
+PACE = 32 / 16 / 0.95  # cycles of a 32-bit word from outside where nothing else is said: of an SDRAM of 16 bits
 # Of a decision, for each position of the output, beside scans of its channels: how many, and the rule itself.
 DECISIONS = {"off": (1, 1), "margin": (1, 4), "confidence": (2, 13), "entropy": (2, 30)}
 REST = 1  # between the last event of a tile and the first of the next
@@ -54,7 +59,7 @@ class Estimate:
         return 1e6 * clock_mhz / self.interval
 
 
-def estimate_cycles(plan: Plan, counts, timesteps) -> Estimate:
+def estimate_cycles(plan: Plan, counts, timesteps, pace: float = PACE) -> Estimate:
     """Return the `Estimate` of one image from its own counts.
 
     Parameters
@@ -62,23 +67,25 @@ def estimate_cycles(plan: Plan, counts, timesteps) -> Estimate:
     counts : for every stage that runs, in order, {name of a map: array [timesteps run, C, H, W]}, as a trace of the
         golden model has them, and under `INPUT` the values of the input ([1, C, H, W] if it is constant)
     timesteps : for every one of these stages, the timesteps that it runs
+    pace : cycles of a 32-bit word from outside the chip
     """
     work = 0.0
     for number, (stage, steps) in enumerate(zip(counts, timesteps, strict=True)):
         nonzero = {name: np.asarray(values) != 0 for name, values in stage.items()}
-        work += _stage_cycles(plan, number, nonzero, steps).sum()
+        work += _stage_cycles(plan, number, nonzero, steps, pace).sum()
     return _estimate(plan, CYCLES["image"] + work, sum(timesteps), "the counts of one image")
 
 
-def expected_cycles(plan: Plan, activity: Activity | None = None) -> Estimate:
+def expected_cycles(plan: Plan, activity: Activity | None = None, pace: float = PACE) -> Estimate:
     """Return the `Estimate` of a mean image.
 
-    ``activity``: by default what the network file tells of its calibration images (`gen.plan.activity`).
+    ``activity``: by default what the network file tells of its calibration images (`gen.plan.activity`). ``pace``: as
+    of `estimate_cycles`.
     """
     activity = activity or find_activity(plan.network)
     cycles, timesteps = float(CYCLES["image"]), 0.0
     for number, stage in enumerate(activity.stages):
-        each = _stage_cycles(plan, number, stage.maps, len(stage.running))
+        each = _stage_cycles(plan, number, stage.maps, len(stage.running), pace)
         if len(each) == len(stage.running):
             cycles += float(each @ stage.running)
         else:  # one round is all timesteps
@@ -94,16 +101,24 @@ def _estimate(plan, cycles, timesteps, basis):
     return Estimate(cycles, max(cycles + CYCLES["next"], beats, results), timesteps, basis)
 
 
-def _stage_cycles(plan, number, maps, steps):
+def _stage_cycles(plan, number, maps, steps, pace):
     """Return float [rounds], the cycles of every round of a stage that runs ``steps``, its decision included."""
     stage = plan.stages[number]
     total = np.full(min(stage.rounds, steps), float(_decision(stage.network)))
     if stage.network.source.kind == "frames":
         total[1:] += CYCLES["frame"]
+    now, come = np.zeros((2, len(total)))  # in a round: when the next pass may begin, when its block has come
+    blocks = [outside_words(plan.params, [p]) for p in stage.passes if p.fetched]
     for p in stage.passes:
         read = [_read(stage.network, p, source, maps, steps) for source, _ in p.reads]
-        total += pass_cycles(plan, p, tile_work(p, plan.regions, plan.params, read))
-    return total
+        if p.fetched:
+            if p.fetched == 1:
+                come = CYCLES["block"] + pace * blocks[0]
+            now = np.maximum(now, come)
+            if p.fetched < len(blocks):
+                come = now + CYCLES["block"] + pace * blocks[p.fetched]
+        now = now + pass_cycles(plan, p, tile_work(p, plan.regions, plan.params, read))
+    return total + now
 
 
 def _read(network, p, name, maps, steps):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gen.layers import INPUT, Synapse
 
-__all__ = ["is_dense", "tile_window", "weight_words"]
+__all__ = ["is_dense", "tile_window", "weight_sizes", "weight_words"]
 
 
 def is_dense(synapse: Synapse, source_tile: int, tile_channels: int) -> bool:
@@ -29,3 +29,18 @@ def tile_window(synapse: Synapse, tile_channels: int) -> tuple[int, int | None, 
 def weight_words(synapse: Synapse, tile_channels: int, dense: bool) -> int:
     """Return the weight words that one tile reads of a synapse."""
     return synapse.window.area * (1 if dense else tile_window(synapse, tile_channels)[0])
+
+
+def weight_sizes(p, passes) -> tuple[int, ...]:
+    """Return the memory words that a group has of the weights of each synapse of a pass, one of ``passes``.
+
+    All pools share one word of ones, which is not counted.
+    """
+    tiles = {other.stored: other.tile_channels for other in passes}
+
+    def words(synapse):
+        dense = is_dense(synapse, tiles.get(synapse.source, 0), p.tile_channels)
+        size = weight_words(synapse, p.tile_channels, dense) * p.loops.channel_turns
+        return -(-size // 2) if p.narrow else size
+
+    return tuple(map(words, p.synapses)) if p.layer.weighted else ()

@@ -26,7 +26,10 @@ def load_stream(contents: dict[str, list[int]], memories) -> np.ndarray:
     for code, (name, words) in enumerate(contents.items()):
         size = 4 * -(-memories[name].width // WORD_BITS)
         blocks.append(np.array([code << 24, len(words)], "<u4").tobytes())
-        blocks.append(b"".join(word.to_bytes(size, "little") for word in words))
+        if isinstance(words, np.ndarray):
+            blocks.append(words.astype("<u4").tobytes())
+        else:
+            blocks.append(b"".join(word.to_bytes(size, "little") for word in words))
     data = b"".join(blocks)
     trailer = np.array([TRAILER << 24, 1, crc32(data)], "<u4").tobytes()
     return np.frombuffer(data + trailer, "<u4").astype(np.uint32)

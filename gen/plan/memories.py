@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from gen.plan.params import WORD_BITS
 
-__all__ = ["BLOCK", "MemorySpec", "Piece", "SINGLE_PORT", "SMALL", "memory_table"]
+__all__ = ["BLOCK", "MemorySpec", "OUTSIDE", "Piece", "SINGLE_PORT", "SMALL", "loadable_memories", "memory_table"]
 
-BLOCK, SINGLE_PORT = "block", "single port"
+BLOCK, SINGLE_PORT, OUTSIDE = "block", "single port", "outside"
 SMALL = 16  # words that look-up tables hold
 # Widths of an 18 kbit block at its depths: a column as wide needs no multiplexer behind its read port.
 COLUMNS = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
@@ -33,7 +33,8 @@ class MemorySpec:
 
     ``owner`` is the number of the group or neuron, which ends the name; ``width`` in bits, ``depth`` in words,
     ``latency`` in cycles from address to data; ``kind``: block RAM, which may become look-up tables (``small``) if the
-    part has such (``tables``), or single-port RAM; ``loadable``: the load port fills it, in the order of the table.
+    part has such (``tables``), single-port RAM, or outside the chip, where it has no latency of its own; ``loadable``:
+    the load port fills it, in the order of the table.
     """
 
     name: str
@@ -124,5 +125,12 @@ def memory_table(p):
             if p.currents:
                 specs.append(MemorySpec(f"currents_{n}", p.acc_bits, p.currents, owner=n))
     specs.append(MemorySpec("outputs", p.acc_bits, p.outputs))
+    if p.outside:
+        specs.append(MemorySpec("outside", WORD_BITS, p.outside, OUTSIDE, 0, True))
     # The part with single-port RAM, an iCE40, has no memory of look-up tables: it would take flip-flops for them.
     return {spec.name: replace(spec, tables=not p.spram) for spec in specs}
+
+
+def loadable_memories(p):
+    """Return {name: MemorySpec} of the memories that the load port fills: the number of each is its code there."""
+    return {name: spec for name, spec in memory_table(p).items() if spec.loadable}

@@ -28,7 +28,7 @@ SWITCHES = {  # parameters that may be 0, and what a core without has none of
     "softmax": "the exit rules entropy and confidence", "exit_shift": "exit rules that shift distances",
     "two_phase": "inverse-leaky neurons", "narrow": "narrow layers", "states": "membranes that outlive a timestep",
     "currents": "kept currents", "phase_bits": "upsampled maps", "spram": "single-port RAM",
-    "replay": "stages that look at frames",
+    "replay": "stages that look at frames", "outside": "weights outside the chip",
 }
 BESIDE = ("width", "groups", "neurons", "program", "spram", "narrow", "input_values")  # no network falls short of them
 
@@ -99,6 +99,7 @@ class CoreParams:
     currents: int = 0    # currents of a constant input, kept from the first timestep
     spram: int = 0       # in single-port RAM: 1 weights, 2 states as well
     replay: int = 0      # 1: all frames of an image are kept, for stages that look at them again
+    outside: int = 0     # 32-bit words of the memory outside the chip, from which weights are fetched
     input_values: int = 1  # taken in a cycle: a beat of them lies in one word of the input
 
     def __post_init__(self):
@@ -114,6 +115,8 @@ class CoreParams:
             )
         if self.acc_bits > WORD_BITS:
             raise InputError(f"accumulators have at most {WORD_BITS} bits, not {self.acc_bits}")
+        if self.outside and self.spram:
+            raise InputError("weights in single-port RAM cannot be fetched from outside the chip while they are read")
         if self.narrow and self.weight_bits % 2:
             raise InputError(f"weight words of {self.weight_bits} bits a lane cannot be halved, for narrow layers")
         if self.input_values not in INPUT_VALUES or self.image_tile % self.input_values:
@@ -171,6 +174,11 @@ class CoreParams:
     def signed_count_bits(self):
         """Bits of a count as a two's complement number."""
         return self.count_bits + (not self.signed)
+
+    @property
+    def outside_bits(self):
+        """Bits of an address of the memory outside the chip."""
+        return max(1, (self.outside - 1).bit_length())
 
     @property
     def weight_address_bits(self):

@@ -30,14 +30,15 @@ class Pass:
     pool : the pool fused behind a spiking layer
     stored : name of the map that leaves it, the fused pool's or the layer's own; None where none does
     synapses : what it gathers; of a pool one depthwise synapse of ones
-    rows, columns, channels : of the map that leaves it
+    rows, columns, channels : of the map that leaves it, of which it makes the ``channels`` from ``first_channel`` on
     keep : it reads the constant input alone, and keeps the current of the first timestep
     steps : timesteps that a tile runs before the next tile: all of them in tile order, else 1
     tile_channels, blocks : channels of a tile; runs of tiles that each share a window of channels (`gen.plan.tiles`)
     neurons : of a group, that share its tiles: neuron i of N runs lanes i, i + N, i + 2 N ...
     narrow : two words of its weights lie in a memory word
     loops : its loops, and how the groups share them
-    weights : the first memory word of every synapse's weights
+    sizes, weights : memory words of every synapse's weights, of each group; the first of them
+    fetched : number of the block outside the chip from which its weights are fetched, from 1 in each stage; 0: of none
     parameter, state, current : first word of its parameters, states and kept currents, of each neuron
     update : in a two-phase network the number of this pass among its layer's, from 1
     reads_at, stores_at : timestep of the maps read and stored, the first one's in tile order; 0: any
@@ -61,7 +62,10 @@ class Pass:
     neurons: int = 1
     narrow: bool = False
     loops: Loops = None  # pyright: ignore[reportAssignmentType] - shared out before anything is placed
+    sizes: tuple[int, ...] = ()
     weights: tuple[int, ...] = ()
+    first_channel: int = 0
+    fetched: int = 0
     parameter: int = 0
     state: int = 0
     current: int = 0
@@ -154,7 +158,7 @@ class Pass:
         runs = (column < self.columns) & (tile < self.tiles) & (group < loops.parts * loops.positions)
         first = tile * self.tile_channels
         lanes = np.minimum(self.tile_channels, self.channels - first)
-        return tuple(a[runs] for a in (row * height + y, column * width + x, first, lanes, step))
+        return tuple(a[runs] for a in (row * height + y, column * width + x, self.first_channel + first, lanes, step))
 
 
 def thresholds(network: IntegerNetwork, layer: Spiking) -> np.ndarray:

@@ -14,9 +14,10 @@ from gen.errors import DoesNotFit, InputError
 from gen.intnet import IntegerNetwork, Network
 from gen.plan.addresses import build_walk
 from gen.plan.contents import memory_contents
-from gen.plan.grouping import is_dense, weight_words
+from gen.plan.grouping import weight_sizes
 from gen.plan.image import load_stream, stream_digest
 from gen.plan.memories import MemorySpec, memory_table
+from gen.plan.outside import cut_outside, number_blocks
 from gen.plan.params import CoreParams, shape_of_lanes
 from gen.plan.passes import Pass, layer_passes
 from gen.plan.program_words import program_length
@@ -120,7 +121,7 @@ class Plan:
 
 def make_plan(
     network: Network, lanes: int = 16, *, width: int | None = None, groups: int | None = None, neurons: int = 1,
-    spram: int = 0,
+    spram: int = 0, room: int | None = None,
 ) -> Plan:
     """Lay ``network`` out on the smallest core of ``lanes`` lanes that runs it.
 
@@ -129,6 +130,7 @@ def make_plan(
     width, groups : of the core instead of ``lanes``: both or none
     neurons : of each group
     spram : 1 puts the weights, 2 the states as well into single-port RAM
+    room : words of weights that a group may have on the chip: the others lie outside. None: as many as there are
 
     Raises
     ------
@@ -139,7 +141,7 @@ def make_plan(
     """
     width, groups = (width, groups) if width and groups else shape_of_lanes(lanes)
     bits = word_bits(network)
-    layout = _lay_out(network, width, groups, neurons, bits)
+    layout = _lay_out(network, width, groups, neurons, bits, room)
     params = needed_params(
         layout, width=width, groups=groups, neurons=neurons, weight_bits=bits, signed=0, spram=spram,
     )
@@ -152,8 +154,10 @@ def make_plan(
     return Plan(network, params, layout)
 
 
-def plan_on(network: Network, params: CoreParams) -> Plan:
+def plan_on(network: Network, params: CoreParams, room: int | None = None) -> Plan:
     """Lay ``network`` out for an existing core.
+
+    ``room``: as of `make_plan`; by default all that the core has. One without memory outside has no other weights.
 
     Raises
     ------
@@ -161,7 +165,8 @@ def plan_on(network: Network, params: CoreParams) -> Plan:
         Says what is short.
     """
     halved = params.weight_bits if params.narrow else 0
-    layout = _lay_out(network, params.width, params.groups, params.neurons, halved)
+    room = params.weights if params.outside and room is None else room
+    layout = _lay_out(network, params.width, params.groups, params.neurons, halved, room)
     bits = widest_weight(network)
     needed = needed_params(
         layout, width=params.width, groups=params.groups, neurons=params.neurons,
@@ -191,7 +196,7 @@ def covering(plans) -> CoreParams:
     return with_program(CoreParams(**merged), [plan.stages for plan in plans])
 
 
-def _lay_out(network, width, groups, neurons, halved_bits):
+def _lay_out(network, width, groups, neurons, halved_bits, room):
     """Return the `Layout` for groups of so many lanes and neurons.
 
     ``halved_bits``: of a lane's weights in words that are halved.
@@ -203,11 +208,13 @@ def _lay_out(network, width, groups, neurons, halved_bits):
         [replace(p, neurons=neurons, narrow=_is_narrow(p, halved_bits), loops=share_loops(p, groups)) for p in passes]
         for passes in drafts
     ]
-    drafts, weights, parameters = _place_layers(drafts)
+    drafts, inside, parameters = _place_layers(cut_outside(drafts, room))
+    half = max((sum(p.sizes) for passes in drafts for p in passes if p.fetched), default=0)
     stages, regions, states, currents, index = [], {}, 0, 0, 0
     for number, (stage, passes) in enumerate(zip(networks, drafts)):
         if stage.two_phase:
             passes = two_phase_passes(stage, passes)
+        passes = number_blocks(passes, inside, half)
         passes, *depths = place_states(stage, passes)
         states, currents = max(states, depths[0]), max(currents, depths[1])
         own = place_maps(stage, passes, tiling)
@@ -217,7 +224,7 @@ def _lay_out(network, width, groups, neurons, halved_bits):
         stages.append(StagePlan(stage, tuple(passes)))
     first = networks[0]
     sizes = {name: int(np.prod(first.shapes[name])) for name in first.outputs}
-    return Layout(tuple(stages), regions, tiling, sizes, weights, parameters, states, currents)
+    return Layout(tuple(stages), regions, tiling, sizes, inside + 2 * half, parameters, states, currents)
 
 
 def _is_narrow(p, bits):
@@ -227,23 +234,21 @@ def _is_narrow(p, bits):
 def _place_layers(stages):
     """Return the passes of all stages with places for weights and parameters, and the words of both.
 
-    All pools share one word of ones.
+    All pools share one word of ones. Weights that are fetched are counted from the first word of their block.
     """
     placed, words, parameters, ones = [], 0, 0, None
     for passes in stages:
-        tiles, row = {p.stored: p.tile_channels for p in passes}, []
+        row = []
         for p in passes:
-            bases = []
-            for synapse in p.synapses:
-                if not p.layer.weighted:
-                    ones, words = (words, words + 1) if ones is None else (ones, words)
-                    bases.append(ones)
-                    continue
-                dense = is_dense(synapse, tiles.get(synapse.source, 0), p.tile_channels)
-                size = weight_words(synapse, p.tile_channels, dense) * p.loops.channel_turns
-                bases.append(words)
-                words += -(-size // 2) if p.narrow else size
-            row.append(replace(p, weights=tuple(bases), parameter=parameters))
+            sizes = weight_sizes(p, passes)
+            first = 0 if p.fetched else words
+            bases = tuple(first + sum(sizes[:n]) for n in range(len(sizes)))
+            if not p.layer.weighted:
+                ones, words = (words, words + 1) if ones is None else (ones, words)
+                bases = (ones,)
+            elif not p.fetched:
+                words += sum(sizes)
+            row.append(replace(p, sizes=sizes, weights=bases, parameter=parameters))
             parameters += p.parameter_words if p.layer.weighted else 0
         placed.append(row)
     return placed, words, parameters

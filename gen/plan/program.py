@@ -56,7 +56,8 @@ def stage_fields(p):
     ``first_pass`` is a program address. The passes run ``rounds`` + 1 times at most; ``whole`` says that one round is
     all timesteps (a two-phase network, tile order), then ``timesteps`` + 1 is what a result reports. ``limits`` is the
     address of the first exit limit. The output that decides has ``classes`` + 1 channels at ``positions`` + 1 places
-    from address ``output`` on; ``required`` places must pass.
+    from address ``output`` on; ``required`` places must pass. With ``fetches`` blocks of weights are fetched for it,
+    the first one at the address ``blocks`` outside the chip (`gen.plan.outside`).
     """
     return {
         "first_pass": _unsigned(p.program), "passes": _unsigned(p.passes - 1), "rounds": _unsigned(CORE_TIMESTEPS - 1),
@@ -64,6 +65,7 @@ def stage_fields(p):
         "exit_kind": (2, False), "exit_shift": _unsigned(p.exit_shift), "exit_scale": _unsigned(SCALE_MAX),
         "output": _unsigned(p.outputs), "classes": _unsigned(p.classes - 1), "positions": _unsigned(p.positions - 1),
         "required": _unsigned(p.positions),
+        **({"fetches": FLAG, "blocks": _unsigned(p.outside)} if p.outside else {}),
     }
 
 
@@ -75,6 +77,7 @@ def pass_fields(p):
     of the last one, less one. The groups share out 2**``part_bits`` channel tiles and ``positions`` + 1 columns:
     group g has part ``g % 2**part_bits`` and position ``g >> part_bits``; it takes no part where its position is over
     ``positions``, over ``last_positions`` at the last column, or its part is over ``last_parts`` at the last tile.
+    A pass whose weights are ``fetched`` waits for them.
     """
     two_phase = dict.fromkeys(("resumes", "unbiased"), FLAG) if p.two_phase else {}
     signed = {"two_thresholds": FLAG, "burst_low": _unsigned(p.burst)} if p.signed else {}
@@ -96,7 +99,8 @@ def pass_fields(p):
         "burst": _unsigned(p.burst), "state_limit": (max(1, p.state_bits - 1), False),
         "state": _unsigned(p.states), "current": _unsigned(p.currents), "output": _unsigned(p.outputs),
         **({"quiet": _unsigned(p.min_burst - 1)} if p.min_burst > 1 else {}),  # min_burst less one, a mask of low bits
-        **({"narrow": FLAG} if p.narrow else {}), **two_phase, **signed, **shared,
+        **({"narrow": FLAG} if p.narrow else {}), **({"fetched": FLAG} if p.outside else {}),
+        **two_phase, **signed, **shared,
     }
 
 

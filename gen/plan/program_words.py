@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gen.exit_rule import SHARE_ONE
 from gen.layers import INPUT
+from gen.plan.outside import outside_words
 from gen.plan.params import LEVELS, CoreParams
 from gen.plan.passes import Pass
 from gen.plan.program import (
@@ -24,10 +25,12 @@ def program_length(stages, params: CoreParams) -> int:
 def program_words(plan) -> list[int]:
     """Return the words of a plan's program."""
     params, stages = plan.params, plan.stages
-    words, limit = pack(header_fields(params), _known(header_fields(params), _header(plan))), 0
+    words, limit, blocks = pack(header_fields(params), _known(header_fields(params), _header(plan))), 0, 0
     address = len(words) + len(stages) * words_of(stage_fields(params))
     for stage in stages:
-        words += pack(stage_fields(params), _stage(plan, stage, address, limit))
+        fields = _stage(plan, stage, address, limit, blocks)
+        words += pack(stage_fields(params), _known(stage_fields(params), fields))
+        blocks += outside_words(params, stage.passes)
         address += sum(pass_words(params, len(p.synapses)) for p in stage.passes)
         limit += len(stage.network.exit_rule.limits)
     for p in plan.passes:
@@ -59,7 +62,7 @@ def _header(plan):
     }
 
 
-def _stage(plan, stage, first_pass, limits):
+def _stage(plan, stage, first_pass, limits, blocks):
     network, rule = stage.network, stage.network.exit_rule
     _, rows, columns = network.shapes[network.readout.name]
     return {
@@ -68,6 +71,7 @@ def _stage(plan, stage, first_pass, limits):
         "exit_kind": EXIT_CODES[rule.kind], "exit_shift": rule.shift, "exit_scale": rule.scale,
         "output": plan.output_bases[network.readout.name], "classes": network.classes - 1,
         "positions": rows * columns - 1, "required": -(-rule.share * rows * columns // SHARE_ONE),
+        "fetches": any(p.fetched for p in stage.passes), "blocks": blocks,
     }
 
 
@@ -107,8 +111,9 @@ def _pass_block(plan, p, following):
         "burst": layer.burst if fires else 0, "burst_low": layer.burst_low if fires else 0,
         "two_thresholds": signed, "quiet": layer.min_burst - 1 if fires else 0,
         "state_limit": 2 ** (layer.state_bits - 1) - 1 if layer.fires else 0,
-        "state": p.state, "current": p.current, "output": 0 if layer.emits else plan.output_bases[layer.name],
-        "narrow": p.narrow, "resumes": p.resumes, "unbiased": not p.biased,
+        "state": p.state, "current": p.current,
+        "output": 0 if layer.emits else plan.output_bases[layer.name] + p.first_channel,
+        "narrow": p.narrow, "fetched": p.fetched > 0, "resumes": p.resumes, "unbiased": not p.biased,
         "part_bits": walk.parts.bit_length() - 1, "positions": walk.positions - 1,
         "last_parts": walk.last_parts - 1, "last_positions": walk.last_positions - 1,
         "output_position": region.words_per_position if region else 0,

@@ -44,10 +44,14 @@ def place_maps(network: IntegerNetwork, passes: list[Pass], tiling: Tiling) -> d
     """
     last_read = {}
     for i, p in enumerate(passes):
-        last_read |= dict.fromkeys(p.reads, i)
+        last_read |= dict.fromkeys((p.writes, *p.reads), i)
+
+    def words(p):
+        return -(-network.shapes[p.stored][0] // p.tile_channels)
+
     made = [
-        (i, p.writes, Region(0, p.tiles, p.tile_channels, p.rows, p.columns, versions=p.steps))
-        for i, p in enumerate(passes) if p.writes
+        (i, p.writes, Region(0, words(p), p.tile_channels, p.rows, p.columns, versions=p.steps))
+        for i, p in enumerate(passes) if p.writes and not p.first_channel
     ]
     lives = [(i, max(last_read.get(key, i), i), region.words * region.versions) for i, key, region in made]
     regions = {(INPUT, 0): _input(network, tiling)}
@@ -79,7 +83,7 @@ def place_states(network: IntegerNetwork, passes: list[Pass]) -> tuple[list[Pass
     lives = _lives(network, passes) if network.timesteps > 1 else {}
     bases, states, currents, placed = dict(zip(lives, _share(lives.values()))), 0, 0, []
     for p in passes:
-        base = bases.get(p.layer.name)
+        base = bases.get((p.layer.name, p.first_channel))
         placed.append(replace(p, state=base or 0, current=currents if p.keep else 0))
         states = max(states, base + p.state_words) if base is not None else states
         currents += p.state_words if p.keep else 0
@@ -87,12 +91,13 @@ def place_states(network: IntegerNetwork, passes: list[Pass]) -> tuple[list[Pass
 
 
 def _lives(network, passes):
-    """Return {layer: (first pass, last pass, words)} of the layers with states."""
+    """Return {(layer, first channel): (first pass, last pass, words)} of the layers with states."""
     lives = {}
     for i, p in enumerate(passes):
         if p.layer.fires:
-            first = lives[p.layer.name][0] if p.layer.name in lives else i
-            lives[p.layer.name] = (first, i, p.state_words) if network.two_phase else (0, len(passes), p.state_words)
+            key = p.layer.name, p.first_channel
+            first = lives[key][0] if key in lives else i
+            lives[key] = (first, i, p.state_words) if network.two_phase else (0, len(passes), p.state_words)
     return lives
 
 

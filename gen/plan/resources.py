@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gen.errors import InputError
-from gen.plan.memories import SINGLE_PORT, memory_table
+from gen.plan.memories import BLOCK, SINGLE_PORT, memory_table
 from gen.plan.params import CoreParams
-from gen.plan.plan import make_plan
 
 if TYPE_CHECKING:
     from gen.plan.target import Target
 
-__all__ = ["core_resources", "grows_with", "link_resources", "placed_plan", "queue_bits", "single_port_blocks"]
+__all__ = ["core_resources", "grows_with", "link_resources", "queue_bits", "single_port_blocks"]
 
 QUEUED = 16  # words in a group's queue
 SPRAM_BITS, SPRAM_WORDS = 16, 16384  # of one block of single-port RAM
@@ -59,21 +57,6 @@ def single_port_blocks(params: CoreParams) -> int:
     return sum(-(-spec.width // SPRAM_BITS) * -(-spec.depth // SPRAM_WORDS) for spec in specs)
 
 
-def placed_plan(network, lanes: int, target: Target, neurons: int = 1):
-    """Return the plan of ``network`` with states and weights in single-port RAM, as far as the part has enough.
-
-    Weights come first. Raises what `make_plan` raises without single-port RAM.
-    """
-    for spram in (2, 1) if target.spram_blocks else ():
-        try:
-            plan = make_plan(network, lanes, neurons=neurons, spram=spram)
-        except InputError:  # tiles too wide for states in single-port RAM
-            continue
-        if single_port_blocks(plan.params) <= target.spram_blocks and (spram == 1 or plan.params.states):
-            return plan
-    return make_plan(network, lanes, neurons=neurons)
-
-
 def queue_bits(params: CoreParams) -> int:
     """Return the bits of a word in a group's queue (`hw.core.payloads.word_entry`)."""
     p = params
@@ -84,7 +67,7 @@ def _memories(params, target):
     """Return (blocks, tables of four inputs) of all memories."""
     blocks, tables, joint = 0, 0.0, target.family == "ice40"
     for spec in memory_table(params).values():
-        if spec.kind == SINGLE_PORT:
+        if spec.kind != BLOCK:
             continue
         if spec.small and not joint:
             tables += TABLE_LUTS * spec.width

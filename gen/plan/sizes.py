@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from gen.layers import INPUT, signed_bits
+from gen.plan.outside import outside_words
 from gen.plan.params import INPUT_VALUES, LEVELS, LINE_LEVELS, CoreParams
 from gen.plan.passes import thresholds
 from gen.plan.program_words import program_length
@@ -63,6 +64,7 @@ def needed_params(layout, *, width, groups, neurons, weight_bits, signed, spram)
         phase_bits=_phase_bits(source for _, source in synapses), spram=spram,
         replay=int(layout.replays), input_values=_input_values(layout),
     )
+    params = replace(params, outside=outside_words(params, passes))
     return with_program(params, [layout.stages])
 
 

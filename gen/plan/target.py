@@ -11,7 +11,9 @@ from difflib import get_close_matches
 
 from gen.errors import InputError
 
-__all__ = ["BlockRam", "Flow", "Target", "TARGETS", "find_target"]
+__all__ = ["BlockRam", "Dram", "Flow", "Target", "TARGETS", "find_target"]
+
+BURST_RATE = 0.95  # of an SDRAM's peak, in long bursts
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,25 @@ class BlockRam:
     def count(self, width, depth):
         """Return the fewest blocks that hold ``depth`` words of ``width`` bits, all blocks in one shape."""
         return min(-(-width // w) * -(-depth // d) for w, d in self.shapes)
+
+
+@dataclass(frozen=True)
+class Dram:
+    """A memory on the board, beside the part: its kind, its size, the bits that it moves in a cycle."""
+
+    name: str
+    megabytes: int
+    width: int
+
+    @property
+    def words(self) -> int:
+        """Words of 32 bits that it holds."""
+        return self.megabytes * 2**18
+
+    @property
+    def pace(self) -> float:
+        """Cycles that a word of 32 bits takes in a long burst, refreshes included (`benchmarks.sdram`)."""
+        return 32 / self.width / BURST_RATE
 
 
 @dataclass(frozen=True)
@@ -53,6 +74,8 @@ class Target:
         16 x 16 bits.
     spram_bits : int
         Single-port memory beside the block RAMs, bits.
+    dram : Dram or None
+        What weights are fetched from that the part has no room for.
     clock_mhz : float
         Oscillator on the board.
     rx_bytes : int
@@ -78,6 +101,7 @@ class Target:
     flow: Flow
     lut_inputs: int = 4
     spram_bits: int = 0
+    dram: Dram | None = None
     rx_bytes: int = 2048
 
     @property
@@ -89,6 +113,11 @@ class Target:
     def spram_blocks(self):
         """Single-port memories of 256 kbit."""
         return self.spram_bits // 2**18
+
+    @property
+    def pace(self):
+        """Cycles of a word of 32 bits from outside, as of `Dram.pace`; 0 where there is nothing outside."""
+        return self.dram.pace if self.dram else 0.0
 
     @property
     def budget(self):
@@ -121,7 +150,7 @@ def _ecp5(size, **board):
 def _ulx3s(size, capacity):
     return _ecp5(
         capacity, name=f"ulx3s_{size}f", title=f"Radiona ULX3S {size}F", device=f"LFE5U-{size}F",
-        package="BG381", speed="6", clock_mhz=25, core_mhz=80,
+        package="BG381", speed="6", clock_mhz=25, core_mhz=80, dram=Dram("SDRAM", 32, 16),
     )
 
 

@@ -35,7 +35,8 @@ def two_phase_passes(network: IntegerNetwork, layers: list[Pass]) -> list[Pass]:
         passes.append(replace(p, update=taken, reads_at=last, stores_at=int(p.stored is not None)))
         for t in range(1, last + 1 if p.stored else 1):
             if t > 1:
-                passes.append(replace(p, synapses=(), weights=(), update=taken + t - 1, stores_at=t, biased=False))
+                fires = replace(p, synapses=(), sizes=(), weights=(), update=taken + t - 1, stores_at=t, biased=False)
+                passes.append(fires)
             passes += [replace(pool, reads_at=t, stores_at=t) for pool in pools.get(n, ())]
             passes += [_accumulation(other, t) for other in listeners.get(n, ()) if t < last]
     return passes
@@ -43,5 +44,9 @@ def two_phase_passes(network: IntegerNetwork, layers: list[Pass]) -> list[Pass]:
 
 def _accumulation(p, t):
     """Return the pass that takes the spikes of timestep ``t``, before the last one."""
-    synapses, weights = zip(*((s, base) for s, base in zip(p.synapses, p.weights) if s.source != INPUT))
-    return replace(p, stored=None, synapses=synapses, weights=weights, update=t, reads_at=t, stores_at=0, biased=False)
+    spiking = [(s, size, base) for s, size, base in zip(p.synapses, p.sizes, p.weights) if s.source != INPUT]
+    synapses, sizes, weights = zip(*spiking)
+    return replace(
+        p, stored=None, synapses=synapses, sizes=sizes, weights=weights, update=t, reads_at=t, stores_at=0,
+        biased=False,
+    )

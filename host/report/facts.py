@@ -10,13 +10,12 @@ from pathlib import Path
 from gen.errors import InputError
 from gen.generated import GeneratedFolder
 from gen.plan.estimate import expected_cycles
-from gen.plan.memories import SINGLE_PORT, MemorySpec
+from gen.plan.memories import OUTSIDE, SINGLE_PORT, MemorySpec
 from gen.plan.plan import make_plan
 from gen.plan.resources import QUEUED, SOFTMAX_TABLE, queue_bits, single_port_blocks
 from gen.plan.target import find_target
-from host.describe import describe
+from host.report.layers import described
 from hw.emit import PARETO
-from sim.energy import is_identity
 
 __all__ = ["BUILD", "describe_memories", "facts"]
 
@@ -46,7 +45,7 @@ def facts(folder, plan):
             "lanes": params.lanes, "neurons": params.neurons, "board_clock_mhz": target.clock_mhz,
             "router": target.flow.name, "parameters": manifest["parameters"],
         },
-        "network": describe(network) | {"graph": _graph(network), "rule": _rule(network)},
+        "network": described(network),
         "memories": describe_memories(plan, target),
         "block": {"name": target.bram.name, "bits": target.bram.bits, "board": target.bram_blocks},
         "resources": _resources(manifest, params, target, built),
@@ -90,22 +89,6 @@ def _built(folder, manifest):
     return built
 
 
-def _graph(network):
-    """Return the edges between maps, [source, layer, identity]: the last says that nothing is multiplied."""
-    edges = []
-    for layer in network.layers:
-        if not hasattr(layer, "synapses"):
-            edges.append([layer.source, layer.name, False])
-        for synapse in layer.synapses:
-            edges.append([synapse.source, layer.name, is_identity(synapse)])
-    return edges
-
-
-def _rule(network):
-    rule = network.exit_rule
-    return {"kind": rule.kind, "limits": list(rule.limits), "shift": rule.shift, "scale": rule.scale}
-
-
 def describe_memories(plan, target):
     """Return one dict per memory: size, what it is made of by estimate, and the words that this network uses.
 
@@ -113,7 +96,7 @@ def describe_memories(plan, target):
     """
     params, memories = plan.params, {}
     size = {name: getattr(params, name) for name in ("width", "groups", "neurons", "spram")}
-    needed = make_plan(plan.network, **size).memories
+    needed = make_plan(plan.network, **size, room=params.weights if params.outside else None).memories
     for name, spec in plan.memories.items():
         used = min(spec.depth, needed[name].depth) if name in needed else 0
         _add(memories, spec.role, target, spec, used)
@@ -127,7 +110,8 @@ def describe_memories(plan, target):
 
 def _add(memories, name, target, spec, used):
     """Add a memory to the entry ``name`` of ``memories``."""
-    of = "SPRAM" if spec.kind == SINGLE_PORT else "LUTs" if spec.small and target.family != "ice40" else "block RAM"
+    of = {SINGLE_PORT: "SPRAM", OUTSIDE: target.dram.name if target.dram else "outside"}.get(
+        spec.kind, "LUTs" if spec.small and target.family != "ice40" else "block RAM")
     entry = memories.setdefault(name, {
         "name": name, "width": spec.width, "words": 0, "bits": 0, "of": of, "used_words": 0, "blocks": 0,
     })

@@ -70,4 +70,4 @@ def uart_design(core, params, link, manifest):
     manifest : dict
         Of the generated folder.
     """
-    return UartTop(core, Link(params, link, register_values(manifest)))
+    return UartTop(params, core, Link(params, link, register_values(manifest)))

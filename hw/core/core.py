@@ -3,6 +3,8 @@
 ::
 
     load --> loader --> program, limits, and each group's weights and parameters
+       |                   |
+       +-- outside -- memory (only where weights lie outside the chip)
                            |
            sequencer --> walker ==tiles, requests==> group 0 .. G-1 --words--> every group's copy of the maps
              ^  |                                       |
@@ -15,7 +17,7 @@ from amaranth.hdl import Cat, Module, Mux, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from gen.plan.memories import memory_table
+from gen.plan.memories import loadable_memories, memory_table
 from gen.plan.params import WORD_BITS
 from hw.core import payloads
 from hw.core.counters import Counters
@@ -26,9 +28,11 @@ from hw.core.loader import Loader
 from hw.core.map_writer import MapWriter
 from hw.core.memory import CoreMemory
 from hw.core.output_store import OutputStore
+from hw.core.outside import Outside
 from hw.core.result_reader import ResultReader
 from hw.core.sequencer import Sequencer
 from hw.core.walker import Walker
+from hw.memory.bus import MemoryBus
 
 __all__ = ["Core"]
 
@@ -58,6 +62,8 @@ class Core(wiring.Component):
         No image is under way or waits, no result either; no word of a load is being taken.
     fault : Out(1)
         A load has begun whose digest has not come, or was wrong: no image is computed. A reset leaves it as it is.
+    memory : Out(MemoryBus)
+        Only with ``params.outside``: the memory outside the chip, in words of 32 bits.
     probe_fired, probe_layer, probe_counts, probe_states : Out
         Neurons as they fire, those of group 0 first, for verification: the index of their pass; a count, of a layer
         before its pool; a new state, or a value of an output.
@@ -69,6 +75,7 @@ class Core(wiring.Component):
         super().__init__({
             "load": In(stream.Signature(WORD_BITS)), "i": In(stream.Signature(payloads.input_word(p))),
             "o": Out(stream.Signature(payloads.output_word())), "abort": In(1), "idle": Out(1), "fault": Out(1),
+            **({"memory": Out(MemoryBus(p.outside_bits, WORD_BITS))} if p.outside else {}),
             "probe_fired": Out(neurons), "probe_layer": Out(range(max(2, p.passes))),
             "probe_counts": Out(data.ArrayLayout(signed(p.signed_count_bits), neurons)),
             "probe_states": Out(data.ArrayLayout(signed(p.acc_bits), neurons)),
@@ -113,7 +120,6 @@ class Core(wiring.Component):
               for name in ("busy", "active", "counted")),
             results.counter.eq(counters.o), counters.shift.eq(results.shift),
             sequencer.drained.eq(walker.done & ~map_writer.busy & Cat(group.idle for group in groups).all()),
-            self.idle.eq(sequencer.idle & images.idle & loader.rests & ~results.busy), self.fault.eq(loader.fault),
             self.probe_fired.eq(Cat(group.probe_fired for group in groups)), self.probe_layer.eq(sequencer.running),
             self.probe_counts.as_value().eq(Cat(group.probe_counts for group in groups)),
             self.probe_states.as_value().eq(Cat(group.probe_states for group in groups)),
@@ -126,8 +132,7 @@ class Core(wiring.Component):
             program.load.eq(loader.o),
             program.address.eq(Mux(sequencer.reads, sequencer.program_address, walker.program_address)),
             sequencer.program.eq(program.data), walker.program.eq(program.data),
-            loader.enable.eq(sequencer.loadable & images.idle & ~results.busy),
-            sequencer.loading.eq(loader.busy | loader.fault), sequencer.abort.eq(self.abort),
+            sequencer.loading.eq(loader.busy | loader.fault),
             images.header.eq(sequencer.header), images.enable.eq(sequencer.known & ~sequencer.loading),
             results.header.eq(sequencer.header),
             decision.stage.eq(sequencer.stage), decision.load.eq(loader.o), decision.step.eq(sequencer.step),
@@ -142,6 +147,33 @@ class Core(wiring.Component):
             *(getattr(sequencer, name).eq(getattr(walker, name))
               for name in ("prepared", "next_pass", "next_readout")),
         ]
+        loads, rests = sequencer.loadable & images.idle & ~results.busy, sequencer.idle & images.idle & loader.rests
+        gives_up = self.abort
+        if self._params.outside:
+            outside = self._fetch(m, loader, sequencer, walker)
+            rests &= ~outside.fetching & ~outside.writing
+            gives_up = self.abort | outside.spoiled
+        m.d.comb += [
+            loader.enable.eq(loads), sequencer.abort.eq(gives_up), self.idle.eq(rests & ~results.busy),
+            self.fault.eq(loader.fault),
+        ]
+
+    def _fetch(self, m, loader, sequencer, walker):
+        """Join what lies outside the chip with the passes that wait for it, and with the loader; return it."""
+        p = self._params
+        m.submodules.outside = outside = Outside(p)
+        wiring.connect(m, outside.bus, wiring.flipped(self.memory))
+        code = list(loadable_memories(p)).index("outside")
+        m.d.comb += [
+            outside.start.eq(sequencer.fetch), outside.address.eq(sequencer.stage.blocks),
+            outside.take.eq(sequencer.take), sequencer.ready.eq(outside.ready),
+            sequencer.next_fetched.eq(walker.next_fetched),
+            loader.waits.eq(outside.fetching | outside.writing | loader.o.write[code]),
+            loader.fetching.eq(outside.fetching), loader.fetched_valid.eq(outside.o_valid),
+            loader.fetched.eq(outside.o), loader.spoiled.eq(outside.spoiled), outside.write.eq(loader.o.write[code]),
+            outside.write_address.eq(loader.o.address), outside.word.eq(loader.o.data),
+        ]
+        return outside
 
     def _gather(self, m, loader, images, sequencer, walker, map_writer, groups):
         """Join the groups with the walker, and with those that write into their copies."""

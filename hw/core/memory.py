@@ -5,7 +5,7 @@ from amaranth.hdl import Array, Const, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from gen.plan.memories import BLOCK, SINGLE_PORT, memory_table
+from gen.plan.memories import BLOCK, SINGLE_PORT, loadable_memories
 from hw.core import payloads
 from hw.core.contents import add_ram
 from hw.core.single_port import SinglePort
@@ -47,7 +47,7 @@ class CoreMemory(wiring.Component):
             raise ValueError(f"the latency of memory {spec.name} must be 1 or 2, not {spec.latency!r}")
         self._spec, self._init = spec, init
         if spec.loadable:
-            self._code = [s.name for s in memory_table(params).values() if s.loadable].index(spec.name)
+            self._code = list(loadable_memories(params)).index(spec.name)
             filled = {"load": In(payloads.load_port(params))}
         else:
             filled = {"write": In(write_port(spec.width, spec.depth))}

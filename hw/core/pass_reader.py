@@ -22,8 +22,9 @@ class PassReader(wiring.Component):
     -------
     prepare, pass_address : In
         Read the pass at this address ahead, as soon as the one in force has been sent.
-    prepared, next_pass, next_readout : Out
-        Until ``go``; the address of the pass behind the one read ahead; the one read ahead makes an output.
+    prepared, next_pass, next_readout, next_fetched : Out
+        Until ``go``; the address of the pass behind the one read ahead; the one read ahead makes an output; it waits
+        for a block of weights (only with ``params.outside``).
     go : In(1)
         Only while ``prepared``.
     stop : In(1)
@@ -58,6 +59,7 @@ class PassReader(wiring.Component):
             "program_address": Out(address), "program": In(WORD_BITS),
             "prepare": In(1), "pass_address": In(payloads.pass_block(p).members["next"]), "prepared": Out(1),
             "next_pass": Out(payloads.pass_block(p).members["next"]), "next_readout": Out(1),
+            **({"next_fetched": Out(1)} if p.outside else {}),
             "go": In(1), "stop": In(1), "done": In(1),
             "running": Out(1), "layer": Out(payloads.pass_block(p)), "block": Out(payloads.synapse_block(p)),
             "step": Out(WORD_BITS * self._step_words), "level": In(range(len(p.levels) + 1)), "pass_end": In(1),
@@ -83,6 +85,7 @@ class PassReader(wiring.Component):
         m.d.comb += [
             self.program_address.eq(at), ahead_block.eq(ahead), self.next_pass.eq(ahead_block.next),
             self.next_readout.eq(ahead_block.readout),
+            *([self.next_fetched.eq(ahead_block.fetched)] if p.outside else []),
             self.block.eq(block),
             self.layer.eq(layer), self.step.eq(step), self.o_first.eq(self.index == 0),
             self.o_last.eq(~several | (self.index + 1 == layer.synapses)),

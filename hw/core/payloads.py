@@ -3,7 +3,7 @@
 from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data
 
-from gen.plan.memories import memory_table
+from gen.plan.memories import loadable_memories
 from gen.plan.params import WORD_BITS
 from gen.plan.program import cursor_fields, header_fields, output_fields, pass_fields, stage_fields, synapse_fields
 
@@ -74,7 +74,7 @@ def output_word():
 
 def load_port(p):
     """A memory word to load: ``write`` has one bit per loadable memory, each memory takes the bits it has."""
-    loaded = [spec for spec in memory_table(p).values() if spec.loadable]
+    loaded = loadable_memories(p).values()
     return data.StructLayout({
         "data": WORD_BITS * -(-max(spec.width for spec in loaded) // WORD_BITS),
         "address": range(max(spec.depth for spec in loaded) + 1),

@@ -45,6 +45,9 @@ class Sequencer(wiring.Component):
         `hw.core.result_reader.ResultReader`: begin; a result is being sent; its first words are.
     begins, counts : Out(1)
         An image begins; its cycles count.
+    next_fetched, ready, fetch, take : In, In, Out, Out
+        Only with ``params.outside``: the pass read ahead waits for a block of weights; it has come. Strobes: a round
+        begins, fetch the first block of `stage`; the pass goes that has waited.
     timesteps : Out
         Of the image, so far.
     frame : Out
@@ -65,6 +68,7 @@ class Sequencer(wiring.Component):
             "decide": Out(1), "step": Out(range(CORE_TIMESTEPS)), "decided": In(1), "exits": In(1),
             "answers": Out(1), "answering": In(1), "heading": In(1), "begins": Out(1), "counts": Out(1),
             "timesteps": Out(range(2 * CORE_TIMESTEPS * p.stages)),
+            **({"next_fetched": In(1), "ready": In(1), "fetch": Out(1), "take": Out(1)} if p.outside else {}),
             **({"frame": Out(payloads.header(p).members["frame_words"])} if p.replay else {}),
         })
 
@@ -81,6 +85,7 @@ class Sequencer(wiring.Component):
             self.header.eq(header), self.stage.eq(stage), self.program_address.eq(place),
             self.stop.eq(stopping), self.first_step.eq(self.step == 0),
         ]
+        come = self.ready | ~self.next_fetched if p.outside else 1
         last_round, last_stage = Signal(), Signal()
         m.d.comb += [last_round.eq(self.step == self.stage.rounds), last_stage.eq(stage_index == self.header.stages)]
 
@@ -131,6 +136,8 @@ class Sequencer(wiring.Component):
                     self.running.eq(first_pass - 1),
                 ]
                 with m.If(self.full):
+                    if p.outside:
+                        m.d.comb += self.fetch.eq(self.stage.fetches)
                     m.next = "SETTLE"
                 with m.Else():  # the next frame is still to come
                     m.d.sync += self.prepare.eq(0)
@@ -143,8 +150,10 @@ class Sequencer(wiring.Component):
                 with m.If(stopping):
                     with m.If(self.drained):
                         m.next = "DROP"
-                with m.Elif(self.prepared & self.drained & ~(self.next_readout & self.answering)):
+                with m.Elif(self.prepared & self.drained & ~(self.next_readout & self.answering) & come):
                     m.d.comb += self.go.eq(1)
+                    if p.outside:
+                        m.d.comb += self.take.eq(self.next_fetched)
                     m.d.sync += [
                         passes_left.eq(passes_left - 1), self.pass_address.eq(self.next_pass),
                         self.prepare.eq(passes_left != 0), self.running.eq(self.running + 1),

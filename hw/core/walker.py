@@ -30,8 +30,9 @@ class Walker(wiring.Component):
         The word comes a cycle after its address.
     prepare, pass_address : In
         Strobe: read the pass at this address ahead, as soon as the one in force is ``done``.
-    prepared, next_pass, next_readout : Out
-        Until ``go``; the address of the pass behind the one read ahead; the one read ahead makes an output.
+    prepared, next_pass, next_readout, next_fetched : Out
+        Until ``go``; the address of the pass behind the one read ahead; the one read ahead makes an output; it waits
+        for a block of weights (only with ``params.outside``).
     go : In(1)
         Strobe, only while ``prepared``; the pass becomes ``layer`` a cycle later.
     done : Out(1)
@@ -54,6 +55,7 @@ class Walker(wiring.Component):
             "program_address": Out(range(max(2, p.program))), "program": In(WORD_BITS),
             "prepare": In(1), "pass_address": In(address), "prepared": Out(1), "next_pass": Out(address),
             "next_readout": Out(1),
+            **({"next_fetched": Out(1)} if p.outside else {}),
             "go": In(1), "done": Out(1), "first_step": In(1), "stop": In(1), "room": In(1),
             "layer": Out(payloads.pass_block(p)), "tile_valid": Out(1), "tile": Out(payloads.tile(p)),
             "request_valid": Out(1), "request": Out(payloads.request(p)),
@@ -73,7 +75,8 @@ class Walker(wiring.Component):
             m.submodules.words = front = back = WordWalker(p)
         for name in ("prepare", "pass_address", "go", "stop", "program"):
             m.d.comb += getattr(reader, name).eq(getattr(self, name))
-        for name in ("program_address", "prepared", "next_pass", "next_readout", "layer"):
+        fetched = ["next_fetched"] * (p.outside > 0)
+        for name in ("program_address", "prepared", "next_pass", "next_readout", "layer", *fetched):
             m.d.comb += getattr(self, name).eq(getattr(reader, name))
         for name in ("begins", "step", "block", "add_output", "load", "add", "carry", "index"):
             m.d.comb += getattr(cursor, name).eq(getattr(reader, name))

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from gen.plan.params import WORD_BITS
 from hw.core import payloads
-from hw.link.blackbox import CoreBox
+from hw.link.blackbox import CoreBox, connect_core, memory_port
 from hw.link.bus import ADDRESS_BITS, VALUE_BITS, BusSide, access_port
 
 __all__ = ["VIVADO", "AxiLite", "AxiTop", "axi_lite", "axi_stream"]
@@ -133,22 +133,26 @@ class AxiTop(wiring.Component):
         Words of results, 32 bits; ``tlast`` with the last one of each.
     interrupt : Out(1)
         As of `BusSide`.
+    memory : Out(MemoryBus)
+        Only with ``params.outside``.
     """
 
     def __init__(self, params, values, core=None):
+        self._params = params
         self._values = params.input_values
         self._side, self._core = BusSide(params, values, streams=True), core or CoreBox(params)
         super().__init__({
             "s_axi": In(axi_lite()), "s_axis_load": In(axi_stream(WORD_BITS, last=False)),
             "s_axis_input": In(axi_stream(VALUE_BITS * params.input_values, last=True, keep=params.input_values > 1)),
             "m_axis_result": Out(axi_stream(WORD_BITS, last=True)), "interrupt": Out(1),
+            **memory_port(params),
         })
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.lite = lite = AxiLite()
         m.submodules.side, m.submodules.core = side, core = self._side, self._core
-        wiring.connect(m, side.core, core)
+        connect_core(m, self._params, side.core, core, self)
         wiring.connect(m, lite.access, side.access)
         wiring.connect(m, wiring.flipped(self.s_axi), lite.bus)
         load, values, results = self.s_axis_load, self.s_axis_input, self.m_axis_result

@@ -6,8 +6,10 @@ from amaranth.lib.wiring import In, Out
 
 from gen.plan.params import WORD_BITS
 from hw.core import payloads
+from hw.memory.bus import MemoryBus
+from hw.memory.guard import BusGuard
 
-__all__ = ["CORE", "CoreBox", "core_signature"]
+__all__ = ["CORE", "CoreBox", "add_memory", "connect_core", "core_signature", "memory_port"]
 
 CORE = "adafire_core"
 
@@ -26,6 +28,35 @@ def core_signature(params):
     })
 
 
+def memory_port(params):
+    """Return the further member that a core with weights outside the chip has, {name: member}; others have none."""
+    return {"memory": Out(MemoryBus(params.outside_bits, WORD_BITS))} if params.outside else {}
+
+
+def add_memory(m, params, bus, outer, reset):
+    """Join the ``bus`` of a core, which has a ``reset`` of its own, to the one that leads out."""
+    m.submodules.guard = guard = BusGuard(params.outside_bits, WORD_BITS)
+    wiring.connect(m, bus, guard.i)
+    wiring.connect(m, guard.o, wiring.flipped(outer))
+    m.d.comb += guard.reset.eq(reset)
+
+
+def connect_core(m, params, host, core, top):
+    """Join a ``core`` to the ``host`` that drives it, and its memory, if it has one outside, to that of ``top``."""
+    wiring.connect(m, host, _HostSide(core, params))
+    if params.outside:
+        wiring.connect(m, core.memory, wiring.flipped(top.memory))
+
+
+class _HostSide:
+    """Those members of a core that a host connects to: all but its memory."""
+
+    def __init__(self, core, params):
+        self.signature = core_signature(params)
+        for name in self.signature.members:
+            setattr(self, name, getattr(core, name))
+
+
 class CoreBox(wiring.Component):
     """An instance of the module `CORE` that `hw.verilog.core_verilog` writes, its probe left open.
 
@@ -40,15 +71,23 @@ class CoreBox(wiring.Component):
         As of `hw.core.core.Core`.
     reset : In(1)
         Reset the core alone; its memories stay.
+    memory : Out(MemoryBus)
+        Only with ``params.outside``; it keeps its promises through a reset of the core.
     """
 
     def __init__(self, params):
-        super().__init__(core_signature(params))
+        self._params = params
+        super().__init__({**core_signature(params).members, **memory_port(params)})
 
     def elaborate(self, platform):
         m = Module()
         ports = {"i_clk": ClockSignal(), "i_rst": ResetSignal() | self.reset}
-        for path, member, value in self.signature.flatten(self):
+        members = [*core_signature(self._params).flatten(_HostSide(self, self._params))]
+        if self._params.outside:
+            bus = memory_port(self._params)["memory"].signature.create(path=("core_memory",))
+            members += [(("memory", *path), member, value) for path, member, value in bus.signature.flatten(bus)]
+            add_memory(m, self._params, bus, self.memory, self.reset)
+        for path, member, value in members:
             if path != ("reset",):
                 ports[f"{'i' if member.flow is In else 'o'}_{'__'.join(path)}"] = Value.cast(value)
         m.submodules.core = Instance(CORE, **ports)

@@ -4,17 +4,17 @@ from amaranth.hdl import Module, ResetInserter
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.link.blackbox import core_signature
+from hw.link.blackbox import add_memory, connect_core, core_signature, memory_port
 
 __all__ = ["ResettableCore", "UartTop"]
 
 
 class ResettableCore(wiring.Component):
-    """A `hw.core.core.Core` with the signature that links know: with a reset of its own, without probe."""
+    """A `hw.core.core.Core` with the members that `CoreBox` has: with a reset of its own, without probe."""
 
     def __init__(self, core):
         self._core = core
-        super().__init__(core_signature(core.params))
+        super().__init__({**core_signature(core.params).members, **memory_port(core.params)})
 
     def elaborate(self, platform):
         m = Module()
@@ -24,6 +24,8 @@ class ResettableCore(wiring.Component):
         wiring.connect(m, wiring.flipped(self.i), core.i)
         wiring.connect(m, core.o, wiring.flipped(self.o))
         m.d.comb += [core.abort.eq(self.abort), self.idle.eq(core.idle), self.fault.eq(core.fault)]
+        if core.params.outside:
+            add_memory(m, core.params, core.memory, self.memory, self.reset)
         return m
 
 
@@ -32,7 +34,8 @@ class UartTop(wiring.Component):
 
     Parameters
     ----------
-    core : hw.core.core.Core, or a component with the signature `core_signature`
+    params : CoreParams
+    core : hw.core.core.Core, or a component with the members of `CoreBox`
     link : hw.link.link.Link
 
     Members
@@ -41,18 +44,20 @@ class UartTop(wiring.Component):
         Idle high; ``rx`` is asynchronous.
     active : Out(1)
         The core is busy: for an LED.
+    memory : Out(MemoryBus)
+        Only with ``params.outside``.
     """
 
-    def __init__(self, core, link):
+    def __init__(self, params, core, link):
         self._core = core if "reset" in core.signature.members else ResettableCore(core)
-        self._link = link
-        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "active": Out(1)})
+        self._params, self._link = params, link
+        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "active": Out(1), **memory_port(params)})
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.core = core = self._core
         m.submodules.link = link = self._link
-        wiring.connect(m, link.core, core)
+        connect_core(m, self._params, link.core, core, self)
         m.d.comb += [link.rx.eq(self.rx), self.tx.eq(link.tx)]
         m.d.sync += self.active.eq(~core.idle)
         return m

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gen.plan.params import WORD_BITS
-from hw.link.blackbox import CoreBox
+from hw.link.blackbox import CoreBox, connect_core, memory_port
 from hw.link.bus import ADDRESS_BITS, BusSide
 
 __all__ = ["WishboneTop"]
@@ -33,20 +33,23 @@ class WishboneTop(wiring.Component):
         The bus.
     interrupt : Out(1)
         As of `BusSide`.
+    memory : Out(MemoryBus)
+        Only with ``params.outside``.
     """
 
     def __init__(self, params, values, core=None):
+        self._params = params
         self._side, self._core = BusSide(params, values), core or CoreBox(params)
         bus = wiring.Signature({
             "cyc": Out(1), "stb": Out(1), "we": Out(1), "adr": Out(ADDRESS_BITS), "sel": Out(BYTES),
             "dat_w": Out(WORD_BITS), "dat_r": In(WORD_BITS), "ack": In(1), "err": In(1), "stall": In(1),
         })
-        super().__init__({"wb": In(bus), "interrupt": Out(1)})
+        super().__init__({"wb": In(bus), "interrupt": Out(1), **memory_port(params)})
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.side, m.submodules.core = side, core = self._side, self._core
-        wiring.connect(m, side.core, core)
+        connect_core(m, self._params, side.core, core, self)
         bus, access = self.wb, side.access
         wanted, whole = Signal(), Signal()
         answering, partial = Signal(), Signal()

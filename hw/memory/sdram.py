@@ -40,8 +40,8 @@ class SdramController(wiring.Component):
     width : int or None
         Of the bus: 1, 2, 4 or 8 times ``part.width``; None: as wide as the pins.
     pin_cycles : int
-        Cycles that the pins add to the way of a command and back: 0 where data that the part sends after its edge are
-        in ``dq_i`` before the next edge of ``sync`` but the CAS latency's.
+        Cycles that registers at the pins add. Without any, the first beat for a command that is at the pins in cycle
+        ``t`` is in ``dq_i`` at the end of cycle ``t`` plus the CAS latency.
 
     Members
     -------

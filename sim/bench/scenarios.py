@@ -3,7 +3,7 @@
 Every scenario compares every count, state, output, class, exit step and counter of every image it runs with the
 golden model, computed here from the folder's network, and appends one record for each. The core begins with the
 memories of its Verilog, or, where these hold no weights, with what the load port brings before anything else; the
-last scenario fills them again.
+last scenario fills them again. A memory outside the chip holds its words from the beginning, which an empty load says.
 """
 
 import json
@@ -16,10 +16,11 @@ import numpy as np
 from cocotb.clock import Clock
 
 from gen.inputs import input_stream
-from gen.plan.image import read_image
+from gen.plan.image import load_stream, read_image
 from gen.plan.params import WORD_BITS
 from gen.result import result_words, results_of
 from sim.bench.driver import STALL, Driver, Stuck, Violation, probe_of
+from sim.bench.outside import OutsideMemory
 from sim.bench.job import ABORTS, Job, planned_runs
 from sim.compare import Difference, compare_image, compared_values, expected_probe, first_difference
 from sim.bench.folder import IMAGE, read_folder
@@ -27,6 +28,7 @@ from sim.golden import Golden
 from sim.patience import cycle_limit
 
 TRAILER = 3  # words of a load stream after its memories: the block of its digest
+LONG = 50_000  # words outside the chip that are too many for the load port of a simulation
 
 
 class Session:
@@ -137,10 +139,15 @@ def scenario(function):
         Clock(dut.clk, 10, "ns").start()
         plan = session.plan
         driver = Driver(dut, plan.params, result_words(plan.network), f"{session.job.seed} {name}")
+        if plan.params.outside:
+            memory = OutsideMemory(dut, plan.params.outside_bits, plan.contents["outside"], session.job.seed)
+            cocotb.start_soon(memory.serve())
         await driver.reset()
         try:
             if plan.params.spram and not session.stuck:
                 await driver.load(session.stream, session.limit, stall=0.0)
+            if plan.params.outside and not session.stuck:
+                await driver.load(load_stream({}, {}), session.limit)
             if not session.stuck:  # one hang says it all, and takes long enough
                 await function(check, driver)
         except (Stuck, Violation) as error:
@@ -229,6 +236,9 @@ async def restarted(check, driver):
 async def loaded(check, driver):
     """Every memory overwritten, then filled with the image file, both through the load port."""
     stream = check.session.stream
+    if check.plan.params.outside > LONG:
+        inside = {name: words for name, words in check.plan.contents.items() if name != "outside"}
+        stream = load_stream(inside, check.plan.memories)
     await driver.load(_inverted(stream, check.plan), check.limit, stall=0.0)
     if not driver.fault:
         raise Violation("the core took a damaged load for a good one")

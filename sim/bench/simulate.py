@@ -17,7 +17,7 @@ from sim.inside import CORE
 
 __all__ = ["main"]
 
-PORTS = ("clk", "rst", "load__*", "i__*", "o__*", "abort", "idle", "fault", "probe_*")
+PORTS = ("clk", "rst", "load__*", "i__*", "o__*", "abort", "idle", "fault", "probe_*", "memory__*")
 SCENARIOS, WAVED = "sim.bench.scenarios", "sim.bench.waved"
 
 

@@ -25,6 +25,7 @@ KINDS = {  # a share of the networks of every core
     "staged": lambda seed: random_staged_network(seed, max_layers=3, sources=(("direct", "frames")[seed % 2],)),
 }
 CORES = [(4, 1, 1), (4, 2, 2), (8, 1, 4), (4, 4, 1), (16, 1, 2)]  # lanes of a group, groups, neurons of a group
+FETCHING = [(4, 1, 1), (8, 2, 2), (4, 4, 1)]  # those that fetch weights from outside the chip
 LARGE = [(16, 1, 1), (8, 2, 1), (8, 4, 2), (16, 2, 4), (16, 4, 1)]
 EACH, MANY = 7, 33  # networks of a kind
 PAIRS = (2, 11, 14, 33, 46, 51, 52, 53)  # seeds of networks whose core takes two input values in a cycle
@@ -39,9 +40,11 @@ def drawn(width, groups, each=EACH):
             yield f"{kind} {seed}", seed, draw(seed)
 
 
-def shared_core(networks, width, groups, neurons):
+def shared_core(networks, width, groups, neurons, room=None):
     """Return the parameters of one core that runs all of ``networks``."""
-    return covering([make_plan(network, width=width, groups=groups, neurons=neurons) for network in networks])
+    return covering([
+        make_plan(network, width=width, groups=groups, neurons=neurons, room=room) for network in networks
+    ])
 
 
 def differences(core, network, seed):
@@ -64,12 +67,13 @@ def load_damaged(core, plan, seed):
         core.load_stream(stream)
 
 
-def check(width, groups, neurons, each=EACH):
-    """Run random networks of every kind on one core."""
+def check(width, groups, neurons, each=EACH, room=None):
+    """Run random networks of every kind on one core, with ``room`` for so many words of weights on the chip."""
     networks = list(drawn(width, groups, each))
-    params, core, wrong = shared_core([network for *_, network in networks], width, groups, neurons), None, {}
+    params, core, wrong = shared_core([network for *_, network in networks], width, groups, neurons, room), None, {}
     for name, seed, network in networks:
-        plan = plan_on(network, params)
+        plan = plan_on(network, params, room)
+        assert room is None or plan.contents["outside"].any()
         if core is None:
             core = CompiledCore.for_plan(plan, stalls=0.3, seed=width)
         else:
@@ -90,6 +94,12 @@ def check(width, groups, neurons, each=EACH):
 @pytest.mark.parametrize("width, groups, neurons", CORES)
 def test_random_networks_equal_the_golden_model(width, groups, neurons):
     check(width, groups, neurons)
+
+
+@pytest.mark.parametrize("width, groups, neurons", FETCHING)
+def test_weights_outside_the_chip_change_no_bit(width, groups, neurons):
+    """All of them lie there, the memory stalls, and what is given up is given up amid a block too."""
+    check(width, groups, neurons, room=1)
 
 
 @pytest.mark.slow

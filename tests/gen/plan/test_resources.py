@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from gen.plan.memories import memory_table
+from gen.plan.placement import placed_plan
 from gen.plan.plan import make_plan
-from gen.plan.resources import core_resources, link_resources, placed_plan, single_port_blocks
+from gen.plan.resources import core_resources, link_resources, single_port_blocks
 from gen.plan.target import find_target
 from tests.gen.plan.networks import chained, layered
 from tests.kit.random_networks import SECOND, random_network

@@ -17,7 +17,8 @@ import pytest
 from gen.errors import ToolMissing
 from gen.layers import Source
 from gen.plan.plan import make_plan
-from gen.plan.resources import core_resources, placed_plan
+from gen.plan.placement import placed_plan
+from gen.plan.resources import core_resources
 from gen.plan.target import TARGETS, find_target
 from host.report import rows
 from host.report.charts import accuracy_chart, block_map, ticks

@@ -1,0 +1,96 @@
+"""Decodes runs of memory words, and writes them into the memories that they are for."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from gen.plan.image import TRAILER
+from gen.plan.memories import loadable_memories
+from gen.plan.params import WORD_BITS
+from hw.core import payloads
+
+__all__ = ["BlockDecoder"]
+
+
+class BlockDecoder(wiring.Component):
+    """Take ``[memory << 24 | address, words, data ...]`` again and again, a 32-bit word a cycle at most.
+
+    A memory word follows its last data word by a cycle. Of the memory `TRAILER` nothing is written.
+
+    Members
+    -------
+    valid, word : In
+    heads, trailer, closes : Out(1)
+        The next word begins a run; the run in hand is the trailer; the next word is its data.
+    fetches : In(1)
+        Only with ``params.outside``: instead of a memory the head names groups, one bit each, whose weights are written
+        (`gen.plan.outside`).
+    o : Out(load_port)
+    """
+
+    def __init__(self, params):
+        self._params, self._specs = params, list(loadable_memories(params).values())
+        super().__init__({
+            "valid": In(1), "word": In(WORD_BITS), "heads": Out(1), "trailer": Out(1),
+            "closes": Out(1), "o": Out(payloads.load_port(params)), **({"fetches": In(1)} if params.outside else {}),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        pieces = len(self.o.data) // WORD_BITS
+        left, memory = Signal.like(self.o.address, reset_less=True), Signal(8)
+        piece, last_piece = Signal(range(pieces + 1)), Signal(range(pieces + 1), reset_less=True)
+        m.d.sync += self.o.write.eq(0)
+        with m.If(self.o.write.any()):
+            m.d.sync += self.o.address.eq(self.o.address + 1)
+        with m.FSM() as fsm:
+            with m.State("ADDRESS"), m.If(self.valid):
+                m.d.sync += [self.o.address.eq(self.word), memory.eq(self.word[24:])]
+                m.next = "LENGTH"
+            with m.State("LENGTH"), m.If(self.valid):
+                m.d.sync += [left.eq(self.word), piece.eq(0), last_piece.eq(self._last_piece(m, memory))]
+                m.next = "DATA"
+                with m.If(self.word == 0):
+                    m.next = "ADDRESS"
+            with m.State("DATA"), m.If(self.valid):
+                with m.Switch(piece):
+                    for i in range(pieces):
+                        with m.Case(i):
+                            m.d.sync += self.o.data.word_select(i, WORD_BITS).eq(self.word)
+                m.d.sync += piece.eq(piece + 1)
+                with m.If(piece == last_piece):
+                    m.d.sync += [piece.eq(0), left.eq(left - 1), self.o.write.eq(self._written(m, memory))]
+                    with m.If(left == 1):
+                        m.next = "ADDRESS"
+        m.d.comb += [
+            self.heads.eq(fsm.ongoing("ADDRESS")), self.trailer.eq(memory == TRAILER),
+            self.closes.eq(fsm.ongoing("DATA") & self.trailer),
+        ]
+        return m
+
+    def _last_piece(self, m, memory):
+        """Return the number of the last data word of a memory word."""
+        last = Signal(range(8))
+        with m.Switch(memory):
+            for code, spec in enumerate(self._specs):
+                with m.Case(code):
+                    m.d.comb += last.eq(-(-spec.width // WORD_BITS) - 1)
+        if self._params.outside:
+            with m.If(self.fetches):
+                weights = next(spec for spec in self._specs if spec.role == "weights")
+                m.d.comb += last.eq(-(-weights.width // WORD_BITS) - 1)
+        return last
+
+    def _written(self, m, memory):
+        """Return which memories the word is for."""
+        written = Signal.like(self.o.write)
+        m.d.comb += written.eq(1 << memory)
+        with m.If(self.trailer):
+            m.d.comb += written.eq(0)
+        if self._params.outside:
+            with m.If(self.fetches):
+                m.d.comb += written.eq(0)
+                for code, spec in enumerate(self._specs):
+                    if spec.role == "weights":
+                        m.d.comb += written[code].eq(memory[spec.owner])
+        return written
