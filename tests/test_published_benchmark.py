@@ -9,8 +9,10 @@ from safetensors.torch import save_file
 
 from benchmarks.published import read_cifar
 from benchmarks.tables import markdown, report
+from examples import pictures
 from examples.pictures import unfiltered
 from examples.published import ResNet, resnet
+from gen.data.datasets import open_dataset
 from gen.errors import InputError
 from gen.method.simulate import activations
 from gen.model.load import load
@@ -41,6 +43,16 @@ def test_a_file_without_images_or_labels_is_refused(tmp_path):
         read_cifar(tmp_path / "f.npz", "test")
     with pytest.raises(InputError, match="cannot be read as an .npz file"):
         read_cifar(tmp_path / "nothing.npz", "test")
+
+
+def test_differences_are_written_as_plain_pictures(tmp_path, monkeypatch):
+    y = np.arange(4, dtype=np.uint8)
+    np.savez(tmp_path / "f.npz", x_test_filtered=differences(IMAGES), y_test=y, x_train=IMAGES[:2], y_train=y[:2])
+    monkeypatch.setattr("sys.argv", ["pictures", str(tmp_path / "f.npz"), "--out", str(tmp_path / "plain.npz")])
+    pictures.main()
+    x, labels = open_dataset(tmp_path / "plain.npz", "test").load()
+    assert (x == IMAGES).all() and labels is not None and labels.tolist() == [0, 1, 2, 3]
+    assert len(open_dataset(tmp_path / "plain.npz", "train")) == 2
 
 
 def test_the_door_takes_the_padded_shortcut_as_it_is(tmp_path):
