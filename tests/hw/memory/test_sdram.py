@@ -4,8 +4,9 @@
 from dataclasses import replace
 
 import pytest
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
 
 from hw.memory.sdram import SdramController
 from hw.memory.sdram_part import COLORLIGHT_I5, ULX3S
@@ -20,22 +21,28 @@ FORGETFUL = replace(ULX3S, row_bits=4, column_bits=6, power_up_us=1, refreshes=4
 
 
 class Board(wiring.Component):
-    """A controller and its part."""
+    """A controller and its part, with registers at the pins: as many on the way out as on the way back."""
 
-    def __init__(self, part, clock_hz, **settings):
-        self.controller, self.part = SdramController(part, clock_hz, **settings), SdramModel(part, clock_hz)
+    def __init__(self, part, clock_hz, registers=0, **settings):
+        self.controller = SdramController(part, clock_hz, pin_cycles=2 * registers, **settings)
+        self.part, self._registers = SdramModel(part, clock_hz), registers
         super().__init__({})
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.controller, m.submodules.part = self.controller, self.part
-        wiring.connect(m, self.controller.pins, self.part.pins)
+        for _, member, value in self.controller.signature.members["pins"].signature.flatten(self.controller.pins):
+            far = getattr(self.part.pins, value.name.removeprefix("pins__"))
+            ways = [value, far] if member.flow is Out else [far, value]
+            stages = [ways[0], *(Signal.like(value, name=f"{value.name}_{n}") for n in range(self._registers))]
+            m.d.sync += [after.eq(before) for before, after in zip(stages, stages[1:])]
+            m.d.comb += ways[1].eq(stages[-1])
         return m
 
 
-def run(part, clock_hz, bursts, *, width=None, **settings):
+def run(part, clock_hz, bursts, *, width=None, registers=0, **settings):
     """Run bursts; return (words read as `Taken`, words that the part moved). No rule may be broken."""
-    board, seen = Board(part, clock_hz, width=width), {}
+    board, seen = Board(part, clock_hz, registers, width=width), {}
 
     def look(ctx):
         seen.update(plain(ctx.get(board.part.broken)), words=ctx.get(board.part.words))
@@ -62,6 +69,12 @@ def test_every_word_is_right_and_no_rule_is_broken(seed, pins, width, clock_hz, 
     bursts = random_bursts(seed, 25, address_bits=bits(part, width), width=width, longest=60)
     _, moved = run(part, clock_hz, bursts, width=width, seed=seed, stall=None, stalls=stalls)
     assert moved == sum(length for _, length, _ in bursts) * width // pins
+
+
+@pytest.mark.parametrize("seed, width, registers", [(0, 16, 1), (1, 64, 2)])
+def test_registers_at_the_pins_are_counted_in(seed, width, registers):
+    bursts = random_bursts(seed, 12, address_bits=bits(PARTS[16], width), width=width, longest=40)
+    run(PARTS[16], 100e6, bursts, width=width, registers=registers, seed=seed, stall=0.2)
 
 
 def test_sequential_bursts_keep_the_pins_busy():
