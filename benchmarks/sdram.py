@@ -9,7 +9,8 @@ anywhere in the memory, of 64 or 8 words, all reads, all writes or half of each.
 are the default there are two rounds of them.
 
 The area is that of the netlist for an ECP5 before placing, counted as `benchmarks.area` counts. ``--route SEEDS``
-places and routes the controller alone on an ECP5-85 of speed grade 6, as `benchmarks.clock` does.
+places and routes the controller alone on an ECP5-85 of speed grade 6, as `benchmarks.clock` does. Last comes the area
+of what else answers a memory bus: the AXI master and the controller of HyperRAM.
 """
 
 import argparse
@@ -31,7 +32,10 @@ from benchmarks.clock import routed_seeds
 from gen.folders import whole_files
 from hw.board.shell import Shell
 from hw.board.steps import SHELL
+from hw.memory.axi import AxiMaster
 from hw.memory.bus import LONGEST
+from hw.memory.hyperram import HyperRamController
+from hw.memory.hyperram_part import TANG_NANO_9K
 from hw.memory.sdram import SdramController
 from hw.memory.sdram_part import COLORLIGHT_I5, ULX3S
 from hw.names import plain_names
@@ -103,16 +107,20 @@ def data_rate(part, clock_hz, width, asked):
     return found["rate"]
 
 
-def area(part, clock_hz, width):
-    """Return {figure: number} of the controller."""
-    text = rtlil.convert(SdramController(part, clock_hz, width=width), name=TOP, emit_src=False)
-    return figures(synthesized(plain_names(text)), TOP)
+def area(component):
+    """Return {figure: number} of a component."""
+    return figures(synthesized(plain_names(rtlil.convert(component, name=TOP, emit_src=False))), TOP)
+
+
+def listed(used):
+    """Return the figures of an area as text."""
+    return ", ".join(f"{number:,} {figure}" for figure, number in used.items() if number)
 
 
 def main(argv=None):
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--part", nargs="+", choices=PARTS, default=list(PARTS), help="the parts of which boards")
+    parser.add_argument("--part", nargs="*", choices=PARTS, default=list(PARTS), help="the parts of which boards")
     parser.add_argument("--width", type=int, nargs="+", default=[16, 32], help="of the bus, in bits")
     parser.add_argument("--clock", type=float, default=100, help="in MHz")
     parser.add_argument("--words", type=int, default=12_800, help="of the pins, that each kind of bursts moves")
@@ -132,8 +140,8 @@ def main(argv=None):
             rate = data_rate(part, clock_hz, width, asked)
             rows[" ".join(map(str, kind))] = rate
             table.add_row(kind[0], str(kind[1]), kind[2], f"{rate:.1%}", f"{rate * clock_hz * part.width / 8e6:.1f}")
-        used = area(part, clock_hz, width)
-        Console(width=100).print(table, ", ".join(f"{number:,} {figure}" for figure, number in used.items() if number))
+        used = area(SdramController(part, clock_hz, width=width))
+        Console(width=100).print(table, listed(used))
         routed = {}
         if options.route:
             shell = Shell(SdramController(part, clock_hz, width=width), whole=True)
@@ -142,8 +150,18 @@ def main(argv=None):
             for seed, row in routed.items():
                 print(f"seed {seed}: {row['fmax_mhz']} MHz, slowest path {row['critical_path']}")
         made[title] = {"rates": rows, "area": used, "routed": routed}
-        if options.json:
-            whole_files({options.json: json.dumps(made, indent=2) + "\n"})
+        _keep(options.json, made)
+    others = {f"AXI master, {width} bits": AxiMaster(24, width) for width in (32, 128)}
+    others[f"{TANG_NANO_9K.title}, 60 MHz"] = HyperRamController(TANG_NANO_9K, 60e6)
+    for name, component in others.items():
+        made[name] = {"area": area(component)}
+        print(f"{name}: {listed(made[name]['area'])}")
+    _keep(options.json, made)
+
+
+def _keep(file, made):
+    if file:
+        whole_files({file: json.dumps(made, indent=2) + "\n"})
 
 
 if __name__ == "__main__":
