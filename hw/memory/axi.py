@@ -96,7 +96,7 @@ class AxiMaster(wiring.Component):
             for part, value in {
                 "addr": Cat(Const(0, self._byte_bits), asks.address, Const(self._upper, self._upper_bits)),
                 "len": asks.length, "size": self._byte_bits, "burst": INCREASING, "cache": MODIFIABLE | BUFFERABLE,
-                "valid": channel.o.valid,
+                "valid": channel.o.valid, "id": 0, "prot": 0,
             }.items():
                 m.d.comb += getattr(axi, name + part).eq(value)
             m.d.comb += channel.o.ready.eq(getattr(axi, f"{name}ready"))

@@ -96,7 +96,7 @@ class HyperRamController(wiring.Component):
             m.d.sync += getattr(pins, name).eq(sent[name])
         dq = Signal(part.width)
         m.d.sync += pins.dq_o.eq(dq)
-        m.d.comb += dq.eq(written.o.payload)
+        m.d.comb += [dq.eq(written.o.payload), pins.rwds_o.eq(0)]
         reading = Signal()
         with m.FSM(init="RESET"):
             with m.State("RESET"):

@@ -183,7 +183,9 @@ class SdramController(wiring.Component):
             Cat(pins.ras, pins.cas, pins.we).eq(command), pins.a.eq(address), pins.dqm.eq(~up),
             pins.ba.eq(Mux(goes | reopens, now.bank, Mux(sets, 0, comes.bank))),
         ]
-        m.d.comb += [pins.dq_o.eq(words.dq_o), pins.dq_oe.eq(words.dq_oe), words.dq_i.eq(pins.dq_i)]
+        m.d.comb += [
+            pins.dq_o.eq(words.dq_o), pins.dq_oe.eq(words.dq_oe), words.dq_i.eq(pins.dq_i), bus.fault.eq(0),
+        ]
         return m
 
 

@@ -4,7 +4,9 @@
 import pytest
 
 from hw.memory.axi import OUTSTANDING, AxiMaster
+from sim.toolchain import choose_simulator
 from tests.hw.memory.axi_memory import AxiMemory, channel
+from tests.hw.memory.cocotb_axi import simulate
 from tests.hw.memory.traffic import check, random_bursts
 from tests.kit.proof import claim_stable, prove
 
@@ -90,3 +92,10 @@ def test_what_is_offered_stays_is_proved():
         claim_stable(m, channel(dut.axi, "ar", "addr", "len"))
 
     prove(dut, claims)
+
+
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_the_verilog_and_a_memory_that_is_not_ours_agree(seed, tmp_path):
+    choose_simulator("icarus")
+    code, log = simulate(tmp_path, seed)
+    assert code == 0, log[-3000:]
