@@ -53,12 +53,15 @@ class Reckoning:
         )
 
     def decision(self, ends: np.ndarray, exit_step: int) -> float:
-        """Return seconds until the decision after ``exit_step`` frames that are complete at ``ends`` seconds."""
+        """Return seconds until the decision after ``exit_step`` timesteps; frames are complete at ``ends`` seconds.
+
+        Timesteps beyond the frames are those of later stages, which look at them again.
+        """
         there = computed = 0.0
         for complete in ends[:exit_step]:
             there = max(complete, there) + self.frame_s
             computed = max(there, computed) + self.step_s
-        return computed + self.answer_s
+        return computed + max(0, exit_step - len(ends)) * self.step_s + self.answer_s
 
 
 def latency(seconds: list[float], how: str) -> dict:

@@ -61,7 +61,6 @@ def make_report(
     folder = Path(folder)
     out = folder / "report.html" if out is None else Path(out)
     plan = read_folder(folder)
-    _check_network(plan.network)
     _check_output(out, force)
     report = facts(folder, plan)
     x, y, known, judge, ends = _images(plan.network, data, split, limit, image, decode, progress)
@@ -87,14 +86,6 @@ def make_report(
         "cycles_per_image": cycles.get("per_image"), "lane_utilization": cycles.get("lane_utilization"),
         "seconds": time.perf_counter() - start,
     }
-
-
-def _check_network(network):
-    if len(network.stages) > 1:
-        raise InputError(
-            f"A report tells of a network of one stage, and this one has {len(network.stages)} stages: "
-            "`adafire evaluate --device DIR` measures it."
-        )
 
 
 def _check_output(out, force):
@@ -137,7 +128,7 @@ def _images(network, data, split, limit, image, decode, progress):
     input_values(network, images.first(1))
     judge = judge_of(network, images, decode)
     if network.dense:
-        values = network.timesteps * math.prod(network.shapes[network.readout.name])
+        values = network.timesteps * math.prod(network.stages[0].shapes[network.readout.name])
         limit = images.count(min(limit or len(images), max(1, MAP_VALUES // values)))
     if image is not None and not 0 <= image < images.count(limit):
         raise InputError(f"--image {image}: there are images 0 to {images.count(limit) - 1}.")

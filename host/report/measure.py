@@ -10,6 +10,7 @@ from gen.layers import INPUT
 from gen.plan.estimate import expected_cycles
 from gen.result import classes_of
 from host.report.costs import energy, traffic
+from host.report.layers import title
 from host.report.pictures import counts_picture, image_picture
 from sim.energy import operations
 from sim.golden import Golden, exits
@@ -28,6 +29,8 @@ class Decisions:
 
     logits : int64 [N, T, classes]; steps : int64 [N], 1..T; classes : int64 [N], at that step
 
+    Timesteps are those of all stages, one behind the other.
+
     Where the output that decides is a map, logits are [N, T, classes, H, W] and classes [N, H, W].
     """
 
@@ -38,15 +41,19 @@ class Decisions:
 
 def decide(network, x, progress=None):
     """Return the `Decisions` of the golden model on ``x``."""
-    golden, logits = Golden(network), []
+    goldens, logits = [Golden(stage) for stage in network.stages], []
     for start in range(0, len(x), CHUNK):
-        logits.append(golden.all_logits(x[start : start + CHUNK]))
+        part = x[start : start + CHUNK]
+        logits.append(np.concatenate([golden.all_logits(part) for golden in goldens], axis=1))
         if progress:
             progress(min(start + CHUNK, len(x)), len(x))
     z = np.concatenate(logits)
-    steps = np.full(len(z), network.timesteps)
-    for t in range(network.timesteps - 1, 0, -1):
-        steps[exits(network.exit_rule, z[:, t - 1], t)] = t
+    steps, last = np.full(len(z), network.timesteps), network.timesteps
+    for stage in reversed(network.stages):
+        begun = last - stage.timesteps
+        for t in range(stage.timesteps, 0, -1):
+            steps[exits(stage.exit_rule, z[:, begun + t - 1], t)] = begun + t
+        last = begun
     return Decisions(z, steps, classes_of(z[np.arange(len(z)), steps - 1]))
 
 
@@ -87,29 +94,36 @@ def measure(plan, folder, x, y, decisions, image, progress):
 
 
 class _Counted:
-    """Counts of the golden model in the shapes of `sim.profile.Profile`: events and operations; ran [N, timesteps]."""
+    """Counts of the golden model in the shapes of `sim.profile.Profile`: events and operations.
+
+    ran : of each stage bool [N, timesteps]
+    """
 
     def __init__(self, plan, x, progress):
-        [stage] = plan.stages
-        network, golden = stage.network, Golden(stage.network)
-        self.ran = np.zeros((len(x), network.timesteps), bool)
-        self.events, self.operations = np.zeros((2, len(x), stage.rounds, len(stage.passes)), np.int64)
-        values = input_values(network, x)
+        golden, rounds = Golden(plan.network), max(stage.rounds for stage in plan.stages)
+        self.ran = [np.zeros((len(x), stage.network.timesteps), bool) for stage in plan.stages]
+        self.events, self.operations = np.zeros((2, len(x), rounds, len(plan.passes)), np.int64)
+        values = input_values(plan.network, x)
         for n, image in enumerate(x):
-            trace = golden.trace(image)
-            self.ran[n, : trace.exit_step] = True
-            for turn in range(min(stage.rounds, trace.exit_step)):
-                maps = _Maps(network, {INPUT: values[n], **trace.counts}, turn)
-                for p in stage.passes:
-                    if is_read(network, p):
-                        self.events[n, turn, p.index] = np.count_nonzero(maps.of(p, p.writes))
-                    if p.layer.weighted:
-                        size = network.shapes[p.layer.name][1:]
-                        self.operations[n, turn, p.index] = sum(
-                            operations(synapse, maps.of(p, key) != 0, size).sum()
-                            for synapse, key in zip(p.synapses, p.reads)
-                        )
+            for stage, ran, trace in zip(plan.stages, self.ran, golden.traces(image)):
+                ran[n, : trace.exit_step] = True
+                for turn in range(min(stage.rounds, trace.exit_step)):
+                    self._count(stage, n, turn, {INPUT: values[n], **trace.counts})
             progress(n + 1, len(x))
+
+    def _count(self, stage, n, turn, counts):
+        """Count what the passes of one round of a stage do."""
+        network = stage.network
+        maps = _Maps(network, counts, turn)
+        for p in stage.passes:
+            if is_read(network, p):
+                self.events[n, turn, p.index] = np.count_nonzero(maps.of(p, p.writes))
+            if p.layer.weighted:
+                size = network.shapes[p.layer.name][1:]
+                self.operations[n, turn, p.index] = sum(
+                    operations(synapse, maps.of(p, key) != 0, size).sum()
+                    for synapse, key in zip(p.synapses, p.reads)
+                )
 
 
 class _Maps:
@@ -192,17 +206,16 @@ def _exits(network, x, y, decisions):
 
 def _passes(plan, counted, profile):
     """Return one dict for every pass; in a two-phase network for all passes of a layer."""
-    [stage] = plan.stages
-    cycles = profile and {
-        kind: _by_layer(stage, values[:, :, :-1]) for kind, values in profile.cycles.items()
-    }
-    events, ops = _by_layer(stage, counted.events, fired=True), _by_layer(stage, counted.operations)
-    ran = counted.ran[:, : events.shape[1]]
-    return [
-        _pass(plan, p, events[:, :, i], ops[:, :, i], ran,
-              cycles and {kind: values[:, :, i] for kind, values in cycles.items()})
-        for i, p in enumerate(_last_passes(stage).values())
-    ]
+    found = []
+    for stage, ran in zip(plan.stages, counted.ran):
+        cycles = profile and {kind: _by_layer(stage, values) for kind, values in profile.cycles.items()}
+        events, ops = _by_layer(stage, counted.events, fired=True), _by_layer(stage, counted.operations)
+        found += [
+            _pass(plan, p, events[:, :, i], ops[:, :, i], ran[:, : events.shape[1]],
+                  cycles and {kind: values[:, :, i] for kind, values in cycles.items()})
+            for i, p in enumerate(_last_passes(stage).values())
+        ]
+    return found
 
 
 def _last_passes(stage):
@@ -211,13 +224,13 @@ def _last_passes(stage):
 
 
 def _by_layer(stage, values, fired=False):
-    """Return [N, timesteps, layers] of what [N, rounds, P] says of the passes; in tile order [N, 1, layers].
+    """Return a stage's part [N, timesteps, layers] of [N, rounds, P] of all passes; in tile order [N, 1, layers].
 
     A pass of a two-phase network that takes one timestep and fires another belongs to the first, or with ``fired`` to
     the second.
     """
     if not stage.network.two_phase:
-        return values
+        return values[:, : stage.rounds, [p.index for p in stage.passes]]
     layers = list(_last_passes(stage))
     total = np.zeros((len(values), stage.network.timesteps, len(layers)), np.int64)
     for p in stage.passes:
@@ -227,7 +240,8 @@ def _by_layer(stage, values, fired=False):
 
 
 def _pass(plan, p, events, ops, ran, cycles):
-    network, layers = plan.network, [p.layer.name] + ([p.pool.name] if p.pool else [])
+    network = plan.stages[p.stage].network
+    layers = [title(plan.network, p.stage, each.name) for each in (p.layer, p.pool) if each]
     stored = int(np.prod(network.shapes[p.stored])) * p.steps if is_read(network, p) else 0
     by_timestep = _by_timestep(events, ran)
     entry = {
@@ -277,27 +291,29 @@ def _cycles(plan, profile):
 
 
 def _image(network, image, number, y, decisions):
-    """Return one image, its logits, and the burst counts of every spiking layer, one hex digit a neuron."""
-    trace, layers = Golden(network).trace(image), []
-    for layer in network.layers:
-        if not hasattr(layer, "burst"):
-            continue
-        steps = []
-        for counts in trace.counts[layer.name]:
-            picture, width, height = counts_picture(counts, layer.burst)
-            steps.append({
-                "firing": int(np.count_nonzero(counts)), "spikes": int(counts.sum()), "largest": int(counts.max()),
-                "counts": "".join(f"{count:x}" for count in counts.ravel().tolist()),
-                "picture": picture, "width": width, "height": height,
-            })
-        layers.append({
-            "name": layer.name, "shape": list(network.shapes[layer.name]), "burst": layer.burst,
-            "timesteps": steps,
-        })
-    dense = network.dense
+    """Return one image, its logits, and the burst counts of every spiking layer that ran, in hex digits."""
+    traces, dense = Golden(network).traces(image), network.dense
+    layers = [
+        {
+            "name": title(network, at, layer.name), "shape": list(network.stages[at].shapes[layer.name]),
+            "burst": layer.burst, "timesteps": [_fired(counts, layer.burst) for counts in trace.counts[layer.name]],
+        }
+        for at, trace in enumerate(traces) for layer in network.stages[at].layers if layer.fires
+    ]
+    steps = sum(trace.exit_step for trace in traces)
     return {
         "image": number, "label": None if y is None or dense else int(y[number]),
-        "class": None if dense else trace.class_, "exit_step": trace.exit_step,
-        "logits": [] if dense else decisions.logits[number, : trace.exit_step].tolist(),
+        "class": None if dense else traces[-1].class_, "exit_step": steps,
+        "logits": [] if dense else decisions.logits[number, :steps].tolist(),
         "picture": image_picture(image, network.source), "layers": layers,
+    }
+
+
+def _fired(counts, burst):
+    """Return the burst counts [C, H, W] of a layer at one timestep, as a picture and in numbers."""
+    picture, width, height = counts_picture(counts, burst)
+    return {
+        "firing": int(np.count_nonzero(counts)), "spikes": int(counts.sum()), "largest": int(counts.max()),
+        "counts": "".join(f"{count:x}" for count in counts.ravel().tolist()),
+        "picture": picture, "width": width, "height": height,
     }

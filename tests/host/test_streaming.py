@@ -119,6 +119,11 @@ def test_a_line_or_a_core_slower_than_the_recording_adds_up():
     assert Reckoning(0.001, 0.1, 0.002).decision(ends, 2) == pytest.approx(0.01 + 0.001 + 2 * 0.1 + 0.002)
 
 
+def test_a_later_stage_looks_at_the_frames_again():
+    ends = np.array([0.01, 0.02, 0.03])
+    assert Reckoning(0.001, 0.004, 0.002).decision(ends, 5) == pytest.approx(0.03 + 0.001 + 3 * 0.004 + 0.002)
+
+
 def test_what_is_reckoned_is_the_folder_s(world):
     manifest, content = read_manifest(world.folder)
     found, size = Reckoning.of(manifest, content), world.x[0, 0].size

@@ -151,12 +151,33 @@ def test_a_network_whose_passes_run_all_timesteps_of_a_tile(adafire, tmp_path, m
     assert all(0 <= share <= 1 for p in report["passes"] for share in p["density_by_timestep"] if share is not None)
 
 
-def test_networks_that_a_report_cannot_tell_of(adafire, tmp_path, monkeypatch):
-    without_yosys(monkeypatch)
+def test_a_network_of_stages(adafire, tmp_path):
     drawn = (random_staged_network(seed, sources=("direct",), max_layers=3) for seed in range(100))
-    generate(next(network for network in drawn if len(network.stages) == 2), lanes=4, out=tmp_path / "core")
-    outcome = adafire("report", tmp_path / "core")
-    assert outcome.code == 2 and "a network of one stage, and this one has 2 stages" in outcome.err
+    network, x = next(
+        (network, x) for seed, network in enumerate(drawn) for x in [random_images(network, seed, 12)]
+        if len(network.stages) == 2 and len(np.unique(Golden(network).run(x).stages)) == 2
+    )
+    generate(network, board="ulx3s_85f", lanes=4, out=tmp_path / "core")
+    np.savez(tmp_path / "data.npz", x=x)
+    outcome = adafire("report", tmp_path / "core", "--data", tmp_path / "data.npz")
+    assert outcome.code == 0, outcome.err
+    report, golden, result = report_of(tmp_path / "core"), evaluate(Golden(network), x), Golden(network).run(x)
+    first = network.stages[0].timesteps
+    assert {name.partition("/")[0] for p in report["passes"] for name in p["layers"]} == {"1", "2"}
+    assert sum(p["operations"] for p in report["passes"]) == pytest.approx(golden["synaptic_ops_per_image"])
+    assert sum(p["events"] for p in report["passes"]) == pytest.approx(golden["events_per_image"])
+    assert report["accuracy"]["mean_timesteps"] == pytest.approx(golden["mean_timesteps"])
+    assert [(stopped["timestep"], stopped["images"]) for stopped in report["exits"]] == [
+        (int(t), int(n)) for t, n in zip(*np.unique(result.exit_steps, return_counts=True))
+    ]
+    cycles = report["cycles"]
+    assert sum(p["cycles"] for p in report["passes"]) + sum(cycles["machine"].values()) == pytest.approx(
+        cycles["per_image"])
+    shown = report["image"]
+    assert shown["exit_step"] > first and shown["logits"][-1] == result.logits[shown["image"]].tolist()
+    edges = {(source, layer) for source, layer, _ in report["network"]["graph"]}
+    assert any(source == "input" and layer.startswith("2/") for source, layer in edges)
+    assert all(name[:2] == other[:2] for name, other in edges if name != "input")
 
 
 def spots(kind):
