@@ -36,13 +36,12 @@ def cut_outside(stages: list[list[Pass]], room: int | None) -> list[list[Pass]]:
     fewest tiles: the time of a pass hides the fetching of the next block, if it is long enough.
     """
     sizes = [[sum(weight_sizes(p, passes)) for p in passes] for passes in stages]
-    inside = sum(map(sum, sizes))
-    if room is None or inside <= room:
+    kept = int(any(not p.layer.weighted for passes in stages for p in passes))  # the word of ones
+    if room is None or kept + sum(map(sum, sizes)) <= room:
         return stages
     cut = {(i, n): _turns(p, passes) for i, passes in enumerate(stages) for n, p in enumerate(passes)
            if p.layer.weighted}
     blocks = {key: max(size for _, size in turns) for key, turns in cut.items()}
-    kept = sum(size for i, row in enumerate(sizes) for n, size in enumerate(row) if (i, n) not in cut)
     by_tiles = sorted(cut, key=lambda key: (_tiles_a_turn(stages[key[0]][key[1]]), sizes[key[0]][key[1]]))
     for key in by_tiles:
         others = [size for other, size in blocks.items() if other != key]

@@ -1,9 +1,10 @@
 """The top of a bitstream: the board's pins, its oscillator and PLL, the reset, and the design behind the UART."""
 
 from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Elaboratable, Module, ResetSignal
-from amaranth.lib import io
+from amaranth.lib import io, wiring
 
 from hw.board.clocking import PLLS, Clocking, Startup
+from hw.board.dram import BoardDram
 from hw.identity import register_values
 from hw.link.link import Link, LinkParams
 from hw.link.uart_top import UartTop
@@ -23,7 +24,7 @@ class BoardTop(Elaboratable):
         Of the PLL.
     design : component
         In the domain ``sync``, the core's clock, with the members ``rx`` In(1), ``tx`` Out(1) and ``active``
-        Out(1), which lights the LED.
+        Out(1), which lights the LED; perhaps with ``memory`` Out(MemoryBus).
     """
 
     def __init__(self, board, setting, design):
@@ -48,6 +49,10 @@ class BoardTop(Elaboratable):
             startup.locked.eq(clocking.locked), ResetSignal().eq(startup.reset),
             design.rx.eq(rx.i), tx.o.eq(design.tx), light.o.eq(design.active),
         ]
+        if "memory" in design.signature.members:
+            m.submodules.dram = dram = BoardDram(
+                self._board.sdram, float(self._setting.output) * 1e6, design.memory.signature)
+            wiring.connect(m, design.memory, dram.bus)
         return m
 
 

@@ -17,6 +17,7 @@ from amaranth.build import Attrs, Clock, Connector, Pins, PinsN, Resource, Subsi
 from amaranth.vendor import GowinPlatform, LatticeECP5Platform, XilinxPlatform
 
 from gen.plan.target import find_target
+from hw.memory.sdram_part import ULX3S, SdramPart
 
 __all__ = ["BOARDS", "Board", "ColorlightI5Platform", "PynqZ2Platform", "TangNano20kPlatform", "find_board"]
 
@@ -39,6 +40,8 @@ class Board:
         Where a host finds the UART, for the report; empty where a processor drives the core over AXI.
     header : (Resource, ...)
         Resources that the platform does not name: a UART on header pins.
+    sdram : SdramPart or None
+        The memory beside the part, on the pins that the platform calls ``sdram``.
     program : str
         The command that loads a bitstream until power is off.
     """
@@ -48,6 +51,7 @@ class Board:
     led: tuple = ("led", 0)
     uart: str = USB
     header: tuple = ()
+    sdram: SdramPart | None = None
     program: str
 
     def make_platform(self):
@@ -125,7 +129,7 @@ class PynqZ2Platform(XilinxPlatform):
 def _ulx3s(size):
     return Board(
         name=f"ulx3s_{size}f", platform=f"amaranth_boards.ulx3s:ULX3S_{size}F_Platform",
-        uart=f"{USB} (US1)", program="openFPGALoader -b ulx3s {bitstream}",
+        uart=f"{USB} (US1)", sdram=ULX3S, program="openFPGALoader -b ulx3s {bitstream}",
     )
 
 

@@ -44,6 +44,11 @@ class Shell(wiring.Component):
         else:
             inputs = Cat(core.load.payload, core.load.valid, core.i.payload, core.i.valid, core.o.ready, core.abort)
             outputs = Cat(core.load.ready, core.i.ready, core.o.payload, core.o.valid, core.idle, core.fault)
+            if core.params.outside:
+                inputs = Cat(inputs, core.memory.read.payload, core.memory.read.valid, core.memory.request.ready)
+                inputs = Cat(inputs, core.memory.write.ready, core.memory.fault)
+                outputs = Cat(outputs, core.memory.request.payload, core.memory.request.valid, core.memory.read.ready)
+                outputs = Cat(outputs, core.memory.write.payload, core.memory.write.valid)
         incoming, outgoing = Signal(len(inputs)), Signal(len(outputs))
         m.d.comb += [inputs.eq(incoming), self.serial_out.eq(outgoing[0])]
         m.d.sync += [incoming.eq(Cat(incoming[1:], self.serial_in)), outgoing.eq(outgoing[1:])]

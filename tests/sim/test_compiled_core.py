@@ -12,6 +12,7 @@ from hw.core.core import Core
 from sim.compiled_core import CompiledCore, without_contents
 from sim.compare import compare_image
 from sim.golden import Golden
+from sim.traffic import memory_traffic
 from tests.kit.random_networks import FIRST, SECOND, random_images, random_network, random_staged_network
 
 IMAGES = 4
@@ -184,3 +185,36 @@ def test_networks_of_one_core_are_compiled_once(files):
     assert files or full[0] != full[1]
     first, second = (without_contents(text, params) for text in full)
     assert first == second != full[0]
+
+
+@pytest.fixture(scope="module")
+def fetching():
+    """A core all of whose weights lie outside the chip, its network, and images."""
+    network = random_network(PAIRS[0], contract=SECOND)
+    plan = plan_on(network, shared_core([network], 4, 2, 2, room=1), 1)
+    return CompiledCore.for_plan(plan), random_images(network, PAIRS[0], 6)
+
+
+def test_a_word_that_has_changed_outside_the_chip_is_a_fault_and_no_result(fetching):
+    core, x = fetching
+    right, rng = core.run(x), np.random.default_rng(3)
+    for _ in range(8):
+        address, bits = int(rng.integers(core.plan.params.outside)), 1 << int(rng.integers(32))
+        core.spoil(address, bits)
+        with pytest.raises(AdafireError, match="gave no result"):
+            core.run(x[:1])
+        core.spoil(address, bits)
+        with pytest.raises(AdafireError, match="gave no result"):
+            core.run(x[:1])  # what was fetched may lie anywhere: it stays a fault until the next load
+        core.load(core.plan)
+        assert (core.run(x).logits == right.logits).all()
+
+
+def test_every_word_is_fetched_once_in_a_round(fetching):
+    core, x = fetching
+    before = core.moved
+    result = core.run(x)
+    rounds = result.exit_steps.sum() if core.plan.stages[0].rounds > 1 else len(x)
+    assert core.moved - before == rounds * core.plan.params.outside
+    words = memory_traffic(core.plan, result)["outside"][0]
+    assert words.sum() == rounds * core.plan.params.outside

@@ -109,3 +109,13 @@ def test_the_link_fits_the_part():
     assert (small.rx_bytes, small.max_payload, small.clock_hz) == (512, 256, 18_000_000)
     with pytest.raises(InputError, match="12000000 baud cannot be made from a clock of 18000000 Hz"):
         link_params(TARGETS["icebreaker"], {"baud": 12_000_000}, 18)
+
+
+def test_a_board_has_the_memory_that_its_target_counts_on():
+    for board in BOARDS.values():
+        dram = board.target.dram
+        assert (dram is None) == (board.sdram is None), board.name
+        if dram:
+            assert (dram.megabytes, dram.width) == (board.sdram.megabytes, board.sdram.width), board.name
+            board.make_platform().lookup("sdram", 0)
+            board.sdram.timing(board.target.core_mhz * 1e6)

@@ -38,6 +38,7 @@ class Board:
         held = {"NETWORK": NETWORK, "INPUT_SIZE": self.size, "INPUT_LOW": low, "INPUT_BYTES": 2} if loaded else {}
         self.link = LinkParams(clock_hz=DIVISOR * 1_000_000, baud=1_000_000, rx_bytes=256, max_payload=128)
         self.top = UartTop(
+            plan.params,
             Core(plan.params, plan.contents if loaded else dict.fromkeys(plan.contents, ())),
             Link(plan.params, self.link, held),
         )

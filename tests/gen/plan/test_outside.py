@@ -1,0 +1,129 @@
+"""`gen.plan.outside`: which weights lie outside the chip, in which blocks, and what the words of these say."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from gen.layers import INVERSE_LEAKY
+from gen.plan.estimate import expected_cycles
+from gen.plan.outside import FOLLOWS, block_digest, outside_words
+from gen.plan.placement import placed_plan
+from gen.plan.plan import make_plan, plan_on
+from gen.plan.resources import core_resources, link_resources
+from gen.plan.target import find_target
+from tests.gen.plan.networks import layered
+from tests.kit.random_networks import SECOND, random_network, random_staged_network
+
+SMALLEST = 1  # word of room: all weights lie outside
+
+
+def random_plans(seed, **core):
+    """Return the plan of a random network with all weights on the chip, and with none."""
+    draw = (random_network, random_staged_network)[seed % 5 == 4]
+    limits = {} if seed % 5 == 4 else {"contract": SECOND}
+    if seed % 5 == 3:
+        limits["neuron"] = INVERSE_LEAKY
+    network = draw(seed, **limits)
+    return make_plan(network, **core), make_plan(network, **core, room=SMALLEST)
+
+
+def blocks(plan):
+    """Yield the uint32 words of every block, by the lengths that they tell."""
+    words = plan.contents["outside"]
+    while len(words):
+        length = 1 + int(words[0]) % FOLLOWS
+        yield words[:length]
+        words = words[length:]
+
+
+def fetched_words(block, pieces):
+    """Yield (groups, address, memory words as tuples of 32-bit words) of every run of a block."""
+    body = block[1:-1].tolist()
+    while body:
+        head, count = body[:2]
+        data, body = body[2 : 2 + count * pieces], body[2 + count * pieces :]
+        yield head >> 24, head % (1 << 24), [tuple(data[n : n + pieces]) for n in range(0, len(data), pieces)]
+
+
+@pytest.mark.parametrize("seed", range(15))
+@pytest.mark.parametrize("groups", [1, 4])
+def test_a_group_is_given_the_words_that_it_would_have_on_the_chip(seed, groups):
+    inside, outside = random_plans(seed, width=4, groups=groups)
+    pieces = -(-4 * outside.params.weight_bits // 32)
+
+    def split(word):
+        return tuple(word >> 32 * n & 0xFFFFFFFF for n in range(pieces))
+
+    for group in range(groups):
+        held = Counter(map(split, inside.contents[f"weights_{group}"]))
+        given = Counter()
+        for block in blocks(outside):
+            for taking, _, words in fetched_words(block, pieces):
+                given.update(words if taking >> group & 1 else ())
+        if inside.params.narrow:  # a turn of an odd number of words ends with half a word
+            continue
+        assert given.keys() <= held.keys() | {(0,) * pieces}, f"seed {seed}: words that no layer has"
+        kept = set(map(split, outside.contents[f"weights_{group}"]))
+        assert {word for word in held if any(word)} <= given.keys() | kept, f"seed {seed}: words that are missing"
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_blocks_are_whole_and_lie_one_behind_the_other(seed):
+    _, plan = random_plans(seed, width=8, groups=2)
+    found, at = list(blocks(plan)), 0
+    fetching = [[p for p in stage.passes if p.fetched] for stage in plan.stages]
+    assert [len(block) for block in found] == [outside_words(plan.params, [p]) for row in fetching for p in row]
+    assert plan.params.outside == sum(map(len, found))
+    for row in fetching:
+        assert [p.fetched for p in row] == list(range(1, len(row) + 1)), "numbered in the order of the passes"
+        for p in row:
+            assert bool(found[at][0] & FOLLOWS) == (p is not row[-1])
+            assert block_digest(found[at][:-1]) == found[at][-1]
+            at += 1
+    assert at == len(found)
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_two_blocks_in_a_row_share_no_word_of_the_buffer(seed):
+    _, plan = random_plans(seed, width=4, groups=2)
+    for stage in plan.stages:
+        row = [{base + n for base, size in zip(p.weights, p.sizes) for n in range(size)}
+               for p in stage.passes if p.fetched]
+        assert all(not one & other for one, other in zip(row, row[1:]))
+        assert all(max(words, default=0) < plan.params.weights for words in row)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_room_is_kept_where_blocks_allow_it_and_all_is_inside_where_it_suffices(seed):
+    inside, outside = random_plans(seed, width=4, groups=1)
+    assert "outside" not in make_plan(inside.network, width=4, groups=1, room=inside.params.weights).contents
+    for room in np.linspace(outside.params.weights, inside.params.weights - 1, 4, dtype=int):
+        assert make_plan(inside.network, width=4, groups=1, room=int(room)).params.weights <= max(
+            room, outside.params.weights)
+    again = plan_on(outside.network, outside.params)
+    assert again.params == outside.params and len(again.contents["outside"]) <= outside.params.outside
+
+
+def test_a_digest_tells_every_word_that_is_wrong():
+    rng = np.random.default_rng(5)
+    words = rng.integers(0, 2**32, 200, dtype=np.uint64).astype(np.uint32)
+    right = block_digest(words)
+    for _ in range(200):
+        wrong = words.copy()
+        wrong[rng.integers(200)] ^= np.uint32(rng.integers(1, 2**32))
+        assert block_digest(wrong) != right
+    assert block_digest(words[::-1]) != right
+
+
+def test_a_board_with_a_memory_keeps_what_fits_and_one_without_refuses():
+    network = layered(*[8] * 90, channels=128)  # 1.4 million weights
+    board, bare = find_target("ulx3s_85f"), find_target("ecpix5_85f")
+    plan = placed_plan(network, 16, board)
+    used = core_resources(plan.params, board)["bram"] + link_resources(board)["bram"]
+    assert plan.params.outside and used <= board.bram_blocks
+    assert placed_plan(network, 16, bare).params.outside == 0
+    assert plan_on(network, plan.params).digest == plan.digest, "a folder is read as it was written"
+    fetched = sum(outside_words(plan.params, [p]) for p in plan.passes)
+    slow, fast = (expected_cycles(plan, pace=pace).cycles for pace in (4, 2))
+    assert slow - fast == pytest.approx(2 * fetched, rel=0.1), "the memory bounds it"
