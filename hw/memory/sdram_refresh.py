@@ -11,14 +11,14 @@ __all__ = ["RefreshPlan", "RefreshTimer"]
 
 AT_POWER_UP = 8  # refreshes before the mode register is set
 POSTPONED = 8  # at most: JEDEC's bound for SDRAM, where a data sheet names none
-SLACK = 64  # cycles from when a refresh must come until it does: a row is closed, refreshes in a row
+SLACK = 64  # cycles from when a refresh must come until it does: a word is moved, all rows are closed
 
 
 class RefreshPlan:
     """How often to refresh, and how many refreshes may wait.
 
-    A row that is refreshed at once and then as late as allowed still has its refresh in time, and a row that stays
-    open from one round of refreshes to the next is not open for too long.
+    A row that is refreshed at once and then as late as allowed still has its refresh in time, a reset of the controller
+    in between included. A row that stays open from one round of refreshes to the next is not open for too long.
 
     Parameters
     ----------
@@ -41,8 +41,8 @@ class RefreshPlan:
 
     def __init__(self, timing: SdramTiming, refreshes: int):
         for postponed in range(POSTPONED, 0, -1):
-            interval = (timing.retention - SLACK - POSTPONED * timing.rfc) // (refreshes + postponed + 1)
-            if interval > SLACK + POSTPONED * timing.rfc and (postponed + 1) * interval + SLACK <= timing.ras_max:
+            interval = (timing.retention - timing.power_up - SLACK) // (refreshes + postponed + 1)
+            if interval > SLACK + postponed * timing.rfc and (postponed + 1) * interval + SLACK <= timing.ras_max:
                 self.interval, self.postponed = interval, postponed
                 return
         raise InputError(

@@ -4,7 +4,7 @@
 from dataclasses import replace
 
 import pytest
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
@@ -165,6 +165,54 @@ def test_an_idle_memory_is_refreshed_and_keeps_its_words():
 
     check(board, board.controller.bus, [(3, 2, [7, 8]), (3, 2, None)], seed=0, stall=0, tasks=[idle],
           after=lambda ctx: seen.update(plain(ctx.get(board.part.broken))))
+    assert [rule for rule in RULES if seen[rule]] == []
+
+
+def test_a_reset_of_the_controller_leaves_the_words_where_they_are():
+    """While a burst is read; the part is brought up again, as if it had just been switched on."""
+    board, reset = Board(PARTS[16], 100e6), Signal()
+    controller, words, seen = board.controller, [3 * n for n in range(90)], {}
+    m, bus = Module(), controller.bus
+    m.submodules.controller, m.submodules.part = ResetInserter(reset)(controller), board.part
+    wiring.connect(m, controller.pins, board.part.pins)
+    bench = Bench(m, limit=30_000)
+
+    async def ask(ctx, write):
+        ctx.set(bus.request.payload, {"address": 20, "length": len(words) - 1, "write": write})
+        ctx.set(bus.request.valid, 1)
+        ready = 0
+        while not ready:
+            _, _, ready = await ctx.tick().sample(bus.request.ready)
+        ctx.set(bus.request.valid, 0)
+
+    async def take(ctx, count):
+        got = []
+        ctx.set(bus.read.ready, 1)
+        while len(got) < count:
+            _, _, valid, word = await ctx.tick().sample(bus.read.valid, bus.read.payload)
+            got += [word] * valid
+        ctx.set(bus.read.ready, 0)
+        return got
+
+    async def play(ctx):
+        await ask(ctx, 1)
+        for word in words:
+            ctx.set(bus.write.payload, word)
+            ctx.set(bus.write.valid, 1)
+            ready = 0
+            while not ready:
+                _, _, ready = await ctx.tick().sample(bus.write.ready)
+        ctx.set(bus.write.valid, 0)
+        for count in (17, 40, len(words)):
+            await ask(ctx, 0)
+            assert await take(ctx, count) == words[:count]
+            ctx.set(reset, 1)
+            await ctx.tick()
+            ctx.set(reset, 0)
+        seen.update(plain(ctx.get(board.part.broken)))
+
+    bench.add(play)
+    bench.run()
     assert [rule for rule in RULES if seen[rule]] == []
 
 
