@@ -86,7 +86,7 @@ class SdramController(wiring.Component):
         run, goes, take = Signal(), Signal(), Signal()
 
         # What has to wait for time to pass: each counts down to 0.
-        settles = Timer(m, "settles", max(t.rcd, t.rrd - 1, t.rp, t.rfc, t.mrd, t.wr + beats - 1))
+        settles = Timer(m, "settles", max(t.rcd, t.rrd, t.rp, t.rfc, t.mrd, t.wr + beats - 1))
         rests = Timer(m, "rests", max(t.ras, t.rc - t.rp))  # since a row was opened
         recovers = Timer(m, "recovers", t.wr + beats - 1)  # since a burst's last word
         turns = Timer(m, "turns", t.cas + beats + 1)  # from a read to a write
@@ -115,8 +115,8 @@ class SdramController(wiring.Component):
                 recovers.start(m, Mux(write, t.wr + beats - 1, beats))
         with m.If(take):
             m.d.sync += [now.eq(comes), left.eq(coming.length), write.eq(coming.write), busy.eq(1)]
-        with m.If(opens):
-            settles.start(m, max(t.rcd, t.rrd - 1))
+        with m.If(opens):  # the burst is taken a cycle before its first word, another is looked up two cycles later
+            settles.start(m, max(1, t.rcd - 1, t.rrd - 2))
             rests.start(m, max(t.ras, t.rc - t.rp))
         with m.If(closes):
             settles.start(m, t.rp)
@@ -157,7 +157,7 @@ class SdramController(wiring.Component):
                         m.next = "RUN"
                     with m.Elif(busy):
                         m.d.comb += reopens.eq(1)
-                        settles.start(m, max(t.rcd, t.rrd - 1))
+                        settles.start(m, max(1, t.rcd - 1, t.rrd - 2))
                         rests.start(m, max(t.ras, t.rc - t.rp))
                         m.next = "REOPEN"
                     with m.Else():

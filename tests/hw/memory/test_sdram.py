@@ -4,12 +4,14 @@
 from dataclasses import replace
 
 import pytest
-from amaranth.hdl import Module, ResetInserter, Signal
+from amaranth.hdl import Cat, Module, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
 from hw.memory.sdram import SdramController
 from hw.memory.sdram_part import COLORLIGHT_I5, ULX3S
+from hw.memory.sdram_pins import Command
+from hw.memory.sdram_words import QUEUED
 from sim.sdram import RULES, SdramModel
 from tests.hw.memory.traffic import check, random_bursts
 from tests.kit.streams import Bench, plain
@@ -152,6 +154,40 @@ def test_refreshes_come_while_a_taker_or_a_giver_waits(width):
     bench.run()
     assert seen["got"] == words and bench.cycle > 2 * wait
     assert [rule for rule in RULES if seen["broken"][rule]] == []
+
+
+def test_a_row_that_was_opened_again_is_not_closed_too_soon():
+    """A burst's last word waits until refreshes have interrupted it, and goes some cycles after its row is open again;
+    the next burst is in another row of the bank.
+    """
+    board, seen, rounds = Board(FORGETFUL, 133e6), {}, 7
+    bus, pins = board.controller.bus, board.controller.pins
+    bench, length = Bench(board, limit=60_000), QUEUED + 1
+    bench.source(bus.request, [
+        {"address": 256 * (n % 2), "length": length - 1, "write": 0} for n in range(rounds)
+    ], stall=0)
+
+    async def take(ctx):
+        for late in range(rounds):
+            last = Command.NOP
+            while True:
+                _, _, now = await ctx.tick().sample(Cat(pins.ras, pins.cas, pins.we))
+                if last == Command.REFRESH and now == Command.ACTIVE:
+                    break
+                last = now or last
+            for _ in range(late):
+                await ctx.tick()
+            ctx.set(bus.read.ready, 1)
+            taken = 0
+            while taken < length:
+                _, _, valid = await ctx.tick().sample(bus.read.valid)
+                taken += valid
+            ctx.set(bus.read.ready, 0)
+        seen.update(plain(ctx.get(board.part.broken)))
+
+    bench.add(take)
+    bench.run()
+    assert [rule for rule in RULES if seen[rule]] == []
 
 
 def test_an_idle_memory_is_refreshed_and_keeps_its_words():
