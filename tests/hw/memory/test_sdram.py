@@ -190,6 +190,13 @@ def test_a_row_that_was_opened_again_is_not_closed_too_soon():
     assert [rule for rule in RULES if seen[rule]] == []
 
 
+@pytest.mark.parametrize("seed, clock_hz", [(0, 100e6), (1, 133e6)])
+def test_refreshes_amid_short_bursts_in_many_rows(seed, clock_hz):
+    """Some seven rounds of refreshes, each in another moment of opening and closing rows."""
+    bursts = random_bursts(seed, 700, address_bits=bits(FORGETFUL, 16), width=16, longest=3, local=0.1, reads=0.5)
+    run(FORGETFUL, clock_hz, bursts, seed=seed, stall=0)
+
+
 def test_an_idle_memory_is_refreshed_and_keeps_its_words():
     part = FORGETFUL
     board, seen = Board(part, 100e6), {}
