@@ -226,6 +226,7 @@ def boards():
                 "board": target.name, "title": target.title, "family": target.family, "device": target.device,
                 **target.budget, "bram_bits": target.bram_bits, "spram_bits": target.spram_bits,
                 "lut_inputs": target.lut_inputs, "clock_mhz": target.clock_mhz, "flow": target.flow.name,
+                "dram_mb": target.dram.megabytes if target.dram else 0,
                 "open_flow": target.flow.open,
             }
             for target in TARGETS.values()

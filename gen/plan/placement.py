@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gen.errors import InputError
 from gen.intnet import Network
+from gen.plan.memories import memory_table
 from gen.plan.plan import Plan, make_plan, plan_on
 from gen.plan.resources import core_resources, link_resources, single_port_blocks
 
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["placed_plan"]
 
 LEAST_ROOM = 512  # words of weights of a group, in steps of which room is looked for: those of a block
+TRIES = 3
 
 
 def placed_plan(network: Network, lanes: int, target: Target, neurons: int = 1) -> Plan:
@@ -39,15 +43,21 @@ def placed_plan(network: Network, lanes: int, target: Target, neurons: int = 1) 
 
 def _with_weights_outside(plan, lanes, target, neurons):
     """Return the plan that has as many weights on the chip as there is room for; the same plan where none fits."""
-    low, high, found = 0, plan.params.weights // LEAST_ROOM, plan
-    while low <= high:  # the largest room, in steps
-        steps = (low + high) // 2
-        other = make_plan(plan.network, lanes, neurons=neurons, room=max(1, steps * LEAST_ROOM))
-        if _blocks(other, target) <= target.bram_blocks and other.params.outside <= target.dram.words:
-            low, found = steps + 1, other
-        else:
-            high = steps - 1
-    return plan_on(plan.network, found.params) if found.params.outside else plan
+    left = target.bram_blocks - _blocks(plan, target) + _weight_blocks(plan.params, target)
+    for _ in range(TRIES):
+        words = range(LEAST_ROOM, plan.params.weights, LEAST_ROOM)
+        fits = bisect_right(words, left, key=lambda room: _weight_blocks(replace(plan.params, weights=room), target))
+        other = make_plan(plan.network, lanes, neurons=neurons, room=max(1, fits * LEAST_ROOM))
+        over = _blocks(other, target) - target.bram_blocks
+        if over <= 0 and other.params.outside <= target.dram.words:
+            return plan_on(plan.network, other.params)
+        left -= max(1, over)  # passes that are cut have a longer program
+    return plan
+
+
+def _weight_blocks(params, target):
+    specs = memory_table(params).values()
+    return sum(spec.blocks(target.bram) for spec in specs if spec.role == "weights")
 
 
 def _blocks(plan, target):

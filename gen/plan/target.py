@@ -183,7 +183,7 @@ _BOARDS = (
     _ecpix5(45), _ecpix5(85),
     _ecp5(
         25, name="colorlight_i5", title="Colorlight i5", device="LFE5U-25F", package="BG381", speed="6",
-        clock_mhz=25, core_mhz=80,
+        clock_mhz=25, core_mhz=80, dram=Dram("SDRAM", 8, 32),
     ),
     Target(
         name="icebreaker", title="1BitSquared iCEBreaker", family="ice40", device="iCE40UP5K", package="SG48",

@@ -11,11 +11,12 @@ def generated(payload):
         ("lanes", payload["lanes"]), ("neurons of each group of lanes", payload["parameters"]["neurons"]),
         ("memory", kilobits(payload["memory_bits"])),
         ("of it weights, as stored", _weights(payload["memories"])),
+        ("weights in the board's memory, fetched as they are needed", _outside(payload["memories"])),
         (f"cycles per image ({payload['kinds']['estimated_cycles_per_image']})",
          number(payload["estimated_cycles_per_image"])),
         (f"images a second ({payload['kinds']['estimated_fps']})", number(payload["estimated_fps"])),
         ("fits", "yes" if payload["fits"] else "no"),
-        ("files", ", ".join(str(file) for file in payload["files"])),
+        ("files", _files(payload["files"])),
     ])
     used, budget = payload.get("resources", {}), payload.get("budget", {})
     yield columns("Resources (estimated)", ("kind",), ("used", "board has", "share"), [
@@ -28,6 +29,15 @@ def _weights(memories):
     groups = [memory for name, memory in memories.items() if name.startswith("weights_")]
     each = f"{groups[0]['words']:,} words of {groups[0]['width']:,} bits"
     return each if len(groups) == 1 else f"{each} in each of {len(groups)} groups"
+
+
+def _outside(memories):
+    return f"{memories['outside']['words'] * 4 / 2**20:,.2f} MB" if "outside" in memories else None
+
+
+def _files(names):
+    contents = [name for name in names if str(name).endswith(".hex")]
+    return ", ".join([*(str(name) for name in names if name not in contents), f"{len(contents)} .hex files"])
 
 
 def build(payload):

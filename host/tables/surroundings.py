@@ -33,18 +33,20 @@ def datasets(payload):
 def boards(payload):
     """Yield the boards, with the tools that route for the part and whether these are free software."""
     yield columns(
-        None, ("board", "part", "router", "open"), ("LUT", "FF", "BRAM", "Kibit", "DSP", "MHz"),
+        None, ("board", "part", "router", "open"), ("LUT", "FF", "BRAM", "Kibit", "DSP", "MHz", "MB"),
         [
             (
                 board["board"], board["device"], board["flow"], "yes" if board["open_flow"] else "no",
                 f"{board['lut']:,}", f"{board['ff']:,}", board["bram"],
                 f"{(board['bram_bits'] + board['spram_bits']) // 1024:,}", board["dsp"], board["clock_mhz"],
+                board["dram_mb"] or "",
             )
             for board in payload["boards"]
         ],
     )
     yield (
-        "A LUT has 4 inputs, 6 on Xilinx parts; Kibit counts block RAM and SPRAM; MHz is the board's oscillator. "
+        "A LUT has 4 inputs, 6 on Xilinx parts; Kibit counts block RAM and SPRAM; MHz is the board's oscillator, "
+        "MB its memory from which weights can be fetched. "
         "`adafire generate` serves every board; open says whether the part's tools are free software."
     )
 

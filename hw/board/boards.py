@@ -4,6 +4,7 @@ Most platforms are amaranth-boards'. Our own, with the document that names their
 
 - Colorlight i5 (v7.0) on Muselab's extension board i5-extboard v1.2: schematic ``i5_v6.0-extboard.pdf`` and
   ``i5_extboard_v1.2_pinout.png`` of the repository wuxx/Colorlight-FPGA-Projects. Its debugger is a serial port too.
+  The SDRAM is an M12L64322A or an EM638325; clock enable is tied high, chip select and byte masks low.
 - Sipeed Tang Nano 20K: schematic ``Tang_Nano_20K_3921_Schematic.pdf``.
 - TUL PYNQ-Z2: ``PYNQ-Z2 v1.0.xdc`` and the user manual v1.0.
 
@@ -15,9 +16,10 @@ from importlib import import_module
 
 from amaranth.build import Attrs, Clock, Connector, Pins, PinsN, Resource, Subsignal
 from amaranth.vendor import GowinPlatform, LatticeECP5Platform, XilinxPlatform
+from amaranth_boards.resources import SDRAMResource
 
 from gen.plan.target import find_target
-from hw.memory.sdram_part import ULX3S, SdramPart
+from hw.memory.sdram_part import COLORLIGHT_I5, ULX3S, SdramPart
 
 __all__ = ["BOARDS", "Board", "ColorlightI5Platform", "PynqZ2Platform", "TangNano20kPlatform", "find_board"]
 
@@ -85,6 +87,13 @@ class ColorlightI5Platform(LatticeECP5Platform):
         Resource("clk25", 0, Pins("P3", dir="i"), Clock(25e6), Attrs(IO_TYPE="LVCMOS33")),
         Resource("led", 0, PinsN("U16", dir="o"), Attrs(IO_TYPE="LVCMOS33")),
         _uart("H18", "J17", PULLMODE="UP"),
+        SDRAMResource(
+            0, clk="B9", we_n="A10", ras_n="B10", cas_n="A9", ba="B11 C8",
+            a="B13 C14 A16 A17 B16 B15 A14 A13 A12 A11 B12",
+            dq="D15 E14 E13 D12 E12 D11 C10 B17 B8 A8 C7 A7 A6 B6 A5 B5 "
+               "D5 C5 D6 C6 E7 D7 E8 D8 E9 D9 E11 C11 C12 D13 D14 C15",
+            attrs=Attrs(PULLMODE="NONE", DRIVE="4", SLEWRATE="FAST", IO_TYPE="LVCMOS33"),
+        ),
     ]
     connectors = [
         Connector("pmod", 0, "C17 B18 B20 F20 - - A18 A19 B19 D20 - -"),  # P2 of the extension board
@@ -162,7 +171,7 @@ BOARDS = {board.name: board for board in (
     Board(
         name="colorlight_i5", platform="hw.board.boards:ColorlightI5Platform",
         uart=f"{USB}, on the extension board; without that board balls H18 (in) and J17 (out)",
-        program="openFPGALoader -b colorlight-i5 {bitstream}",
+        sdram=COLORLIGHT_I5, program="openFPGALoader -b colorlight-i5 {bitstream}",
     ),
     Board(
         name="icebreaker", platform="amaranth_boards.icebreaker:ICEBreakerPlatform", uart=f"{USB} (the second one)",
