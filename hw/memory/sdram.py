@@ -121,50 +121,12 @@ class SdramController(wiring.Component):
         with m.If(closes):
             settles.start(m, t.rp)
 
-        up, closes_all, refreshes, sets, reopens = (
-            Signal(name=name) for name in ("up", "closes_all", "refreshes", "sets", "reopens"))
+        up, closes_all, refreshes, sets, reopens = self._rounds(
+            m, run, settles, rests, busy=busy, waits=cutter.o.valid, due=refresh.due, must=refresh.must)
         m.d.comb += [
             refresh.done.eq(refreshes), rows.closed_all.eq(closes_all), rows.reopened.eq(reopens),
+            pins.dq_o.eq(words.dq_o), pins.dq_oe.eq(words.dq_oe), words.dq_i.eq(pins.dq_i), bus.fault.eq(0),
         ]
-        with m.FSM(init="REST"):
-            with m.State("REST"):  # until the part is powered up
-                with m.If(refresh.must):
-                    m.next = "CLOSE"
-            with m.State("RUN"):
-                idle = ~busy & ~cutter.o.valid & refresh.due
-                m.d.comb += run.eq(~refresh.must)
-                with m.If(refresh.must | idle):
-                    settles.start(m, t.wr + beats - 1)
-                    m.next = "CLOSE"
-            with m.State("CLOSE"):
-                with m.If(settles.over & rests.over):
-                    m.d.comb += closes_all.eq(1)
-                    settles.start(m, t.rp)
-                    m.next = "REFRESH"
-            with m.State("REFRESH"):
-                with m.If(settles.over):
-                    m.d.comb += refreshes.eq(1)
-                    settles.start(m, t.rfc)
-                    m.next = "AGAIN"
-            with m.State("AGAIN"):
-                with m.If(settles.over):
-                    with m.If(refresh.must & refresh.due):
-                        m.next = "REFRESH"
-                    with m.Elif(~up):
-                        m.d.comb += sets.eq(1)
-                        m.d.sync += up.eq(1)
-                        settles.start(m, t.mrd)
-                        m.next = "RUN"
-                    with m.Elif(busy):
-                        m.d.comb += reopens.eq(1)
-                        settles.start(m, max(1, t.rcd - 1, t.rrd - 2))
-                        rests.start(m, max(t.ras, t.rc - t.rp))
-                        m.next = "REOPEN"
-                    with m.Else():
-                        m.next = "RUN"
-            with m.State("REOPEN"):
-                with m.If(settles.over):
-                    m.next = "RUN"
 
         # To the pins through registers; nothing says NOP.
         command, address = Signal(3), Signal.like(pins.a)
@@ -183,10 +145,55 @@ class SdramController(wiring.Component):
             Cat(pins.ras, pins.cas, pins.we).eq(command), pins.a.eq(address), pins.dqm.eq(~up),
             pins.ba.eq(Mux(goes | reopens, now.bank, Mux(sets, 0, comes.bank))),
         ]
-        m.d.comb += [
-            pins.dq_o.eq(words.dq_o), pins.dq_oe.eq(words.dq_oe), words.dq_i.eq(pins.dq_i), bus.fault.eq(0),
-        ]
         return m
+
+    def _rounds(self, m, run, settles, rests, *, busy, waits, due, must):
+        """Bring the part up, and refresh it round by round; between two rounds bursts ``run``.
+
+        Return (the part is up, close all banks, refresh, set the mode register, open the row of the burst under way).
+        """
+        t, beats = self._timing, self._beats
+        up, closes_all, refreshes, sets, reopens = (
+            Signal(name=name) for name in ("up", "closes_all", "refreshes", "sets", "reopens"))
+        with m.FSM(init="REST"):
+            with m.State("REST"):  # until the part is powered up
+                with m.If(must):
+                    m.next = "CLOSE"
+            with m.State("RUN"):
+                m.d.comb += run.eq(~must)
+                with m.If(must | (~busy & ~waits & due)):
+                    settles.start(m, t.wr + beats - 1)
+                    m.next = "CLOSE"
+            with m.State("CLOSE"):
+                with m.If(settles.over & rests.over):
+                    m.d.comb += closes_all.eq(1)
+                    settles.start(m, t.rp)
+                    m.next = "REFRESH"
+            with m.State("REFRESH"):
+                with m.If(settles.over):
+                    m.d.comb += refreshes.eq(1)
+                    settles.start(m, t.rfc)
+                    m.next = "AGAIN"
+            with m.State("AGAIN"):
+                with m.If(settles.over):
+                    with m.If(must & due):
+                        m.next = "REFRESH"
+                    with m.Elif(~up):
+                        m.d.comb += sets.eq(1)
+                        m.d.sync += up.eq(1)
+                        settles.start(m, t.mrd)
+                        m.next = "RUN"
+                    with m.Elif(busy):
+                        m.d.comb += reopens.eq(1)
+                        settles.start(m, max(1, t.rcd - 1, t.rrd - 2))
+                        rests.start(m, max(t.ras, t.rc - t.rp))
+                        m.next = "REOPEN"
+                    with m.Else():
+                        m.next = "RUN"
+            with m.State("REOPEN"):
+                with m.If(settles.over):
+                    m.next = "RUN"
+        return up, closes_all, refreshes, sets, reopens
 
 
 class Timer:
