@@ -16,6 +16,8 @@ PIECE_BITS = 7  # a transaction moves 128 words at most: both queues hold two of
 QUEUED = 2 << PIECE_BITS
 PATIENCE = 32  # cycles after the last clock in which the words of a read must have come
 OVERHEAD = 8  # cycles of a transaction beside command, latency and words
+CONFIGURE = 0x6000_0100_0000  # the command that writes configuration register 0
+LINEAR = Const(1, 1)
 
 
 class HyperRamController(wiring.Component):
@@ -76,21 +78,9 @@ class HyperRamController(wiring.Component):
         with m.If(~waits_over):
             m.d.sync += waits.eq(waits - 1)
 
-        configures, up = Signal(), Signal()
-        command, sent = [], {}
-        words = Cat(  # 48 bits, the last to be sent lowest
-            piece.address[:3], Const(0, 13), piece.address[3:], Const(0, 29 - (part.address_bits - 3)), Const(1, 1),
-            Const(0, 1), ~piece.write,
-        )
-        register = Const(0x6000_0100_0000, 48)  # a write of configuration register 0
-        chosen = Signal(48)
-        m.d.comb += chosen.eq(Mux(configures, register, words))
-        for clock in range(CA_CLOCKS):
-            first, second = (chosen[8 * n : 8 * n + 8] for n in (5 - 2 * clock, 4 - 2 * clock))
-            command.append(Cat(first.replicate(part.dies), second.replicate(part.dies)))
-        value = configuration(t.latency)
-        setting = Cat(Const(value >> 8, 8).replicate(part.dies), Const(value & 255, 8).replicate(part.dies))
-
+        configures = Signal()
+        command, setting = self._command(m, configures, piece)
+        sent = {}
         for name in ("cs", "ck", "dq_oe", "rwds_oe"):
             sent[name] = Signal(name=f"next_{name}")
             m.d.sync += getattr(pins, name).eq(sent[name])
@@ -104,14 +94,12 @@ class HyperRamController(wiring.Component):
                 m.next = "REST"
             with m.State("REST"):  # between two transactions
                 m.d.sync += [step.eq(0), left.eq(piece.length), missing.eq(piece.length)]
-                with m.If(waits_over & (configures | (cutter.o.valid & room & up))):
+                with m.If(waits_over & (configures | room)):
                     m.d.comb += sent["cs"].eq(1)
                     m.next = "COMMAND"
-                with m.If(waits_over & ~configures):
-                    m.d.sync += up.eq(1)
             with m.State("COMMAND"):
                 m.d.comb += [
-                    sent["cs"].eq(1), sent["ck"].eq(1), sent["dq_oe"].eq(1), dq.eq(Array(command)[step[:2]]),
+                    sent["cs"].eq(1), sent["ck"].eq(1), sent["dq_oe"].eq(1), dq.eq(command[step[:2]]),
                 ]
                 m.d.sync += step.eq(step + 1)
                 with m.If(step == CA_CLOCKS - 1):
@@ -163,3 +151,17 @@ class HyperRamController(wiring.Component):
         with m.If(read.i.valid):
             m.d.sync += missing.eq(missing - 1)
         return m
+
+    def _command(self, m, configures, piece):
+        """Return what is sent in each clock of command and address, an `Array`, and the configuration after it."""
+        dies, address_bits = self._part.dies, self._part.address_bits
+        chosen = Signal(48)  # the first byte to be sent highest
+        m.d.comb += chosen.eq(Mux(configures, CONFIGURE, Cat(
+            piece.address[:3], Const(0, 13), piece.address[3:], Const(0, 32 - address_bits), LINEAR, Const(0, 1),
+            ~piece.write,
+        )))
+        pairs = [(chosen[at + 8 : at + 16], chosen[at : at + 8]) for at in (32, 16, 0)]
+        value = configuration(self._timing.latency)
+        pairs.append((Const(value >> 8, 8), Const(value & 255, 8)))
+        *command, setting = (Cat(first.replicate(dies), second.replicate(dies)) for first, second in pairs)
+        return Array(command), setting
