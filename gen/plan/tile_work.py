@@ -66,7 +66,7 @@ def tile_work(p: Pass, regions: dict[tuple[int, str, int], Region], params: Core
         words += filled
         sent += np.maximum(reader.asked(turns) + END, further if number < len(p.synapses) else 0)
     if p.keep:  # the current of the first timestep stands for all
-        first = np.arange(steps)[:, None] == 0 if p.steps == 1 else turns.step == 0
+        first = np.arange(steps)[:, None] == 0 if p.steps == 1 else turns.step[None] == 0
         taken, words = taken * first[:, None], words * first[:, None]
         sent = np.where(first, sent, (len(p.synapses) - 1) * further + END)
     # A tile without events is one empty entry.

@@ -1,8 +1,12 @@
 """Work of tiles against the words that the program makes the machine gather."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from gen.exit_rule import ExitRule
+from gen.intnet import STEPS, TILES
 from gen.layers import INPUT, INVERSE_LEAKY
 from gen.plan.params import LANES
 from gen.plan.plan import make_plan
@@ -64,4 +68,23 @@ def test_events_of_every_tile_are_those_of_its_words(seed):
                 assert found.tolist() == [[max(1, n) for n in pair] for pair in expected], f"{seed}: {p.title}, {group}"
                 seen += len(expected)
             assert not work.taken[0, group, ~present].any()
+    assert seen
+
+
+@pytest.mark.parametrize("lanes", (16, 32, 64))
+def test_in_tile_order_a_kept_current_is_gathered_once(lanes):
+    """At the first timestep of every tile, as in the other order; the others wait for an empty entry."""
+    network = replace(random_network(0, contract=SECOND, **SMALL), exit_rule=ExitRule())
+    steps, tiles = (make_plan(replace(network, order=order), lanes) for order in (STEPS, TILES))
+    maps, seen = _maps(network, np.random.default_rng(lanes)), 0
+    for p, other in zip(tiles.passes, steps.passes):
+        if p.keep:
+            read = [maps[source] for source, _ in p.reads]
+            found = tile_work(p, tiles.regions, tiles.params, read)
+            expected = tile_work(other, steps.regions, steps.params, read)
+            for name in ("taken", "words"):
+                entries = getattr(found, name)
+                assert np.array_equal(entries[..., :: p.steps], getattr(expected, name))
+                assert np.array_equal(entries[0, :, 1 :: p.steps], found.runs[:, 1 :: p.steps])
+            seen += p.steps > 1
     assert seen
