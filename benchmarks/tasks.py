@@ -10,7 +10,8 @@ Boards behind the first one that takes a network are left out.
 
 cycles: of an image, mean of those compared; images a second: at the clock that `generate` sets for the board. What
 bounds a core: the share of the cycles in which the lanes take events, the share of lanes and cycles that do a synaptic
-operation, and what the board lacks for more lanes. ``--out`` keeps what was compared: a run that is ended goes on.
+operation, that of waiting for weights from outside the chip (estimated; their MB are those of a timestep), and what the
+board lacks for more lanes. ``--out`` keeps what was compared: a run that is ended goes on.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from gen.errors import DoesNotFit, InputError
 from gen.folders import whole_files
 from gen.netfile import load_network, network_hash
 from gen.plan.choice import Candidate, candidates, choose
-from gen.plan.estimate import CYCLES
+from gen.plan.estimate import CYCLES, PACE, expected_cycles
 from gen.plan.plan import Plan, make_plan
 from gen.plan.target import find_target
 from hw.emit import generate
@@ -40,10 +41,12 @@ from sim.verify import verify
 
 LANES = 16  # of a core for no board
 COLUMNS = {
-    "lanes": "{}", "cycles": "{:,.0f}", "images a second": "{:,.1f}", "what bounds it": "{}", "inputs equal": "{}",
+    "lanes": "{}", "MB fetched": "{:.2f}", "cycles": "{:,.0f}", "images a second": "{:,.1f}", "what bounds it": "{}",
+    "inputs equal": "{}",
     "values compared": "{:,}", "cocotb, runs": "{}",
 }
 FULL = 0.7  # a share that is most of something
+WAITS = 0.3  # a share of waiting that says what bounds a core
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,11 @@ def bound(row: Row, busy: float, used: float) -> str:
     shares = f"events {busy:.0%}, lanes {used:.0%}"
     text = "its lanes" if used >= FULL else "channels that leave lanes empty" if busy >= FULL else (
         "walks and neurons between events")
+    if row.plan.params.outside:
+        with_waits, without = (expected_cycles(row.plan, pace=pace).cycles for pace in (PACE, 0.0))
+        waits = 1 - without / with_waits
+        text = "the rate of its memory" if waits >= WAITS else text
+        shares += f", waiting for weights {waits:.0%}"
     if row.chosen is None:
         return f"{text} ({shares})"
     more = [each for each in row.found if each.lanes == 2 * row.plan.params.lanes]
@@ -141,7 +149,8 @@ def figures(row: Row, records: list[dict], interval: float) -> dict[str, Any]:
     cycles, busy, work = (sum(record[name] for record in records) for name in ("cycles", "busy", "synaptic_ops"))
     mean, wrong = cycles / len(records), [record["difference"] for record in records if record["difference"]]
     told = {
-        "lanes": lanes, "cycles": mean, "what bounds it": bound(row, busy / (groups * cycles), work / (lanes * cycles)),
+        "lanes": lanes, "MB fetched": 4e-6 * row.plan.params.outside or None, "cycles": mean,
+        "what bounds it": bound(row, busy / (groups * cycles), work / (lanes * cycles)),
         "inputs equal": f"{len(records) - len(wrong)} of {len(records)}",
         "values compared": sum(record["values"] for record in records),
         **({"first_difference": wrong[0]} if wrong else {}),

@@ -78,7 +78,7 @@ class Board:
             transport = Transport(port, self._baud) if isinstance(port, str) else port
             self._resources.callback(transport.close)
             self._link = Link(transport, timeout or self._reckoned(FIRST_WINDOW, 0.0))
-            self._ready, self._taken, self._furthest, self._advances = False, 0, 0, 0
+            self._ready, self._sound, self._taken, self._furthest, self._advances = False, True, 0, 0, 0
             self.identity = {}
             self._steadily(lambda: None)
             self._resources = self._resources.pop_all()
@@ -251,6 +251,8 @@ class Board:
                 self._ready = True
                 return result
             except LinkFault as fault:
+                if isinstance(fault, Refused) and fault.fault == Fault.DIGEST:
+                    self._sound, self._taken = False, 0  # what the board holds is damaged, whatever it calls it
                 faults, advances = 1 + faults * (self._advances == advances), self._advances
                 if faults > RETRIES // 2:
                     self._taken = 0  # a load that cannot be resumed begins anew
@@ -271,8 +273,9 @@ class Board:
         """Bring the board, whatever it is doing, to where it waits for images of our network."""
         self._link.synchronise(Command.ABORT if self._taken else Command.RESET)
         self._identify()
-        if not self._holds_ours():
+        if not self._sound or not self._holds_ours():
             self._load()
+            self._sound = True
             self._identify()
             if not self._holds_ours():
                 raise LinkFault("the board took a network and does not hold it")
@@ -316,8 +319,6 @@ class Board:
         except Refused as refused:
             if refused.fault == Fault.SEQUENCE:
                 self._taken = refused.expected
-            if refused.fault == Fault.DIGEST:  # something was lost that no frame told of
-                self._taken = 0
             raise
 
     def _requests(self, images, numbers):

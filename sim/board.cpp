@@ -4,7 +4,7 @@
 //
 // LINK is the symbolic link to make to the terminal, CLOCKS are the clock cycles of one bit. Orders come on
 // standard input, a line each, and each is answered by a line: plug, unplug, reset, cycles, faults, "fault
-// DIRECTION KIND AT ARGUMENT". The program ends when standard input does or its parent is gone.
+// DIRECTION KIND AT ARGUMENT", "spoil ADDRESS BITS" of a word outside the chip. The program ends when standard input does or its parent is gone.
 //
 // Time is simulated: the design runs as fast as it can while it works or a bit is under way, and not at all
 // otherwise; the program then sleeps in poll(). Like a real adapter it drops what nobody reads.
@@ -214,6 +214,10 @@ private:
             Direction& direction = word == "rx" ? rx : tx;
             fault.at += direction.passed;
             direction.faults.push_back(fault);
+        } else if (word == "spoil") {
+            uint64_t address, bits;
+            words >> address >> bits;
+            outside.words.at(address) ^= uint32_t(bits);
         }
         std::cout << (word == "cycles" ? cycles : word == "faults" ? done : 0) << std::endl;
         return true;

@@ -128,6 +128,10 @@ class SimulatedBoard:
             raise InputError(f"There is no fault {direction} {kind}: rx or tx, and one of {', '.join(FAULTS)}.")
         self._order(f"fault {direction} {kind} {at:d} {argument:d}")
 
+    def spoil(self, address, bits):
+        """Turn ``bits`` of a word in the memory outside the chip."""
+        self._order(f"spoil {address:d} {bits:d}")
+
     @property
     def faults(self):
         """Faults that have happened."""

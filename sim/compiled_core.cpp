@@ -2,6 +2,7 @@
 //
 // Images follow one another without waiting: the next one is offered while one is computed, and results are taken
 // behind. GROUPS, NEURONS, INPUT_VALUES, VALUE_BITS, COUNT_BITS and STATE_BITS come from the command line.
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <type_traits>
@@ -218,6 +219,11 @@ uint64_t core_cycles(Core* core) { return core->cycles; }
 
 // Words that have moved to and from the memory outside the chip.
 uint64_t core_moved(Core* core) { return core->outside.moved; }
+
+// Put words outside the chip, from address 0 on, without the load port.
+void core_fill(Core* core, const uint32_t* words, int64_t count) {
+    std::copy(words, words + count, core->outside.words.begin());
+}
 
 // Turn bits of a word outside the chip.
 void core_spoil(Core* core, int64_t address, uint32_t bits) { core->outside.words[address] ^= bits; }

@@ -262,7 +262,8 @@ adafire_status adafire_run_to(adafire_board *board, const uint8_t *input, adafir
     if (recovered != ADAFIRE_OK) return recovered;
     status = run_once(board, input, result, sink, context);
   }
-  return status;
+  /* what was loaded is damaged, as weights in a memory outside the chip may be */
+  return status == ADAFIRE_E_REFUSED && board->fault == ADAFIRE_FAULT_DIGEST ? ADAFIRE_E_NETWORK : status;
 }
 
 static int copy_values(void *context, uint32_t position, const int32_t *values, uint32_t count) {

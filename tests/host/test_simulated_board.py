@@ -8,6 +8,7 @@ import pytest
 from benchmarks.campaigns import PACE, attack, compare_devices, disturb, swap
 from benchmarks.compiled import differences
 from gen.exit_rule import ExitRule
+from gen.plan.plan import make_plan, plan_on
 from gen.result import results_in
 from host.board import Board
 from hw.emit import generate
@@ -73,6 +74,24 @@ def test_an_icebreaker_begins_empty_and_has_small_buffers(tmp_path):
         board.reset()
         assert differences(device.run(x), golden) == 0
         assert device.statistics.retries == 1
+
+
+def test_weights_outside_the_chip_are_loaded_checked_and_loaded_again(tmp_path, monkeypatch):
+    """A bit that turns in the board's memory costs a load, never a wrong result."""
+    network, folder = random_network(24, max_layers=5, max_neurons=600, max_weights=2500), tmp_path / "core"
+    monkeypatch.setattr("gen.plan.choice.placed_plan", lambda network, lanes, target, neurons=1: plan_on(
+        network, make_plan(network, lanes, neurons=neurons, room=1).params))  # as if no block RAM were left
+    manifest = generate(network, lanes=4, out=folder)
+    assert not manifest["initialised"]
+    x = random_images(network, SEED, 30)
+    golden = Golden(network).run(x)
+    with SimulatedBoard(folder) as board, Board(board.port, folder, pace=PACE) as device:
+        assert differences(device.run(x), golden) == 0 and device.statistics.retries == 0
+        board.spoil(7, 1 << 20)  # of the first block
+        assert differences(device.run(x), golden) == 0
+        assert device.statistics.retries > 0
+        board.reset()  # what lay there is lost with the power
+        assert differences(device.run(x), golden) == 0
 
 
 def check_attack(folder, network, size, seed):

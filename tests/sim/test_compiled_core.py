@@ -81,6 +81,8 @@ def check(width, groups, neurons, each=EACH, room=None):
             if seed % DAMAGED == 0:
                 load_damaged(core, plan, seed)
             core.load(plan)
+            if room is not None and seed % DAMAGED == 1:  # all of it through the load port
+                core.load_stream(plan.load_stream)
         core.stalls = 0.3 * (seed % 3 > 0)
         try:
             found = differences(core, network, seed)
