@@ -18,14 +18,14 @@ SOFTMAX_TABLE = 25, 256  # bits and words of exponentials and logarithms
 SOFTMAX_DSPS = 2
 SOFTMAX_ABSORBED = 56  # flip-flops inside them
 TABLE_LUTS = 1.5  # tables of four inputs for one bit of 16 words: two of six hold 4 bits
-ICE40_JOINED = 0.86  # cells that a flip-flop takes beside the tables: most share theirs with none
+ICE40_JOINED = 0.85  # cells that a flip-flop takes beside the tables: most share theirs with none
 ICE40_LINK = 1560  # cells
 ICE40_FREE = 260  # cells that must stay free: of 5,280, nextpnr found no place for 5,158
 
 # Tables of four inputs and flip-flops by what they grow with (`grows_with`), fitted by `benchmarks.fit_resources`.
 LOGIC = {
-    "core": (409, 449), "softmax": (564, 344), "program": (10.7, 13.9), "serial": (19.1, 18.6), "lane": (15.2, 11.9),
-    "lane bits": (1.44, 5.63), "signed": (3.6, 5.0), "dense": (2.83, 6.71), "phase": (166, 41), "narrow": (2.9, 1.0),
+    "core": (516, 723), "softmax": (566, 349), "program": (14.2, 18.5), "serial": (14.2, 9.28), "lane": (15.8, 10.9),
+    "lane bits": (1.57, 6.15), "signed": (3.6, 5.0), "dense": (2.02, 4.72), "phase": (166, 41), "narrow": (2.9, 1.0),
 }
 
 
