@@ -20,7 +20,7 @@ SOFTMAX_ABSORBED = 56  # flip-flops inside them
 TABLE_LUTS = 1.5  # tables of four inputs for one bit of 16 words: two of six hold 4 bits
 ICE40_JOINED = 0.85  # cells that a flip-flop takes beside the tables: most share theirs with none
 ICE40_LINK = 1560  # cells
-ICE40_FREE = 260  # cells that must stay free: of 5,280, nextpnr found no place for 5,158
+ICE40_FREE = 260  # cells that must stay free: of 5,280, nextpnr found no place for 5,046
 
 # Tables of four inputs and flip-flops by what they grow with (`grows_with`), fitted by `benchmarks.fit_resources`.
 LOGIC = {
