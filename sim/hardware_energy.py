@@ -9,11 +9,12 @@ from sim.traffic import memory_traffic, neurons_fired, rounds_of_stages
 __all__ = ["ESTIMATE", "estimated"]
 
 SRAM_PJ_PER_BIT = 10 / 64      # an 8 KB SRAM, 64 bits an access: 10 pJ
+DRAM_PJ_PER_BIT = 1300 / 64    # 64 bits of a DRAM: 1.3 to 2.6 nJ
 MULTIPLY_PJ_PER_BIT2 = 0.2 / 64  # 8 x 8 bits: 0.2 pJ; an array multiplier grows with the product of its widths
 ADD_PJ_PER_BIT = 0.1 / 32      # 32 bits: 0.1 pJ
 ESTIMATE = (
-    "integers in 45 nm: 10 pJ for 64 bits of an 8 KB SRAM, 0.2 pJ a multiplication of 8 bits, 0.1 pJ an addition of 32 "
-    "bits, scaled by width (Horowitz, ISSCC 2014)"
+    "integers in 45 nm: 10 pJ for 64 bits of an 8 KB SRAM, 1.3 nJ for 64 bits of a DRAM, 0.2 pJ a multiplication of 8 "
+    "bits, 0.1 pJ an addition of 32 bits, scaled by width (Horowitz, ISSCC 2014)"
 )
 
 
@@ -34,9 +35,11 @@ def estimated(plan, result):
         memory_estimated_uJ, arithmetic_estimated_uJ, hardware_estimated_uJ : float [N], the last their sum
     """
     params, moved = plan.params, memory_traffic(plan, result)
-    bits = sum((read + written) * width for read, written, width in moved.values())
+    costs = {"outside": DRAM_PJ_PER_BIT}
+    memory = sum(
+        (read + written) * width * costs.get(name, SRAM_PJ_PER_BIT) for name, (read, written, width) in moved.items()
+    ) / 1e6
     additions = result.synaptic_ops + _neuron_additions(plan, result)
-    memory = bits * SRAM_PJ_PER_BIT / 1e6
     product = params.weight_bits * params.operand_bits * MULTIPLY_PJ_PER_BIT2
     arithmetic = (result.synaptic_ops * product + additions * params.acc_bits * ADD_PJ_PER_BIT) / 1e6
     return {

@@ -117,13 +117,15 @@ class _Counted:
         maps = _Maps(network, counts, turn)
         for p in stage.passes:
             if is_read(network, p):
-                self.events[n, turn, p.index] = np.count_nonzero(maps.of(p, p.writes))
+                own = slice(p.first_channel, p.first_channel + p.channels)
+                self.events[n, turn, p.index] = np.count_nonzero(maps.of(p, p.writes)[:, own])
             if p.layer.weighted:
-                size = network.shapes[p.layer.name][1:]
-                self.operations[n, turn, p.index] = sum(
+                channels, *size = network.shapes[p.layer.name]
+                of_layer = sum(
                     operations(synapse, maps.of(p, key) != 0, size).sum()
                     for synapse, key in zip(p.synapses, p.reads)
                 )
+                self.operations[n, turn, p.index] = of_layer * p.channels // channels
 
 
 class _Maps:
@@ -205,7 +207,7 @@ def _exits(network, x, y, decisions):
 
 
 def _passes(plan, counted, profile):
-    """Return one dict for every pass; in a two-phase network for all passes of a layer."""
+    """Return one dict for all passes of a layer: a pool by itself is one too."""
     found = []
     for stage, ran in zip(plan.stages, counted.ran):
         cycles = profile and {kind: _by_layer(stage, values) for kind, values in profile.cycles.items()}
@@ -229,11 +231,13 @@ def _by_layer(stage, values, fired=False):
     A pass of a two-phase network that takes one timestep and fires another belongs to the first, or with ``fired`` to
     the second.
     """
-    if not stage.network.two_phase:
-        return values[:, : stage.rounds, [p.index for p in stage.passes]]
-    layers = list(_last_passes(stage))
-    total = np.zeros((len(values), stage.network.timesteps, len(layers)), np.int64)
+    layers, two_phase = list(_last_passes(stage)), stage.network.two_phase
+    turns = stage.network.timesteps if two_phase else stage.rounds
+    total = np.zeros((len(values), turns, len(layers)), np.int64)
     for p in stage.passes:
+        if not two_phase:
+            total[:, :, layers.index(p.layer.name)] += values[:, :turns, p.index]
+            continue
         timestep = p.stores_at or p.reads_at if fired else p.reads_at or p.stores_at
         total[:, timestep - 1, layers.index(p.layer.name)] += values[:, 0, p.index]
     return total

@@ -26,7 +26,8 @@ LOSSES = {
 MEMORIES = {
     "program": "program", "weights": "weights", "parameters": "thresholds, biases", "limits": "exit limits",
     "image": "input", "maps": "maps of counts", "states": "states", "currents": "kept currents",
-    "outputs": "outputs", "exponentials": "exponentials", "queues": "queues of words",
+    "outputs": "outputs", "outside": "weights outside the chip", "exponentials": "exponentials",
+    "queues": "queues of words",
 }
 MEANINGS = (
     ("golden", "counted in the integer model, which defines every bit."),
