@@ -101,12 +101,16 @@ def _place_ecp5(target, constraints):
     )
 
 
+# A part that is nearly full is searched for hours before it is given up.
+GIVE_UP = ("--placer-heap-cell-placement-timeout", "1000")
+
+
 # iCE40: Project IceStorm.
 def _place_ice40(target, constraints):
     return (
         f"--{target.device.removeprefix('iCE40').lower()}", "--package", target.package.lower(),
         *(("--pcf", constraints) if constraints else ("--pcf-allow-unconstrained",)),
-        "--placer-heap-timingweight", "20",
+        "--placer-heap-timingweight", "20", *GIVE_UP,
     )
 
 
@@ -118,8 +122,7 @@ def _place_gowin(target, constraints):
     return (
         "--device", target.device, "--vopt", f"family={_GOWIN_DIES[target.family]}",
         *(("--vopt", f"cst={constraints}") if constraints else ()),
-        # a flip-flop takes a look-up table's place too: a crowded part is searched for hours before it is given up
-        "--placer-heap-cell-placement-timeout", "1000",
+        *GIVE_UP,
     )
 
 
