@@ -18,14 +18,15 @@ SOFTMAX_TABLE = 25, 256  # bits and words of exponentials and logarithms
 SOFTMAX_DSPS = 2
 SOFTMAX_ABSORBED = 56  # flip-flops inside them
 TABLE_LUTS = 1.5  # tables of four inputs for one bit of 16 words: two of six hold 4 bits
-ICE40_JOINED = 0.85  # cells that a flip-flop takes beside the tables: most share theirs with none
+ICE40_JOINED = 0.83  # cells that a flip-flop takes beside the tables: most share theirs with none
 ICE40_LINK = 1560  # cells
 ICE40_FREE = 260  # cells that must stay free: of 5,280, nextpnr found no place for 5,046
 
 # Tables of four inputs and flip-flops by what they grow with (`grows_with`), fitted by `benchmarks.fit_resources`.
 LOGIC = {
-    "core": (516, 723), "softmax": (566, 349), "program": (14.2, 18.5), "serial": (14.2, 9.28), "lane": (15.8, 10.9),
-    "lane bits": (1.57, 6.15), "signed": (3.6, 5.0), "dense": (2.02, 4.72), "phase": (166, 41), "narrow": (2.9, 1.0),
+    "core": (560, 689), "softmax": (532, 267), "program": (13.1, 18.6), "serial": (14.5, 11.4), "lane": (15.5, 11.0),
+    "lane bits": (1.48, 5.74), "signed": (4.46, 9.12), "dense": (2.72, 6.1), "phase": (249, 47.7),
+    "narrow": (6.14, 1.51),
 }
 
 
