@@ -55,7 +55,7 @@ def link_resources(target: Target) -> dict[str, int]:
     """
     if target.family == "ice40":
         return {"lut": ICE40_LINK + ICE40_FREE, "ff": 800, "bram": 6, "dsp": 0}
-    return {"lut": 1000, "ff": 800, "bram": 2, "dsp": 0}
+    return {"lut": 1500, "ff": 800, "bram": 2, "dsp": 0}
 
 
 def single_port_blocks(params: CoreParams) -> int:
