@@ -89,8 +89,13 @@ class Outside(wiring.Component):
                 with m.If(~asks & ~gives):
                     m.next = "IDLE"
             with m.State("HEAD"), m.If(come):
-                m.d.sync += [left.eq(word), ask.eq(word), asks.eq(1), follows.eq(word[-1]), digest.eq(word)]
-                m.next = "BODY"
+                m.d.sync += [left.eq(word), ask.eq(word), follows.eq(word[-1]), digest.eq(word)]
+                with m.If(word[:COUNT_BITS] == 0):  # no block is as short: nothing would come that has a digest
+                    m.d.comb += self.spoiled.eq(1)
+                    m.next = "IDLE"
+                with m.Else():
+                    m.d.sync += asks.eq(1)
+                    m.next = "BODY"
             with m.State("BODY"):
                 with m.If(come):
                     m.d.comb += self.o_valid.eq(left != 1)

@@ -144,12 +144,14 @@ def test_what_is_written_is_fetched(sizes, seed):
     assert fetching.words == block[1:-1]
 
 
-@pytest.mark.parametrize("where", ["first", "middle", "digest", "memory"])
+@pytest.mark.parametrize("where", ["length", "first", "middle", "digest", "memory"])
 def test_a_wrong_word_is_told_and_its_block_is_never_ready(sizes, where):
     rng = np.random.default_rng(7)
     block, = random_blocks(rng, 1)
     wrong = list(block)
-    if where != "memory":
+    if where == "length":
+        wrong[0] = FOLLOWS
+    elif where != "memory":
         wrong[{"first": 1, "middle": len(block) // 2, "digest": -1}[where]] ^= 1 << 31
     fetching = Fetching(sizes, laid([wrong]), 3)
 
