@@ -53,8 +53,8 @@ class SimulatedBoard:
 
     Parameters
     ----------
-    folder : path or None
-        Made by `generate`.
+    folder : path
+        Made by `generate`; not needed where there are ``sources``.
     sources : list of str or None
         Verilog texts to use in place of the folder's; the outermost module is ``adafire_uart``, which has nothing
         outside the chip.
@@ -75,7 +75,7 @@ class SimulatedBoard:
         For a folder that is none; without Verilator or a C++ compiler; when the board does not start.
     """
 
-    def __init__(self, folder=None, *, sources=None, contents=None, clocks_per_bit=CLOCKS_PER_BIT, progress=None):
+    def __init__(self, folder="", *, sources=None, contents=None, clocks_per_bit=CLOCKS_PER_BIT, progress=None):
         defines = []
         if sources is None:
             found = GeneratedFolder.open(folder, VERILOG)

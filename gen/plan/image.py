@@ -7,6 +7,7 @@ words initialise the memories of a bitstream.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from zlib import crc32
 
@@ -20,7 +21,7 @@ __all__ = ["TRAILER", "load_stream", "read_image", "stream_digest", "write_image
 TRAILER = 0xFF
 
 
-def load_stream(contents: dict[str, list[int]], memories) -> np.ndarray:
+def load_stream(contents: dict[str, Sequence[int] | np.ndarray], memories) -> np.ndarray:
     """Return the uint32 words that load ``contents`` into the memories of a core (`gen.plan.memories.memory_table`)."""
     blocks = []
     for code, (name, words) in enumerate(contents.items()):

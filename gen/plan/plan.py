@@ -5,6 +5,7 @@ A plan is made once and read by everybody: the gateware's generator, traffic, es
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
@@ -104,8 +105,8 @@ class Plan:
         return memory_table(self.params)
 
     @cached_property
-    def contents(self) -> dict[str, list[int]]:
-        """Name of every loadable memory to its words, from address 0 on."""
+    def contents(self) -> dict[str, Sequence[int] | np.ndarray]:
+        """Name of every loadable memory to its words, from address 0 on; of that outside the chip a uint32 array."""
         return memory_contents(self)
 
     @cached_property
