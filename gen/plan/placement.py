@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["placed_plan"]
 
 LEAST_ROOM = 512  # words of weights of a group, in steps of which room is looked for: those of a block
-TRIES = 3
 
 
 def placed_plan(network: Network, lanes: int, target: Target, neurons: int = 1) -> Plan:
@@ -42,10 +41,10 @@ def placed_plan(network: Network, lanes: int, target: Target, neurons: int = 1) 
 
 
 def _with_weights_outside(plan, lanes, target, neurons):
-    """Return the plan that has as many weights on the chip as there is room for; the same plan where none fits."""
+    """Return the plan with as many weights on the chip as it has room for, or none; the same plan if that fails."""
     left = target.bram_blocks - _blocks(plan, target) + _weight_blocks(plan.params, target)
-    for _ in range(TRIES):
-        words = range(LEAST_ROOM, plan.params.weights, LEAST_ROOM)
+    words, fits = range(LEAST_ROOM, plan.params.weights, LEAST_ROOM), 1
+    while fits:
         fits = bisect_right(words, left, key=lambda room: _weight_blocks(replace(plan.params, weights=room), target))
         other = make_plan(plan.network, lanes, neurons=neurons, room=max(1, fits * LEAST_ROOM))
         over = _blocks(other, target) - target.bram_blocks

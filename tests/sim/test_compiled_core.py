@@ -28,7 +28,7 @@ KINDS = {  # a share of the networks of every core
 CORES = [(4, 1, 1), (4, 2, 2), (8, 1, 4), (4, 4, 1), (16, 1, 2)]  # lanes of a group, groups, neurons of a group
 FETCHING = [(4, 1, 1), (8, 2, 2), (4, 4, 1)]  # those that fetch weights from outside the chip
 LARGE = [(16, 1, 1), (8, 2, 1), (8, 4, 2), (16, 2, 4), (16, 4, 1)]
-EACH, MANY = 7, 33  # networks of a kind
+EACH, FEW, MANY = 7, 3, 33  # networks of a kind
 PAIRS = (2, 11, 14, 33, 46, 51, 52, 53)  # seeds of networks whose core takes two input values in a cycle
 DAMAGED = 5  # every so many networks, a damaged load comes before the right one
 
@@ -102,7 +102,13 @@ def test_random_networks_equal_the_golden_model(width, groups, neurons):
 @pytest.mark.parametrize("width, groups, neurons", FETCHING)
 def test_weights_outside_the_chip_change_no_bit(width, groups, neurons):
     """All of them lie there, the memory stalls, and what is given up is given up amid a block too."""
-    check(width, groups, neurons, room=1)
+    check(width, groups, neurons, FEW, room=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width, groups, neurons", FETCHING)
+def test_hundreds_of_networks_with_weights_outside_the_chip(width, groups, neurons):
+    check(width, groups, neurons, MANY, room=1)
 
 
 @pytest.mark.slow

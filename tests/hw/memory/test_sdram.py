@@ -86,7 +86,7 @@ def test_sequential_bursts_keep_the_pins_busy():
     assert words[-1].cycle - words[0].cycle + 1 <= 768 + 2 * 12
 
 
-@pytest.mark.parametrize("width", [32, 64, 128])
+@pytest.mark.parametrize("width", [32, *(pytest.param(w, marks=pytest.mark.slow) for w in (64, 128))])
 def test_wider_words_hide_the_rows_as_well(width):
     part = replace(ULX3S, row_bits=4, column_bits=6, power_up_us=1)
     beats = width // 16
@@ -102,7 +102,7 @@ def test_writes_and_reads_in_turn_cost_the_turn_of_the_pins_only():
     assert words[-1].cycle - words[31].cycle <= pairs * (64 + 6)
 
 
-@pytest.mark.parametrize("width", [16, 64])
+@pytest.mark.parametrize("width", [16, pytest.param(64, marks=pytest.mark.slow)])
 def test_refreshes_come_while_a_taker_or_a_giver_waits(width):
     """For twice as long as a row keeps its word."""
     part = FORGETFUL
@@ -156,6 +156,7 @@ def test_refreshes_come_while_a_taker_or_a_giver_waits(width):
     assert [rule for rule in RULES if seen["broken"][rule]] == []
 
 
+@pytest.mark.slow
 def test_a_row_that_was_opened_again_is_not_closed_too_soon():
     """A burst's last word waits until refreshes have interrupted it, and goes some cycles after its row is open again;
     the next burst is in another row of the bank.
@@ -190,6 +191,7 @@ def test_a_row_that_was_opened_again_is_not_closed_too_soon():
     assert [rule for rule in RULES if seen[rule]] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed, clock_hz", [(0, 100e6), (1, 133e6)])
 def test_refreshes_amid_short_bursts_in_many_rows(seed, clock_hz):
     """Some seven rounds of refreshes, each in another moment of opening and closing rows."""
