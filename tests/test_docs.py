@@ -185,6 +185,7 @@ def test_the_files_that_contributors_read_of():
     assert [name for name in named if not list(ROOT.glob(name.replace("NAME", "*")))] == []
 
 
+@pytest.mark.slow
 def test_the_tutorial(shell):
     assert play(ROOT / "docs/tutorial.md", shell, {"plain"}) >= 5
     assert (shell.folder / "build/report.html").stat().st_size > 10_000

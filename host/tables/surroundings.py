@@ -33,22 +33,23 @@ def datasets(payload):
 def boards(payload):
     """Yield the boards, with the tools that route for the part and whether these are free software."""
     yield columns(
-        None, ("board", "part", "router", "open"), ("LUT", "FF", "BRAM", "Kibit", "DSP", "MHz", "MB"),
+        None, ("board", "part", "router", "open"), ("LUT", "FF", "BRAM", "Kibit", "DSP", "MHz"),
         [
             (
                 board["board"], board["device"], board["flow"], "yes" if board["open_flow"] else "no",
                 f"{board['lut']:,}", f"{board['ff']:,}", board["bram"],
                 f"{(board['bram_bits'] + board['spram_bits']) // 1024:,}", board["dsp"], board["clock_mhz"],
-                board["dram_mb"] or "",
             )
             for board in payload["boards"]
         ],
     )
     yield (
-        "A LUT has 4 inputs, 6 on Xilinx parts; Kibit counts block RAM and SPRAM; MHz is the board's oscillator, "
-        "MB its memory from which weights can be fetched. "
+        "A LUT has 4 inputs, 6 on Xilinx parts; Kibit counts block RAM and SPRAM; MHz is the board's oscillator. "
         "`adafire generate` serves every board; open says whether the part's tools are free software."
     )
+    yield "Weights that the part has no room for can be fetched from the board's memory: " + ", ".join(
+        f"{board['board']} {board['dram_mb']} MB" for board in payload["boards"] if board["dram_mb"]
+    ) + "."
 
 
 def doctor(payload):

@@ -147,6 +147,7 @@ def test_a_mismatch_is_a_failure(adafire, monkeypatch, mismatches, code):
 def test_boards(adafire):
     outcome = adafire("boards")
     assert outcome.code == 0 and "tang_nano_20k" in outcome.out and "nextpnr-himbaechel" in outcome.out
+    assert "colorlight_i5 8 MB" in " ".join(outcome.out.split())
     boards = {entry["board"]: entry for entry in adafire("boards", "--json").json["boards"]}
     assert boards["ulx3s_85f"]["bram"] == 208 and boards["pynq_z2"]["open_flow"] is False
 
