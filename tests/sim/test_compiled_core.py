@@ -27,6 +27,7 @@ KINDS = {  # a share of the networks of every core
 }
 CORES = [(4, 1, 1), (4, 2, 2), (8, 1, 4), (4, 4, 1), (16, 1, 2)]  # lanes of a group, groups, neurons of a group
 FETCHING = [(4, 1, 1), (8, 2, 2), (4, 4, 1)]  # those that fetch weights from outside the chip
+LONG = [(8, 1, 4), (8, 2, 2)]  # of both, those that wait for `make test-all`
 LARGE = [(16, 1, 1), (8, 2, 1), (8, 4, 2), (16, 2, 4), (16, 4, 1)]
 EACH, FEW, MANY = 7, 3, 33  # networks of a kind
 PAIRS = (2, 11, 14, 33, 46, 51, 52, 53)  # seeds of networks whose core takes two input values in a cycle
@@ -94,12 +95,16 @@ def check(width, groups, neurons, each=EACH, room=None):
     assert not wrong, f"{groups} groups of {width} lanes and {neurons} neurons"
 
 
-@pytest.mark.parametrize("width, groups, neurons", CORES)
+@pytest.mark.parametrize("width, groups, neurons", [
+    pytest.param(*core, marks=pytest.mark.slow) if core in LONG else core for core in CORES
+])
 def test_random_networks_equal_the_golden_model(width, groups, neurons):
     check(width, groups, neurons)
 
 
-@pytest.mark.parametrize("width, groups, neurons", FETCHING)
+@pytest.mark.parametrize("width, groups, neurons", [
+    pytest.param(*core, marks=pytest.mark.slow) if core in LONG else core for core in FETCHING
+])
 def test_weights_outside_the_chip_change_no_bit(width, groups, neurons):
     """All of them lie there, the memory stalls, and what is given up is given up amid a block too."""
     check(width, groups, neurons, FEW, room=1)
