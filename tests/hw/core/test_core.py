@@ -272,7 +272,8 @@ def test_results_that_nobody_takes_stop_the_core_and_change_nothing(seed, source
 
 
 @pytest.mark.parametrize("seeds, width, groups, options", [
-    ((30, 32), 4, 1, {}), pytest.param((33, 34, 35), 4, 2, {}, marks=pytest.mark.slow), ((36, 37), 4, 1, {"layer_bits": (2, 4, 8)}),
+    ((30, 32), 4, 1, {}), pytest.param((33, 34, 35), 4, 2, {}, marks=pytest.mark.slow),
+    ((36, 37), 4, 1, {"layer_bits": (2, 4, 8)}),
     ((38, 39), 4, 1, {"neuron": INVERSE_LEAKY}),
 ])
 def test_another_network_is_loaded_into_the_same_core(seeds, width, groups, options):

@@ -17,7 +17,8 @@ def draw(rng, bits):
 
 @pytest.mark.parametrize("latency", [1, 2])
 @pytest.mark.parametrize("depth, width", [
-    (1, 5), (7, 100), (16, 40), (33, 40), (600, 40), (1100, 20), (2100, 36), (4100, 40), (17078, 48), pytest.param(33000, 40, marks=pytest.mark.slow),
+    (1, 5), (7, 100), (16, 40), (33, 40), (600, 40), (1100, 20), (2100, 36), (4100, 40), (17078, 48),
+    pytest.param(33000, 40, marks=pytest.mark.slow),
 ])
 def test_words_are_kept_and_read_after_the_latency(depth, width, latency):
     rng = np.random.default_rng(depth)
