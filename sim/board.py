@@ -75,7 +75,9 @@ class SimulatedBoard:
         For a folder that is none; without Verilator or a C++ compiler; when the board does not start.
     """
 
-    def __init__(self, folder="", *, sources=None, contents=None, clocks_per_bit=CLOCKS_PER_BIT, progress=None):
+    def __init__(
+        self, folder: str | Path = "", *, sources=None, contents=None, clocks_per_bit=CLOCKS_PER_BIT, progress=None,
+    ):
         defines = []
         if sources is None:
             found = GeneratedFolder.open(folder, VERILOG)
