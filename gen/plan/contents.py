@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gen.plan.grouping import tile_window
+from gen.plan.memories import loadable_memories
 from gen.plan.outside import FOLLOWS, block_digest, groups_of_parts
 from gen.plan.passes import Pass, thresholds
 from gen.plan.program_words import program_words
@@ -27,7 +28,7 @@ def memory_contents(plan) -> dict[str, Sequence[int] | np.ndarray]:
     makers = {"weights": _weights, "parameters": _parameters, "outside": _outside}
     return {
         name: fixed[name] if name in fixed else makers[spec.role](plan, spec.owner)
-        for name, spec in plan.memories.items() if spec.loadable
+        for name, spec in loadable_memories(plan.params).items()
     }
 
 

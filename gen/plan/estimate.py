@@ -18,6 +18,7 @@ from gen.plan.activity import Activity, find_activity
 from gen.plan.outside import outside_words
 from gen.plan.plan import Plan
 from gen.plan.program_words import spacing
+from gen.plan.target import Dram
 from gen.plan.tile_work import TileWork, tile_work
 
 __all__ = ["CYCLES", "PACE", "Estimate", "estimate_cycles", "expected_cycles", "pass_cycles"]
@@ -31,7 +32,7 @@ CYCLES = {
     "frame": 6,       # before the first pass of every round but the first, of another input map
     "block": 30,      # from the beginning of a fetch to the first word of the runs, and from the last one to the pass
 }
-PACE = 32 / 16 / 0.98  # cycles of a 32-bit word from outside where nothing else is said: of an SDRAM of 16 bits
+PACE = Dram("SDRAM", 32, 16).pace  # of a memory outside the chip, where nothing else is said
 # Of a decision, for each position of the output, beside scans of its channels: how many, and the rule itself.
 DECISIONS = {"off": (1, 1), "margin": (1, 4), "confidence": (2, 13), "entropy": (2, 30)}
 REST = 1  # between the last event of a tile and the first of the next

