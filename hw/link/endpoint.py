@@ -14,6 +14,7 @@ from amaranth.hdl import Cat, Module, ResetInserter
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from gen.result import HEADER_WORDS
 from hw.link.blackbox import core_signature
 from hw.link.collector import Collector
 from hw.link.commands import Commands
@@ -67,7 +68,8 @@ class Endpoint(wiring.Component):
         m.submodules.urgent = urgent = Urgent()
         m.submodules.registers = registers = RegisterFile(self._values)
         m.submodules.tags = tags = ResetInserter(urgent.clear)(Queue(BYTE, depth=TAGS))
-        m.submodules.replies = replies = Replies(max_payload=max_payload, rx_bytes=rx_bytes)
+        m.submodules.replies = replies = Replies(
+            max_payload=max_payload, rx_bytes=rx_bytes, result_words=HEADER_WORDS + self._params.outputs)
         m.submodules.framer = framer = Framer()
 
         for source, sink in (

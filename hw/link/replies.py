@@ -12,7 +12,6 @@ from hw.regmap import COUNTERS, ERROR_REPLY, IDENTITY, PIECE_WORDS, PROTOCOL, RE
 __all__ = ["NO_FAULT", "POSITION_BITS", "Replies", "answer"]
 
 POSITION_BITS = 32
-PIECES_BITS = 18     # of the number of a piece in its result: enough for 16 million words
 NO_FAULT = 0
 BYTE, WORD = 8, 32
 WORD_BYTES = WORD // BYTE
@@ -35,6 +34,8 @@ class Replies(wiring.Component):
     ----------
     max_payload, rx_bytes : int
         What the errors LENGTH and OVERRUN say.
+    result_words : int
+        Of the longest result.
     piece_words : int
         Words of a result in a frame, a power of two.
 
@@ -57,8 +58,8 @@ class Replies(wiring.Component):
     o : Out(stream(piece))
     """
 
-    def __init__(self, *, max_payload, rx_bytes, piece_words=PIECE_WORDS):
-        self._piece_words = piece_words
+    def __init__(self, *, max_payload, rx_bytes, result_words, piece_words=PIECE_WORDS):
+        self._piece_words, self._pieces = piece_words, -(-result_words // piece_words)
         self._expected = {Fault.LENGTH: max_payload, Fault.COMMAND: PROTOCOL, Fault.OVERRUN: rx_bytes}
         super().__init__({
             "i": In(stream.Signature(answer())), "urgent": In(stream.Signature(answer())),
@@ -78,7 +79,8 @@ class Replies(wiring.Component):
         part, place, word = Signal(range(OTHER + 1)), Signal(range(WORD_BYTES)), Signal(WORD)
         words = Signal(range(max(len(IDENTITY) + 1, 3 + 2 ** len(buffer.word))))
         left, index = Signal.like(words), Signal(max(INDEX_BITS, len(buffer.word)))
-        number, upcoming = Signal(PIECES_BITS), Signal(PIECES_BITS)  # of the piece being sent, of the one after it
+        number = Signal(range(max(2, self._pieces)))  # of the piece being sent
+        upcoming = Signal.like(number)  # of the one after it
         faulty = now["fault"] != NO_FAULT
         result = now["command"].matches(*RESULTS) & ~faulty
         last = place == WORD_BYTES - 1

@@ -215,7 +215,7 @@ def test_a_load_with_a_wrong_digest_does_not_run(sizes, flip):
 @pytest.mark.parametrize("values, stall", [(58, 0), (59, 0.3), (200, 0.2)])
 def test_results_of_any_size_come_in_pieces(sizes, values, stall):
     """Longer than what the link can hold; the next image is sent meanwhile."""
-    far = Far(sizes(), stall=stall, limit=60_000)
+    far = Far(sizes(outputs=values), stall=stall, limit=60_000)
     far.core.values = values
 
     async def drive(ctx):

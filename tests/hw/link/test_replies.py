@@ -9,7 +9,7 @@ from tests.kit.cable import ticks
 from tests.kit.proof import claim_stable, prove
 from tests.kit.streams import Bench
 
-PIECE_WORDS, MAX_PAYLOAD, RX_BYTES = 4, 40, 64
+PIECE_WORDS, RESULT_WORDS, MAX_PAYLOAD, RX_BYTES = 4, 31, 40, 64
 
 
 class Speaker:
@@ -17,7 +17,8 @@ class Speaker:
 
     def __init__(self, *, seed=0, stall=0.5):
         m = Module()
-        self.dut = dut = Replies(max_payload=MAX_PAYLOAD, rx_bytes=RX_BYTES, piece_words=PIECE_WORDS)
+        self.dut = dut = Replies(
+            max_payload=MAX_PAYLOAD, rx_bytes=RX_BYTES, result_words=RESULT_WORDS, piece_words=PIECE_WORDS)
         m.submodules.dut = dut
         m.d.sync += dut.data.eq(dut.address)
         m.d.comb += dut.granted.eq(dut.reading)
@@ -140,7 +141,7 @@ def test_every_error_says_what_was_expected():
     assert speaker.frames == [error(9, fault, Command.INPUT, expected[fault]) for fault in Fault]
 
 
-@pytest.mark.parametrize("lengths", [[4, 5, 3, 13], [12, 1]])
+@pytest.mark.parametrize("lengths", [[4, 5, 3, 13], [12, 1], [RESULT_WORDS]])
 def test_a_result_goes_in_pieces_with_their_places(lengths):
     speaker = Speaker(stall=0.2)
     dut, results = speaker.dut, [[100 * n + word for word in range(length)] for n, length in enumerate(lengths)]
@@ -194,5 +195,5 @@ def test_after_a_clear_the_next_result_begins_at_its_beginning():
 
 
 def test_the_output_is_proved_stable():
-    dut = Replies(max_payload=MAX_PAYLOAD, rx_bytes=RX_BYTES, piece_words=2)
+    dut = Replies(max_payload=MAX_PAYLOAD, rx_bytes=RX_BYTES, result_words=RESULT_WORDS, piece_words=2)
     prove(dut, lambda m: claim_stable(m, dut.o))
