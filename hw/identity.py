@@ -3,11 +3,12 @@
 import hashlib
 import json
 from dataclasses import asdict
+from math import prod
 
-import numpy as np
-
+from gen.errors import InputError
 from gen.netfile import network_hash
 from gen.result import result_form
+from hw.regmap import MOST_IMAGE_BYTES
 
 __all__ = ["build_id", "describe_input", "describe_outputs", "network_id", "register_values"]
 
@@ -27,14 +28,23 @@ def network_id(network):
 
 
 def describe_input(network):
-    """Return the input of ``network`` in plain values, enough for `gen.inputs.input_values` and the link."""
+    """Return the input of ``network`` in plain values, enough for `gen.inputs.input_values` and the link.
+
+    Raises `InputError` for recordings of more bytes than a position of the link can name.
+    """
     source = network.source
     lowest, highest = source.range
     maps = network.timesteps if source.kind == "frames" else 1
+    values, size = maps * prod(source.shape), 1 if highest - lowest < 256 else 2
+    if values * size > MOST_IMAGE_BYTES:
+        raise InputError(
+            f"The network looks at {maps} frames of {prod(source.shape)} values, {values * size} bytes in all; a host "
+            f"can send {MOST_IMAGE_BYTES} at most. Convert it for fewer or smaller frames."
+        )
     return {
         "shape": list(source.shape), "kind": source.kind, "low": source.low, "high": source.high,
-        "offset": source.offset.tolist(), "timesteps": network.timesteps, "values": maps * int(np.prod(source.shape)),
-        "lowest": lowest, "bytes": 1 if highest - lowest < 256 else 2,
+        "offset": source.offset.tolist(), "timesteps": network.timesteps, "values": values,
+        "lowest": lowest, "bytes": size,
     }
 
 

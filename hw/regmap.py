@@ -17,8 +17,9 @@ from struct import Struct
 
 __all__ = [
     "COMMIT", "COUNTERS", "Command", "ERROR", "ERROR_REPLY", "ESCAPE", "FLAG", "FRAME_OVERHEAD", "Fault", "HEADER",
-    "IDENTITY", "MAGIC", "PIECE", "PIECE_WORDS", "POSITION", "PROTOCOL", "REGISTERS", "REPLY", "RESULT_WORDS",
-    "Register", "STUFF", "WRITABLE", "crc", "decode", "encode", "frames", "register",
+    "IDENTITY", "LONGEST_PAYLOAD", "MAGIC", "MOST_IMAGE_BYTES", "PIECE", "PIECE_WORDS", "POSITION", "PROTOCOL",
+    "REGISTERS", "REPLY", "RESULT_WORDS", "Register", "STUFF", "WRITABLE", "crc", "decode", "encode", "frames",
+    "register",
 ]
 
 MAGIC = 0x46414441  # "ADAF"
@@ -33,6 +34,8 @@ ERROR = Struct("<BBHI")      # fault, command, 0, what was expected
 PIECE = Struct("<II")        # NETWORK, POSITION in words: before the words of PART and RESULT
 PIECE_WORDS = 64             # of a result, in one PART or RESULT, at most
 FRAME_OVERHEAD = HEADER.size + 4
+LONGEST_PAYLOAD = 2**16 - 1  # bytes, by the header
+MOST_IMAGE_BYTES = 2**32 - 1  # by POSITION
 RESULT_WORDS = ("class", "timesteps", "cycles", "busy_cycles", "events", "synaptic_ops")
 
 

@@ -10,7 +10,7 @@ from gen.errors import InputError
 from hw.link.blackbox import core_signature
 from hw.link.endpoint import Endpoint
 from hw.link.uart import LEAST_DIVISOR, Receiver, Transmitter
-from hw.regmap import COMMIT, FRAME_OVERHEAD
+from hw.regmap import COMMIT, FRAME_OVERHEAD, LONGEST_PAYLOAD
 
 __all__ = ["Link", "LinkParams"]
 
@@ -48,8 +48,10 @@ class LinkParams:
                 f"A receive buffer of {self.rx_bytes} bytes: it must be a power of two and hold at least a frame "
                 f"with the longest payload, {self.max_payload} + {FRAME_OVERHEAD} bytes."
             )
-        if self.max_payload < COMMIT.size:
-            raise InputError(f"The longest payload must have {COMMIT.size} bytes at least, not {self.max_payload}.")
+        if not COMMIT.size <= self.max_payload <= LONGEST_PAYLOAD:
+            raise InputError(
+                f"The longest payload must have {COMMIT.size} to {LONGEST_PAYLOAD} bytes, not {self.max_payload}."
+            )
 
     @property
     def divisor(self):

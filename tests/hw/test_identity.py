@@ -5,7 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gen.errors import InputError
 from gen.inputs import input_values
+from gen.intnet import IntegerNetwork
+from gen.layers import INPUT, Readout, Source, Synapse
 from gen.plan.plan import make_plan
 from hw.identity import build_id, describe_input, network_id, register_values
 from tests.kit.random_networks import random_images, random_network
@@ -29,6 +32,15 @@ def test_wide_inputs_take_two_bytes():
     offset = np.linspace(0, 200, channels).astype(int)
     wide = replace(network.source, kind="direct", low=-100, high=255, offset=offset)
     assert describe_input(replace(network, source=wide))["bytes"] == 2
+
+
+def test_recordings_beyond_the_positions_of_the_link_are_refused():
+    """2**32 bytes are one too many; they would fit no memory either."""
+    readout = Readout("r", [Synapse(INPUT, np.ones((1, 2, 1, 1), int), (64, 64))], np.zeros(1, int), np.array([8]))
+    recordings = IntegerNetwork(Source((2, 2048, 2048), "frames"), [readout], 512)
+    with pytest.raises(InputError, match="512 frames of 8388608 values, 4294967296 bytes in all; a host can send 429"):
+        describe_input(recordings)
+    assert describe_input(replace(recordings, timesteps=511))["values"] == 511 * 2**23
 
 
 def test_the_build_id_names_parameters_image_and_tools():

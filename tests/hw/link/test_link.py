@@ -33,7 +33,9 @@ def test_baud_rates(clock_hz, baud, divisor):
     (dict(clock_hz=12_000_000, baud=9600, rx_bytes=1000), "A receive buffer of 1000 bytes: it must be"),
     (dict(clock_hz=12_000_000, baud=9600, rx_bytes=1024), "the longest payload, 1024 + 8 bytes"),
     (dict(clock_hz=12_000_000, baud=9600, max_payload=16),
-     "The longest payload must have 20 bytes at least, not 16."),
+     "The longest payload must have 20 to 65535 bytes, not 16."),
+    (dict(clock_hz=12_000_000, baud=9600, rx_bytes=2**17, max_payload=2**16),
+     "The longest payload must have 20 to 65535 bytes, not 65536."),
 ])
 def test_what_cannot_be_is_refused(given, text):
     with pytest.raises(InputError, match=re.escape(text)):
