@@ -12,12 +12,15 @@ from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from gen.errors import InputError
 from hw.board.board_top import TOP, BoardTop, link_params
 from hw.identity import register_values
 from hw.link.bus import VALUE_BITS
 from hw.verilog import AXI, UART, axi_verilog, uart_verilog
 
 __all__ = ["UartBox", "axi_project", "uart_project"]
+
+LENGTH_BITS = 26  # of the bytes of a transfer, the most there are (PG021, "Width of Buffer Length Register")
 
 
 class UartBox(wiring.Component):
@@ -60,12 +63,21 @@ def uart_project(board, setting, core, params, manifest):
 
 
 def axi_project(board, setting, core, params, manifest):
-    """Return the project of a design that a processor drives; parameters and results as of `uart_project`."""
+    """Return the project of a design that a processor drives; parameters and results as of `uart_project`.
+
+    Raises `InputError` for a network whose images are longer than a transfer can be.
+    """
+    size, most = manifest["input"]["values"] * VALUE_BITS // 8, 2**LENGTH_BITS - 1
+    if size > most:
+        raise InputError(
+            f"An image of the network has {size} bytes on AXI, and a transfer of the DMA {most} at most: convert it "
+            "for fewer or smaller frames."
+        )
     clock, target = float(setting.output), board.target
     verilog = {"core.v": core, "axi.v": axi_verilog(params, register_values(manifest, CLOCK_HZ=round(clock * 1e6)))}
     script = _AXI_SCRIPT.substitute(
         part=f"{target.device}{target.package}-{target.speed}", clock=f"{clock:g}", top=TOP, files=" ".join(verilog),
-        input=VALUE_BITS * params.input_values,
+        input=VALUE_BITS * params.input_values, length=LENGTH_BITS,
         memory="" if params.input_values < 4 else " CONFIG.c_m_axi_mm2s_data_width 64",
         board=target.title,
         timing=_TIMING.format(slack="[get_property STATS.WNS [get_runs impl_1]]", clock=clock),
@@ -105,9 +117,9 @@ ip reset proc_sys_reset
 ip registers smartconnect CONFIG.NUM_SI 1 CONFIG.NUM_MI 3
 ip memory smartconnect CONFIG.NUM_SI 3 CONFIG.NUM_MI 1
 # Images and results through one DMA, networks through another; a stream is as wide as the core's data.
-ip dma_images axi_dma CONFIG.c_include_sg 0 CONFIG.c_sg_length_width 23 \\
+ip dma_images axi_dma CONFIG.c_include_sg 0 CONFIG.c_sg_length_width $length \\
     CONFIG.c_include_mm2s 1 CONFIG.c_m_axis_mm2s_tdata_width $input$memory CONFIG.c_include_s2mm 1
-ip dma_network axi_dma CONFIG.c_include_sg 0 CONFIG.c_sg_length_width 23 \\
+ip dma_network axi_dma CONFIG.c_include_sg 0 CONFIG.c_sg_length_width $length \\
     CONFIG.c_include_mm2s 1 CONFIG.c_m_axis_mm2s_tdata_width 32 CONFIG.c_include_s2mm 0
 
 bus dma_images/M_AXIS_MM2S adafire/s_axis_input

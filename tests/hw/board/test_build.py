@@ -10,10 +10,13 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gen.errors import AdafireError, DoesNotFit, InputError, ToolMissing
+from gen.generated import GeneratedFolder
 from gen.manifest import read_manifest, write_manifest
 from hw.board import steps, tools
+from hw.board.boards import find_board
 from hw.board.build import build
 from hw.board.order import Order
+from hw.board.vivado import axi_project
 from hw.emit import generate
 from tests.kit.random_networks import random_network
 
@@ -187,8 +190,16 @@ def test_a_project_for_vivado(board, module_name, files, design, toolbox):
     assert "core.v" in script and "$part" not in script
     values = read_manifest(folder)["parameters"]["input_values"]
     assert board != "pynq_z2" or f"CONFIG.c_m_axis_mm2s_tdata_width {16 * values}" in script
+    assert script.count("CONFIG.c_sg_length_width 26 ") == 2 * (board == "pynq_z2")
     timing = script.index(f'{{ error "timing fails at {report["clock_mhz"]:g} MHz: build with a lower --clock" }}')
     assert timing < script.index({"arty_a7_35": "write_bitstream", "pynq_z2": "file copy"}[board])
+
+
+def test_images_longer_than_a_transfer_of_the_dma_are_refused(generated):
+    folder = GeneratedFolder.open(generated("pynq_z2"))
+    longer = {**folder.manifest, "input": {**folder.manifest["input"], "values": 2**25}}
+    with pytest.raises(InputError, match="An image of the network has 67108864 bytes on AXI, and a transfer"):
+        axi_project(find_board("pynq_z2"), None, "", folder.params, longer)
 
 
 def test_a_project_holds_the_clock(design, toolbox):
