@@ -4,7 +4,10 @@
 
 #include "adafire_frames.h"
 
-#define LEAST_BYTES 64  /* of RX_BYTES and MAX_PAYLOAD */
+#define LEAST_BYTES 64              /* of RX_BYTES and MAX_PAYLOAD */
+#define SLOWEST_CLOCK_HZ 10000000u  /* where the board does not say */
+#define DENSE 4u                    /* an image may take so many times the cycles of a mean one */
+#define WIRE_BITS 20u               /* of a byte that is stuffed */
 
 /* ---- requests that may be repeated ---- */
 
@@ -19,12 +22,22 @@ static adafire_status insist(adafire_board *board, enum adafire_command command,
   return status;
 }
 
+/* Reckon what the longest frame takes on the line, and an image in the core. */
+static void reckon(adafire_board *board) {
+  const uint32_t *identity = board->identity;
+  uint32_t baud = identity[ADAFIRE_REG_BAUD / 4], clock = identity[ADAFIRE_REG_CLOCK_HZ / 4];
+  uint32_t frame = identity[ADAFIRE_REG_MAX_PAYLOAD / 4] + ADAFIRE_HEADER_BYTES + ADAFIRE_CRC_BYTES;
+  board->work_ms = board->network.cycles / ((clock ? clock : SLOWEST_CLOCK_HZ) / (DENSE * 1000u) + 1);
+  if (baud) board->work_ms += frame * WIRE_BITS / (baud / 1000u + 1);
+}
+
 /* Ask what the board is, and compare it. */
 static adafire_status identify(adafire_board *board) {
   adafire_status status = insist(board, ADAFIRE_IDENTIFY, ADAFIRE_IDENTITY_WORDS);
   if (status != ADAFIRE_OK) return status;
   uint32_t *identity = board->identity;
   for (unsigned i = 0; i < ADAFIRE_IDENTITY_WORDS; i++) identity[i] = adafire_word(board, i);
+  reckon(board);
   if (identity[ADAFIRE_REG_MAGIC / 4] != ADAFIRE_MAGIC || identity[ADAFIRE_REG_VERSION / 4] != ADAFIRE_PROTOCOL ||
       identity[ADAFIRE_REG_RX_BYTES / 4] < LEAST_BYTES || identity[ADAFIRE_REG_MAX_PAYLOAD / 4] < LEAST_BYTES) {
     return ADAFIRE_E_STRANGER;
@@ -154,6 +167,7 @@ adafire_status adafire_load(adafire_board *board, const adafire_network *network
   status = check_image(board, network, source, context, bytes);
   if (status != ADAFIRE_OK) return status;
   board->network = *network;
+  reckon(board);
   while (failures < board->attempts) {
     const int whole = position == words;
     status = whole ? commit(board, words) : load_piece(board, source, context, &position, words);
@@ -234,36 +248,63 @@ static adafire_status take_result(adafire_board *board, adafire_result *result, 
   return ADAFIRE_OK;
 }
 
-static adafire_status run_once(adafire_board *board, const uint8_t *input, adafire_result *result,
-                               adafire_sink *sink, void *context) {
-  const uint32_t bytes = board->network.input_size * board->network.input_bytes, most = longest_piece(board);
-  uint8_t head[ADAFIRE_POSITION_BYTES];
-  uint32_t position = 0;
-  adafire_status status;
+/* An image: its bytes lie at `input`, or, where that is NULL, `source` has them. */
+typedef struct {
+  const uint8_t *input;
+  adafire_source *source;
+  void *context;
+} image;
 
-  for (; bytes - position > most; position += most) {
-    adafire_put32(head, position);
-    adafire_payload p = {head, input + position, sizeof head, most};
-    status = adafire_ask(board, ADAFIRE_INPUT, &p, 1);
-    if (status != ADAFIRE_OK) return status;
-  }
-  adafire_put32(head, position);
-  adafire_payload p = {head, input + position, sizeof head, bytes - position};
-  status = adafire_send_run(board, &p);
-  return status == ADAFIRE_OK ? take_result(board, result, sink, context) : status;
+/* Give the `size` bytes of an image from `position` on: those of a source are in the buffer then. NULL: it failed. */
+static const uint8_t *piece_of(adafire_board *board, const image *from, uint32_t position, uint32_t size) {
+  if (from->input != NULL) return from->input + position;
+  board->length = board->escaped = board->overlong = 0; /* what was received of a frame lay in the buffer */
+  return from->source(from->context, position, board->buffer, size) == 0 ? board->buffer : NULL;
 }
 
-adafire_status adafire_run_to(adafire_board *board, const uint8_t *input, adafire_result *result, adafire_sink *sink,
-                              void *context) {
-  adafire_status status = run_once(board, input, result, sink, context);
+static adafire_status run_once(adafire_board *board, const image *from, adafire_result *result, adafire_sink *sink,
+                               void *context) {
+  const uint32_t bytes = board->network.input_size * board->network.input_bytes;
+  uint32_t most = longest_piece(board);
+  uint8_t head[ADAFIRE_POSITION_BYTES];
+
+  if (from->input == NULL && most > board->size) most = (uint32_t)board->size & ~3u;
+  for (uint32_t position = 0;; position += most) {
+    const int last = bytes - position <= most;
+    const uint32_t size = last ? bytes - position : most;
+    const uint8_t *data = piece_of(board, from, position, size);
+    if (data == NULL) return ADAFIRE_E_SOURCE;
+    adafire_put32(head, position);
+    adafire_payload p = {head, data, sizeof head, size};
+    adafire_status status = last ? adafire_send_run(board, &p) : adafire_ask(board, ADAFIRE_INPUT, &p, 1);
+    if (status != ADAFIRE_OK) return status;
+    if (last) return take_result(board, result, sink, context);
+  }
+}
+
+static adafire_status run(adafire_board *board, const image *from, adafire_result *result, adafire_sink *sink,
+                          void *context) {
+  adafire_status status = run_once(board, from, result, sink, context);
   for (unsigned i = 1; i < board->attempts && !for_good(status); i++) {
     board->retries++;
     adafire_status recovered = recover(board);
     if (recovered != ADAFIRE_OK) return recovered;
-    status = run_once(board, input, result, sink, context);
+    status = run_once(board, from, result, sink, context);
   }
   /* what was loaded is damaged, as weights in a memory outside the chip may be */
   return status == ADAFIRE_E_REFUSED && board->fault == ADAFIRE_FAULT_DIGEST ? ADAFIRE_E_NETWORK : status;
+}
+
+adafire_status adafire_run_to(adafire_board *board, const uint8_t *input, adafire_result *result, adafire_sink *sink,
+                              void *context) {
+  const image from = {input, NULL, NULL};
+  return run(board, &from, result, sink, context);
+}
+
+adafire_status adafire_run_from(adafire_board *board, adafire_source *source, void *source_context,
+                                adafire_result *result, adafire_sink *sink, void *context) {
+  const image from = {NULL, source, source_context};
+  return run(board, &from, result, sink, context);
 }
 
 static int copy_values(void *context, uint32_t position, const int32_t *values, uint32_t count) {
@@ -299,7 +340,7 @@ const char *adafire_text(adafire_status status) {
     case ADAFIRE_E_BUILD: return "another bitstream is on the board than this program was compiled for";
     case ADAFIRE_E_NETWORK: return "the board holds another network, or none: it has to be loaded";
     case ADAFIRE_E_BUFFER: return "the buffer given to adafire_open, or that for the values, is too small";
-    case ADAFIRE_E_SOURCE: return "the network cannot be read, or its length is not a number of words";
+    case ADAFIRE_E_SOURCE: return "the image or the network cannot be read, or a network's length is no number of words";
     case ADAFIRE_E_IMAGE: return "the image is damaged, or is not that of the network: nothing was sent";
     case ADAFIRE_E_SINK: return "the sink for the values gave up";
   }

@@ -17,7 +17,7 @@
 extern "C" {
 #endif
 
-/* For one reply; must be above the time of the slowest image. */
+/* For one reply, beside the time that its frames take on the line and, by the network's `cycles`, an image takes. */
 #ifndef ADAFIRE_TIMEOUT_MS
 #define ADAFIRE_TIMEOUT_MS 1000
 #endif
@@ -32,17 +32,18 @@ typedef struct {
 } adafire_port;
 
 /* What a network is to the link; in manifest.json: network_id, image_digest, the product of every shape of outputs,
- * all together, and input's values, lowest and bytes. */
+ * all together, input's values, lowest and bytes, and estimated_cycles_per_image. */
 typedef struct {
   uint32_t number, digest, outputs, input_size;
   int32_t input_low;
-  uint32_t input_bytes;
+  uint32_t input_bytes, cycles;
 } adafire_network;
 
 /* The design that adafire_registers.h belongs to and the network it was generated for. */
-#define ADAFIRE_DESIGN_NETWORK_INIT                                                 \
-  {ADAFIRE_DESIGN_NETWORK,    ADAFIRE_DESIGN_DIGEST,    ADAFIRE_DESIGN_OUTPUTS,     \
-   ADAFIRE_DESIGN_INPUT_SIZE, ADAFIRE_DESIGN_INPUT_LOW, ADAFIRE_DESIGN_INPUT_BYTES}
+#define ADAFIRE_DESIGN_NETWORK_INIT                                                  \
+  {ADAFIRE_DESIGN_NETWORK,    ADAFIRE_DESIGN_DIGEST,    ADAFIRE_DESIGN_OUTPUTS,      \
+   ADAFIRE_DESIGN_INPUT_SIZE, ADAFIRE_DESIGN_INPUT_LOW, ADAFIRE_DESIGN_INPUT_BYTES,  \
+   ADAFIRE_DESIGN_CYCLES}
 
 /* Pixels as they come: [maps][channels][height][width]; a value is a pixel less the offset of its channel. */
 typedef struct {
@@ -58,26 +59,27 @@ typedef struct {
 typedef enum {
   ADAFIRE_OK,
   ADAFIRE_E_PORT,      /* read or write failed: open the port again, then adafire_open */
-  ADAFIRE_E_TIMEOUT,   /* no reply within timeout_ms, `attempts` times */
+  ADAFIRE_E_TIMEOUT,   /* no reply within timeout_ms + work_ms, `attempts` times */
   ADAFIRE_E_DAMAGED,   /* replies arrive damaged, or are not what was asked for */
   ADAFIRE_E_REFUSED,   /* an error reply: see `fault` and `expected` */
   ADAFIRE_E_STRANGER,  /* something answers, but it is no design of this protocol */
   ADAFIRE_E_BUILD,     /* another bitstream is on the board */
   ADAFIRE_E_NETWORK,   /* the board holds another network or another image of it, or none: adafire_load, then run again */
   ADAFIRE_E_BUFFER,    /* the buffer is too small: ADAFIRE_BUFFER_BYTES, or as many values as the network has outputs */
-  ADAFIRE_E_SOURCE,    /* the source of a network failed, or its length is not a number of words */
+  ADAFIRE_E_SOURCE,    /* the source of an image or a network failed, or a network's length is not a number of words */
   ADAFIRE_E_IMAGE,     /* the image is damaged, or is not that of this network: nothing was sent */
   ADAFIRE_E_SINK       /* the sink of adafire_run_to gave up */
 } adafire_status;
 
 /* One board. timeout_ms and attempts may be changed after adafire_open; the other members are to be read only. */
 typedef struct {
-  uint32_t timeout_ms;                      /* ADAFIRE_TIMEOUT_MS at first */
+  uint32_t timeout_ms;                      /* ADAFIRE_TIMEOUT_MS at first; work_ms is added to it */
   unsigned attempts;                        /* without any progress, before giving up; 5 at first */
   enum adafire_fault fault;                 /* of the last error reply */
   uint32_t expected;                        /* what it expected */
   uint32_t identity[ADAFIRE_IDENTITY_WORDS];  /* registers MAGIC to MAX_PAYLOAD: [ADAFIRE_REG_LANES / 4] */
   uint32_t retries;                         /* requests and images sent again */
+  uint32_t work_ms;                         /* what line and image may take, reckoned from baud rate, clock and cycles */
   adafire_port port;
   uint32_t build[4];
   adafire_network network;
@@ -122,6 +124,11 @@ adafire_status adafire_run(adafire_board *board, const uint8_t *input, adafire_r
 typedef int adafire_sink(void *context, uint32_t position, const int32_t *values, uint32_t count);
 adafire_status adafire_run_to(adafire_board *board, const uint8_t *input, adafire_result *result, adafire_sink *sink,
                               void *context);
+
+/* The same for images too large to be held, too: `source` copies `size` bytes of the input from `position` on to
+ * `data`, piece by piece in order, and returns 0. After a fault it begins again at position 0. */
+adafire_status adafire_run_from(adafire_board *board, adafire_source *source, void *source_context,
+                                adafire_result *result, adafire_sink *sink, void *context);
 
 /* The classes at `positions` of an output of `channels`, whose values lie channels innermost, as adafire_run gives them:
  * the largest at each, the first of several; of one channel 1 where it is above zero, else 0. */

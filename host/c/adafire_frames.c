@@ -81,7 +81,7 @@ static adafire_status receive(adafire_board *board, uint32_t *budget) {
   for (;;) {
     if (board->next == board->have) {
       if (*budget < sizeof board->chunk) return ADAFIRE_E_DAMAGED;
-      int came = board->port.read(board->port.context, board->chunk, sizeof board->chunk, board->timeout_ms);
+      int came = board->port.read(board->port.context, board->chunk, sizeof board->chunk, board->timeout_ms + board->work_ms);
       if (came < 0) return ADAFIRE_E_PORT;
       if (came == 0) return ADAFIRE_E_TIMEOUT;
       *budget -= (unsigned)came;

@@ -62,8 +62,8 @@ def c_header(design=None):
     """Return the text of ``adafire_registers.h``, C99.
 
     With ``design``, the manifest of a generated folder or what it will hold of ``build_id``, ``network_id``,
-    ``image_digest``, ``outputs``, ``task``, ``baud`` and ``input``, its constants follow: what `host/c` compares a
-    board with, and what the values of a result mean.
+    ``image_digest``, ``outputs``, ``task``, ``baud``, ``estimated_cycles_per_image`` and ``input``, its constants
+    follow: what `host/c` compares a board with, how long to wait for it, and what the values of a result mean.
     """
     sections = [
         "/* Registers, commands and frames of the adafire link. Generated; docs/protocol.md explains them. */",
@@ -111,6 +111,7 @@ def _design(design):
         ("ADAFIRE_DESIGN_INPUT_SIZE", source["values"], "Register INPUT_SIZE."),
         ("ADAFIRE_DESIGN_INPUT_LOW", f"({source['lowest']})", "Register INPUT_LOW."),
         ("ADAFIRE_DESIGN_INPUT_BYTES", source["bytes"], "Register INPUT_BYTES."),
+        ("ADAFIRE_DESIGN_CYCLES", min(design["estimated_cycles_per_image"], 2**32 - 1), "Of a mean image, estimated."),
     ))
 
 

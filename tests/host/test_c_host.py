@@ -254,6 +254,39 @@ def test_results_of_any_size_through_a_sink(library, case, values):
     assert host.run(case.x[0])[0] == DAMAGED
 
 
+def test_an_image_through_a_source(library, case):
+    """Piece by piece, through the smallest buffer; a fault amid them begins it anew, and a source may give up."""
+    line = case.line(Faults({("rx", 60): ("flip", 1)}), max_payload=64)
+    host, starts = CHost(library, line, case.manifest, size=272), []
+    assert host.open() == OK
+
+    def values(target, position, piece):
+        target[position : position + len(piece)] = piece
+        return 0
+
+    def source(position, piece):
+        starts.append((position, len(piece)))
+        return 0
+
+    whole = host.network.input_size * host.network.input_bytes
+    assert host.run(case.x[0], sink=values, source=source) == case.expected[0]
+    assert host.board.retries == line.faults.happened and starts[-1][0] + starts[-1][1] == whole
+    assert host.run(case.x[0], sink=values, source=lambda *_: 1)[0] == SOURCE
+    assert host.run(case.x[1], sink=values, source=source) == case.expected[1]
+
+
+def test_a_slow_image_and_a_slow_line_are_waited_for(library, case):
+    """By the estimated cycles, the board's clock (1 MHz) and its baud rate."""
+    host = CHost(library, case.line(compute_s=20.0), case.manifest)
+    host.network.cycles = 15_000_000
+    assert host.open() == OK and host.run(case.x[0]) == case.expected[0] and host.board.retries == 0
+    host.network.cycles = 100_000
+    assert host.open() == OK and host.run(case.x[0])[0] == TIMEOUT
+    host = CHost(library, case.line(byte_s=10 / 1200, BAUD=1200), case.manifest, size=2048)
+    assert len(case.stream) * 10 / 1200 > 2
+    assert host.open() == OK and host.load(case.stream) == OK and host.board.retries == 0
+
+
 def test_every_status_has_words(library):
     texts = [library.adafire_text(status).decode() for status in range(12)]
     assert len(set(texts)) == 12 and library.adafire_text(12) == b"unknown status"

@@ -121,6 +121,7 @@ def test_the_sizes_of_the_payloads():
 
 DESIGN = {
     "build_id": "0123456789abcdeffedcba9876543210", "network_id": 7, "image_digest": 0x89ABCDEF, "baud": 115200,
+    "estimated_cycles_per_image": 2**40,
     "outputs": {"shapes": {"first": [10, 1, 1], "map": [2, 3, 4]}, "decides": "map", "timesteps": [4]},
     "task": {"kind": "segment", "labels": ["sky", 'K\u00e4se "?\\']},
     "input": {"shape": [3, 8, 9], "kind": "frames", "low": 0, "high": 255, "offset": [1, -2, 3], "timesteps": 4,
@@ -169,7 +170,7 @@ def test_the_c_header_says_what_the_map_says(compiled):
 def test_the_c_header_of_a_design(compiled):
     expected = {
         "NETWORK": 7, "DIGEST": 0x89ABCDEF, "OUTPUTS": 34, "BAUD": 115200, "MAPS": 4, "CHANNELS": 3, "HEIGHT": 8,
-        "WIDTH": 9, "INPUT_SIZE": 864, "INPUT_LOW": -3, "INPUT_BYTES": 2,
+        "WIDTH": 9, "INPUT_SIZE": 864, "INPUT_LOW": -3, "INPUT_BYTES": 2, "CYCLES": 2**32 - 1,
     }
     assert {name: compiled[f"ADAFIRE_DESIGN_{name}"] for name in expected} == expected
     assert compiled["build"] == 0x01234567 and compiled["offset"] == -2

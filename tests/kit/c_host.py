@@ -32,7 +32,7 @@ class Port(ctypes.Structure):
 class Network(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_uint32) for name in ("number", "digest", "outputs", "input_size")),
-        ("input_low", ctypes.c_int32), ("input_bytes", ctypes.c_uint32),
+        ("input_low", ctypes.c_int32), ("input_bytes", ctypes.c_uint32), ("cycles", ctypes.c_uint32),
     ]
 
 
@@ -114,14 +114,18 @@ class CHost:
             ctypes.byref(self.board), ctypes.byref(self.network), COPY(copy), None, ctypes.c_uint32(len(stream))
         )
 
-    def run(self, pixels, room=None, sink=None):
-        """Return (status, class, exit step, events, synaptic operations, values) of one image."""
-        source = self.manifest["input"]
-        offsets = (ctypes.c_int32 * len(source["offset"]))(*source["offset"])
-        maps = source["timesteps"] if source["kind"] == "frames" else 1
+    def run(self, pixels, room=None, sink=None, source=None):
+        """Return (status, class, exit step, events, synaptic operations, values) of one image.
+
+        ``sink`` takes the values piece by piece; ``source``, with a sink, gives those of the image: it is told the
+        position and the bytes there, and returns 0 to go on.
+        """
+        described = self.manifest["input"]
+        offsets = (ctypes.c_int32 * len(described["offset"]))(*described["offset"])
+        maps = described["timesteps"] if described["kind"] == "frames" else 1
         values = (ctypes.c_uint8 * (self.network.input_size * self.network.input_bytes))()
         self.library.adafire_input(
-            ctypes.byref(self.network), ctypes.byref(Pixels(maps, *source["shape"], offsets)),
+            ctypes.byref(self.network), ctypes.byref(Pixels(maps, *described["shape"], offsets)),
             np.ascontiguousarray(pixels, np.uint8).tobytes(), values,
         )
         result, outputs = RESULT(), (ctypes.c_int32 * self.network.outputs)()
@@ -134,8 +138,14 @@ class CHost:
             def take(_, position, piece, count):
                 return sink(outputs, position, piece[:count])
 
-            status = self.library.adafire_run_to(
-                ctypes.byref(self.board), values, ctypes.byref(result), TAKE(take), None
+            def give(_, position, data, size):
+                piece = bytes(values)[position : position + size]
+                ctypes.memmove(data, piece, len(piece))
+                return source(position, piece)
+
+            ends = ctypes.byref(result), TAKE(take), None
+            status = self.library.adafire_run_to(ctypes.byref(self.board), values, *ends) if source is None else (
+                self.library.adafire_run_from(ctypes.byref(self.board), COPY(give), None, *ends)
             )
         return status, result[0], result[1], result[4], result[5], list(outputs)
 
@@ -144,5 +154,6 @@ def described(manifest):
     source = manifest["input"]
     outputs = sum(math.prod(shape) for shape in manifest["outputs"]["shapes"].values())
     return Network(
-        manifest["network_id"], manifest["image_digest"], outputs, source["values"], source["lowest"], source["bytes"]
+        manifest["network_id"], manifest["image_digest"], outputs, source["values"], source["lowest"], source["bytes"],
+        manifest["estimated_cycles_per_image"],
     )
