@@ -14,7 +14,7 @@ from gen.result import form_words, result_form
 
 __all__ = ["Content", "content_of", "read_content", "read_manifest"]
 
-_AT_ONCE = 1024  # images turned into bytes at a time
+_VALUES_AT_ONCE = 2**22  # of images that are turned into bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +88,8 @@ class Content:
         def encoded(images):
             return (input_stream(view, images) - described["lowest"]).astype(kind).view(np.uint8)
 
-        starts = range(0, max(len(x), 1), _AT_ONCE)
-        return np.concatenate([encoded(x[start : start + _AT_ONCE]) for start in starts])
+        step = max(1, _VALUES_AT_ONCE // described["values"])
+        return np.concatenate([encoded(x[start : start + step]) for start in range(0, max(len(x), 1), step)])
 
 
 def read_manifest(folder):
