@@ -1,4 +1,4 @@
-"""Images and results of more than 65,535 values through both hosts, to a model of the board on a good line."""
+"""Images and results of more than 65,535 values: through both hosts to a model of the board, and through the core."""
 
 import json
 
@@ -9,6 +9,7 @@ from gen.intnet import IntegerNetwork
 from gen.layers import INPUT, Readout, Source, Synapse
 from host.board import Board
 from host.content import read_manifest
+from sim.compiled_core import CompiledCore
 from sim.golden import Golden
 from tests.host.fake_board import FakeBoard, MemoryTransport, make_folder
 from tests.kit.c_host import OK, CHost, compiled_library
@@ -35,6 +36,13 @@ class Case:
 @pytest.fixture(scope="module")
 def case(tmp_path_factory):
     return Case(tmp_path_factory.mktemp("large") / "folder")
+
+
+@pytest.mark.slow
+def test_the_core(case):
+    core = CompiledCore.for_network(case.network, 4).run(case.x)
+    np.testing.assert_array_equal(core.logits, case.golden.logits)
+    assert (core.events, core.synaptic_ops) == (case.golden.events, case.golden.synaptic_ops)
 
 
 def test_the_host(case):
