@@ -13,6 +13,7 @@ import numpy as np
 from gen.cache import cache_folder
 from gen.errors import AdafireError, InputError, ToolMissing
 from gen.inputs import input_values
+from gen.plan.estimate import expected_cycles
 from sim.bench.folder import read_folder
 from sim.bench.job import Job, planned_runs
 from sim.bench.launch import launched
@@ -23,7 +24,8 @@ __all__ = ["verify"]
 
 KINDS = ("counts", "states", "logits", "classes", "exit_steps", "events", "synaptic_ops")
 POLL_SECONDS = 0.1
-SILENCE_SECONDS = 1800
+SILENCE_SECONDS = 1800   # without a result, of an image of up to so many cycles; of a longer one in proportion
+SILENCE_CYCLES = 200_000
 LOG_TAIL = 12
 
 
@@ -82,7 +84,8 @@ def verify(folder, x, images=20, simulator=None, seed=0, progress=None, waves=No
             wave_step=window.step,
         )
         job.write_images(x)
-        records = _simulate(job, planned_runs(count, job.waves), progress or (lambda text, fraction: None))
+        records = _simulate(
+            job, planned_runs(count, job.waves), _longest_silence(plan), progress or (lambda text, fraction: None))
         save_file = keep_waves(window, work, simulator, plan, folder) if job.waves else None
     return {
         "images": count, **_figures(records, plan.params.lanes), "simulator": simulator,
@@ -91,13 +94,18 @@ def verify(folder, x, images=20, simulator=None, seed=0, progress=None, waves=No
     }
 
 
-def _simulate(job, planned, progress):
+def _longest_silence(plan):
+    """Return the seconds without a result of an image after which a simulator is taken to hang."""
+    return SILENCE_SECONDS * max(1, expected_cycles(plan).interval / SILENCE_CYCLES)
+
+
+def _simulate(job, planned, silence, progress):
     """Run `sim.bench.simulate` in a process group of its own; return its records."""
     work = Path(job.work)
     with launched("sim.bench.simulate", job, work) as process:
-        records, silent = _follow(process, Path(job.records), sum(planned.values()), progress)
+        records, silent = _follow(process, Path(job.records), sum(planned.values()), silence, progress)
     if silent or set(planned) - {record["scenario"] for record in records if record.get("done")}:
-        what = f"gave no result for {SILENCE_SECONDS} seconds" if silent else "failed"
+        what = f"gave no result for {silence:g} seconds" if silent else "failed"
         log, tail = _keep_log(work / "log")
         raise AdafireError(
             f"The simulation with {job.simulator} (seed {job.seed}) {what}; its whole log is {log} and ends so:\n{tail}"
@@ -116,7 +124,7 @@ def _keep_log(file):
     return log, "\n".join(lines[-LOG_TAIL:])
 
 
-def _follow(process, file, total, progress):
+def _follow(process, file, total, silence, progress):
     """Report progress until the process ends; return (records, whether it was silent for too long)."""
     progress("compiling the simulator", 0.0)
     heard, size = time.monotonic(), 0
@@ -127,7 +135,7 @@ def _follow(process, file, total, progress):
             heard, size = time.monotonic(), now
             runs = sum("done" not in record for record in _records(file))
             progress("simulating", min(runs / total, 1.0))
-        if time.monotonic() - heard > SILENCE_SECONDS:
+        if time.monotonic() - heard > silence:
             return _records(file), True
     return _records(file), False
 

@@ -17,9 +17,11 @@ from gen.errors import AdafireError, InputError, ToolMissing
 from gen.exit_rule import ExitRule
 from gen.intnet import IntegerNetwork
 from gen.layers import INVERSE_LEAKY, Pool, Readout, Source, Spiking, Synapse
+from gen.plan.estimate import expected_cycles
 from gen.plan.plan import make_plan
 from gen.manifest import write_manifest
 from hw.emit import generate
+from sim.bench.folder import read_folder
 from sim.bench.job import planned_runs
 from sim.compiled_core import Probe
 from sim.compare import expected_probe, first_difference
@@ -304,9 +306,12 @@ def test_verilog_that_does_not_compile(core, x, tmp_path):
     assert str(log) in str(caught.value) and log.read_text().splitlines()[-1] in str(caught.value)
 
 
-def test_a_simulator_that_says_nothing_is_given_up(core, x, monkeypatch):
+@pytest.mark.parametrize("longer, seconds", [(1, "0.01"), (2, "0.02")])
+def test_a_simulator_that_says_nothing_is_given_up(core, x, monkeypatch, longer, seconds):
+    """After a time that grows with the image."""
     monkeypatch.setattr(sim.verify, "SILENCE_SECONDS", 0.01)
-    with pytest.raises(AdafireError, match="gave no result for 0.01 seconds; its whole log is"):
+    monkeypatch.setattr(sim.verify, "SILENCE_CYCLES", expected_cycles(read_folder(core)).interval / longer)
+    with pytest.raises(AdafireError, match=f"gave no result for {seconds} seconds; its whole log is"):
         verify(core, x, simulator=FAST)
 
 
