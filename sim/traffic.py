@@ -13,7 +13,8 @@ from math import prod
 import numpy as np
 
 from gen.layers import INPUT
-from gen.plan.outside import groups_of_parts, outside_words
+from gen.plan.blocks import stage_blocks, words_moved
+from gen.plan.outside import groups_of_parts
 from gen.plan.program import (
     cursor_fields, header_fields, output_fields, pass_fields, stage_fields, synapse_fields, words_of,
 )
@@ -56,12 +57,19 @@ def memory_traffic(plan, result):
                 words[name][1] += written
         for name, read in _of_decisions(plan, stage, rounds).items():
             words[name][0] += read
+        for block in stage_blocks(stage.passes, plan.regions):
+            words["outside"][0] += words_moved(block, plan.params) * rounds
+            for copy in block.copies:
+                words["image" if copy.of_input else "maps"][1] += copy.words * plan.params.groups * rounds
         words["program"][0] += (rounds > 0) * words_of(stage_fields(plan.params))
     words["program"][0] += words_of(header_fields(plan.params))
     region = plan.regions[0, INPUT, 0]
     frames = plan.network.source.kind == "frames" and region.versions == 1  # one at a time
     maps = rounds_of_stages(plan, result)[0] if frames else max(1, region.versions)
-    words["image"][1] += region.words * plan.params.groups * maps
+    if region.outside is None:
+        words["image"][1] += region.words * plan.params.groups * maps
+    else:
+        words["outside"][1] += region.words * plan.params.image_pieces * maps
     words["outputs"][0] += result_words(plan.network) - HEADER_WORDS
     reads = {name: moved[0] for name, moved in words.items()} | {"weights": result.busy_cycles}
     return {name: (reads[name], moved[1], bits[name]) for name, moved in words.items()}
@@ -87,13 +95,15 @@ def _of_pass(plan, stage, p, rounds):
         moved["outputs"] = later, fired
     for memory, looked_up in _looked_up(plan, stage, p).items():
         moved[memory] = looked_up * ((rounds > 0) if p.keep else rounds * p.steps), 0
-    if p.fetched:
+    if p.streamed:
         taken = sum(groups.bit_count() for groups in groups_of_parts(p, plan.params.groups))
-        moved["outside"] = outside_words(plan.params, [p]) * rounds, 0
         moved["weights"] = 0, taken * sum(p.sizes) * rounds
     if p.stored:
-        read, _ = moved.get("maps", (0, 0))
-        moved["maps"] = read, p.rows * p.columns * p.tiles * p.steps * plan.params.groups * rounds
+        written, (read, _) = p.rows * p.columns * p.tiles * p.steps * rounds, moved.get("maps", (0, 0))
+        if plan.regions[p.stage, *p.writes].outside is None:
+            moved["maps"] = read, written * plan.params.groups
+        else:
+            moved["outside"] = 0, written * plan.params.map_pieces
     return moved
 
 

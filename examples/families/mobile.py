@@ -36,19 +36,25 @@ class Inverted(nn.Module):
         return x + self.conv(x) if self.shortcut else self.conv(x)
 
 
-class MobileNetV2(nn.Module):
-    """Sandler et al. 2018, as in torchvision: ReLU6, linear bottlenecks."""
+SMALL = (1, 8, 1, 1), (4, 12, 2, 2), (4, 16, 2, 2), (4, 24, 1, 1)
+FULL = (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)
 
-    def __init__(self):
+
+class MobileNetV2(nn.Module):
+    """Sandler et al. 2018, as in torchvision: ReLU6, linear bottlenecks.
+
+    ``settings``: expansion, channels, blocks, stride of the first, as of their table 2, which `FULL` has.
+    """
+
+    def __init__(self, settings=SMALL, stem=16, last=64, classes=10):
         super().__init__()
-        settings = [(1, 8, 1, 1), (4, 12, 2, 2), (4, 16, 2, 2), (4, 24, 1, 1)]
-        features, inputs = [norm_act(3, 16, 3, 2, act=nn.ReLU6)], 16
+        features, inputs = [norm_act(3, stem, 3, 2, act=nn.ReLU6)], stem
         for expand, width, count, stride in settings:
             for i in range(count):
                 features.append(Inverted(inputs, width, 1 if i else stride, expand))
                 inputs = width
-        self.features = nn.Sequential(*features, norm_act(inputs, 64, 1, act=nn.ReLU6))
-        self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(64, 10))
+        self.features = nn.Sequential(*features, norm_act(inputs, last, 1, act=nn.ReLU6))
+        self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(last, classes))
 
     def forward(self, x):
         x = nn.functional.adaptive_avg_pool2d(self.features(x), (1, 1))

@@ -31,13 +31,13 @@ class Basic(nn.Module):
         return self.relu(out)
 
 
-def resnet18(widths=(24, 32, 48, 64)):
-    """He et al. 2015: a 7x7 stem, a padded max pool, two blocks of each width."""
+def resnet18(widths=(24, 32, 48, 64), classes=10):
+    """He et al. 2015: a 7x7 stem, a padded max pool, two blocks of each width; ImageNet's has 64 to 512 and 1000."""
     blocks, inputs = [], widths[0]
     for i, width in enumerate(widths):
         blocks += [Basic(inputs, width, 2 if i else 1), Basic(width, width, 1)]
         inputs = width
-    return nn.Sequential(norm_act(3, widths[0], 7, 2), nn.MaxPool2d(3, 2, 1), *blocks, head(inputs))
+    return nn.Sequential(norm_act(3, widths[0], 7, 2), nn.MaxPool2d(3, 2, 1), *blocks, head(inputs, classes))
 
 
 class Padded(nn.Module):

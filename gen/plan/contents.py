@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gen.plan.blocks import pack_block, stage_blocks
 from gen.plan.grouping import tile_window
 from gen.plan.memories import loadable_memories
-from gen.plan.outside import FOLLOWS, block_digest, groups_of_parts
+from gen.plan.outside import groups_of_parts
 from gen.plan.passes import Pass, thresholds
 from gen.plan.program_words import program_words
 
@@ -82,7 +83,7 @@ def _weights(plan, group):
     lanes, written = np.zeros((plan.layout.weights, params.width), np.int16), set()
     for p in plan.passes:
         for base, source in zip(p.weights, p.walk.sources):
-            if base in written or p.fetched:
+            if base in written or p.streamed:
                 continue
             written.add(base)
             rows = _rows(p, source, group, params)
@@ -97,15 +98,28 @@ def _lane_bits(lanes, params):
 
 
 def _outside(plan, _owner):
-    """Return the uint32 words of all blocks (`gen.plan.outside`)."""
-    blocks = [np.zeros(0, np.uint32)]
+    """Return the uint32 words of all blocks (`gen.plan.blocks`)."""
+    packed = [np.zeros(0, np.uint32)]
     for stage in plan.stages:
-        fetching = [p for p in stage.passes if p.fetched]
-        blocks += [_block(p, plan.params, p is not fetching[-1]) for p in fetching]
-    return np.concatenate(blocks)
+        blocks = stage_blocks(stage.passes, plan.regions)
+        for block, following in zip(blocks, [*blocks[1:], None]):
+            runs = _runs(block.p, plan.params) if block.weights else []
+            packed.append(pack_block(block, following, runs, [_outside_of(plan, block.p, c) for c in block.copies]))
+    return np.concatenate(packed)
 
 
-def _block(p, params, follows):
+def _outside_of(plan, p, copy):
+    """Return the address outside of what is copied, of the input in its first slot, and the pieces of its words."""
+    if copy.of_input:
+        base, pieces, first = plan.bases.image, plan.params.image_pieces, 0
+    else:
+        base, pieces = plan.bases.maps, plan.params.map_pieces
+        first = plan.regions[p.stage, *copy.source].outside
+    return base + (first + copy.first) * pieces, pieces
+
+
+def _runs(p, params):
+    """Return the runs of a pass's weights as arrays of words."""
     runs = []
     for groups in groups_of_parts(p, params.groups):
         group = (groups & -groups).bit_length() - 1  # the first of them
@@ -113,9 +127,7 @@ def _block(p, params, follows):
             packed = np.packbits(_lane_bits(_rows(p, source, group, params), params), axis=1, bitorder="little")
             packed = np.pad(packed, ((0, 0), (0, -packed.shape[1] % 4)))
             runs += [np.array([groups << 24 | base, len(packed)], "<u4"), packed.reshape(-1).view("<u4")]
-    body = np.concatenate(runs).astype(np.uint32)
-    block = np.concatenate([np.array([len(body) + 1 | FOLLOWS * follows], np.uint32), body])
-    return np.append(block, np.uint32(block_digest(block)))
+    return runs
 
 
 def _rows(p, source, group, params):

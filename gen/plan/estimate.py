@@ -15,7 +15,7 @@ import numpy as np
 
 from gen.layers import INPUT
 from gen.plan.activity import Activity, find_activity
-from gen.plan.outside import outside_words
+from gen.plan.blocks import Block, stage_blocks, words_moved
 from gen.plan.plan import Plan
 from gen.plan.program_words import spacing
 from gen.plan.target import Dram
@@ -30,6 +30,8 @@ CYCLES = {
     "pass": 27,       # from the beginning of a pass to its first event, from the last one to its neurons, and on
     "scan": 3,        # from the address of the first value of an output to the value
     "frame": 6,       # before the first pass of every round but the first, of another input map
+    "copy": 20,       # of each copy, beside its words
+    "burst": 4,       # of each burst of words written, beside its words
     "block": 30,      # from the beginning of a fetch to the first word of the runs, and from the last one to the pass
 }
 PACE = Dram("SDRAM", 32, 16).pace  # of a memory outside the chip, where nothing else is said
@@ -108,18 +110,52 @@ def _stage_cycles(plan, number, maps, steps, pace):
     total = np.full(min(stage.rounds, steps), float(_decision(stage.network)))
     if stage.network.source.kind == "frames":
         total[1:] += CYCLES["frame"]
-    now, come = np.zeros((2, len(total)))  # in a round: when the next pass may begin, when its block has come
-    blocks = [outside_words(plan.params, [p]) for p in stage.passes if p.fetched]
+    clock = _Clock(plan, stage_blocks(stage.passes, plan.regions), pace, len(total))
     for p in stage.passes:
         read = [_read(stage.network, p, source, maps, steps) for source, _ in p.reads]
+        clock.run(p, pass_cycles(plan, p, tile_work(p, plan.regions, plan.params, read)))
+    return total + clock.now
+
+
+class _Clock:
+    """The time in every round of a stage, float [rounds]: of the passes, and of the memory outside the chip.
+
+    The memory fetches block after block, each as early as `gen.plan.blocks` allows, and writes what spills.
+    """
+
+    def __init__(self, plan, blocks: list[Block], pace, rounds):
+        self.now, self.memory = np.zeros((2, rounds))  # until when passes, and the memory, have work
+        self._plan, self._pace = plan, pace
+        self._blocks, self._begun = iter(blocks), []  # when what waited for a block began
+
+    def run(self, p, cycles):
+        """Let a pass of so many cycles run, row by row where it waits for rows."""
         if p.fetched:
-            if p.fetched == 1:
-                come = CYCLES["block"] + pace * blocks[0]
-            now = np.maximum(now, come)
-            if p.fetched < len(blocks):
-                come = now + CYCLES["block"] + pace * blocks[p.fetched]
-        now = now + pass_cycles(plan, p, tile_work(p, plan.regions, plan.params, read))
-    return total + now
+            self.now = np.maximum(self.now, self._fetched())
+            self._begun.append(self.now)
+        region = self._plan.regions[p.stage, *p.writes] if p.writes else None
+        written = region.words * p.channels / self._channels(p) if region and region.outside is not None else 0
+        rows = p.rows if p.rowwise else 1
+        writing = self._pace * written * self._plan.params.map_pieces * (1 + CYCLES["burst"] / 16) / rows
+        for _ in range(rows):
+            if p.rowwise:
+                self.now = np.maximum(self.now, self._fetched())
+                self._begun.append(self.now)
+            self.memory = np.maximum(self.memory, self.now) + writing if writing else self.memory
+            self.now = self.now + cycles / rows
+            self.now = np.maximum(self.now, self.memory) if writing else self.now
+
+    def _channels(self, p):
+        return self._plan.stages[p.stage].network.shapes[p.stored][0]
+
+    def _fetched(self):
+        """Fetch the next block; return when it has come."""
+        block, params = next(self._blocks), self._plan.params
+        needed = len(self._begun) - 1 - block.ahead  # the one that must have begun
+        allowed = self._begun[needed] if needed >= 0 else 0
+        cost = CYCLES["block"] + len(block.copies) * CYCLES["copy"] + self._pace * words_moved(block, params)
+        self.memory = np.maximum(self.memory, allowed) + cost
+        return self.memory
 
 
 def _read(network, p, name, maps, steps):

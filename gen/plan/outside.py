@@ -1,36 +1,24 @@
-"""Weights outside the chip: which layers have theirs there, and in which blocks they are fetched.
+"""Weights outside the chip: which layers have theirs there, and how these are cut into passes.
 
-A core keeps the weights that it has room for. The others lie in a memory outside, in *blocks*, one behind the other as
-they are used. Each pass that has a block waits for it; meanwhile the block is fetched into one half of a buffer at the
-end of every group's weight memory, while the passes before compute with what lies in the other half. A layer is cut
-into a pass for every turn of its channel tiles, as far as its form allows: so a block has the weights of as many
-channels as there are lanes, and is read once in a round::
-
-    block: words behind this one | another block follows << 31, run, run ..., digest
-    run:   groups << 24 | address, memory words, data ...
-
-``groups`` has a bit for each group that takes the run, ``data`` are as in a load stream (`gen.plan.image`). The digest
-begins as 0 and takes each word before it: it is rotated left by one bit, and the word is added.
+A core keeps the weights that it has room for. The others lie in a memory outside, in blocks, one behind the other as
+they are used (`gen.plan.blocks`). A block is fetched into one half of a buffer at the end of every group's weight
+memory, while the passes before compute with what lies in the other half. A layer is cut into a pass for every turn of
+its channel tiles, as far as its form allows: so a block has the weights of as many channels as there are lanes, and is
+read once in a round.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from gen.plan.grouping import weight_sizes
-from gen.plan.params import WORD_BITS, CoreParams
 from gen.plan.passes import Pass
 
-__all__ = ["FOLLOWS", "block_digest", "cut_outside", "groups_of_parts", "number_blocks", "outside_words"]
-
-FOLLOWS = 1 << 31
-RUN_WORDS, BLOCK_WORDS = 2, 2  # of a run beside its data, of a block beside its runs
+__all__ = ["cut_outside", "groups_of_parts", "place_buffer"]
 
 
 def cut_outside(stages: list[list[Pass]], room: int | None) -> list[list[Pass]]:
-    """Return the passes of all stages, those whose weights lie outside cut into turns, their ``fetched`` not 0.
+    """Return the passes of all stages, those whose weights lie outside cut into turns and ``streamed``.
 
     All weights stay inside where ``room`` words hold them, or where it is None. Else those stay that are used for the
     fewest tiles: the time of a pass hides the fetching of the next block, if it is long enough.
@@ -50,7 +38,7 @@ def cut_outside(stages: list[list[Pass]], room: int | None) -> list[list[Pass]]:
             del blocks[key]
     return [
         [turn for n, p in enumerate(passes) for turn in
-         ([replace(turn, fetched=1) for turn, _ in cut[i, n]] if (i, n) in blocks else [p])]
+         ([replace(turn, streamed=True) for turn, _ in cut[i, n]] if (i, n) in blocks else [p])]
         for i, passes in enumerate(stages)
     ]
 
@@ -79,20 +67,20 @@ def _turns(p, passes):
     return found
 
 
-def number_blocks(passes: list[Pass], buffer: int, half: int) -> list[Pass]:
-    """Return the passes of a stage in their final order with the numbers of their blocks, and addresses in the buffer.
+def place_buffer(passes: list[Pass], buffer: int, half: int) -> list[Pass]:
+    """Return the passes of a stage in their final order with the addresses of streamed weights in the buffer.
 
     Their ``weights`` are counted from the first word of a block until then. The halves, of ``half`` words each, take
     turns from ``buffer`` on.
     """
-    placed, number = [], 0
+    placed, turn = [], 0
     for p in passes:
-        if p.fetched and not p.synapses:  # it fires what passes before have added up
-            p = replace(p, fetched=0)
-        elif p.fetched:
-            base = buffer + number % 2 * half
-            number += 1
-            p = replace(p, fetched=number, weights=tuple(base + weight for weight in p.weights))
+        if p.streamed and not p.synapses:  # it fires what passes before have added up
+            p = replace(p, streamed=False)
+        elif p.streamed:
+            base = buffer + turn % 2 * half
+            turn += 1
+            p = replace(p, weights=tuple(base + weight for weight in p.weights))
         placed.append(p)
     return placed
 
@@ -103,20 +91,3 @@ def groups_of_parts(p: Pass, groups: int) -> list[int]:
     parts = loops.last_parts if loops.channel_turns == 1 else loops.parts
     working = loops.parts * loops.positions
     return [sum(1 << g for g in range(min(groups, working)) if g % loops.parts == part) for part in range(parts)]
-
-
-def outside_words(params: CoreParams, passes) -> int:
-    """Return the 32-bit words of all blocks of these passes."""
-    pieces = -(-params.width * params.weight_bits // WORD_BITS)
-    return sum(
-        BLOCK_WORDS + len(groups_of_parts(p, params.groups)) * sum(RUN_WORDS + size * pieces for size in p.sizes)
-        for p in passes if p.fetched
-    )
-
-
-def block_digest(words: np.ndarray) -> int:
-    """Return the digest of the uint32 words before it."""
-    digest, mask = 0, 2**WORD_BITS - 1
-    for word in words.tolist():
-        digest = ((digest << 1 & mask | digest >> WORD_BITS - 1) + word) & mask
-    return digest

@@ -29,6 +29,7 @@ SWITCHES = {  # parameters that may be 0, and what a core without has none of
     "two_phase": "inverse-leaky neurons", "narrow": "narrow layers", "states": "membranes that outlive a timestep",
     "currents": "kept currents", "phase_bits": "upsampled maps", "spram": "single-port RAM",
     "replay": "stages that look at frames", "outside": "weights outside the chip",
+    "spilled": "maps outside the chip", "image_ring": "an input outside the chip",
 }
 BESIDE = ("width", "groups", "neurons", "program", "spram", "narrow", "input_values")  # no network falls short of them
 
@@ -99,7 +100,9 @@ class CoreParams:
     currents: int = 0    # currents of a constant input, kept from the first timestep
     spram: int = 0       # in single-port RAM: 1 weights, 2 states as well
     replay: int = 0      # 1: all frames of an image are kept, for stages that look at them again
-    outside: int = 0     # 32-bit words of the memory outside the chip, from which weights are fetched
+    outside: int = 0     # 32-bit words of the memory outside the chip: blocks of weights and copies, maps, the input
+    spilled: int = 0     # words of the largest map outside the chip
+    image_ring: int = 0  # words of the input held on the chip, a power of two: all of it lies outside; 0: whole slots
     input_values: int = 1  # taken in a cycle: a beat of them lies in one word of the input
 
     def __post_init__(self):
@@ -117,6 +120,10 @@ class CoreParams:
             raise InputError(f"accumulators have at most {WORD_BITS} bits, not {self.acc_bits}")
         if self.outside and self.spram:
             raise InputError("weights in single-port RAM cannot be fetched from outside the chip while they are read")
+        if self.rowwise and not (self.outside and self.windows):
+            raise InputError("maps outside the chip need a memory outside, and a core with windows")
+        if self.image_ring & (self.image_ring - 1):
+            raise InputError(f"the input's words on the chip must be a power of two, not {self.image_ring}")
         if self.narrow and self.weight_bits % 2:
             raise InputError(f"weight words of {self.weight_bits} bits a lane cannot be halved, for narrow layers")
         if self.input_values not in INPUT_VALUES or self.image_tile % self.input_values:
@@ -133,6 +140,8 @@ class CoreParams:
             f"{SWITCHES[name]}: the network needs them, the core has none" if not getattr(self, name) else
             f"{name}: the network needs {getattr(needed, name)}, the core has {getattr(self, name)}" for name in short
         ]
+        if self.image_ring and not needed.image_ring:
+            sentences.append("image_ring: the core holds no whole input, and the network's cannot pass by row by row")
         if self.input_values > needed.input_values:
             sentences.append(
                 f"input_values: the core takes {self.input_values} input values at a time, the network's input can be "
@@ -166,9 +175,39 @@ class CoreParams:
         return max(self.width * self.count_bits, self.image_tile * self.value_bits)
 
     @property
+    def rowwise(self):
+        """Whether maps or the input lie outside the chip: rows of passes wait for them."""
+        return bool(self.spilled or self.image_ring)
+
+    @property
+    def map_pieces(self):
+        """Words of 32 bits that a word of a map takes outside the chip."""
+        return -(-self.width * self.count_bits // WORD_BITS)
+
+    @property
+    def image_pieces(self):
+        """Words of 32 bits that a word of the input takes outside the chip."""
+        return -(-self.image_tile * self.value_bits // WORD_BITS)
+
+    @property
+    def image_depth(self):
+        """Words of a group's copy of the input."""
+        return self.image_ring or self.image_words << self.slot_bits
+
+    @property
+    def ring_bits(self):
+        """Bits of an address on the chip of a map or the input."""
+        return max(1, (max(self.map_words, self.image_depth) - 1).bit_length())
+
+    @property
+    def stored_words(self):
+        """Words of which the map that a pass makes may be one: of the memory of maps, or of a map outside."""
+        return max(self.map_words, self.spilled)
+
+    @property
     def slot_bits(self):
-        """Bits of an address within one input map; the slot lies above them."""
-        return (self.image_words - 1).bit_length()
+        """Bits of the slot in an address of the input: its lowest, so that slots need be no power of two of words."""
+        return (self.image_slots - 1).bit_length()
 
     @property
     def signed_count_bits(self):

@@ -8,6 +8,7 @@ run through at every timestep; `gen.plan.two_phase` has the others. In tile orde
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from gen.intnet import TILES, IntegerNetwork
 from gen.layers import INPUT, Layer, Pool, Spiking, Synapse
 from gen.plan.params import LEVELS
 from gen.plan.walk import Loops, Walk
+
+if TYPE_CHECKING:
+    from gen.plan.spilling import Ring
 
 __all__ = ["Pass", "layer_passes", "thresholds"]
 
@@ -38,7 +42,9 @@ class Pass:
     narrow : two words of its weights lie in a memory word
     loops : its loops, and how the groups share them
     sizes, weights : memory words of every synapse's weights, of each group; the first of them
-    fetched : number of the block outside the chip from which its weights are fetched, from 1 in each stage; 0: of none
+    streamed : its weights lie outside the chip
+    rings : of every synapse that reads a map outside the chip, where on the chip its rows pass by (`gen.plan.spilling`)
+    ahead : rows of it whose words are copied into the rings before they are begun, beside the next one
     parameter, state, current : first word of its parameters, states and kept currents, of each neuron
     update : in a two-phase network the number of this pass among its layer's, from 1
     reads_at, stores_at : timestep of the maps read and stored, the first one's in tile order; 0: any
@@ -65,7 +71,9 @@ class Pass:
     sizes: tuple[int, ...] = ()
     weights: tuple[int, ...] = ()
     first_channel: int = 0
-    fetched: int = 0
+    streamed: bool = False
+    rings: tuple[Ring | None, ...] = ()
+    ahead: int = 0
     parameter: int = 0
     state: int = 0
     current: int = 0
@@ -84,6 +92,16 @@ class Pass:
     def resumes(self) -> bool:
         """Whether an earlier pass of the layer has left its states."""
         return self.update > 1
+
+    @property
+    def rowwise(self) -> bool:
+        """Whether it waits at each of its rows for words of maps outside the chip."""
+        return any(self.rings)
+
+    @property
+    def fetched(self) -> bool:
+        """Whether it waits for a block from outside the chip (`gen.plan.blocks`)."""
+        return self.streamed or self.rowwise
 
     @property
     def phase(self) -> str:

@@ -14,15 +14,16 @@ import numpy as np
 from gen.errors import DoesNotFit, InputError
 from gen.intnet import IntegerNetwork, Network
 from gen.plan.addresses import build_walk
+from gen.plan.blocks import Bases, outside_bases
 from gen.plan.contents import memory_contents
 from gen.plan.grouping import weight_sizes
 from gen.plan.image import load_stream, stream_digest
 from gen.plan.memories import MemorySpec, memory_table
-from gen.plan.outside import cut_outside, number_blocks
+from gen.plan.outside import cut_outside, place_buffer
 from gen.plan.params import CoreParams, shape_of_lanes
 from gen.plan.passes import Pass, layer_passes
 from gen.plan.program_words import program_length
-from gen.plan.regions import Region, place_maps, place_states
+from gen.plan.regions import WHOLE, Region, Room, place_maps, place_states
 from gen.plan.sizes import needed_params, with_program
 from gen.plan.supported import check_core
 from gen.plan.tiles import Tiling, choose_tiles
@@ -30,7 +31,7 @@ from gen.plan.two_phase import two_phase_passes
 from gen.plan.walk import share_loops
 from gen.plan.weights import stored_bits, widest_weight, word_bits
 
-__all__ = ["Layout", "Plan", "StagePlan", "covering", "make_plan", "plan_on"]
+__all__ = ["Layout", "Plan", "StagePlan", "core_room", "covering", "make_plan", "plan_on"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +101,11 @@ class Plan:
         return dict(zip(sizes, np.cumsum([0, *sizes.values()]).tolist()))
 
     @cached_property
+    def bases(self) -> Bases:
+        """What lies where outside the chip."""
+        return outside_bases(self.params, [stage.passes for stage in self.stages], self.regions)
+
+    @cached_property
     def memories(self) -> dict[str, MemorySpec]:
         """The memories of the core, as `gen.plan.memories.memory_table` has them."""
         return memory_table(self.params)
@@ -122,7 +128,7 @@ class Plan:
 
 def make_plan(
     network: Network, lanes: int = 16, *, width: int | None = None, groups: int | None = None, neurons: int = 1,
-    spram: int = 0, room: int | None = None,
+    spram: int = 0, room: Room = WHOLE,
 ) -> Plan:
     """Lay ``network`` out on the smallest core of ``lanes`` lanes that runs it.
 
@@ -131,7 +137,7 @@ def make_plan(
     width, groups : of the core instead of ``lanes``: both or none
     neurons : of each group
     spram : 1 puts the weights, 2 the states as well into single-port RAM
-    room : words of weights that a group may have on the chip: the others lie outside. None: as many as there are
+    room : what a group may have on the chip: the rest lies outside
 
     Raises
     ------
@@ -155,7 +161,7 @@ def make_plan(
     return Plan(network, params, layout)
 
 
-def plan_on(network: Network, params: CoreParams, room: int | None = None) -> Plan:
+def plan_on(network: Network, params: CoreParams, room: Room | None = None) -> Plan:
     """Lay ``network`` out for an existing core.
 
     ``room``: as of `make_plan`; by default all that the core has. One without memory outside has no other weights.
@@ -166,7 +172,7 @@ def plan_on(network: Network, params: CoreParams, room: int | None = None) -> Pl
         Says what is short.
     """
     halved = params.weight_bits if params.narrow else 0
-    room = params.weights if params.outside and room is None else room
+    room = room or core_room(params)
     layout = _lay_out(network, params.width, params.groups, params.neurons, halved, room)
     bits = widest_weight(network)
     needed = needed_params(
@@ -177,9 +183,12 @@ def plan_on(network: Network, params: CoreParams, room: int | None = None) -> Pl
     length = program_length(layout.stages, params)
     if length > params.program:
         short.append(f"program: the network needs {length}, the core has {params.program}")
+    plan = Plan(network, params, layout)
+    if not short and plan.bases.end > params.outside:
+        short.append(f"outside: the network needs {plan.bases.end}, the core has {params.outside}")
     if short:
         raise DoesNotFit("The network does not fit the core. " + "; ".join(short) + ". Generate a larger core.")
-    return Plan(network, params, layout)
+    return plan
 
 
 def covering(plans) -> CoreParams:
@@ -194,7 +203,16 @@ def covering(plans) -> CoreParams:
         merged["count_bits"] = max(plan.params.signed_count_bits for plan in plans)
     merged["weight_bits"] += merged["weight_bits"] % 2 * merged["narrow"]
     merged["input_values"] = min(plan.params.input_values for plan in plans)
-    return with_program(CoreParams(**merged), [plan.stages for plan in plans])
+    params = CoreParams(**merged)
+    outside = max(Plan(plan.network, params, plan.layout).bases.end for plan in plans)  # its words may be wider
+    return with_program(replace(params, outside=outside), [plan.stages for plan in plans])
+
+
+def core_room(params: CoreParams) -> Room:
+    """Return the room that a network has on a core: one without memory outside has no other."""
+    if not params.outside:
+        return WHOLE
+    return Room(params.weights, params.map_words if params.spilled else None, 0 if params.image_ring else None)
 
 
 def _lay_out(network, width, groups, neurons, halved_bits, room):
@@ -209,16 +227,16 @@ def _lay_out(network, width, groups, neurons, halved_bits, room):
         [replace(p, neurons=neurons, narrow=_is_narrow(p, halved_bits), loops=share_loops(p, groups)) for p in passes]
         for passes in drafts
     ]
-    drafts, inside, parameters = _place_layers(cut_outside(drafts, room))
-    half = max((sum(p.sizes) for passes in drafts for p in passes if p.fetched), default=0)
+    drafts, inside, parameters = _place_layers(cut_outside(drafts, room.weights))
+    half = max((sum(p.sizes) for passes in drafts for p in passes if p.streamed), default=0)
     stages, regions, states, currents, index = [], {}, 0, 0, 0
     for number, (stage, passes) in enumerate(zip(networks, drafts)):
         if stage.two_phase:
             passes = two_phase_passes(stage, passes)
-        passes = number_blocks(passes, inside, half)
+        passes = place_buffer(passes, inside, half)
         passes, *depths = place_states(stage, passes)
         states, currents = max(states, depths[0]), max(currents, depths[1])
-        own = place_maps(stage, passes, tiling)
+        own, passes = place_maps(stage, passes, tiling, room)
         passes = [replace(p, index=index + i, walk=build_walk(p, own)) for i, p in enumerate(passes)]
         index += len(passes)
         regions |= {(number, *key): region for key, region in own.items()}
@@ -235,19 +253,19 @@ def _is_narrow(p, bits):
 def _place_layers(stages):
     """Return the passes of all stages with places for weights and parameters, and the words of both.
 
-    All pools share one word of ones. Weights that are fetched are counted from the first word of their block.
+    All pools share one word of ones. Streamed weights are counted from the first word of their block.
     """
     placed, words, parameters, ones = [], 0, 0, None
     for passes in stages:
         row = []
         for p in passes:
             sizes = weight_sizes(p, passes)
-            first = 0 if p.fetched else words
+            first = 0 if p.streamed else words
             bases = tuple(first + sum(sizes[:n]) for n in range(len(sizes)))
             if not p.layer.weighted:
                 ones, words = (words, words + 1) if ones is None else (ones, words)
                 bases = (ones,)
-            elif not p.fetched:
+            elif not p.streamed:
                 words += sum(sizes)
             row.append(replace(p, sizes=sizes, weights=bases, parameter=parameters))
             parameters += p.parameter_words if p.layer.weighted else 0

@@ -47,6 +47,8 @@ def header_fields(p):
         "image_tile": _unsigned(p.image_tile - 1),  # values of one word; a position begins a new word
         "image_positions": _unsigned(p.image_words - 1),
         "outputs": _unsigned(p.outputs - 1),  # values in a result
+        # outside the chip: the first slot of the input, and how far the second lies behind it
+        **({"image": _unsigned(p.outside), "image_pitch": _unsigned(p.outside)} if p.image_ring else {}),
     }
 
 
@@ -77,7 +79,8 @@ def pass_fields(p):
     of the last one, less one. The groups share out 2**``part_bits`` channel tiles and ``positions`` + 1 columns:
     group g has part ``g % 2**part_bits`` and position ``g >> part_bits``; it takes no part where its position is over
     ``positions``, over ``last_positions`` at the last column, or its part is over ``last_parts`` at the last tile.
-    A pass whose weights are ``fetched`` waits for them.
+    A pass that is ``fetched`` waits for its block, and if it is ``rowwise`` each of its rows for another
+    (`gen.plan.blocks`). The map of one that ``spills`` lies outside the chip, from the address ``spill`` on.
     """
     two_phase = dict.fromkeys(("resumes", "unbiased"), FLAG) if p.two_phase else {}
     signed = {"two_thresholds": FLAG, "burst_low": _unsigned(p.burst)} if p.signed else {}
@@ -100,6 +103,8 @@ def pass_fields(p):
         "state": _unsigned(p.states), "current": _unsigned(p.currents), "output": _unsigned(p.outputs),
         **({"quiet": _unsigned(p.min_burst - 1)} if p.min_burst > 1 else {}),  # min_burst less one, a mask of low bits
         **({"narrow": FLAG} if p.narrow else {}), **({"fetched": FLAG} if p.outside else {}),
+        **({"rowwise": FLAG} if p.rowwise else {}),
+        **({"spills": FLAG, "spill": _unsigned(p.outside)} if p.spilled else {}),
         **two_phase, **signed, **shared,
     }
 
@@ -125,7 +130,8 @@ def synapse_fields(p):
     synapse lie lane by lane: one word a tap. ``active``: lanes that an event does work in, ``active_last`` in the last
     tile; of a dense synapse not used, of a pool 0. ``once``: the input is the same at all timesteps, its events count
     as work at the first alone. The group at position n reads ``n * position_step`` words and ``n *
-    position_columns`` columns further, the one with part n ``n * part_step`` words.
+    position_columns`` columns further, the one with part n ``n * part_step`` words. Of an address the bits of
+    ``ring_mask`` count, the others are those of ``ring_base`` (`gen.plan.spilling`).
     """
     place, address = (p.place_bits, True), (p.address_bits, True)
     weight = (p.weight_address_bits, False)
@@ -145,13 +151,14 @@ def synapse_fields(p):
     shared = {
         "position_step": address, "position_columns": place, "part_step": address,
     } if p.groups > 1 else {}
+    ring = {"ring_mask": (p.ring_bits, False), "ring_base": (p.ring_bits, False)} if p.rowwise else {}
     return {
         "image": FLAG, "once": FLAG, **({"dense": FLAG} if p.dense else {}),
         "kernel_rows": (p.turns_bits, False), "kernel_columns": (p.turns_bits, False), "words": (p.turns_bits, False),
         "rows": place, "columns": place, "row_tap": place, "column_tap": place,
         "row_step": address, "column_step": address,
         "weight_word": weight, "weight_tap": weight, "weight_row": weight,
-        "active": lanes, "active_last": lanes, **phase, **shared,
+        "active": lanes, "active_last": lanes, **phase, **shared, **ring,
     }
 
 

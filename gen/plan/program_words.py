@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gen.exit_rule import SHARE_ONE
 from gen.layers import INPUT
-from gen.plan.outside import outside_words
+from gen.plan.blocks import block_words, stage_blocks
 from gen.plan.params import LEVELS, CoreParams
 from gen.plan.passes import Pass
 from gen.plan.program import (
@@ -30,7 +30,7 @@ def program_words(plan) -> list[int]:
     for stage in stages:
         fields = _stage(plan, stage, address, limit, blocks)
         words += pack(stage_fields(params), _known(stage_fields(params), fields))
-        blocks += outside_words(params, stage.passes)
+        blocks += sum(block_words(block, params) for block in stage_blocks(stage.passes, plan.regions))
         address += sum(pass_words(params, len(p.synapses)) for p in stage.passes)
         limit += len(stage.network.exit_rule.limits)
     for p in plan.passes:
@@ -59,6 +59,7 @@ def _header(plan):
         "image_channels": plan.layout.image_channels - 1, "image_tile": region.tile_channels - 1,
         "image_positions": region.rows * region.columns * region.versions - 1,
         "outputs": sum(plan.layout.output_sizes.values()) - 1,
+        "image": plan.bases.image, "image_pitch": region.words * plan.params.image_pieces,
     }
 
 
@@ -79,10 +80,16 @@ def _record(plan, p, following):
     params = plan.params
     words = pack(pass_fields(params), _known(pass_fields(params), _pass_block(plan, p, following)))
     words += _cursor(params, output_fields(params), p.walk.output)
-    for source in p.walk.sources:
-        words += pack(synapse_fields(params), _known(synapse_fields(params), source.fields))
+    for number, source in enumerate(p.walk.sources):
+        words += pack(synapse_fields(params), _known(synapse_fields(params), _ring(params, p, number) | source.fields))
         words += _cursor(params, cursor_fields(params), source.cursor)
     return words
+
+
+def _ring(params, p, number):
+    """Return the fields of a synapse's ring; without one every bit of an address counts."""
+    ring = p.rings[number] if p.rowwise else None
+    return {"ring_mask": (ring.words if ring else 1 << params.ring_bits) - 1, "ring_base": ring.base if ring else 0}
 
 
 def _known(layout, fields):
@@ -96,9 +103,10 @@ def _cursor(params, layout, cursor):
 
 
 def _pass_block(plan, p, following):
-    layer, walk, network = p.layer, p.walk, plan.stages[p.stage].network
+    layer, walk, params, network = p.layer, p.walk, plan.params, plan.stages[p.stage].network
     pool, region = not layer.weighted, plan.regions.get((p.stage, *p.writes)) if p.writes else None
     fires, signed = layer.fires and not p.silent, layer.fires and layer.signed
+    spill = region.outside if region else None
     return {
         "next": following, "synapses": len(p.synapses),
         **{f"{level}_turns": walk.turns[level] - 1 for level in LEVELS},
@@ -107,13 +115,15 @@ def _pass_block(plan, p, following):
         "keep": p.keep, "rewind": p.steps > 1,
         "maximum": pool and layer.kind == "max", "fused_maximum": p.pool is not None and p.pool.kind == "max",
         "lanes": p.tile_channels - 1, "lanes_last": p.channels - (p.tiles - 1) * p.tile_channels - 1,
-        "spacing": spacing(p, plan.params) - 1,
+        "spacing": spacing(p, params) - 1,
         "burst": layer.burst if fires else 0, "burst_low": layer.burst_low if fires else 0,
         "two_thresholds": signed, "quiet": layer.min_burst - 1 if fires else 0,
         "state_limit": 2 ** (layer.state_bits - 1) - 1 if layer.fires else 0,
         "state": p.state, "current": p.current,
         "output": 0 if layer.emits else plan.output_bases[layer.name] + p.first_channel,
-        "narrow": p.narrow, "fetched": p.fetched > 0, "resumes": p.resumes, "unbiased": not p.biased,
+        "narrow": p.narrow, "fetched": p.fetched, "rowwise": p.rowwise,
+        "spills": spill is not None, "spill": plan.bases.maps + (spill or 0) * params.map_pieces,
+        "resumes": p.resumes, "unbiased": not p.biased,
         "part_bits": walk.parts.bit_length() - 1, "positions": walk.positions - 1,
         "last_parts": walk.last_parts - 1, "last_positions": walk.last_positions - 1,
         "output_position": region.words_per_position if region else 0,

@@ -7,9 +7,22 @@ from dataclasses import dataclass, replace
 from gen.intnet import IntegerNetwork
 from gen.layers import INPUT
 from gen.plan.passes import Pass
+from gen.plan.spilling import Ring, ring_words, rows_ahead, spillable
 from gen.plan.tiles import Tiling
 
-__all__ = ["Region", "place_maps", "place_states"]
+__all__ = ["WHOLE", "Region", "Room", "map_depth", "place_maps", "place_states", "ring_depth"]
+
+
+@dataclass(frozen=True)
+class Room:
+    """Words that a group may have on the chip: of weights, of maps, of input maps. None: as many as there are."""
+
+    weights: int | None = None
+    maps: int | None = None
+    image: int | None = None
+
+
+WHOLE = Room()
 
 
 @dataclass(frozen=True)
@@ -18,7 +31,8 @@ class Region:
 
     The input has a memory of its own, and begins at 0 of a slot. ``line``: it is stored as one position; ``same``: it
     is the same at all timesteps. In tile order the ``versions`` of any other map, one a timestep, lie in a row, and so
-    do frames that are kept together.
+    do frames that are kept together. ``outside``: first word in the memory outside the chip, counted in words of maps
+    from the first map there on; its ``base`` is 0 then.
     """
 
     base: int
@@ -29,6 +43,7 @@ class Region:
     line: bool = False
     same: bool = False
     versions: int = 1
+    outside: int | None = None
 
     @property
     def words(self) -> int:
@@ -36,29 +51,80 @@ class Region:
         return self.rows * self.columns * self.words_per_position
 
 
-def place_maps(network: IntegerNetwork, passes: list[Pass], tiling: Tiling) -> dict[tuple[str, int], Region]:
-    """Return {(name, timestep): region} of the input and of every stored map of a stage.
+def place_maps(
+    network: IntegerNetwork, passes: list[Pass], tiling: Tiling, room: Room
+) -> tuple[dict[tuple[str, int], Region], list[Pass]]:
+    """Return {(name, timestep): region} of the input and of every stored map of a stage, and the passes with rings.
 
     Timestep 0 stands for a map that is overwritten at each timestep, and for the input. In tile order there is a region
-    for every timestep, that of timestep 1 tells how many there are.
+    for every timestep, that of timestep 1 tells how many there are. Where the ``room`` does not hold all maps, the
+    largest lie outside the chip (`gen.plan.spilling`).
     """
+    image, may_spill = _input(network, tiling), spillable(passes)
+    spilled = set()
+    if room.image is not None and image.words * image.versions > room.image:
+        spilled |= {INPUT} & may_spill if not image.line and image.versions == 1 else set()
+    made = {p.writes: (i, _own_region(network, p)) for i, p in enumerate(passes) if p.writes and not p.first_channel}
+    sizes = {name: region.words for (name, _), (_, region) in made.items() if name in may_spill}
+    while True:
+        placed = _placed(passes, image, made, spilled)
+        largest = max(sizes, key=sizes.__getitem__, default=None)
+        if largest is None or room.maps is None or map_depth(*placed) <= room.maps:
+            return placed
+        del sizes[largest]
+        spilled.add(largest)
+
+
+def _own_region(network, p):
+    """Return the region of the map that a pass makes, not placed."""
+    words = -(-network.shapes[p.stored][0] // p.tile_channels)
+    return Region(0, words, p.tile_channels, p.rows, p.columns, versions=p.steps)
+
+
+def map_depth(regions, passes) -> int:
+    """Return the words of the memory of maps, of ``regions`` by keys that end with (name, timestep)."""
+    maps = [r.base + r.words for (*_, name, _), r in regions.items() if name != INPUT and r.outside is None]
+    return max([1, *maps, ring_depth(passes, of_input=False)])
+
+
+def ring_depth(passes, of_input: bool) -> int:
+    """Return the words that the rings of the input, or of the maps, take at most."""
+    return max([0, *(ring.base + ring.words for p in passes for s, ring in zip(p.synapses, p.rings)
+                     if ring and (s.source == INPUT) == of_input)])
+
+
+def _placed(passes, image, made, spilled):
+    """Return (regions, passes with rings) where the maps named in ``spilled`` lie outside."""
     last_read = {}
     for i, p in enumerate(passes):
         last_read |= dict.fromkeys((p.writes, *p.reads), i)
+    lives = {key: (i, max(last_read[key], i), region.words * region.versions) for key, (i, region) in made.items()}
+    regions = {(INPUT, 0): replace(image, outside=0 if INPUT in spilled else None)}
+    regions |= {key: region for key, (_, region) in made.items()}
+    read = [(i, n, s, regions[key]) for i, p in enumerate(passes) for n, (s, key) in enumerate(zip(p.synapses, p.reads))
+            if s.source in spilled]
+    kept, out = ([key for key in made if (key[0] in spilled) == outside] for outside in (False, True))
+    rings = {}
+    for of_input in (False, True):  # the input has a memory of its own
+        own = [(i, n, ring_words(passes[i], s, region)) for i, n, s, region in read if (s.source == INPUT) == of_input]
+        bases = _share([(i, i, words, words) for i, _, words in own]
+                       + [(*lives[key], 1) for key in kept if not of_input])
+        rings |= {(i, n): Ring(base, words) for (i, n, words), base in zip(own, bases)}
+        for (name, first), base in zip(kept, bases[len(own):]):
+            region = made[name, first][1]
+            regions |= {(name, first + n): replace(region, base=base + n * region.words)
+                        for n in range(region.versions)}
+    bases = _share([(*lives[key], 1) for key in out])
+    regions |= {key: replace(made[key][1], outside=base) for key, base in zip(out, bases)}
+    return regions, [_with_rings(p, i, rings, regions) for i, p in enumerate(passes)]
 
-    def words(p):
-        return -(-network.shapes[p.stored][0] // p.tile_channels)
 
-    made = [
-        (i, p.writes, Region(0, words(p), p.tile_channels, p.rows, p.columns, versions=p.steps))
-        for i, p in enumerate(passes) if p.writes and not p.first_channel
-    ]
-    lives = [(i, max(last_read.get(key, i), i), region.words * region.versions) for i, key, region in made]
-    regions = {(INPUT, 0): _input(network, tiling)}
-    for (_, (name, first), region), base in zip(made, _share(lives)):
-        for n in range(region.versions):
-            regions[name, first + n] = replace(region, base=base + n * region.words)
-    return regions
+def _with_rings(p, number, rings, regions):
+    own = tuple(rings.get((number, n)) for n in range(len(p.synapses)))
+    if not any(own):
+        return p
+    sources = [(s, regions[key], ring) for s, key, ring in zip(p.synapses, p.reads, own) if ring]
+    return replace(p, rings=own, ahead=rows_ahead(p, sources))
 
 
 def _input(network, tiling):
@@ -91,24 +157,25 @@ def place_states(network: IntegerNetwork, passes: list[Pass]) -> tuple[list[Pass
 
 
 def _lives(network, passes):
-    """Return {(layer, first channel): (first pass, last pass, words)} of the layers with states."""
+    """Return {(layer, first channel): (first pass, last pass, words, 1)} of the layers with states."""
     lives = {}
     for i, p in enumerate(passes):
         if p.layer.fires:
             key = p.layer.name, p.first_channel
             first = lives[key][0] if key in lives else i
-            lives[key] = (first, i, p.state_words) if network.two_phase else (0, len(passes), p.state_words)
+            life = (first, i) if network.two_phase else (0, len(passes))
+            lives[key] = *life, p.state_words, 1
     return lives
 
 
 def _share(lives):
-    """Return the base of every one of (first pass, last pass, size), so that what lives together lies apart."""
+    """Return the base of every (first pass, last pass, size, alignment), so that what lives together lies apart."""
     placed = []
-    for born, died, size in lives:
+    for born, died, size, whole in lives:
         base = 0
         for start, end in sorted((base, end) for b, d, base, end in placed if b <= died and born <= d):
             if base + size <= start:
                 break
-            base = max(base, end)
+            base = max(base, -(-end // whole) * whole)
         placed.append((born, died, base, base + size))
     return [base for _, _, base, _ in placed]

@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from gen.layers import INPUT, signed_bits
-from gen.plan.outside import outside_words
+from gen.plan.blocks import outside_bases
 from gen.plan.params import INPUT_VALUES, LEVELS, LINE_LEVELS, CoreParams
 from gen.plan.passes import thresholds
 from gen.plan.program_words import program_length
+from gen.plan.regions import map_depth, ring_depth
 
 __all__ = ["IMAGE_SLOTS", "needed_params", "with_program"]
 
@@ -44,7 +45,7 @@ def needed_params(layout, *, width, groups, neurons, weight_bits, signed, spram)
         image_tile=layout.tiling.image_tile,
         image_words=max(r.words * r.versions for (_, name, _), r in layout.regions.items() if name == INPUT),
         image_slots=IMAGE_SLOTS,
-        map_words=max([1, *(r.base + r.words for (_, name, _), r in layout.regions.items() if name != INPUT)]),
+        map_words=map_depth(layout.regions, passes),
         weights=layout.weights, parameters=layout.parameters, states=layout.states, currents=layout.currents,
         outputs=sum(layout.output_sizes.values()),
         limits=max(1, sum(len(network.exit_rule.limits) for network in networks)),
@@ -54,7 +55,7 @@ def needed_params(layout, *, width, groups, neurons, weight_bits, signed, spram)
         positions=max(_positions(network) for network in networks),
         min_burst=max([layer.min_burst for _, layer in spiking], default=1),
         pool_steps=max(p.steps if p.window != (1, 1) else 1 for p in passes),
-        windows=int(any(map(_has_windows, passes))), signed=signed,
+        windows=int(any(p.rowwise or _has_windows(p) for p in passes)), signed=signed,
         dense=int(any(source.dense for _, source in synapses)),
         maximum=int(any(not layer.weighted and layer.kind == "max" for _, layer in layers)),
         softmax=int(any(network.exit_rule.kind in ("entropy", "confidence") for network in networks)),
@@ -62,10 +63,21 @@ def needed_params(layout, *, width, groups, neurons, weight_bits, signed, spram)
         two_phase=int(any(network.two_phase for network in networks)),
         narrow=int(any(p.narrow for p in passes)),
         phase_bits=_phase_bits(source for _, source in synapses), spram=spram,
-        replay=int(layout.replays), input_values=_input_values(layout),
+        replay=int(layout.replays), input_values=_input_values(layout), **_outside(layout, passes),
     )
-    params = replace(params, outside=outside_words(params, passes))
+    stages = [stage.passes for stage in layout.stages]
+    params = replace(params, outside=outside_bases(params, stages, layout.regions).end)
     return with_program(params, [layout.stages])
+
+
+def _outside(layout, passes):
+    """Return the parameters of maps outside the chip; the memory there has its own size later."""
+    ring = ring_depth(passes, of_input=True)
+    spilled = [r.words for (_, name, _), r in layout.regions.items() if name != INPUT and r.outside is not None]
+    return {
+        "spilled": max(spilled, default=0), "image_ring": 1 << (ring - 1).bit_length() if ring else 0,
+        "outside": int(any(p.fetched for p in passes)),
+    }
 
 
 def with_program(params: CoreParams, programs) -> CoreParams:

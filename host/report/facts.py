@@ -11,7 +11,7 @@ from gen.errors import InputError
 from gen.generated import GeneratedFolder
 from gen.plan.estimate import expected_cycles
 from gen.plan.memories import OUTSIDE, SINGLE_PORT, MemorySpec
-from gen.plan.plan import make_plan
+from gen.plan.plan import core_room, make_plan
 from gen.plan.resources import QUEUED, SOFTMAX_TABLE, queue_bits, single_port_blocks
 from gen.plan.target import find_target
 from host.report.layers import described
@@ -96,7 +96,7 @@ def describe_memories(plan, target):
     """
     params, memories = plan.params, {}
     size = {name: getattr(params, name) for name in ("width", "groups", "neurons", "spram")}
-    needed = make_plan(plan.network, **size, room=params.weights if params.outside else None).memories
+    needed = make_plan(plan.network, **size, room=core_room(params)).memories
     for name, spec in plan.memories.items():
         used = min(spec.depth, needed[name].depth) if name in needed else 0
         _add(memories, spec.role, target, spec, used)

@@ -103,11 +103,12 @@ class Core(wiring.Component):
         for number, group in enumerate(groups):
             m.submodules[f"group_{number}"] = group
 
+        outside = Outside(p) if p.outside else None
         wiring.connect(m, wiring.flipped(self.load), loader.i)
         wiring.connect(m, wiring.flipped(self.i), images.i)
         wiring.connect(m, results.o, wiring.flipped(self.o))
-        self._sequence(m, loader, program, images, sequencer, walker, decision, results)
-        self._gather(m, loader, images, sequencer, walker, map_writer, groups)
+        self._sequence(m, loader, program, images, sequencer, walker, decision, results, outside)
+        self._gather(m, loader, images, sequencer, walker, map_writer, groups, outside)
         m.d.comb += [
             outputs.firing_address.eq(groups[0].output_address), outputs.write.eq(groups[0].output_write),
             groups[0].output.eq(outputs.data),
@@ -126,7 +127,7 @@ class Core(wiring.Component):
         ]
         return m
 
-    def _sequence(self, m, loader, program, images, sequencer, walker, decision, results):
+    def _sequence(self, m, loader, program, images, sequencer, walker, decision, results, outside):
         """Join the sequencer with those that it tells what to do."""
         m.d.comb += [
             program.load.eq(loader.o),
@@ -149,21 +150,21 @@ class Core(wiring.Component):
         ]
         loads, rests = sequencer.loadable & images.idle & ~results.busy, sequencer.idle & images.idle & loader.rests
         gives_up = self.abort
-        if self._params.outside:
-            outside = self._fetch(m, loader, sequencer, walker)
+        if outside:
+            self._fetch(m, loader, sequencer, walker, outside)
             rests &= ~outside.fetching & ~outside.writing
             gives_up = self.abort | outside.spoiled
+            m.d.comb += outside.stop.eq(gives_up)
         m.d.comb += [
             loader.enable.eq(loads), sequencer.abort.eq(gives_up), self.idle.eq(rests & ~results.busy),
             self.fault.eq(loader.fault),
         ]
 
-    def _fetch(self, m, loader, sequencer, walker):
-        """Join what lies outside the chip with the passes that wait for it, and with the loader; return it."""
-        p = self._params
-        m.submodules.outside = outside = Outside(p)
+    def _fetch(self, m, loader, sequencer, walker, outside):
+        """Join what lies outside the chip with the passes that wait for it, and with the loader."""
+        m.submodules.outside = outside
         wiring.connect(m, outside.bus, wiring.flipped(self.memory))
-        code = list(loadable_memories(p)).index("outside")
+        code = list(loadable_memories(self._params)).index("outside")
         m.d.comb += [
             outside.start.eq(sequencer.fetch), outside.address.eq(sequencer.stage.blocks),
             outside.take.eq(sequencer.take), sequencer.ready.eq(outside.ready),
@@ -173,16 +174,36 @@ class Core(wiring.Component):
             loader.fetched.eq(outside.o), loader.spoiled.eq(outside.spoiled), outside.write.eq(loader.o.write[code]),
             outside.write_address.eq(loader.o.address), outside.word.eq(loader.o.data),
         ]
-        return outside
 
-    def _gather(self, m, loader, images, sequencer, walker, map_writer, groups):
+    def _spill(self, m, images, sequencer, walker, map_writer, outside):
+        """Join the maps outside the chip with those who make them, and with those who wait for them row by row."""
+        p = self._params
+        m.d.comb += [
+            outside.header.eq(sequencer.header), outside.slot.eq(images.slot), walker.row_ready.eq(outside.ready),
+            outside.take_row.eq(walker.row_begins), outside.free_row.eq(walker.row_freed),
+        ]
+        if p.spilled:
+            wiring.connect(m, outside.copied, map_writer.copied)
+            m.d.comb += [
+                map_writer.spills.eq(walker.layer.spills), outside.map_word.eq(map_writer.outside),
+                outside.base.eq(walker.layer.spill),
+            ]
+        if p.image_ring:
+            wiring.connect(m, images.store, outside.image)
+
+    def _gather(self, m, loader, images, sequencer, walker, map_writer, groups, outside):
         """Join the groups with the walker, and with those that write into their copies."""
-        m.d.comb += walker.room.eq(Cat(group.room for group in groups).all())
+        room = Cat(group.room for group in groups).all()
+        if self._params.rowwise:
+            self._spill(m, images, sequencer, walker, map_writer, outside)
+            room &= outside.room
+        image = outside.copied_image if self._params.image_ring else images.write
+        m.d.comb += walker.room.eq(room)
         for number, group in enumerate(groups):
             wiring.connect(m, group.write, getattr(map_writer, f"i_{number}"))
             m.d.comb += [
                 group.begin.eq(walker.go), group.layer.eq(walker.layer), group.slot.eq(images.slot),
-                group.image_write.eq(images.write), group.map_write.eq(map_writer.o), group.load.eq(loader.o),
+                group.image_write.eq(image), group.map_write.eq(map_writer.o), group.load.eq(loader.o),
                 *(getattr(group, name).eq(getattr(walker, name))
                   for name in ("tile_valid", "tile", "request_valid", "request")),
             ]

@@ -36,7 +36,7 @@ class Fetch(wiring.Component):
     map_address, map_word : Out, In
         The word comes two cycles after its address.
     image_address, image_word : Out, In
-        So does the input's; the highest bits of the address are the slot.
+        So does the input's; the lowest bits of the address are the slot.
     o_valid, o : Out(1), Out(word_entry)
         An entry with ``last`` is the end of a tile and no word.
     """
@@ -63,13 +63,16 @@ class Fetch(wiring.Component):
         at_address, at_block, at_word = (Signal(kept, name=f"at_{name}", reset_less=True)
                                          for name in ("address", "block", "word"))
         sent, found, come = (Signal(name=name) for name in ("sent", "found", "come"))
-        place = Signal(signed(p.address_bits), reset_less=True)
+        place = Signal(signed(max(p.address_bits, p.ring_bits + 1)), reset_less=True)
         on_map = self._on_map(m, asked, column, at_address.end) if p.windows else Const(1)
+        if p.rowwise:  # the words of a ring lie one behind the other, again and again
+            address = Cat((address[: p.ring_bits] & asked.ring_mask) | asked.ring_base, Const(0)).as_signed()
         m.d.sync += [
             sent.eq(valid), place.eq(address), *(at_address[name].eq(asked[name]) for name, _ in kept),
             found.eq(sent & on_map), at_block.eq(at_address), come.eq(found), at_word.eq(at_block),
         ]
-        m.d.comb += [self.map_address.eq(place), self.image_address.eq(Cat(place[: p.slot_bits], self.slot))]
+        m.d.comb += [self.map_address.eq(place), self.image_address.eq(
+            Cat(self.slot, place) if p.image_slots > 1 and not p.image_ring else place)]
         self._entry(m, come, at_word)
         return m
 

@@ -32,6 +32,9 @@ class ImageWriter(wiring.Component):
     idle : Out(1)
         No map is there or under way.
     write : Out(image_write)
+        Without ``params.image_ring``.
+    store : Out(stream(image_store))
+        With it instead: a word for the outside of the chip.
     """
 
     def __init__(self, params):
@@ -39,7 +42,9 @@ class ImageWriter(wiring.Component):
         super().__init__({
             "header": In(payloads.header(p)), "i": In(stream.Signature(payloads.input_word(p))), "enable": In(1),
             "clear": In(1), "ends": In(1), "full": Out(1), "slot": Out(range(max(2, p.image_slots))), "release": In(1),
-            "restart": Out(1), "idle": Out(1), "write": Out(payloads.image_write(p)),
+            "restart": Out(1), "idle": Out(1),
+            **({"store": Out(stream.Signature(payloads.image_store(p)))} if p.image_ring else
+               {"write": Out(payloads.image_write(p))}),
         })
 
     def elaborate(self, platform):
@@ -53,29 +58,35 @@ class ImageWriter(wiring.Component):
         channel, position = Signal(max(1, len(last_channel))), Signal(header.image_positions.shape())
         place, lane = Signal(range(max(2, p.image_words))), Signal(range(max(2, p.image_tile // p.input_values)))
         begun, later = Signal(), Signal()  # a map is under way; what comes is a later frame of an image
-        takes, anew, opens = Signal(), Signal(), Signal()
+        takes, anew, opens, held, blocked = (
+            Signal(name=name) for name in ("takes", "anew", "opens", "held", "blocked"))
+        word = self.store.p if p.image_ring else self.write
         m.d.comb += [
             self.restart.eq(self.i.valid & beat.first & later), anew.eq(self.i.valid & beat.first & begun & ~later),
-            self.i.ready.eq(self.clear | (self.enable & (slots != p.image_slots) & ~self.restart & ~anew)),
+            self.i.ready.eq(self.clear | (self.enable & (slots != p.image_slots) & ~self.restart & ~anew & ~blocked)),
             takes.eq(self.i.valid & self.i.ready & ~self.clear & (beat.first | begun | later)),
-            self.full.eq(slots != 0), self.idle.eq((slots == 0) & ~begun & ~self.write.enable),
+            self.full.eq(slots != 0), self.idle.eq((slots == 0) & ~begun & ~held),
         ]
+        if p.image_ring:
+            m.d.comb += [self.store.valid.eq(held), blocked.eq(held & ~self.store.ready)]
+        else:
+            m.d.comb += self.write.enable.eq(held)
         ends_position, ends_word, ends_map = Signal(), Signal(), Signal()
         m.d.comb += [
             ends_position.eq(channel == last_channel),
             ends_word.eq(ends_position | (lane == last_lane)), opens.eq(takes & (lane == 0)),
             ends_map.eq(takes & ends_position & (position == header.image_positions)),
         ]
-        m.d.sync += self.write.enable.eq(takes & ends_word)
+        m.d.sync += held.eq((takes & ends_word) | blocked)
         with m.If(takes):
             m.d.sync += [
                 begun.eq(1), lane.eq(Mux(ends_word, 0, lane + 1)), place.eq(place + ends_word),
                 channel.eq(Mux(ends_position, 0, channel + 1)), position.eq(position + ends_position),
-                self.write.address.eq(Cat(place[: p.slot_bits], into)),
+                word.address.eq(Cat(into, place) if p.image_slots > 1 else place),
             ]
         for number in range(p.image_tile // p.input_values):  # the first beat of a word clears the other lanes
             for n, value in enumerate(values):
-                kept = self.write.word[number * len(values) + n]
+                kept = word.word[number * len(values) + n]
                 with m.If(opens):
                     m.d.sync += kept.eq(0 if number else value)
                 with m.Elif(takes & (lane == number)):

@@ -8,9 +8,10 @@ from gen.plan.params import WORD_BITS
 from gen.plan.program import cursor_fields, header_fields, output_fields, pass_fields, stage_fields, synapse_fields
 
 __all__ = [
-    "closing", "count_shape", "cursor", "event", "header", "image_write", "input_value", "input_values", "input_word",
-    "load_port", "map_word", "map_write", "neuron_beat", "opening", "output_cursor", "output_word", "pass_block",
-    "pooled_count", "request", "stage", "stored_word", "synapse_block", "tile", "word_entry",
+    "closing", "count_shape", "cursor", "event", "header", "image_store", "image_write", "input_value",
+    "input_values", "input_word", "load_port", "map_store", "map_word", "map_write", "neuron_beat", "opening",
+    "output_cursor", "output_word", "pass_block", "pooled_count", "request", "stage", "stored_word",
+    "synapse_block", "tile", "word_entry",
 ]
 
 
@@ -97,10 +98,23 @@ def map_write(p):
     return data.StructLayout({"enable": 1, "address": range(max(2, p.map_words)), "word": map_word(p)})
 
 
+def map_store(p):
+    """A word of a map on its way outside the chip; ``address`` counts from the map's first."""
+    return data.StructLayout({"enable": 1, "address": range(max(2, p.stored_words)), "word": map_word(p)})
+
+
 def image_write(p):
-    """A word of the input that every group's copy takes; the highest bits of ``address`` are the slot."""
+    """A word of the input that every group's copy takes; without a ring it has the address of an `image_store`."""
     return data.StructLayout({
-        "enable": 1, "address": p.slot_bits + (p.image_slots - 1).bit_length() or 1,
+        "enable": 1, "address": range(max(2, p.image_depth)),
+        "word": data.ArrayLayout(signed(p.value_bits), p.image_tile),
+    })
+
+
+def image_store(p):
+    """A word of the input as it comes; the lowest bits of ``address`` are the slot."""
+    return data.StructLayout({
+        "address": range(max(2, p.image_words << p.slot_bits)),
         "word": data.ArrayLayout(signed(p.value_bits), p.image_tile),
     })
 
@@ -116,12 +130,13 @@ def request(p):
     hit, column, shared, place = {}, {}, {}, signed(p.place_bits)
     if p.windows:
         hit, column = {"hit": 1}, {"column": place, "columns": place}
+    ring = dict.fromkeys(("ring_mask", "ring_base"), unsigned(p.ring_bits)) if p.rowwise else {}
     if p.groups > 1:
         positions = {"position_step": signed(p.address_bits), "position_columns": place} if p.windows else {}
         shared = {**positions, "part_step": signed(p.address_bits)}
     return data.StructLayout({
         "end": 1, "image": 1, "dense": 1, **hit, "address": signed(p.address_bits), **column,
-        "weight": unsigned(p.weight_address_bits), "active": unsigned(p.width.bit_length()), **shared,
+        "weight": unsigned(p.weight_address_bits), "active": unsigned(p.width.bit_length()), **shared, **ring,
     })
 
 
@@ -171,7 +186,7 @@ def opening(p):
 def closing(p):
     """What it must know when the tile's counts leave the neuron."""
     members = tile(p).members
-    return data.StructLayout({"address": range(max(2, p.map_words)),
+    return data.StructLayout({"address": range(max(2, p.stored_words)),
                               **{name: members[name] for name in ("window_first", "window_last")}})
 
 
@@ -191,11 +206,11 @@ def pooled_count(p):
     """
     own = {"own": 1} if p.neurons > 1 else {}
     return data.StructLayout({
-        "valid": 1, "count": count_shape(p), "beat": range(p.beats), "ends": 1, "address": range(max(2, p.map_words)),
-        **own,
+        "valid": 1, "count": count_shape(p), "beat": range(p.beats), "ends": 1,
+        "address": range(max(2, p.stored_words)), **own,
     })
 
 
 def stored_word(p):
-    """A word of a map on its way to every group's copy."""
-    return data.StructLayout({"address": range(max(2, p.map_words)), "word": map_word(p)})
+    """A word of a map on its way to every group's copy, or outside the chip."""
+    return data.StructLayout({"address": range(max(2, p.stored_words)), "word": map_word(p)})

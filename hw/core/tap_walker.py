@@ -82,10 +82,9 @@ class TapWalker(wiring.Component):
             request.hit.eq(hit), request.address.eq(address), request.column.eq(tap.column),
             request.columns.eq(block.columns), request.weight.eq(weight), request.active.eq(self.active),
         ]
-        if p.groups > 1:
-            m.d.comb += [
-                request[name].eq(block[name]) for name in ("position_step", "position_columns", "part_step")
-            ]
+        shared = ("position_step", "position_columns", "part_step") if p.groups > 1 else ()
+        ring = ("ring_mask", "ring_base") if p.rowwise else ()
+        m.d.comb += [request[name].eq(block[name]) for name in (*shared, *ring)]
         return m
 
     def _move(self, m, tap, address, weight, goes, last_word, last_tap, over):

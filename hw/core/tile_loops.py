@@ -26,8 +26,8 @@ class TileLoops(wiring.Component):
         The loop ``steps`` is at its first turn.
     tile : Out(tile)
         ``window_first``, ``window_last``, ``last``, ``last_column`` and ``last_tile`` of it; the rest is 0.
-    pass_end : Out(1)
-        This is the last tile.
+    pass_end, row_begins : Out(1)
+        This is the last tile; the first one of its row.
     """
 
     def __init__(self, params):
@@ -35,7 +35,7 @@ class TileLoops(wiring.Component):
         super().__init__({
             "layer": In(payloads.pass_block(p)), "restart": In(1), "advance": In(1),
             "level": Out(range(len(p.levels) + 1)), "first_step": Out(1), "tile": Out(payloads.tile(p)),
-            "pass_end": Out(1),
+            "pass_end": Out(1), "row_begins": Out(1),
         })
 
     def elaborate(self, platform):
@@ -60,6 +60,7 @@ class TileLoops(wiring.Component):
         m.d.comb += [
             self.first_step.eq(fresh["steps"]), self.pass_end.eq(Cat(ends.values()).all()),
             self.tile.last.eq(ends["steps"]),
+            self.row_begins.eq(Cat(is_first for name, is_first in fresh.items() if name != "rows").all()),
         ]
         if self._params.windows:
             m.d.comb += [

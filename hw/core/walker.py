@@ -1,6 +1,6 @@
 """Walks the tiles of a pass and asks all groups for the words that each of them gathers."""
 
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,6 +14,8 @@ from hw.core.tile_loops import TileLoops
 from hw.core.word_walker import WordWalker
 
 __all__ = ["Walker"]
+
+ROW_SETTLES = 8  # cycles in which a word that was asked for has been read (`hw.core.fetch.LATENCY`), and more
 
 
 class Walker(wiring.Component):
@@ -43,6 +45,8 @@ class Walker(wiring.Component):
         When low, at most two more requests come.
     frame : In
         Only with ``params.replay``, of `hw.core.sequencer.Sequencer`.
+    row_ready, row_begins, row_freed : In, Out, Out
+        Only with ``params.rowwise``: the next row may begin; strobes: it does; all words of rows before it were read.
     layer : Out(pass_block)
     tile_valid, tile, request_valid, request : Out
         A tile comes with its first request. Its last request is its ``end``.
@@ -60,6 +64,7 @@ class Walker(wiring.Component):
             "layer": Out(payloads.pass_block(p)), "tile_valid": Out(1), "tile": Out(payloads.tile(p)),
             "request_valid": Out(1), "request": Out(payloads.request(p)),
             **({"frame": In(payloads.header(p).members["frame_words"])} if p.replay else {}),
+            **({"row_ready": In(1), "row_begins": Out(1), "row_freed": Out(1)} if p.rowwise else {}),
         })
 
     def elaborate(self, platform):
@@ -104,8 +109,10 @@ class Walker(wiring.Component):
                 described.eq(loops.tile), described.first.eq(first), described.address.eq(cursor.address),
                 described.parameter.eq(cursor.parameter),
             ]
+        goes = self._row(m, reader, loops, front, back) if p.rowwise else Const(1)
         m.d.comb += [
-            front.i_valid.eq(reader.o_valid), reader.o_ready.eq(front.i_ready), front.place.eq(cursor.place),
+            front.i_valid.eq(reader.o_valid & goes), reader.o_ready.eq(front.i_ready & goes),
+            front.place.eq(cursor.place),
             front.first.eq(reader.o_first), front.last.eq(reader.o_last),
             front.gathers.eq((self.layer.synapses != 0) & (~self.layer.keep | first)),
             front.block.eq(block),
@@ -122,3 +129,16 @@ class Walker(wiring.Component):
             self.request.eq(back.request),
         ]
         return m
+
+    def _row(self, m, reader, loops, front, back):
+        """Let the first tile of a row wait until the row is ready; return whether a synapse may go."""
+        opens, begun = Signal(name="row_opens"), Signal(name="row_begun")
+        m.d.comb += [
+            opens.eq(self.layer.rowwise & loops.row_begins & reader.o_first),
+            self.row_begins.eq(opens & front.i_valid & front.i_ready),
+        ]
+        # Once the first tile of a row is sent, the words of all tiles before it have been asked for.
+        passed, leaves = Signal(name="row_passed"), Signal(ROW_SETTLES)
+        m.d.comb += [passed.eq(begun & back.tile_valid), self.row_freed.eq(leaves[-1])]
+        m.d.sync += [begun.eq(self.row_begins | (begun & ~passed)), leaves.eq(Cat(passed, leaves))]
+        return ~opens | self.row_ready

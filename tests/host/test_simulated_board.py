@@ -9,6 +9,7 @@ from benchmarks.campaigns import PACE, attack, compare_devices, disturb, swap
 from benchmarks.compiled import differences
 from gen.exit_rule import ExitRule
 from gen.plan.plan import make_plan, plan_on
+from gen.plan.regions import Room
 from gen.result import results_in
 from host.board import Board
 from hw.emit import generate
@@ -80,7 +81,7 @@ def test_weights_outside_the_chip_are_loaded_checked_and_loaded_again(tmp_path, 
     """A bit that turns in the board's memory costs a load, never a wrong result."""
     network, folder = random_network(24, max_layers=5, max_neurons=600, max_weights=2500), tmp_path / "core"
     monkeypatch.setattr("gen.plan.choice.placed_plan", lambda network, lanes, target, neurons=1: plan_on(
-        network, make_plan(network, lanes, neurons=neurons, room=1).params))  # as if no block RAM were left
+        network, make_plan(network, lanes, neurons=neurons, room=Room(weights=1)).params))  # as if no room were left
     manifest = generate(network, lanes=4, out=folder)
     assert not manifest["initialised"]
     x = random_images(network, SEED, 30)

@@ -7,6 +7,7 @@ from amaranth.back import verilog
 from gen.errors import AdafireError, DoesNotFit
 from gen.layers import INVERSE_LEAKY
 from gen.plan.plan import covering, make_plan, plan_on
+from gen.plan.regions import Room
 from hw.core.contents import ContentFiles
 from hw.core.core import Core
 from sim.compiled_core import CompiledCore, without_contents
@@ -30,6 +31,8 @@ FETCHING = [(4, 1, 1), (8, 2, 2), (4, 4, 1)]  # those that fetch weights from ou
 LONG = [(8, 1, 4), (8, 2, 2)]  # of both, those that wait for `make test-all`
 LARGE = [(16, 1, 1), (8, 2, 1), (8, 4, 2), (16, 2, 4), (16, 4, 1)]
 EACH, FEW, MANY = 7, 3, 33  # networks of a kind
+ALL, WEIGHTS_OUTSIDE, MAPS_OUTSIDE = Room(), Room(weights=1), Room(weights=1, maps=1)
+EVERYTHING_OUTSIDE = Room(weights=1, maps=1, image=0)
 PAIRS = (2, 11, 14, 33, 46, 51, 52, 53)  # seeds of networks whose core takes two input values in a cycle
 DAMAGED = 5  # every so many networks, a damaged load comes before the right one
 
@@ -42,7 +45,7 @@ def drawn(width, groups, each=EACH):
             yield f"{kind} {seed}", seed, draw(seed)
 
 
-def shared_core(networks, width, groups, neurons, room=None):
+def shared_core(networks, width, groups, neurons, room=ALL):
     """Return the parameters of one core that runs all of ``networks``."""
     return covering([
         make_plan(network, width=width, groups=groups, neurons=neurons, room=room) for network in networks
@@ -69,20 +72,22 @@ def load_damaged(core, plan, seed):
         core.load_stream(stream)
 
 
-def check(width, groups, neurons, each=EACH, room=None):
-    """Run random networks of every kind on one core, with ``room`` for so many words of weights on the chip."""
+def check(width, groups, neurons, each=EACH, room=ALL):
+    """Run random networks of every kind on one core, with ``room`` on the chip."""
     networks = list(drawn(width, groups, each))
+    if room.image is not None:
+        networks = [row for row in networks if make_plan(row[-1], width=width, groups=groups, room=room).params.image_ring]
     params, core, wrong = shared_core([network for *_, network in networks], width, groups, neurons, room), None, {}
     for name, seed, network in networks:
         plan = plan_on(network, params, room)
-        assert room is None or plan.contents["outside"].any()
+        assert room is ALL or plan.contents["outside"].any()
         if core is None:
             core = CompiledCore.for_plan(plan, stalls=0.3, seed=width)
         else:
             if seed % DAMAGED == 0:
                 load_damaged(core, plan, seed)
             core.load(plan)
-            if room is not None and seed % DAMAGED == 1:  # all of it through the load port
+            if room is not ALL and seed % DAMAGED == 1:  # all of it through the load port
                 core.load_stream(plan.load_stream)
         core.stalls = 0.3 * (seed % 3 > 0)
         try:
@@ -105,15 +110,27 @@ def test_random_networks_equal_the_golden_model(width, groups, neurons):
 @pytest.mark.parametrize("width, groups, neurons", [
     pytest.param(*core, marks=pytest.mark.slow) if core in LONG else core for core in FETCHING
 ])
-def test_weights_outside_the_chip_change_no_bit(width, groups, neurons):
+def test_maps_and_weights_outside_the_chip_change_no_bit(width, groups, neurons):
     """All of them lie there, the memory stalls, and what is given up is given up amid a block too."""
-    check(width, groups, neurons, FEW, room=1)
+    check(width, groups, neurons, FEW, MAPS_OUTSIDE)
+
+
+@pytest.mark.parametrize("width, groups, neurons", [(4, 1, 1), (4, 4, 1)])
+def test_an_input_outside_the_chip_changes_no_bit(width, groups, neurons):
+    """So do the maps and weights of these networks, of those whose input passes by row by row."""
+    check(width, groups, neurons, FEW, EVERYTHING_OUTSIDE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width, groups, neurons", FETCHING)
+def test_hundreds_of_networks_with_all_of_it_outside_the_chip(width, groups, neurons):
+    check(width, groups, neurons, MANY, EVERYTHING_OUTSIDE)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width, groups, neurons", FETCHING)
 def test_hundreds_of_networks_with_weights_outside_the_chip(width, groups, neurons):
-    check(width, groups, neurons, MANY, room=1)
+    check(width, groups, neurons, MANY, WEIGHTS_OUTSIDE)
 
 
 @pytest.mark.slow
@@ -204,7 +221,7 @@ def test_networks_of_one_core_are_compiled_once(files):
 def fetching():
     """A core all of whose weights lie outside the chip, its network, and images."""
     network = random_network(PAIRS[0], contract=SECOND)
-    plan = plan_on(network, shared_core([network], 4, 2, 2, room=1), 1)
+    plan = plan_on(network, shared_core([network], 4, 2, 2, WEIGHTS_OUTSIDE), WEIGHTS_OUTSIDE)
     return CompiledCore.for_plan(plan), random_images(network, PAIRS[0], 6)
 
 

@@ -1,4 +1,4 @@
-"""`gen.plan.outside`: which weights lie outside the chip, in which blocks, and what the words of these say."""
+"""`gen.plan.outside`, `gen.plan.blocks`: which weights lie outside the chip, and what the words of their blocks say."""
 
 from collections import Counter
 
@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 
 from gen.layers import INVERSE_LEAKY
+from gen.plan.blocks import block_digest, block_words, stage_blocks
 from gen.plan.estimate import expected_cycles
-from gen.plan.outside import FOLLOWS, block_digest, outside_words
 from gen.plan.placement import placed_plan
 from gen.plan.plan import make_plan, plan_on
+from gen.plan.regions import Room
 from gen.plan.resources import core_resources, link_resources
 from gen.plan.target import find_target
 from tests.gen.plan.networks import layered
 from tests.kit.random_networks import SECOND, random_network, random_staged_network
 
-SMALLEST = 1  # word of room: all weights lie outside
+SMALLEST = Room(weights=1)  # all weights lie outside
+FOLLOWS = 1 << 31  # in a head
 
 
 def random_plans(seed, **core):
@@ -32,7 +34,7 @@ def blocks(plan):
     """Yield the uint32 words of every block, by the lengths that they tell."""
     words = plan.contents["outside"]
     while len(words):
-        length = 1 + int(words[0]) % FOLLOWS
+        length = 1 + int(words[0]) % (1 << 20)
         yield words[:length]
         words = words[length:]
 
@@ -72,13 +74,13 @@ def test_a_group_is_given_the_words_that_it_would_have_on_the_chip(seed, groups)
 def test_blocks_are_whole_and_lie_one_behind_the_other(seed):
     _, plan = random_plans(seed, width=8, groups=2)
     found, at = list(blocks(plan)), 0
-    fetching = [[p for p in stage.passes if p.fetched] for stage in plan.stages]
-    assert [len(block) for block in found] == [outside_words(plan.params, [p]) for row in fetching for p in row]
+    fetching = [stage_blocks(stage.passes, plan.regions) for stage in plan.stages]
+    assert [len(block) for block in found] == [block_words(block, plan.params) for row in fetching for block in row]
     assert plan.params.outside == sum(map(len, found))
-    for row in fetching:
-        assert [p.fetched for p in row] == list(range(1, len(row) + 1)), "numbered in the order of the passes"
-        for p in row:
-            assert bool(found[at][0] & FOLLOWS) == (p is not row[-1])
+    for stage, row in zip(plan.stages, fetching):
+        assert [block.p for block in row] == [p for p in stage.passes if p.fetched], "in the order of the passes"
+        for block in row:
+            assert bool(found[at][0] & FOLLOWS) == (block is not row[-1])
             assert block_digest(found[at][:-1]) == found[at][-1]
             at += 1
     assert at == len(found)
@@ -97,9 +99,10 @@ def test_two_blocks_in_a_row_share_no_word_of_the_buffer(seed):
 @pytest.mark.parametrize("seed", range(10))
 def test_the_room_is_kept_where_blocks_allow_it_and_all_is_inside_where_it_suffices(seed):
     inside, outside = random_plans(seed, width=4, groups=1)
-    assert "outside" not in make_plan(inside.network, width=4, groups=1, room=inside.params.weights).contents
+    whole = Room(weights=inside.params.weights)
+    assert "outside" not in make_plan(inside.network, width=4, groups=1, room=whole).contents
     for room in np.linspace(outside.params.weights, inside.params.weights - 1, 4, dtype=int):
-        assert make_plan(inside.network, width=4, groups=1, room=int(room)).params.weights <= max(
+        assert make_plan(inside.network, width=4, groups=1, room=Room(weights=int(room))).params.weights <= max(
             room, outside.params.weights)
     again = plan_on(outside.network, outside.params)
     assert again.params == outside.params and len(again.contents["outside"]) <= outside.params.outside
@@ -124,6 +127,6 @@ def test_a_board_with_a_memory_keeps_what_fits_and_one_without_refuses():
     assert plan.params.outside and used <= board.bram_blocks
     assert placed_plan(network, 16, bare).params.outside == 0
     assert plan_on(network, plan.params).digest == plan.digest, "a folder is read as it was written"
-    fetched = sum(outside_words(plan.params, [p]) for p in plan.passes)
+    fetched = len(plan.contents["outside"])
     slow, fast = (expected_cycles(plan, pace=pace).cycles for pace in (4, 2))
     assert slow - fast == pytest.approx(2 * fetched, rel=0.1), "the memory bounds it"

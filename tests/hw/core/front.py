@@ -20,9 +20,8 @@ class Memories:
         self._p, self._narrow = p, narrow
         low = -(1 << p.count_bits - 1) if p.signed else 0
         self.maps = self._sparse(rng, low, (1 << p.count_bits - p.signed), (p.map_words, p.width), empty, zeros)
-        slots = p.image_slots << (p.image_words - 1).bit_length()
         half = 1 << p.value_bits - 1
-        self.image = self._sparse(rng, -half, half, (slots, p.image_tile), empty, zeros)
+        self.image = self._sparse(rng, -half, half, (p.image_depth, p.image_tile), empty, zeros)
         half = 1 << (p.weight_bits >> narrow) - 1
         self.weights = rng.integers(-half, half, (p.weights << narrow, p.width))
         if ones:
@@ -94,7 +93,7 @@ def words_of(p, memories, requests, *, slot=0, layer=(), position=0, part=0):
             continue
         address = request["address"] + position * request.get("position_step", 0) + part * request.get("part_step", 0)
         if request["image"]:
-            lanes = memories.image[(slot << (p.image_words - 1).bit_length()) + address]
+            lanes = memories.image[(address << p.slot_bits) + slot]
         else:
             lanes = memories.maps[address]
         full = request["dense"] and layer.get("maximum") and p.signed

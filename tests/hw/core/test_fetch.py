@@ -44,7 +44,7 @@ def test_the_input_is_read_in_its_slot(sizes):
     rows = [{"slot": 1, "image_word": [0, -256, 3], "map_word": [1, 1, 1, 1], "request_valid": 1,
              "request": {**REQUEST, "image": 1, "address": 21}}, *[QUIET] * 6]
     seen = play(fetch, rows, "image_address", "o_valid", "o")
-    assert seen[1][0] == 32 + 21
+    assert seen[1][0] == 2 * 21 + 1, "the slots of a word lie side by side"
     assert [entry["mask"] for _, valid, entry in seen if valid] == [0b110]
 
 

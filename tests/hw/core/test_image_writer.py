@@ -30,7 +30,7 @@ class Written:
     def __init__(self, params, image, tile, *, frames=0, seed=0, stall=0.4):
         self.dut, self._params = ImageWriter(params), params
         self.bench = Bench(self.dut, seed=seed, limit=5000)
-        self.memory, self.stall, self._slot = {}, stall, 1 << (params.image_words - 1).bit_length()
+        self.memory, self.stall, self._slot_bits = {}, stall, params.slot_bits
         self.header = header(image, tile, frames)
         self.bench.add(self._keep, background=True)
         self.pause = self.bench.pauses(stall)
@@ -63,7 +63,7 @@ class Written:
             await ctx.tick()
         await ctx.tick()  # the last word is written while the map is already called whole
         slot = ctx.get(self.dut.slot)
-        words = [self.memory[slot * self._slot + n] for n in range(count)]
+        words = [self.memory[(n << self._slot_bits) + slot] for n in range(count)]
         await self.pulse(ctx, self.dut.release)
         return words
 

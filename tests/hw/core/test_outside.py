@@ -5,12 +5,13 @@ import pytest
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 
-from gen.plan.outside import FOLLOWS, block_digest
+from gen.plan.blocks import block_digest
 from hw.core.outside import Outside
 from sim.memory import BusModel
 from tests.kit.streams import Bench
 
 DEPTH, FIRST = 1024, 40  # words outside, the address of the first block
+FOLLOWS = 1 << 31  # in a head: another block does
 
 
 def random_blocks(rng, count):
