@@ -97,7 +97,8 @@ class _Gather:
             {"blocks": block_words, "tiles": loops.parts * tile_words, "steps": version},
             {"blocks": loops.turns["tiles"] * self._weight_words, "tiles": self._weight_words},
         )
-        start = self._place(-window.padding[0], -window.padding[1], self.region.base, self.weight)
+        first = self.region.base + p.first_channel // p.tile_channels * tile_words
+        start = self._place(-window.padding[0], -window.padding[1], first, self.weight)
         return Cursor(start, tuple(self._place(*step) for step in zip(*(_steps(loops, move) for move in moves))))
 
     def _place(self, down, right, address, weight):
@@ -119,7 +120,7 @@ class _Gather:
         (row_tap, row_phase), (column_tap, column_phase) = map(divmod, (down, right), window.upsample)
         apart = p.window[1] * window.stride[1] * (p.loops.positions > 1)
         return {
-            "image": int(self.image), "once": int(region.same), "dense": int(self.dense),
+            "image": int(self.image), "once": int(region.same), "wide": int(region.wide), "dense": int(self.dense),
             "zeros": int(window.fill == ZEROS),
             "kernel_rows": rows - 1, "kernel_columns": columns - 1, "words": words - 1,
             "rows": region.rows, "columns": region.columns, "row_tap": row_tap, "column_tap": column_tap,

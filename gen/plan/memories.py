@@ -117,8 +117,10 @@ def memory_table(p):
     for g, neurons in enumerate(own):
         specs += [
             MemorySpec(f"image_{g}", p.image_tile * p.value_bits, p.image_depth, owner=g),
-            MemorySpec(f"maps_{g}", p.width * p.count_bits, p.map_words, owner=g),
+            MemorySpec(f"maps_{g}", p.width * p.map_bits, p.map_words, owner=g),
         ]
+        if p.wide:
+            specs.append(MemorySpec(f"wide_{g}", p.width * (p.count_bits - p.map_bits), p.wide, owner=g))
         for n in neurons:
             if p.states:
                 specs.append(MemorySpec(f"states_{n}", p.state_bits, p.states, states, owner=n))

@@ -21,24 +21,24 @@ def cut_outside(stages: list[list[Pass]], room: int | None) -> list[list[Pass]]:
     """Return the passes of all stages, those whose weights lie outside cut into turns and ``streamed``.
 
     All weights stay inside where ``room`` words hold them, or where it is None. Else those stay that are used for the
-    fewest tiles: the time of a pass hides the fetching of the next block, if it is long enough.
+    fewest tiles: the time of a pass hides the fetching of the next block, if it is long enough. What room is left makes
+    the halves of the buffer larger, and the passes fewer.
     """
     sizes = [[sum(weight_sizes(p, passes)) for p in passes] for passes in stages]
     kept = int(any(not p.layer.weighted for passes in stages for p in passes))  # the word of ones
     if room is None or kept + sum(map(sum, sizes)) <= room:
         return stages
-    cut = {(i, n): _turns(p, passes) for i, passes in enumerate(stages) for n, p in enumerate(passes)
-           if p.layer.weighted}
-    blocks = {key: max(size for _, size in turns) for key, turns in cut.items()}
-    by_tiles = sorted(cut, key=lambda key: (_tiles_a_turn(stages[key[0]][key[1]]), sizes[key[0]][key[1]]))
-    for key in by_tiles:
+    blocks = {(i, n): max(sum(weight_sizes(turn, passes)) for turn in _turns(p, 1))
+              for i, passes in enumerate(stages) for n, p in enumerate(passes) if p.layer.weighted}
+    for key in sorted(blocks, key=lambda key: (_tiles_a_turn(stages[key[0]][key[1]]), sizes[key[0]][key[1]])):
         others = [size for other, size in blocks.items() if other != key]
         if kept + sizes[key[0]][key[1]] + 2 * max(others, default=0) <= room:
             kept += sizes[key[0]][key[1]]
             del blocks[key]
+    half = max([*blocks.values(), (room - kept) // 2])
     return [
         [turn for n, p in enumerate(passes) for turn in
-         ([replace(turn, streamed=True) for turn, _ in cut[i, n]] if (i, n) in blocks else [p])]
+         ([replace(turn, streamed=True) for turn in _turns(p, half // blocks[i, n])] if (i, n) in blocks else [p])]
         for i, passes in enumerate(stages)
     ]
 
@@ -48,22 +48,23 @@ def _tiles_a_turn(p):
     return turns["rows"] * turns["columns"] * turns["pool_rows"] * turns["pool_columns"]
 
 
-def _turns(p, passes):
-    """Return [(pass, its words of weights)] of a pass for each turn of its channel tiles, or of the whole pass.
+def _turns(p, together):
+    """Return the passes that run the channel tiles of a pass, ``together`` turns of them each, or the whole pass.
 
-    Tiles of grouped channels stay together, and so do those of an output with several positions, whose values lie side
-    by side.
+    Tiles that share a window of channels stay together, and so do those of an output with several positions, whose
+    values lie side by side.
     """
-    loops, step = p.loops, p.loops.parts * p.tile_channels
+    loops = p.loops
     single = p.layer.emits or p.rows * p.columns == 1
-    if any(s.groups > 1 for s in p.synapses) or not single:
-        return [(p, sum(weight_sizes(p, passes)))]
-    found = []
+    if p.blocks > 1 or not single or together >= loops.turns["tiles"]:
+        return [p]
+    found, step = [], together * loops.parts * p.tile_channels
     for first in range(0, p.channels, step):
         channels = min(step, p.channels - first)
-        own = replace(loops, turns={**loops.turns, "tiles": 1}, last_parts=-(-channels // p.tile_channels))
-        turn = replace(p, first_channel=first, channels=channels, loops=own)
-        found.append((turn, sum(weight_sizes(turn, passes))))
+        tiles = -(-channels // p.tile_channels)
+        turns = -(-tiles // loops.parts)
+        own = replace(loops, turns={**loops.turns, "tiles": turns}, last_parts=tiles - (turns - 1) * loops.parts)
+        found.append(replace(p, first_channel=first, channels=channels, loops=own))
     return found
 
 

@@ -29,7 +29,8 @@ SWITCHES = {  # parameters that may be 0, and what a core without has none of
     "two_phase": "inverse-leaky neurons", "narrow": "narrow layers", "states": "membranes that outlive a timestep",
     "currents": "kept currents", "phase_bits": "upsampled maps", "spram": "single-port RAM",
     "replay": "stages that look at frames", "outside": "weights outside the chip",
-    "spilled": "maps outside the chip", "image_ring": "an input outside the chip",
+    "wide": "maps of wider counts than the others", "spilled": "maps outside the chip",
+    "image_ring": "an input outside the chip",
 }
 BESIDE = ("width", "groups", "neurons", "program", "spram", "narrow", "input_values")  # no network falls short of them
 
@@ -61,7 +62,8 @@ class CoreParams:
     neurons: int = 1     # of a group: lanes that fire in a cycle
     weight_bits: int
     value_bits: int      # of an input value, two's complement
-    count_bits: int      # of a count in a map's word
+    count_bits: int      # of a count
+    map_bits: int        # of a count in a map's word; the first words of the maps have the other bits elsewhere
     sum_bits: int        # synaptic sums of a timestep
     acc_bits: int        # membranes before firing, outputs
     state_bits: int      # of an initial state, and of a stored one
@@ -101,6 +103,7 @@ class CoreParams:
     spram: int = 0       # in single-port RAM: 1 weights, 2 states as well
     replay: int = 0      # 1: all frames of an image are kept, for stages that look at them again
     outside: int = 0     # 32-bit words of the memory outside the chip: blocks of weights and copies, maps, the input
+    wide: int = 0        # words of maps, from the first on, whose counts have all bits
     spilled: int = 0     # words of the largest map outside the chip
     image_ring: int = 0  # words of the input held on the chip, a power of two: all of it lies outside; 0: whole slots
     input_values: int = 1  # taken in a cycle: a beat of them lies in one word of the input
@@ -116,6 +119,8 @@ class CoreParams:
                 f"a group of {self.width} lanes has 1, 2 or 4 neurons, one for {LEAST_BEATS} lanes at most, "
                 f"not {self.neurons}"
             )
+        if self.map_bits > self.count_bits:
+            raise InputError(f"counts of {self.count_bits} bits have no {self.map_bits} bits in a map")
         if self.acc_bits > WORD_BITS:
             raise InputError(f"accumulators have at most {WORD_BITS} bits, not {self.acc_bits}")
         if self.outside and self.spram:
@@ -182,7 +187,7 @@ class CoreParams:
     @property
     def map_pieces(self):
         """Words of 32 bits that a word of a map takes outside the chip."""
-        return -(-self.width * self.count_bits // WORD_BITS)
+        return -(-self.width * self.map_bits // WORD_BITS)
 
     @property
     def image_pieces(self):
@@ -213,6 +218,11 @@ class CoreParams:
     def signed_count_bits(self):
         """Bits of a count as a two's complement number."""
         return self.count_bits + (not self.signed)
+
+    @property
+    def signed_map_bits(self):
+        """Bits of a count in a map's word as a two's complement number."""
+        return self.map_bits + (not self.signed)
 
     @property
     def outside_bits(self):

@@ -23,13 +23,17 @@ from gen.plan.outside import cut_outside, place_buffer
 from gen.plan.params import CoreParams, shape_of_lanes
 from gen.plan.passes import Pass, layer_passes
 from gen.plan.program_words import program_length
-from gen.plan.regions import WHOLE, Region, Room, place_maps, place_states
+from gen.plan.regions import (
+    WHOLE, Region, Room, count_bits, map_depth, place_maps, place_states, wide_depth,
+)
 from gen.plan.sizes import needed_params, with_program
 from gen.plan.supported import check_core
 from gen.plan.tiles import Tiling, choose_tiles
 from gen.plan.two_phase import two_phase_passes
 from gen.plan.walk import share_loops
 from gen.plan.weights import stored_bits, widest_weight, word_bits
+
+PAYS = 4  # words of maps for each wide one, at least: a memory for the bits of these has whole blocks too
 
 __all__ = ["Layout", "Plan", "StagePlan", "core_room", "covering", "make_plan", "plan_on"]
 
@@ -149,6 +153,11 @@ def make_plan(
     width, groups = (width, groups) if width and groups else shape_of_lanes(lanes)
     bits = word_bits(network)
     layout = _lay_out(network, width, groups, neurons, bits, room)
+    narrower = _narrower(network, room)
+    if narrower != room:
+        other = _lay_out(network, width, groups, neurons, bits, narrower)
+        depth = map_depth(other.regions, [p for stage in other.stages for p in stage.passes])
+        layout = other if PAYS * wide_depth(other.regions) <= depth else layout
     params = needed_params(
         layout, width=width, groups=groups, neurons=neurons, weight_bits=bits, signed=0, spram=spram,
     )
@@ -173,6 +182,8 @@ def plan_on(network: Network, params: CoreParams, room: Room | None = None) -> P
     """
     halved = params.weight_bits if params.narrow else 0
     room = room or core_room(params)
+    if params.wide:
+        room = replace(room, map_bits=params.map_bits, signed=bool(params.signed))
     layout = _lay_out(network, params.width, params.groups, params.neurons, halved, room)
     bits = widest_weight(network)
     needed = needed_params(
@@ -201,11 +212,26 @@ def covering(plans) -> CoreParams:
     merged = {name: max(asdict(plan.params)[name] for plan in plans) for name in asdict(plans[0].params)}
     if merged["signed"]:
         merged["count_bits"] = max(plan.params.signed_count_bits for plan in plans)
+        merged["map_bits"] = max(plan.params.signed_map_bits for plan in plans)
+    if merged["map_bits"] == merged["count_bits"]:
+        merged["wide"] = 0
     merged["weight_bits"] += merged["weight_bits"] % 2 * merged["narrow"]
     merged["input_values"] = min(plan.params.input_values for plan in plans)
     params = CoreParams(**merged)
     outside = max(Plan(plan.network, params, plan.layout).bases.end for plan in plans)  # its words may be wider
     return with_program(replace(params, outside=outside), [plan.stages for plan in plans])
+
+
+def _narrower(network, room):
+    """Return a room whose words have the bits of what neurons fire: sums of pools may have many more."""
+    signed = any(layer.fires and layer.signed for n in network.stages for layer in n.layers)
+    bits = [count_bits(n, layer.name, signed) for n in network.stages for layer in n.layers
+            if layer.emits and (layer.weighted or layer.kind != "sum")]
+    sums = [count_bits(n, layer.name, signed) for n in network.stages for layer in n.layers
+            if layer.emits and not layer.weighted and layer.kind == "sum"]
+    if not bits or max(sums, default=0) <= max(bits):
+        return room
+    return replace(room, map_bits=max(bits), signed=signed)
 
 
 def core_room(params: CoreParams) -> Room:

@@ -131,7 +131,7 @@ def synapse_fields(p):
     tile; of a dense synapse not used, of a pool 0. ``once``: the input is the same at all timesteps, its events count
     as work at the first alone. The group at position n reads ``n * position_step`` words and ``n *
     position_columns`` columns further, the one with part n ``n * part_step`` words. Of an address the bits of
-    ``ring_mask`` count, the others are those of ``ring_base`` (`gen.plan.spilling`).
+    ``ring_mask`` count, the others are those of ``ring_base`` (`gen.plan.spilling`). ``wide``: counts have all bits.
     """
     place, address = (p.place_bits, True), (p.address_bits, True)
     weight = (p.weight_address_bits, False)
@@ -152,13 +152,14 @@ def synapse_fields(p):
         "position_step": address, "position_columns": place, "part_step": address,
     } if p.groups > 1 else {}
     ring = {"ring_mask": (p.ring_bits, False), "ring_base": (p.ring_bits, False)} if p.rowwise else {}
+    wide = {"wide": FLAG} if p.wide else {}
     return {
         "image": FLAG, "once": FLAG, **({"dense": FLAG} if p.dense else {}),
         "kernel_rows": (p.turns_bits, False), "kernel_columns": (p.turns_bits, False), "words": (p.turns_bits, False),
         "rows": place, "columns": place, "row_tap": place, "column_tap": place,
         "row_step": address, "column_step": address,
         "weight_word": weight, "weight_tap": weight, "weight_row": weight,
-        "active": lanes, "active_last": lanes, **phase, **shared, **ring,
+        "active": lanes, "active_last": lanes, **phase, **shared, **ring, **wide,
     }
 
 

@@ -5,21 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from gen.intnet import IntegerNetwork
-from gen.layers import INPUT
+from gen.layers import INPUT, signed_bits
 from gen.plan.passes import Pass
 from gen.plan.spilling import Ring, ring_words, rows_ahead, spillable
 from gen.plan.tiles import Tiling
 
-__all__ = ["WHOLE", "Region", "Room", "map_depth", "place_maps", "place_states", "ring_depth"]
+__all__ = [
+    "WHOLE", "Region", "Room", "count_bits", "map_depth", "place_maps", "place_states", "ring_depth", "wide_depth",
+]
 
 
 @dataclass(frozen=True)
 class Room:
-    """Words that a group may have on the chip: of weights, of maps, of input maps. None: as many as there are."""
+    """Words that a group may have on the chip: of weights, of maps, of input maps. None: as many as there are.
+
+    ``map_bits``: of a count in a map's word; maps of wider counts are ``wide``. None: all counts have their bits.
+    ``signed``: counts are in two's complement.
+    """
 
     weights: int | None = None
     maps: int | None = None
     image: int | None = None
+    map_bits: int | None = None
+    signed: bool = False
 
 
 WHOLE = Room()
@@ -32,7 +40,7 @@ class Region:
     The input has a memory of its own, and begins at 0 of a slot. ``line``: it is stored as one position; ``same``: it
     is the same at all timesteps. In tile order the ``versions`` of any other map, one a timestep, lie in a row, and so
     do frames that are kept together. ``outside``: first word in the memory outside the chip, counted in words of maps
-    from the first map there on; its ``base`` is 0 then.
+    from the first map there on; its ``base`` is 0 then. ``wide``: its counts have more bits than those of other maps.
     """
 
     base: int
@@ -44,6 +52,7 @@ class Region:
     same: bool = False
     versions: int = 1
     outside: int | None = None
+    wide: bool = False
 
     @property
     def words(self) -> int:
@@ -60,11 +69,12 @@ def place_maps(
     for every timestep, that of timestep 1 tells how many there are. Where the ``room`` does not hold all maps, the
     largest lie outside the chip (`gen.plan.spilling`).
     """
-    image, may_spill = _input(network, tiling), spillable(passes)
+    image, may_spill = _input(network, tiling), spillable(passes) - _wide(network, room)
     spilled = set()
     if room.image is not None and image.words * image.versions > room.image:
         spilled |= {INPUT} & may_spill if not image.line and image.versions == 1 else set()
-    made = {p.writes: (i, _own_region(network, p)) for i, p in enumerate(passes) if p.writes and not p.first_channel}
+    made = {p.writes: (i, _own_region(network, p, p.stored in _wide(network, room))) for i, p in enumerate(passes)
+            if p.writes and not p.first_channel}
     sizes = {name: region.words for (name, _), (_, region) in made.items() if name in may_spill}
     while True:
         placed = _placed(passes, image, made, spilled)
@@ -75,16 +85,35 @@ def place_maps(
         spilled.add(largest)
 
 
-def _own_region(network, p):
+def count_bits(network: IntegerNetwork, name: str, signed: bool) -> int:
+    """Return the bits of the counts of a map, in two's complement if ``signed``."""
+    low, high = network.value_ranges[name]
+    return signed_bits(low, high) if signed else max(1, high.bit_length())
+
+
+def _wide(network, room):
+    """Return the names of the maps whose counts have more bits than ``room`` has for them."""
+    if room.map_bits is None:
+        return set()
+    return {layer.name for layer in network.layers if layer.emits
+            and count_bits(network, layer.name, room.signed) > room.map_bits}
+
+
+def _own_region(network, p, wide):
     """Return the region of the map that a pass makes, not placed."""
     words = -(-network.shapes[p.stored][0] // p.tile_channels)
-    return Region(0, words, p.tile_channels, p.rows, p.columns, versions=p.steps)
+    return Region(0, words, p.tile_channels, p.rows, p.columns, versions=p.steps, wide=wide)
 
 
 def map_depth(regions, passes) -> int:
     """Return the words of the memory of maps, of ``regions`` by keys that end with (name, timestep)."""
     maps = [r.base + r.words for (*_, name, _), r in regions.items() if name != INPUT and r.outside is None]
     return max([1, *maps, ring_depth(passes, of_input=False)])
+
+
+def wide_depth(regions) -> int:
+    """Return the words of the memory of maps up to the end of the last wide one."""
+    return max([0, *(r.base + r.words for r in regions.values() if r.wide)])
 
 
 def ring_depth(passes, of_input: bool) -> int:
@@ -104,16 +133,20 @@ def _placed(passes, image, made, spilled):
     read = [(i, n, s, regions[key]) for i, p in enumerate(passes) for n, (s, key) in enumerate(zip(p.synapses, p.reads))
             if s.source in spilled]
     kept, out = ([key for key in made if (key[0] in spilled) == outside] for outside in (False, True))
-    rings = {}
-    for of_input in (False, True):  # the input has a memory of its own
-        own = [(i, n, ring_words(passes[i], s, region)) for i, n, s, region in read if (s.source == INPUT) == of_input]
-        bases = _share([(i, i, words, words) for i, _, words in own]
-                       + [(*lives[key], 1) for key in kept if not of_input])
-        rings |= {(i, n): Ring(base, words) for (i, n, words), base in zip(own, bases)}
-        for (name, first), base in zip(kept, bases[len(own):]):
-            region = made[name, first][1]
-            regions |= {(name, first + n): replace(region, base=base + n * region.words)
-                        for n in range(region.versions)}
+    kept.sort(key=lambda key: not made[key][1].wide)  # those come first, so that few words have more bits
+    wide = sum(made[key][1].wide for key in kept)
+    of_maps, of_input = (
+        [(i, n, ring_words(passes[i], s, region)) for i, n, s, region in read if (s.source == INPUT) == own]
+        for own in (False, True)
+    )
+    ring_lives, map_lives = [(i, i, words, words) for i, _, words in of_maps], [(*lives[key], 1) for key in kept]
+    bases = _share([*map_lives[:wide], *ring_lives, *map_lives[wide:]])
+    of_rings, of_kept = bases[wide : wide + len(of_maps)], [*bases[:wide], *bases[wide + len(of_maps) :]]
+    of_rings += _share([(i, i, words, words) for i, _, words in of_input])  # a memory of its own
+    rings = {(i, n): Ring(base, words) for (i, n, words), base in zip([*of_maps, *of_input], of_rings)}
+    for (name, first), base in zip(kept, of_kept):
+        region = made[name, first][1]
+        regions |= {(name, first + n): replace(region, base=base + n * region.words) for n in range(region.versions)}
     bases = _share([(*lives[key], 1) for key in out])
     regions |= {key: replace(made[key][1], outside=base) for key, base in zip(out, bases)}
     return regions, [_with_rings(p, i, rings, regions) for i, p in enumerate(passes)]

@@ -11,7 +11,7 @@ from gen.plan.blocks import outside_bases
 from gen.plan.params import INPUT_VALUES, LEVELS, LINE_LEVELS, CoreParams
 from gen.plan.passes import thresholds
 from gen.plan.program_words import program_length
-from gen.plan.regions import map_depth, ring_depth
+from gen.plan.regions import count_bits, map_depth, ring_depth, wide_depth
 
 __all__ = ["IMAGE_SLOTS", "needed_params", "with_program"]
 
@@ -34,7 +34,8 @@ def needed_params(layout, *, width, groups, neurons, weight_bits, signed, spram)
     params = CoreParams(
         width=width, groups=groups, neurons=neurons, weight_bits=weight_bits,
         value_bits=signed_bits(*networks[0].value_ranges[INPUT]),
-        count_bits=_count_bits(networks, signed),
+        count_bits=_count_bits(layout, signed, wide=True), map_bits=_count_bits(layout, signed, wide=False),
+        wide=wide_depth(layout.regions),
         sum_bits=_sum_bits(layers), acc_bits=signed_bits(least, most),
         state_bits=max([layer.state_bits for _, layer in spiking], default=1),
         theta_bits=max([_theta_bits(network, layer) for network, layer in spiking], default=1),
@@ -118,10 +119,12 @@ def _sum_bits(layers):
     return signed_bits(min(low for low, _ in bounds), max(high for _, high in bounds))
 
 
-def _count_bits(networks, signed):
-    counts = [bound for network in networks for name, bound in network.value_ranges.items() if name != INPUT]
-    low, high = min([0, *(low for low, _ in counts)]), max([1, *(high for _, high in counts)])
-    return signed_bits(low, high) if signed else high.bit_length()
+def _count_bits(layout, signed, wide):
+    """Return the bits of the counts of all maps, or of those that are not wide."""
+    return max([1 + signed, *(
+        count_bits(layout.stages[stage].network, name, signed) for (stage, name, _), region in layout.regions.items()
+        if name != INPUT and (wide or not region.wide)
+    )])
 
 
 def _theta_bits(network, layer):

@@ -149,7 +149,7 @@ class _Reader:
 
     def _first_words(self):
         """Return the first word of a tap that every channel tile reads, int [channel tiles]."""
-        tiles = np.arange(self.p.tiles)
+        tiles = np.arange(self.p.tiles) + self.p.first_channel // self.p.tile_channels
         if self.source.dense:
             return tiles
         if self.count == self.region.words_per_position:

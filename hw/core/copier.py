@@ -36,7 +36,7 @@ class Copier(wiring.Component):
     slot, header : In
         Which slot of the input is read; where it lies.
     request, i : Out(stream(memory_request)), In(stream(32))
-    maps, image : Out(stream(stored_word)), Out(image_write)
+    maps, image : Out(stream(copied_word)), Out(image_write)
         A word for the maps; one for the input, taken at once.
     """
 
@@ -47,7 +47,7 @@ class Copier(wiring.Component):
             "settled": In(1), "settles": In(1), "forget": In(1),
             "slot": In(range(max(2, p.image_slots))), "header": In(payloads.header(p)),
             "request": Out(stream.Signature(memory_request(p.outside_bits))), "i": In(stream.Signature(WORD_BITS)),
-            "maps": Out(stream.Signature(payloads.stored_word(p))), "image": Out(payloads.image_write(p)),
+            "maps": Out(stream.Signature(payloads.copied_word(p))), "image": Out(payloads.image_write(p)),
         })
 
     def elaborate(self, platform):

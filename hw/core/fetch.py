@@ -33,8 +33,8 @@ class Fetch(wiring.Component):
     tile_valid, tile : In
         Before the requests of a tile, or with its first one.
     request_valid, request : In
-    map_address, map_word : Out, In
-        The word comes two cycles after its address.
+    map_address, map_word, wide_word : Out, In, In
+        The word comes two cycles after its address; with ``params.wide`` the other bits of its counts too.
     image_address, image_word : Out, In
         So does the input's; the lowest bits of the address are the slot.
     o_valid, o : Out(1), Out(word_entry)
@@ -48,7 +48,8 @@ class Fetch(wiring.Component):
             "layer": In(payloads.pass_block(p)), "slot": In(range(max(2, p.image_slots))),
             "tile_valid": In(1), "tile": In(payloads.tile(p)),
             "request_valid": In(1), "request": In(payloads.request(p)),
-            "map_address": Out(payloads.map_write(p).members["address"]), "map_word": In(payloads.map_word(p)),
+            "map_address": Out(payloads.map_write(p).members["address"]), "map_word": In(payloads.narrow_word(p)),
+            **({"wide_word": In(payloads.wide_word(p))} if p.wide else {}),
             "image_address": Out(write["address"]), "image_word": In(write["word"]),
             "o_valid": Out(1), "o": Out(payloads.word_entry(p)),
         })
@@ -59,7 +60,8 @@ class Fetch(wiring.Component):
         valid, asked, address, column = self._moved(m) if p.groups > 1 else (
             self.request_valid, self.request, self.request.address, self.request.column if p.windows else None)
         members = payloads.request(p).members
-        kept = data.StructLayout({name: members[name] for name in ("end", "image", "dense", "weight", "active")})
+        names = ("end", "image", "dense", "weight", "active", *["wide"] * (p.wide > 0))
+        kept = data.StructLayout({name: members[name] for name in names})
         at_address, at_block, at_word = (Signal(kept, name=f"at_{name}", reset_less=True)
                                          for name in ("address", "block", "word"))
         sent, found, come = (Signal(name=name) for name in ("sent", "found", "come"))
@@ -141,8 +143,9 @@ class Fetch(wiring.Component):
         p = self._params
         entry = Signal.like(self.o, reset_less=True)
         m.d.comb += self.o.eq(entry)
-        lanes = Mux(kept.image, _nonzero(self.image_word), _nonzero(self.map_word))
-        image, maps = _planes(self.image_word), _planes(self.map_word)
+        map_word = self._whole(m, kept) if p.wide else self.map_word
+        lanes = Mux(kept.image, _nonzero(self.image_word), _nonzero(map_word))
+        image, maps = _planes(self.image_word), _planes(map_word)
         both = min(len(image), len(maps))
         if p.dense and p.maximum and p.signed:  # zeros take part in the maximum of counts of both signs
             lanes = lanes | (kept.dense & self.layer.maximum).replicate(p.width)
@@ -152,6 +155,18 @@ class Fetch(wiring.Component):
             entry.dense.eq(kept.dense & ~kept.end), entry.last.eq(kept.end),
             *(entry[name].eq(kept[name]) for name in ("image", "weight", "active")),
         ]
+
+
+    def _whole(self, m, kept):
+        """Return the word with all bits of its counts; those that the memory of maps has not are signs elsewhere."""
+        p = self._params
+        word = Signal(payloads.map_word(p), name="whole_word")
+        for lane in range(p.width):
+            low, high = self.map_word[lane], self.wide_word[lane]
+            sign = low[-1] if p.signed else Const(0)
+            bits = Signal(p.count_bits, name=f"whole_{lane}")
+            m.d.comb += [bits.eq(Cat(low, Mux(kept.wide, high, sign.replicate(len(high))))), word[lane].eq(bits)]
+        return word
 
 
 def _planes(word):

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from amaranth.hdl import Module
+from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -86,11 +86,21 @@ class Group(wiring.Component):
         for name in TAKEN:
             m.d.comb += [getattr(part, name).eq(getattr(self, name)) for part in (fetch, firing)]
         wiring.connect(m, queue.o, gather.i)
+        if p.wide:
+            m.submodules.wide = wide = self._memory("wide")
+            m.d.comb += [
+                wide.address.eq(fetch.map_address), fetch.wide_word.as_value().eq(wide.data),
+                wide.write.enable.eq(self.map_write.enable & (self.map_write.address < p.wide)),
+                wide.write.address.eq(self.map_write.address),
+                wide.write.data.eq(Cat(count[p.map_bits :] for count in self.map_write.word)),
+            ]
         m.d.comb += [
             fetch.slot.eq(self.slot), fetch.request_valid.eq(self.request_valid), fetch.request.eq(self.request),
             maps.address.eq(fetch.map_address), fetch.map_word.as_value().eq(maps.data),
+            maps.write.enable.eq(self.map_write.enable), maps.write.address.eq(self.map_write.address),
+            maps.write.data.eq(Cat(count[: p.map_bits] for count in self.map_write.word)),
             image.address.eq(fetch.image_address), fetch.image_word.as_value().eq(image.data),
-            maps.write.eq(self.map_write), image.write.eq(self.image_write),
+            image.write.eq(self.image_write),
             queue.i_valid.eq(fetch.o_valid), queue.i.eq(fetch.o), self.room.eq(queue.room & firing.room),
             gather.layer.eq(self.layer), self.busy.eq(gather.busy), self.active.eq(gather.active),
             weights.load.eq(self.load), weights.address.eq(gather.weight_address),

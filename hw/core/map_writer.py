@@ -18,7 +18,7 @@ class MapWriter(wiring.Component):
     -------
     i_0, i_1 ... : In(stream(stored_word))
         One of each group.
-    copied, spills : In(stream(stored_word)), In(1)
+    copied, spills : In(stream(copied_word)), In(1)
         Only with ``params.spilled``: one from outside the chip, taken while no group offers one; the words of the
         groups are for the outside.
     o, outside : Out(map_write), Out(map_store)
@@ -32,7 +32,7 @@ class MapWriter(wiring.Component):
         super().__init__({
             **{f"i_{g}": In(stream.Signature(payloads.stored_word(p))) for g in range(p.groups)},
             "o": Out(payloads.map_write(p)), "busy": Out(1),
-            **({"copied": In(stream.Signature(payloads.stored_word(p))), "spills": In(1),
+            **({"copied": In(stream.Signature(payloads.copied_word(p))), "spills": In(1),
                 "outside": Out(payloads.map_store(p))} if p.spilled else {}),
         })
 
@@ -68,11 +68,15 @@ class MapWriter(wiring.Component):
         """Let the words of groups that spill go outside, and what is copied from there come in between others."""
         m.d.comb += [
             self.busy.eq(self.o.enable | self.outside.enable), self.copied.ready.eq(~offered),
-            self.outside.address.eq(word.address), self.outside.word.eq(word.word),
+            self.outside.address.eq(word.address),
+            *(self.outside.word[lane].eq(word.word[lane]) for lane in range(self._params.width)),
         ]
         m.d.sync += [
             self.o.enable.eq(Mux(offered, ~self.spills, self.copied.valid)),
             self.outside.enable.eq(offered & self.spills),
         ]
         with m.If(~offered):
-            m.d.sync += word.eq(self.copied.payload)
+            m.d.sync += [
+                word.address.eq(self.copied.p.address),
+                *(word.word[lane].eq(self.copied.p.word[lane]) for lane in range(self._params.width)),
+            ]

@@ -8,10 +8,10 @@ from gen.plan.params import WORD_BITS
 from gen.plan.program import cursor_fields, header_fields, output_fields, pass_fields, stage_fields, synapse_fields
 
 __all__ = [
-    "closing", "count_shape", "cursor", "event", "header", "image_store", "image_write", "input_value",
-    "input_values", "input_word", "load_port", "map_store", "map_word", "map_write", "neuron_beat", "opening",
-    "output_cursor", "output_word", "pass_block", "pooled_count", "request", "stage", "stored_word",
-    "synapse_block", "tile", "word_entry",
+    "closing", "copied_word", "count_shape", "cursor", "event", "header", "image_store", "image_write",
+    "input_value", "input_values", "input_word", "load_port", "map_store", "map_word", "map_write", "narrow_word",
+    "neuron_beat", "opening", "output_cursor", "output_word", "pass_block", "pooled_count", "request", "stage",
+    "stored_word", "synapse_block", "tile", "wide_word", "word_entry",
 ]
 
 
@@ -93,6 +93,16 @@ def map_word(p):
     return data.ArrayLayout(count_shape(p), p.width)
 
 
+def narrow_word(p):
+    """A word as the memory of the maps has it: of each count the lowest bits."""
+    return data.ArrayLayout(Shape(p.map_bits, bool(p.signed)), p.width)
+
+
+def wide_word(p):
+    """The other bits of the counts of a word."""
+    return data.ArrayLayout(p.count_bits - p.map_bits, p.width)
+
+
 def map_write(p):
     """A word that every group's copy of the maps takes."""
     return data.StructLayout({"enable": 1, "address": range(max(2, p.map_words)), "word": map_word(p)})
@@ -100,7 +110,12 @@ def map_write(p):
 
 def map_store(p):
     """A word of a map on its way outside the chip; ``address`` counts from the map's first."""
-    return data.StructLayout({"enable": 1, "address": range(max(2, p.stored_words)), "word": map_word(p)})
+    return data.StructLayout({"enable": 1, "address": range(max(2, p.stored_words)), "word": narrow_word(p)})
+
+
+def copied_word(p):
+    """A word of a map that has come from outside the chip."""
+    return data.StructLayout({"address": range(max(2, p.map_words)), "word": narrow_word(p)})
 
 
 def image_write(p):
@@ -130,13 +145,14 @@ def request(p):
     hit, column, shared, place = {}, {}, {}, signed(p.place_bits)
     if p.windows:
         hit, column = {"hit": 1}, {"column": place, "columns": place}
+    wide = {"wide": 1} if p.wide else {}
     ring = dict.fromkeys(("ring_mask", "ring_base"), unsigned(p.ring_bits)) if p.rowwise else {}
     if p.groups > 1:
         positions = {"position_step": signed(p.address_bits), "position_columns": place} if p.windows else {}
         shared = {**positions, "part_step": signed(p.address_bits)}
     return data.StructLayout({
         "end": 1, "image": 1, "dense": 1, **hit, "address": signed(p.address_bits), **column,
-        "weight": unsigned(p.weight_address_bits), "active": unsigned(p.width.bit_length()), **shared, **ring,
+        "weight": unsigned(p.weight_address_bits), "active": unsigned(p.width.bit_length()), **shared, **ring, **wide,
     })
 
 

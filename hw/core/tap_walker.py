@@ -84,7 +84,8 @@ class TapWalker(wiring.Component):
         ]
         shared = ("position_step", "position_columns", "part_step") if p.groups > 1 else ()
         ring = ("ring_mask", "ring_base") if p.rowwise else ()
-        m.d.comb += [request[name].eq(block[name]) for name in (*shared, *ring)]
+        wide = ("wide",) if p.wide else ()
+        m.d.comb += [request[name].eq(block[name]) for name in (*shared, *ring, *wide)]
         return m
 
     def _move(self, m, tap, address, weight, goes, last_word, last_tap, over):

@@ -76,7 +76,8 @@ def check(width, groups, neurons, each=EACH, room=ALL):
     """Run random networks of every kind on one core, with ``room`` on the chip."""
     networks = list(drawn(width, groups, each))
     if room.image is not None:
-        networks = [row for row in networks if make_plan(row[-1], width=width, groups=groups, room=room).params.image_ring]
+        networks = [row for row in networks
+                    if make_plan(row[-1], width=width, groups=groups, room=room).params.image_ring]
     params, core, wrong = shared_core([network for *_, network in networks], width, groups, neurons, room), None, {}
     for name, seed, network in networks:
         plan = plan_on(network, params, room)

@@ -15,4 +15,8 @@ SMALL = dict(
 @pytest.fixture
 def sizes():
     """Return a function: ``sizes(width=8)`` is a `CoreParams` small in everything else."""
-    return lambda **changes: CoreParams(**{**SMALL, **changes})
+    def made(**changes):
+        sizes = SMALL | changes
+        return CoreParams(**{"map_bits": sizes["count_bits"], **sizes})
+
+    return made

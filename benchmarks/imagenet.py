@@ -1,0 +1,126 @@
+"""Networks of ImageNet's size, converted: do the integer networks agree with the float ones on photographs.
+
+    python -m benchmarks.imagenet --out DIR [--tflite mobilenet_v1_0.25_128_quant.tflite] [--network NAME ...]
+        [--images 200]
+
+ResNet-18 and MobileNet-v2 as their authors describe them, at 3x224x224 with 1,000 classes, and VGG-16 at 3x32x32, with
+weights by He and batch norms that know the photographs; with ``--tflite`` Google's trained MobileNet-v1 0.25 as well.
+The photographs are crops of the two that scikit-learn ships, of random sizes and places. Each network is converted at
+T = 1 with bursts to `BURST`, then written to DIR with its photographs: `python -m benchmarks.tasks NET=DATA` takes
+them to the core for a board.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from sklearn.datasets import load_sample_images
+from torch import nn
+
+from benchmarks.tables import add_files, report
+from examples.families import settled
+from examples.families.blocks import head, norm_act
+from examples.families.mobile import FULL, MobileNetV2
+from examples.families.residual import resnet18
+from gen.method.convert import convert
+from gen.method.simulate import activations
+from gen.model.load import load
+from gen.netfile import save_network
+from sim.golden import Golden
+
+BURST = 15
+CALIBRATION, SETTLING, BATCH = 24, 8, 10  # photographs beside those that are judged; of these at a time
+UNSIGNED = 128 / 255, 128 / 255  # zero point and scale of the network's input
+VGG = (64, 64, "pool", 128, 128, "pool", 256, 256, 256, "pool", 512, 512, 512, "pool", 512, 512, 512, "pool")
+COLUMNS = {"weights": "{:,}", "agreement": "{:.1%}", "events": "{:,.0f}", "operations": "{:,.0f}", "seconds": "{:.0f}"}
+
+
+def vgg16() -> nn.Module:
+    """Return Simonyan and Zisserman's network D with batch norm, for pictures of 32x32, 10 classes."""
+    layers, inputs = [], 3
+    for width in VGG:
+        layers.append(nn.MaxPool2d(2) if width == "pool" else norm_act(inputs, width))
+        inputs = inputs if width == "pool" else width
+    return nn.Sequential(*layers, head(inputs))
+
+
+MODELS = {
+    "resnet18": (lambda: resnet18((64, 128, 256, 512), 1000), 224),
+    "mobilenet_v2": (lambda: MobileNetV2(FULL, 32, 1280, 1000), 224),
+    "vgg16": (vgg16, 32),
+}
+
+
+def photographs(size: int, count: int, seed: int) -> np.ndarray:
+    """Return uint8 [count, 3, size, size]: crops of scikit-learn's photographs, half of them mirrored."""
+    rng = np.random.default_rng(seed)
+    pictures, found = load_sample_images().images, []
+    for _ in range(count):
+        picture = Image.fromarray(pictures[rng.integers(len(pictures))])
+        side = int(rng.integers(96, min(picture.size)))
+        left, top = (int(rng.integers(0, length - side)) for length in picture.size)
+        crop = picture.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
+        found.append(np.asarray(crop)[:, :: 1 - 2 * int(rng.integers(2))])
+    return np.ascontiguousarray(np.stack(found).transpose(0, 3, 1, 2))
+
+
+def random_model(name: str) -> tuple[nn.Module, int]:
+    """Return a network with random weights, in eval, and the side of its pictures."""
+    make, size = MODELS[name]
+    torch.manual_seed(0)
+    module = settled(make(), (3, size, size), 2)
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.reset_running_stats()
+    with torch.no_grad():
+        module.train()(torch.from_numpy(photographs(size, SETTLING, 1)) / 255)
+    return module.eval(), size
+
+
+def measure(name: str, model, size: int, normal: tuple[float, float], count: int, out: Path) -> dict:
+    """Convert a network, write it and its photographs; return its figures. ``normal``: mean and deviation of pixels."""
+    began = time.monotonic()
+    float_network, (mean, std) = load(model, (3, size, size)), normal
+    pixels = photographs(size, CALIBRATION, 2)
+    network = convert(model, pixels, timesteps=1, max_burst=BURST, mean=mean, std=std)
+    save_network(network, out / f"{name}.safetensors")
+    x, y = photographs(size, count, 3), []
+    for first in range(0, count, BATCH):
+        seen = (torch.from_numpy(x[first : first + BATCH]) / 255 - mean) / std
+        y.append(next(iter(activations(float_network, seen).values()))[:, :, 0, 0].argmax(1).numpy())
+    np.savez(out / f"{name}.npz", x=x, y=np.concatenate(y))
+    result = Golden(network).run(x)
+    return {
+        "weights": sum(s.weight.size for layer in network.layers if layer.weighted for s in layer.synapses),
+        "agreement": float((result.classes == np.concatenate(y)).mean()), "events": float(np.mean(result.events)),
+        "operations": float(np.mean(result.synaptic_ops)), "seconds": time.monotonic() - began,
+    }
+
+
+def figures(options) -> Iterator[tuple[str, dict]]:
+    """Yield (name, figures) of every network asked for."""
+    for name in options.network or MODELS:
+        yield name, measure(name, *random_model(name), (0.0, 1.0), options.images, options.out)
+    if options.tflite:
+        name = options.tflite.stem
+        yield name, measure(name, options.tflite, 128, UNSIGNED, options.images, options.out)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--tflite", type=Path)
+    parser.add_argument("--network", action="append", choices=MODELS, help="default: all, with --tflite too")
+    parser.add_argument("--images", type=int, default=200)
+    add_files(parser)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    report(figures(options), COLUMNS, options)
+
+
+if __name__ == "__main__":
+    main()
