@@ -1,9 +1,10 @@
-"""Where the weights and states of a network lie on a board's part: block RAM, single-port RAM, a memory outside."""
+"""Where weights, states and maps of a network lie on a board's part: block RAM, single-port RAM, a memory outside."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from gen.errors import InputError
@@ -11,7 +12,7 @@ from gen.intnet import Network
 from gen.layers import INPUT
 from gen.plan.blocks import stage_blocks, words_moved
 from gen.plan.memories import memory_table
-from gen.plan.plan import Plan, make_plan, plan_on
+from gen.plan.plan import Plan, core_room, make_plan
 from gen.plan.regions import WHOLE, Room
 from gen.plan.resources import core_resources, link_resources, single_port_blocks
 
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["placed_plan"]
 
-SHARES = (None, 3 / 4, 1 / 2, 1 / 3, 1 / 4, 1 / 6, 1 / 8, 1 / 16, 1 / 32)  # of the words of all maps, on the chip
+SHARES = (1, 3 / 4, 1 / 2, 1 / 3, 1 / 4, 1 / 6, 1 / 8, 1 / 16, 1 / 32)  # of the words of all maps, on the chip
+FILLED = 0.85  # of the block RAMs, where something lies outside: a part that is full of them routes slowly
+SETTLING = 8  # times that less room is looked at again
 LEAST_ROOM = 512  # words of weights of a group, in steps of which room is looked for: those of a block
 
 
@@ -47,35 +50,48 @@ def placed_plan(network: Network, lanes: int, target: Target, neurons: int = 1) 
 def _placed_outside(plan, lanes, target, neurons):
     """Return the plan that moves the fewest words of those that fit; ``plan`` where none does.
 
-    Maps are given less and less room, weights what the maps leave.
+    The input lies on the chip if it can. Maps get as much room as leaves some to the weights, or the next smaller
+    share.
     """
-    best, least = plan, None
+    blocks = int(FILLED * target.bram_blocks)
     for image in (None, 0):
-        for share in SHARES:
-            maps = int(share * plan.params.map_words) if share else None
-            found = _with_weights_outside(plan, lanes, target, neurons, Room(maps=maps, image=image))
-            if found:
-                moved = _moved(found)
-                if least is not None and moved >= least:
-                    return best
-                best, least = found, moved
-    return best
+        @cache
+        def placed(number, image=image):
+            share = SHARES[number]
+            maps = int(share * plan.params.map_words) if share < 1 else None
+            return _with_weights_outside(plan, lanes, target, neurons, Room(maps=maps, image=image), blocks)
+
+        fits = bisect_left(range(len(SHARES)), True, key=lambda number: placed(number) is not None)
+        found = [placed(number) for number in range(fits, len(SHARES))[:2] if placed(number)]
+        if found:
+            return min(found, key=_moved)
+    return plan
 
 
-def _with_weights_outside(plan, lanes, target, neurons, room):
-    """Return the plan with as many weights on the chip as there is room for beside the maps, or None."""
+def _with_weights_outside(plan, lanes, target, neurons, room, blocks):
+    """Return the plan with as many weights on the chip as so many blocks hold beside the maps, or None."""
     if room != WHOLE:
         plan = make_plan(plan.network, lanes, neurons=neurons, room=room)
-    left = target.bram_blocks - _blocks(plan, target) + _weight_blocks(plan.params, target)
+    left = blocks - _blocks(plan, target) + _weight_blocks(plan.params, target)
     words, fits = range(LEAST_ROOM, plan.params.weights, LEAST_ROOM), len(plan.passes)
     while left > 0 and fits:
         fits = bisect_right(words, left, key=lambda room: _weight_blocks(replace(plan.params, weights=room), target))
         inside = room if fits == len(words) else replace(room, weights=max(1, fits * LEAST_ROOM))
         other = make_plan(plan.network, lanes, neurons=neurons, room=inside)
-        over = _blocks(other, target) - target.bram_blocks
+        over = _blocks(other, target) - blocks
         if over <= 0 and other.params.outside <= target.dram.words:
-            return plan_on(plan.network, other.params)
+            return _settled(other, lanes, neurons)
         left -= max(1, over)  # passes that are cut have a longer program
+    return None
+
+
+def _settled(plan, lanes, neurons):
+    """Return the plan for the room that its own core has, by which others find it again (`gen.plan.plan.plan_on`)."""
+    for _ in range(SETTLING):
+        other = make_plan(plan.network, lanes, neurons=neurons, room=core_room(plan.params))
+        if other.params == plan.params:
+            return other
+        plan = other
     return None
 
 

@@ -18,14 +18,13 @@ from gen.plan.blocks import Bases, outside_bases
 from gen.plan.contents import memory_contents
 from gen.plan.grouping import weight_sizes
 from gen.plan.image import load_stream, stream_digest
+from gen.plan.maps import count_bits, map_depth, place_maps, wide_depth
 from gen.plan.memories import MemorySpec, memory_table
 from gen.plan.outside import cut_outside, place_buffer
 from gen.plan.params import CoreParams, shape_of_lanes
 from gen.plan.passes import Pass, layer_passes
 from gen.plan.program_words import program_length
-from gen.plan.regions import (
-    WHOLE, Region, Room, count_bits, map_depth, place_maps, place_states, wide_depth,
-)
+from gen.plan.regions import WHOLE, Region, Room, place_states
 from gen.plan.sizes import needed_params, with_program
 from gen.plan.supported import check_core
 from gen.plan.tiles import Tiling, choose_tiles

@@ -8,10 +8,10 @@ import numpy as np
 
 from gen.layers import INPUT, signed_bits
 from gen.plan.blocks import outside_bases
+from gen.plan.maps import count_bits, map_depth, ring_depth, wide_depth
 from gen.plan.params import INPUT_VALUES, LEVELS, LINE_LEVELS, CoreParams
 from gen.plan.passes import thresholds
 from gen.plan.program_words import program_length
-from gen.plan.regions import count_bits, map_depth, ring_depth, wide_depth
 
 __all__ = ["IMAGE_SLOTS", "needed_params", "with_program"]
 

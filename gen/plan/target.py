@@ -75,7 +75,7 @@ class Target:
     spram_bits : int
         Single-port memory beside the block RAMs, bits.
     dram : Dram or None
-        What weights are fetched from that the part has no room for.
+        What holds weights and maps that the part has no room for.
     clock_mhz : float
         Oscillator on the board.
     rx_bytes : int

@@ -26,7 +26,7 @@ LOSSES = {
 MEMORIES = {
     "program": "program", "weights": "weights", "parameters": "thresholds, biases", "limits": "exit limits",
     "image": "input", "maps": "maps of counts", "states": "states", "currents": "kept currents",
-    "outputs": "outputs", "outside": "weights outside the chip", "exponentials": "exponentials",
+    "outputs": "outputs", "wide": "upper bits of maps", "outside": "memory outside the chip", "exponentials": "exponentials",
     "queues": "queues of words",
 }
 MEANINGS = (

@@ -11,7 +11,7 @@ def generated(payload):
         ("lanes", payload["lanes"]), ("neurons of each group of lanes", payload["parameters"]["neurons"]),
         ("memory", kilobits(payload["memory_bits"])),
         ("of it weights, as stored", _weights(payload["memories"])),
-        ("weights in the board's memory, fetched as they are needed", _outside(payload["memories"])),
+        ("in the board's memory, fetched as it is needed", _outside(payload["memories"])),
         (f"cycles per image ({payload['kinds']['estimated_cycles_per_image']})",
          number(payload["estimated_cycles_per_image"])),
         (f"images a second ({payload['kinds']['estimated_fps']})", number(payload["estimated_fps"])),

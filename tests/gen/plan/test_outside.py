@@ -104,7 +104,7 @@ def test_the_room_is_kept_where_blocks_allow_it_and_all_is_inside_where_it_suffi
     for room in np.linspace(outside.params.weights, inside.params.weights - 1, 4, dtype=int):
         assert make_plan(inside.network, width=4, groups=1, room=Room(weights=int(room))).params.weights <= max(
             room, outside.params.weights)
-    again = plan_on(outside.network, outside.params)
+    again = plan_on(outside.network, outside.params, SMALLEST)
     assert again.params == outside.params and len(again.contents["outside"]) <= outside.params.outside
 
 
