@@ -55,7 +55,9 @@ class WriteBehind(wiring.Component):
         m.submodules.words = words = SyncFIFOBuffered(width=entry.size, depth=depth)
         m.submodules.bursts = bursts = SyncFIFOBuffered(width=burst.size, depth=depth)
         comes, word, address = self._arriving(m, entry)
-        m.d.comb += [words.w_data.eq(word), words.w_en.eq(comes), self.room.eq(words.w_level < SPARE)]
+        m.d.comb += [
+            words.w_data.eq(word), words.w_en.eq(comes), self.room.eq(words.w_level < SPARE - 1),  # one is on its way
+        ]
         self._join(m, comes, word, address, burst, bursts, words)
 
         first = data.View(burst, bursts.r_data)
