@@ -85,7 +85,7 @@ class Outside(wiring.Component):
         m.d.sync += come.eq(bus.read.valid)
         with m.If(bus.read.valid):
             m.d.sync += word.eq(bus.read.payload)
-        loads, copies = Signal(), Signal()
+        loads, copies, given_up = Signal(), Signal(), Signal()
         taken = self._join(m, asks, request, loads, gives, word, copies, settles) if p.rowwise else (
             self._ask(m, asks, request, gives, word))
         with m.If(taken & ~request.write):
@@ -93,6 +93,7 @@ class Outside(wiring.Component):
         due = self._count(m, wanted, begins, done, ahead)
         with m.FSM() as fsm:
             m.d.comb += [loads.eq(fsm.ongoing("WRITE")), copies.eq(fsm.ongoing("COPY") if p.rowwise else 0)]
+            m.d.sync += given_up.eq((given_up & ~fsm.ongoing("IDLE")) | self.stop)  # with the block that is coming
             with m.State("IDLE"):
                 with m.If(self.write):
                     m.d.sync += [place.eq(self.write_address), word.eq(self.word), ask.eq(1), asks.eq(1)]
@@ -115,7 +116,7 @@ class Outside(wiring.Component):
             with m.State("HEAD"), m.If(come):
                 m.d.sync += [
                     left.eq(head.words), ask.eq(head.words), digest.eq(word), listed.eq(head.copies * COPY_WORDS),
-                    follows.eq(head.follows), ahead.eq(head.ahead), settles.eq(head.settles), asks.eq(1),
+                    follows.eq(head.follows & ~given_up), ahead.eq(head.ahead), settles.eq(head.settles), asks.eq(1),
                 ]
                 m.next = "BODY"
                 with m.If(head.words == 0):  # no block is as short: nothing would come that has a digest
@@ -140,6 +141,7 @@ class Outside(wiring.Component):
                     m.next = "IDLE"
                 m.d.comb += [
                     self._copier.clear.eq(fsm.ongoing("HEAD")), self._copier.list_word.eq(word),
+                    self._copier.forget.eq(given_up),
                     self._copier.list_valid.eq(fsm.ongoing("BODY") & come & (listed != 0)),
                 ]
             m.d.comb += [
@@ -176,7 +178,7 @@ class Outside(wiring.Component):
         """Share the bus with what is copied and what is written behind; return whether the own request is taken."""
         bus, behind, copier = self.bus, self._behind, self._copier
         m.submodules.behind, m.submodules.copier = behind, copier
-        free, forget, taken = Signal(), Signal(), Signal()
+        free, taken = Signal(), Signal()
         m.d.comb += [
             free.eq(~bus.request.valid | bus.request.ready), behind.request.ready.eq(free),
             taken.eq(free & asks & ~behind.request.valid),
@@ -195,11 +197,10 @@ class Outside(wiring.Component):
             bus.write.payload.eq(Mux(loads, word, behind.write.payload)),
             bus.read.ready.eq(~copies | copier.i.ready), copier.i.valid.eq(bus.read.valid & copies),
             copier.i.payload.eq(bus.read.payload), copier.go.eq(copies), copier.settles.eq(settles),
-            copier.settled.eq(~behind.busy), copier.forget.eq(forget), copier.slot.eq(self.slot),
+            copier.settled.eq(~behind.busy), copier.slot.eq(self.slot),
             copier.header.eq(self.header), behind.header.eq(self.header), behind.base.eq(self.base),
             behind.map_word.eq(self.map_word), self.room.eq(behind.room), self.copied_image.eq(copier.image),
         ]
-        m.d.sync += forget.eq((forget & copies) | self.stop)
         wiring.connect(m, wiring.flipped(self.image), behind.image)
         wiring.connect(m, copier.maps, wiring.flipped(self.copied))
         return taken
