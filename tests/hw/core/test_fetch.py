@@ -94,3 +94,56 @@ def test_the_last_part_counts_the_lanes_of_its_own_tile(sizes, last_parts, last_
     _, entry = ask(Fetch(sizes(groups=4), 1), {**REQUEST, "active": wanted}, layer=layer,
                    tile={"last_tile": last_tile}, map_word=[1, 1, 1, 1])
     assert entry["active"] == min(wanted, works)
+
+
+@pytest.mark.parametrize("groups, number", [(1, 0), (4, 2)])
+@pytest.mark.parametrize("image", [0, 1])
+def test_the_words_of_a_ring_lie_one_behind_the_other_again_and_again(sizes, groups, number, image):
+    """Of the input too, which has no slots then; addresses above the memory and below 0 come round as well."""
+    p = sizes(groups=groups, map_words=64, spilled=500, outside=1000, image_ring=32, image_words=500)
+    rng, layer = np.random.default_rng(groups + image), {"part_bits": 2, "last_parts": 3}
+    asked = []
+    for _ in range(40):
+        words = 1 << int(rng.integers(0, 6))
+        asked.append((int(rng.integers(-40, 500)), words, words * int(rng.integers(64 // words)),
+                      int(rng.integers(-3, 9)) * (groups > 1)))
+    asked.append((45, 64, 0, 0))  # what has no ring: every bit counts
+    steps = {"position_step": 0, "position_columns": 0} if groups > 1 else {}
+    requests = [
+        {**REQUEST, "image": image, "address": address, "ring_mask": words - 1, "ring_base": base, **steps,
+         **({"part_step": step} if groups > 1 else {})}
+        for address, words, base, step in asked]
+    rows = [{"tile_valid": 1, "layer": layer if groups > 1 else {}, "slot": 1},
+            *({**QUIET, "request_valid": 1, "request": request} for request in requests), *[QUIET] * 8]
+    seen = play(Fetch(p, number), rows, "image_address" if image else "map_address")
+    late = 2 + (groups > 1)
+    for (address, words, base, step), (place,) in zip(asked, seen[late:]):
+        wanted = base + (address + number * step) % words
+        assert place == wanted % (32 if image else 64), f"{address} in {words} words from {base} on"
+
+
+@pytest.mark.parametrize("signed", [0, 1])
+def test_counts_of_wide_maps_have_their_upper_bits_and_others_their_sign(sizes, signed):
+    p = sizes(count_bits=7, map_bits=3, wide=16, signed=signed)
+    rng, low = np.random.default_rng(signed), -64 * signed
+    words = [rng.integers(low, low + 128, 4).tolist() for _ in range(20)] + [[0, 8, 64 + 2 * low, 1], [0, 0, 0, 0]]
+    if signed:
+        words.append([-1, -8, -64, -4])
+    rows, wanted = [{"tile_valid": 1}], []
+    for count in (7, 3):
+        for word in words:
+            word = [_wrapped(lane, count, signed) for lane in word]
+            upper = [lane >> 3 & 15 for lane in word] if count == 7 else rng.integers(16, size=4).tolist()
+            narrow = [_wrapped(lane, 3, signed) for lane in word]
+            rows += [{**QUIET, "request_valid": 1, "request": {**REQUEST, "wide": int(count == 7)},
+                      "map_word": narrow, "wide_word": upper}, *[QUIET] * 7]
+            wanted.append((word, sum((lane != 0) << n for n, lane in enumerate(word))))
+    entries = [entry for valid, entry in play(Fetch(p, 0), rows, "o_valid", "o") if valid]
+    got = [[_wrapped(sum((entry["word"] >> 4 * bit + lane & 1) << bit for bit in range(7)), 7, signed)
+            for lane in range(4)] for entry in entries]
+    assert list(zip(got, [entry["mask"] for entry in entries])) == wanted
+
+
+def _wrapped(count, bits, signed):
+    count %= 1 << bits
+    return count - (1 << bits) if signed and count >> bits - 1 else count

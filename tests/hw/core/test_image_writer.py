@@ -38,6 +38,8 @@ class Written:
     async def _keep(self, ctx):
         ctx.set(self.dut.header, self.header)
         ctx.set(self.dut.enable, 1)
+        if self._params.image_ring:
+            return
         async for _, _, write in ctx.tick().sample(self.dut.write):
             if write.enable:
                 self.memory[write.address] = [write.word[lane] for lane in range(len(write.word))]
@@ -190,4 +192,54 @@ def test_a_clear_drops_all_with_the_word_that_stands_there(sizes, sent, frames):
         assert await run.take(ctx, len(wanted)) == wanted
 
     run.bench.add(drive)
+    run.bench.run()
+
+
+@pytest.mark.parametrize("late", [0, 0.8])
+@pytest.mark.parametrize("seed, size, frames", [(0, 1, 0), (1, 1, 1), (2, 2, 0), (3, 4, 1)])
+def test_maps_become_words_for_the_outside_however_late_they_are_taken(sizes, seed, size, frames, late):
+    """A map that is dropped amid its words leaves none behind that waits, and those that follow are whole."""
+    rng = np.random.default_rng([seed, 5])
+    images, tile = draw(rng, 5, size)
+    params = sizes(image_tile=3 * size, input_values=size, image_ring=8, spilled=0, outside=512)
+    run = Written(params, images[0], tile, frames=frames, seed=seed, stall=0.2 * (seed % 2))
+    dut, wanted = run.dut, [stored(image, tile, 3 * size) for image in images]
+    taken, cut = run.bench.sink(dut.store, stall=late), images[0].size // size // 2
+    ends = []
+
+    async def feed(ctx):
+        await run.send(ctx, run.values(images[-1])[:cut])
+        await run.pulse(ctx, dut.clear)
+        while ctx.get(dut.store.valid):  # what is given up goes where another map will go
+            await ctx.tick()
+        await ctx.tick()
+        assert ctx.get(dut.idle)
+        taken.clear()
+        for n, image in enumerate(images):
+            await run.send(ctx, run.values(image, n == 0 or not frames))
+        ends.append(True)
+
+    async def read(ctx):
+        slot = ctx.get(dut.slot)
+        while not ctx.get(dut.enable):
+            await ctx.tick()
+        for number, words in enumerate(wanted):
+            for _ in range(int(rng.integers(0, 60))):
+                await ctx.tick()
+            while not ctx.get(dut.full):
+                await ctx.tick()
+            while len(taken) < len(words):  # the last one may still wait
+                assert not ctx.get(dut.idle)
+                await ctx.tick()
+            slot = ctx.get(dut.slot)
+            got = [(seen.payload["address"], seen.payload["word"]) for seen in taken[: len(words)]]
+            assert got == [(n << 1 | slot, word) for n, word in enumerate(words)], f"seed {seed}, map {number}"
+            del taken[: len(words)]
+            await run.pulse(ctx, dut.release)
+        while not ends:
+            await ctx.tick()
+        assert ctx.get(dut.idle) and not taken, f"seed {seed}"
+
+    run.bench.add(feed)
+    run.bench.add(read)
     run.bench.run()

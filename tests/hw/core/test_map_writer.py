@@ -1,5 +1,6 @@
-"""`hw.core.map_writer`: every word of every group once, in the group's order, none waiting for long."""
+"""`hw.core.map_writer`: every word of every group once, in the group's order, none waiting for long; what spills."""
 
+import numpy as np
 import pytest
 
 from hw.core.map_writer import MapWriter
@@ -32,6 +33,82 @@ def test_words_of_all_groups_are_written_in_turn(sizes, groups, stall):
     if not stall:
         assert bench.cycle <= 20 * groups + 6, "a word a cycle"
         assert [word["address"] // 64 for word in words[:groups]] == list(range(groups)), "in turn"
+
+
+@pytest.mark.parametrize("signed", [0, 1])
+@pytest.mark.parametrize("groups", [1, 4])
+@pytest.mark.parametrize("stall", [0, 0.7])
+def test_words_that_spill_go_outside_and_those_copied_come_in_between(sizes, groups, stall, signed):
+    """Passes take turns: the maps of every other one spill, whose addresses are larger than the memory of maps."""
+    dut = MapWriter(sizes(groups=groups, map_words=64, spilled=200, outside=512, count_bits=6, map_bits=4,
+                          signed=signed))
+    seed = 10 * groups + signed
+    rng, bench = np.random.default_rng(seed), Bench(dut, seed=seed, limit=3000)
+
+    def draw(words, odd, bits=4):
+        low = -signed << bits - 1
+        return {"address": 2 * int(rng.integers(words // 2)) + odd,
+                "word": rng.integers(low, low + (1 << bits), 4).tolist()}
+
+    passes = [[[draw((64, 200)[n % 2], 1, 4 + n % 2) for _ in range(8)] for _ in range(groups)] for n in range(4)]
+    copied = [draw(64, 0) for _ in range(25)]  # at even addresses, the others at odd ones
+    inside, outside = (bench.collect(port.enable, port) for port in (dut.o, dut.outside))
+    bench.source(dut.copied, copied, stall=stall)
+    now = [-1]  # the pass that runs
+
+    def send(group, pause):
+        async def words_of_passes(ctx):
+            port = getattr(dut, f"i_{group}")
+            for number, words in enumerate(passes):
+                while now[0] < number:
+                    await ctx.tick()
+                for word in words[group]:
+                    for _ in range(pause()):
+                        await ctx.tick()
+                    ctx.set(port.payload, word)
+                    ctx.set(port.valid, 1)
+                    ready = 0
+                    while not ready:
+                        _, _, ready = await ctx.tick().sample(port.ready)
+                    ctx.set(port.valid, 0)
+
+        bench.add(words_of_passes)
+
+    for group in range(groups):
+        send(group, bench.pauses(stall))
+
+    def plain(seen, odd):
+        return [{name: word.payload[name] for name in ("address", "word")} for word in seen
+                if word.payload["address"] % 2 == odd]
+
+    async def drive(ctx):
+        for number in range(4):
+            ctx.set(dut.spills, number % 2)
+            now[0] = number
+            while len(plain(outside if number % 2 else inside, 1)) < 8 * groups * (number // 2 + 1):
+                await ctx.tick()
+        while len(plain(inside, 0)) < len(copied):
+            await ctx.tick()
+        await ctx.tick().repeat(2)
+        assert not ctx.get(dut.busy)
+
+    bench.add(drive)
+    bench.run()
+    assert plain(inside, 0) == copied, f"seed {seed}: what is copied, in its order"
+    assert not plain(outside, 0), f"seed {seed}: what is copied stays inside"
+    for spills, seen in ((0, inside), (1, outside)):
+        wanted = [word for words in passes[spills::2] for row in words for word in row]
+        wanted = [{**word, "word": [_narrow(lane, 4, signed) if spills else lane for lane in word["word"]]}
+                  for word in wanted]
+        got = plain(seen, 1)
+        assert len(got) == len(wanted) and all(word in got for word in wanted), f"seed {seed}: spills {spills}"
+        if groups == 1:
+            assert got == wanted, f"seed {seed}: in their order"
+
+
+def _narrow(count, bits, signed):
+    count %= 1 << bits
+    return count - (1 << bits) if signed and count >> bits - 1 else count
 
 
 def test_no_group_waits_longer_than_the_others_need(sizes):

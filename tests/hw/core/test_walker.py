@@ -5,15 +5,20 @@ import pytest
 from amaranth.sim import Simulator
 
 from gen.plan.params import LEVELS
+from hw.core.fetch import LATENCY
 from hw.core.walker import Walker
 from tests.hw.core.walker_model import expected, random_pass, words_of_passes
 from tests.kit.streams import plain
 
 CYCLES = 60_000
+RESTS = 12  # cycles after which a row is freed, at most
 
 
-def _walk(params, passes, *, rooms, steps, seed, stops=None):
-    """Run the passes one after another; return [[(cycle after go, what was sent)] of each]."""
+def _walk(params, passes, *, rooms, steps, seed, stops=None, ready=1.0):
+    """Run the passes one after another; return [[(cycle after go, what was sent)] of each].
+
+    ``rooms``, ``ready``: how likely there is room, or the next row is ready, in a cycle.
+    """
     dut, logs, rng = Walker(params), [], np.random.default_rng([seed, 1])
     words, addresses = words_of_passes(params, passes, base=3)
     simulator = Simulator(dut)
@@ -44,12 +49,15 @@ def _walk(params, passes, *, rooms, steps, seed, stops=None):
             await ctx.tick()
             ctx.set(dut.go, 0)
             assert plain(ctx.get(dut.layer)) == one["block"]
-            log, over, cycle = [], 0, 0
+            log, over, cycle, rests = [], 0, 0, 0
             logs.append(log)
             assert not ctx.get(dut.done)
-            while not ctx.get(dut.done):
+            while rests <= RESTS * params.rowwise:
+                rests = rests + 1 if ctx.get(dut.done) else 0
                 room = rng.random() < rooms
                 ctx.set(dut.room, int(room))
+                if params.rowwise:
+                    _follow_rows(ctx, dut, rng.random() < ready, cycle, log)
                 ctx.set(dut.stop, int(stops is not None and cycle >= stops))
                 over = 0 if room else over
                 if ctx.get(dut.tile_valid):
@@ -72,6 +80,16 @@ def _walk(params, passes, *, rooms, steps, seed, stops=None):
     simulator.add_testbench(run)
     simulator.run()
     return logs
+
+
+def _follow_rows(ctx, dut, ready, cycle, log):
+    """Say whether the next row is ready; log the rows that begin, and those that are freed."""
+    ctx.set(dut.row_ready, int(ready))
+    if ctx.get(dut.row_begins):
+        assert ready, "a row begins that is not ready"
+        log.append((cycle, ("row",)))
+    if ctx.get(dut.row_freed):
+        log.append((cycle, ("freed",)))
 
 
 SHAPES = [
@@ -130,3 +148,39 @@ def test_cycles_of_a_tile(sizes, kernel, words, synapses, cycles):
     ends = [cycle for cycle, what in log if what[0] == "end"]
     assert log[0][0] <= 5
     assert max(np.diff(ends)) <= cycles
+
+
+ROWS = {"spilled": 90, "outside": 64, "map_words": 64, "image_ring": 8}
+
+
+@pytest.mark.parametrize("rooms, ready", [(1.0, 1.0), (0.5, 0.02)])
+@pytest.mark.parametrize("shape", [
+    {"synapses": 1}, {"synapses": 2, "groups": 4, "phase_bits": 2, "wide": 16, "map_bits": 2},
+], ids=["one", "several"])
+def test_a_row_waits_until_it_is_ready_and_frees_what_is_asked_for(sizes, shape, rooms, ready):
+    """What is sent is that of any pass; no word of a row comes before it, and every word before a row is freed."""
+    params = sizes(**{"program": 2048, "weights": 512, **ROWS, **shape})
+    for seed in range(2):
+        rng = np.random.default_rng([seed, 3])
+        passes = [random_pass(params, rng, int(rng.integers(params.synapses + 1)), tiles=16, rowwise=rowwise)
+                  for rowwise in (1, 0, 1)]
+        logs = _walk(params, passes, rooms=rooms, steps=[1] * 3, seed=seed, ready=ready)
+        for number, (one, log) in enumerate(zip(passes, logs)):
+            where, block = f"seed {seed}, pass {number}", one["block"]
+            sent = [(cycle, what) for cycle, what in log if what[0] not in ("row", "freed")]
+            assert [what for _, what in sent] == expected(params, one, 1), where
+            begins, freed = ([cycle for cycle, what in log if what[0] == name] for name in ("row", "freed"))
+            if not block["rowwise"]:
+                assert not begins and not freed, where
+                continue
+            assert len(begins) == len(freed) == block["rows_turns"] + 1, where
+            tiles, row, last = -1, 0, -1
+            a_row = np.prod([block[f"{level}_turns"] + 1 for level in LEVELS if level != "rows"])
+            for cycle, what in sent:
+                if what[0] == "tile":
+                    tiles += 1
+                    if tiles // a_row != row:
+                        row = tiles // a_row
+                        assert freed[row] >= last + LATENCY, f"{where}: row {row} is freed before all is read"
+                assert cycle > begins[row], f"{where}: row {row}"
+                last = cycle

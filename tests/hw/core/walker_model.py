@@ -8,6 +8,9 @@ from tests.kit.program_walk import LINE_PASS, LINE_SYNAPSE, whole_cursor
 
 __all__ = ["expected", "random_pass", "words_of_passes"]
 
+# of a synapse, with each of its words
+GIVEN = "position_step", "position_columns", "part_step", "ring_mask", "ring_base", "wide"
+
 
 def _value(rng, field):
     bits, signed = field
@@ -146,8 +149,7 @@ def _words(p, block, fields, place):
                         "address": _wrap(tap["address"] + word, layout["address"]),
                         "column": tap["column"], "columns": fields["columns"],
                         "weight": _wrap(tap["weight"] + word * fields["weight_word"], layout["weight"]),
-                        **{name: fields[name] for name in ("position_step", "position_columns", "part_step")
-                           if name in fields},
+                        **{name: fields[name] for name in GIVEN if name in fields},
                     }
             tap = _moved(tap, right, fields)
         place = _moved(place, down, fields)
