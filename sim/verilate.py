@@ -21,7 +21,8 @@ LOG = logging.getLogger("adafire.sim")
 
 VERILATE = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint",
             "-Wno-style", "--no-timing", "--output-split", "15000")
-COMPILE = ("-std=gnu++17", "-O1", "-fPIC", "-w", "-DVL_THREADED=0")
+COMPILE = ("-std=gnu++17", "-fPIC", "-w", "-DVL_THREADED=0")
+OFTEN, ONCE = "-O1", "-O0"  # what a model does in every cycle, and what it does when it is made
 BUNDLE = 1 << 20  # bytes of C++ compiled at once: Verilator's headers alone take a second, before the first line
 
 
@@ -58,7 +59,7 @@ def compile_verilog(
     environment = tool_environment()
     verilator = verilator_program()
     texts = [*sources, harness.read_text(), *(header.read_text() for header in headers)]
-    identity = [*texts, verilator, *verilate, *COMPILE, *defines]
+    identity = [*texts, verilator, *verilate, *COMPILE, OFTEN, ONCE, *defines]
     key = hashlib.sha256("\0".join(identity).encode()).hexdigest()[:24]
     made = cache_folder() / "models" / f"{key}{'' if program else '.so'}"
     if is_whole(made):
@@ -74,7 +75,7 @@ def compile_verilog(
             (work / name).write_text(text)
         _tool([verilator, *verilate, "--Mdir", "obj", *names], work, environment)
         runtime, includes = _runtime(verilator, work, environment)
-        units = _bundled([*sorted((work / "obj").glob("*.cpp")), harness], work)
+        units = _bundled(sorted((work / "obj").glob("*.cpp")), harness, work)
         flags = [*COMPILE, *defines, f"-I{harness.parent}", *includes, "-Iobj"]
         objects = [*_make_objects(work, units, flags, environment), *runtime]
         _tool(["g++", *([] if program else ["-shared"]), "-o", "made", *objects, "-pthread"], work, environment)
@@ -87,35 +88,46 @@ def _runtime(verilator, work, environment):
     include = _verilator_include(verilator, environment)
     includes = [f"-I{include}", f"-I{include / 'vltstd'}"]
     units = [include / name for name in ("verilated.cpp", "verilated_threads.cpp") if (include / name).exists()]
-    identity = [verilator, *COMPILE, *(unit.read_text() for unit in units)]
+    identity = [verilator, *COMPILE, OFTEN, *(unit.read_text() for unit in units)]
     folder = cache_folder() / "models" / f"runtime-{hashlib.sha256(chr(0).join(identity).encode()).hexdigest()[:24]}"
     folder.mkdir(exist_ok=True)
     objects = [folder / f"{unit.stem}.o" for unit in units]
     if not all(map(is_whole, objects)):
-        for made, new in zip(objects, _make_objects(work, units, [*COMPILE, *includes], environment)):
+        often = [(unit, OFTEN) for unit in units]
+        for made, new in zip(objects, _make_objects(work, often, [*COMPILE, *includes], environment)):
             keep(work / new, made)
     return objects, includes
 
 
-def _bundled(units, work):
-    """Write C++ files that include the units, in order, up to `BUNDLE` bytes each; return their paths."""
-    bundles, room = [], 0
-    for unit in units:
-        size = unit.stat().st_size
-        if size > room:
-            bundles, room = [*bundles, []], BUNDLE
-        bundles[-1].append(unit)
-        room -= size
-    made = [work / f"bundle_{number}.cpp" for number in range(len(bundles))]
-    for path, bundle in zip(made, bundles):
-        path.write_text("".join(f'#include "{unit}"\n' for unit in bundle))
-    return made
+def _bundled(generated, harness, work):
+    """Write C++ files that include the generated ones and the harness, in order, up to `BUNDLE` bytes each.
+
+    Returns
+    -------
+    list of (path, how well to compile it) : Verilator names ``__Slow`` what runs once
+    """
+    bundles = []
+    for level in (ONCE, OFTEN):
+        units = [unit for unit in generated if unit.stem.endswith("__Slow") == (level == ONCE)]
+        room = 0
+        for unit in units if level == ONCE else [*units, harness]:
+            size = unit.stat().st_size
+            if size > room:
+                room = BUNDLE
+                bundles.append((work / f"bundle_{len(bundles)}.cpp", level, []))
+            bundles[-1][2].append(f'#include "{unit}"\n')
+            room -= size
+    for path, _, lines in bundles:
+        path.write_text("".join(lines))
+    return [(path, level) for path, level, _ in bundles]
 
 
 def _make_objects(work, units, flags, environment):
-    objects = [f"{unit.stem}.o" for unit in units]
+    objects = [f"{unit.stem}.o" for unit, _ in units]
     rules = ["all: " + " ".join(objects)]
-    rules += [f"{made}:\n\tg++ {' '.join(flags)} -c -o $@ {unit}" for made, unit in zip(objects, units)]
+    rules += [
+        f"{made}:\n\tg++ {level} {' '.join(flags)} -c -o $@ {unit}" for made, (unit, level) in zip(objects, units)
+    ]
     (work / "objects.mk").write_text("\n".join(rules) + "\n")
     _tool(["make", "-s", f"-j{os.cpu_count() or 1}", "-f", "objects.mk", "all"], work,
           {name: value for name, value in environment.items() if name != "MAKEFLAGS"})
