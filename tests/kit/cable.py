@@ -4,14 +4,9 @@ from abc import ABC, abstractmethod
 
 from hw.link.framing import DIGEST_CYCLES
 from hw.regmap import decode, encode, frames
+from tests.kit.streams import ticks, until
 
-__all__ = ["ByteCable", "UartCable", "ticks"]
-
-
-async def ticks(ctx, count):
-    """Wait (Amaranth's `repeat` is noisy when a bench ends in it)."""
-    for _ in range(count):
-        await ctx.tick()
+__all__ = ["ByteCable", "UartCable"]
 
 
 class Cable(ABC):
@@ -38,8 +33,10 @@ class Cable(ABC):
 
     async def answer(self, ctx):
         """Return the next answer not returned yet."""
-        while len(self.answers) == self._seen:
-            await ctx.tick()
+        if len(self.answers) == self._seen:
+            async for _ in ctx.tick():
+                if len(self.answers) > self._seen:
+                    break
         self._seen += 1
         return self.answers[self._seen - 1]
 
@@ -72,9 +69,7 @@ class ByteCable(Cable):
         while True:
             await ticks(ctx, self._pauses[1]())
             ctx.set(port.ready, 1)
-            valid = 0
-            while not valid:
-                _, _, valid, byte = await ctx.tick().sample(port.valid, port.payload)
+            byte, = await until(ctx, port.valid, port.payload)
             ctx.set(port.ready, 0)
             self._take(byte)
 

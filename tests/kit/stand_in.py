@@ -60,7 +60,8 @@ class StandIn:
                 ctx.set(signal, value)
                 shown[name] = value
 
-        while True:
+        def draw():
+            """Show what the core does until the next tick; return whether it rests, takes and offers."""
             rests = not image and not answer and not self.hung
             takes = self._rng.random() < 0.7 and not self.hung and not answer
             offers = bool(answer) and not wait
@@ -71,7 +72,10 @@ class StandIn:
             show("valid", o.valid, int(offers))
             if offers:
                 show("o", o.payload, {"data": answer[0], "last": int(len(answer) == 1)})
-            _, _, loads, word, gives, value, taken, abort, reset = await ctx.tick().sample(*inputs)
+            return rests, takes, offers
+
+        rests, takes, offers = draw()
+        async for _, _, loads, word, gives, value, taken, abort, reset in ctx.tick().sample(*inputs):
             wait = max(0, wait - 1)
             if takes and rests and loads:
                 self.words.append(word)
@@ -91,6 +95,7 @@ class StandIn:
             if reset:
                 image, answer, self.hung, self.resets = [], [], False, self.resets + 1
                 self.unsound, self.loading = self.unsound or bool(self.loading), []
+            rests, takes, offers = draw()
 
 
 class Far:

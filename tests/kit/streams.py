@@ -5,10 +5,11 @@ from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
+from amaranth.hdl import ShapeCastable, Value
 from amaranth.lib import data
 from amaranth.sim import Simulator
 
-__all__ = ["Bench", "Taken", "plain", "play"]
+__all__ = ["Bench", "Taken", "plain", "play", "ticks", "until"]
 
 
 class Taken(NamedTuple):
@@ -28,10 +29,18 @@ def plain(value):
     return value
 
 
-async def _until(ctx, condition, *values):
+async def ticks(ctx, count):
+    """Wait (Amaranth's `repeat` is noisy when a bench ends in it)."""
+    if count > 0:
+        async for _ in ctx.tick():
+            count -= 1
+            if not count:
+                return
+
+
+async def until(ctx, condition, *values):
     """Return the values in the first cycle in which the condition holds (Amaranth's `until` is noisy)."""
-    while True:
-        _, _, holds, *samples = await ctx.tick().sample(condition, *values)
+    async for _, _, holds, *samples in ctx.tick().sample(condition, *values):
         if holds:
             return samples
 
@@ -78,11 +87,10 @@ class Bench:
 
         async def send(ctx):
             for word in words:
-                for _ in range(pause()):
-                    await ctx.tick()
+                await ticks(ctx, pause())
                 ctx.set(stream.payload, word)
                 ctx.set(stream.valid, 1)
-                await _until(ctx, stream.ready)
+                await until(ctx, stream.ready)
                 ctx.set(stream.valid, 0)
 
         self.add(send)
@@ -93,10 +101,9 @@ class Bench:
 
         async def receive(ctx):
             while count is None or len(taken) < count:
-                for _ in range(pause()):
-                    await ctx.tick()
+                await ticks(ctx, pause())
                 ctx.set(stream.ready, 1)
-                payload, = await _until(ctx, stream.valid, stream.payload)
+                payload, = await until(ctx, stream.valid, stream.payload)
                 ctx.set(stream.ready, 0)
                 taken.append(Taken(self.cycle, plain(payload)))
 
@@ -107,13 +114,16 @@ class Bench:
     def watch(self, stream):
         """Check the stream rule in every cycle."""
         async def check(ctx):
-            offered = None
-            samples = ctx.tick().sample(stream.valid, stream.ready, stream.payload)
-            async for _, _, valid, ready, payload in samples:
-                now = plain(payload)
+            shape, offered = stream.payload.shape(), None
+
+            def shown(bits):
+                return plain(shape.from_bits(bits)) if isinstance(shape, ShapeCastable) else bits
+
+            samples = ctx.tick().sample(stream.valid, stream.ready, Value.cast(stream.payload))
+            async for _, _, valid, ready, now in samples:
                 if offered is not None:
-                    assert valid, f"a word was withdrawn before it was taken: {offered}"
-                    assert now == offered, f"a waiting word changed from {offered} to {now}"
+                    assert valid, f"a word was withdrawn before it was taken: {shown(offered)}"
+                    assert now == offered, f"a waiting word changed from {shown(offered)} to {shown(now)}"
                 offered = now if valid and not ready else None
 
         self.add(check, background=True)

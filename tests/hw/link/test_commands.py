@@ -7,7 +7,7 @@ from amaranth.hdl import Assume, Module, Signal
 from hw.link.commands import Commands
 from hw.link.register_file import RegisterFile
 from hw.regmap import COMMIT, HEADER, POSITION, REGISTERS, Command
-from tests.kit.cable import ticks
+from tests.kit.streams import ticks
 from tests.kit.proof import assume_constant, claim_stable, prove
 from tests.kit.streams import Bench
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hw.regmap import COMMIT, ERROR_REPLY, ESCAPE, FLAG, POSITION, REPLY, Command, Fault, encode
-from tests.kit.cable import ticks
+from tests.kit.streams import ticks
 from tests.kit.stand_in import MAX_PAYLOAD, NETWORK, RX_BYTES, Far, sealed
 
 

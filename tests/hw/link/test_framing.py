@@ -5,7 +5,7 @@ import pytest
 
 from hw.link.framing import DIGEST_CYCLES, Deframer, Framer
 from hw.regmap import ESCAPE, FLAG, FRAME_OVERHEAD, HEADER, STUFF, Command, Fault, crc, decode, encode
-from tests.kit.cable import ticks
+from tests.kit.streams import ticks
 from tests.kit.proof import assume_stable, claim_stable, prove
 from tests.kit.streams import Bench
 

@@ -7,8 +7,8 @@ import pytest
 from gen.errors import InputError
 from hw.link.link import Link, LinkParams
 from hw.regmap import ERROR, FLAG, REPLY, Command, Fault, encode
-from tests.kit.cable import UartCable, ticks
-from tests.kit.streams import Bench
+from tests.kit.cable import UartCable
+from tests.kit.streams import Bench, ticks
 
 SMALL = dict(rx_bytes=64, max_payload=32)
 

@@ -5,7 +5,7 @@ from amaranth.hdl import Module
 
 from hw.link.replies import Replies
 from hw.regmap import ERROR, ERROR_REPLY, HEADER, PROTOCOL, REPLY, Command, Fault
-from tests.kit.cable import ticks
+from tests.kit.streams import ticks
 from tests.kit.proof import claim_stable, prove
 from tests.kit.streams import Bench
 

@@ -5,8 +5,8 @@ import pytest
 from amaranth.hdl import Module
 
 from hw.link.uart import LEAST_DIVISOR, Receiver, Transmitter
-from tests.kit.cable import UartCable, ticks
-from tests.kit.streams import Bench
+from tests.kit.cable import UartCable
+from tests.kit.streams import Bench, ticks
 
 
 class Wire:

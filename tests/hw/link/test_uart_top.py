@@ -13,10 +13,10 @@ from hw.core.core import Core
 from hw.link.link import Link, LinkParams
 from hw.link.uart_top import UartTop
 from hw.regmap import COMMIT, PIECE, POSITION, REPLY, Command, encode
-from tests.kit.cable import UartCable, ticks
+from tests.kit.cable import UartCable
 from sim.golden import Golden
 from tests.kit.random_networks import random_images, random_network
-from tests.kit.streams import Bench
+from tests.kit.streams import Bench, ticks
 
 DIVISOR = 4
 NETWORK = 0x01020304
