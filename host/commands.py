@@ -71,11 +71,14 @@ def cascade(small, large, calibration, calibration_images, out, exit_loss, exit,
     return {"network": str(out), "fit": fit, **_described(network), "seconds": time.perf_counter() - start}
 
 
-def info(network):
-    """Describe the network in the file ``network``."""
+def info(network, boards=()):
+    """Describe the network in the file ``network``, and what bounds its layers on each of ``boards``."""
     from gen.netfile import load_network
+    from host.bounds import on_board
 
-    return {"network": str(network), **_described(load_network(network))}
+    loaded = load_network(network)
+    bounds = {"boards": [on_board(loaded, board) for board in boards]} if boards else {}
+    return {"network": str(network), **_described(loaded), **bounds}
 
 
 def export(network, out):

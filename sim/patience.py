@@ -1,6 +1,7 @@
 """How many cycles to wait for a core before it is taken to hang."""
 
 from gen.plan.blocks import stage_blocks, words_moved
+from gen.plan.estimate import written_words
 
 __all__ = ["cycle_limit"]
 
@@ -17,9 +18,7 @@ def cycle_limit(plan, stalls=0.0):
             taps = sum(s.weight[0].size * s.groups for s in p.synapses)
             work += stage.rounds * len(p.order(0)[0]) * (TILE + 2 * taps)
         moved = sum(words_moved(block, plan.params) for block in stage_blocks(stage.passes, plan.regions))
-        for p in stage.passes:
-            region = plan.regions[p.stage, *p.writes] if p.writes else None
-            moved += region.words * plan.params.map_pieces if region and region.outside is not None else 0
+        moved += sum(written_words(plan, p) for p in stage.passes)
         work += stage.rounds * WORD * moved
     network = plan.network
     maps = 1 if network.source.kind == "direct" else network.frames

@@ -9,6 +9,7 @@ for all timesteps together. What does not depend on events is a few constants, f
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +17,16 @@ import numpy as np
 from gen.layers import INPUT
 from gen.plan.activity import Activity, find_activity
 from gen.plan.blocks import Block, stage_blocks, words_moved
+from gen.plan.passes import Pass
 from gen.plan.plan import Plan
 from gen.plan.program_words import spacing
 from gen.plan.target import Dram
 from gen.plan.tile_work import TileWork, tile_work
 
-__all__ = ["CYCLES", "PACE", "Estimate", "estimate_cycles", "expected_cycles", "pass_cycles"]
+__all__ = [
+    "CYCLES", "PACE", "Estimate", "estimate_cycles", "expected_cycles", "expected_passes", "pass_cycles",
+    "written_words",
+]
 
 # Cycles of the compiled core, beside what tiles, lanes, neurons and values take.
 CYCLES = {
@@ -111,10 +116,32 @@ def _stage_cycles(plan, number, maps, steps, pace):
     if stage.network.source.kind == "frames":
         total[1:] += CYCLES["frame"]
     clock = _Clock(plan, stage_blocks(stage.passes, plan.regions), pace, len(total))
+    for p, cycles in _passes(plan, stage, maps, steps):
+        clock.run(p, cycles)
+    return total + clock.now
+
+
+def _passes(plan, stage, maps, steps):
+    """Yield (pass, float [rounds], its cycles without waiting) of a stage that runs ``steps``."""
     for p in stage.passes:
         read = [_read(stage.network, p, source, maps, steps) for source, _ in p.reads]
-        clock.run(p, pass_cycles(plan, p, tile_work(p, plan.regions, plan.params, read)))
-    return total + clock.now
+        yield p, pass_cycles(plan, p, tile_work(p, plan.regions, plan.params, read))
+
+
+def expected_passes(plan: Plan, activity: Activity | None = None) -> Iterator[tuple[Pass, float, float]]:
+    """Yield (pass, its cycles in a mean image if nothing waits, how often it is run) of every pass."""
+    for number, known in enumerate((activity or find_activity(plan.network)).stages):
+        stage, steps = plan.stages[number], len(known.running)
+        rounds = known.running if stage.rounds == steps else known.running[:1]
+        for p, cycles in _passes(plan, stage, known.maps, steps):
+            cycles = cycles if len(cycles) == len(rounds) else np.full(len(rounds), cycles.sum() / len(rounds))
+            yield p, float(cycles @ rounds), float(rounds.sum())
+
+
+def written_words(plan: Plan, p: Pass) -> int:
+    """Return the 32-bit words that a run of a pass writes outside."""
+    spills = p.writes and plan.regions[p.stage, *p.writes].outside is not None
+    return p.rows * p.columns * p.tiles * plan.params.map_pieces if spills else 0
 
 
 class _Clock:
@@ -133,10 +160,8 @@ class _Clock:
         if p.fetched:
             self.now = np.maximum(self.now, self._fetched())
             self._begun.append(self.now)
-        region = self._plan.regions[p.stage, *p.writes] if p.writes else None
-        written = region.words * p.channels / self._channels(p) if region and region.outside is not None else 0
         rows = p.rows if p.rowwise else 1
-        writing = self._pace * written * self._plan.params.map_pieces * (1 + CYCLES["burst"] / 16) / rows
+        writing = self._pace * written_words(self._plan, p) * (1 + CYCLES["burst"] / 16) / rows
         for _ in range(rows):
             if p.rowwise:
                 self.now = np.maximum(self.now, self._fetched())
@@ -144,9 +169,6 @@ class _Clock:
             self.memory = np.maximum(self.memory, self.now) + writing if writing else self.memory
             self.now = self.now + cycles / rows
             self.now = np.maximum(self.now, self.memory) if writing else self.now
-
-    def _channels(self, p):
-        return self._plan.stages[p.stage].network.shapes[p.stored][0]
 
     def _fetched(self):
         """Fetch the next block; return when it has come."""

@@ -31,8 +31,8 @@ def place_maps(
     maps = _Maps(network, passes, image, wide)
     names = sorted((name for name, _ in maps.made if name in may_spill), key=maps.words, reverse=True)
     number = 0
-    if room.maps is not None:
-        number = bisect_left(range(len(names)), True, key=lambda n: maps.placed({*first, *names[:n]})[1] <= room.maps)
+    if (most := room.maps) is not None:
+        number = bisect_left(range(len(names)), True, key=lambda n: maps.placed({*first, *names[:n]})[1] <= most)
     regions, _, rings = maps.placed({*first, *names[:number]})
     return regions, [_with_rings(p, i, rings, regions) for i, p in enumerate(passes)]
 

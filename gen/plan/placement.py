@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from gen.errors import InputError
 from gen.intnet import Network
-from gen.layers import INPUT
 from gen.plan.blocks import stage_blocks, words_moved
+from gen.plan.estimate import written_words
 from gen.plan.memories import memory_table
 from gen.plan.plan import Plan, core_room, make_plan
 from gen.plan.regions import WHOLE, Room
@@ -62,7 +62,7 @@ def _placed_outside(plan, lanes, target, neurons):
             return _with_weights_outside(plan, lanes, target, neurons, Room(maps=maps, image=image), blocks)
 
         fits = bisect_left(range(len(SHARES)), True, key=lambda number: placed(number) is not None)
-        found = [placed(number) for number in range(fits, len(SHARES))[:2] if placed(number)]
+        found = [other for number in range(fits, len(SHARES))[:2] if (other := placed(number)) is not None]
         if found:
             return min(found, key=_moved)
     return plan
@@ -99,8 +99,7 @@ def _moved(plan):
     """Return the 32-bit words that move to and from the outside in a round of every stage."""
     read = sum(words_moved(block, plan.params) for stage in plan.stages
                for block in stage_blocks(stage.passes, plan.regions))
-    return read + sum(region.words * plan.params.map_pieces for (_, name, _), region in plan.regions.items()
-                      if name != INPUT and region.outside is not None)
+    return read + sum(written_words(plan, p) for p in plan.passes)
 
 
 def _weight_blocks(params, target):

@@ -14,6 +14,7 @@ from gen.plan.memories import OUTSIDE, SINGLE_PORT, MemorySpec
 from gen.plan.plan import core_room, make_plan
 from gen.plan.resources import QUEUED, SOFTMAX_TABLE, queue_bits, single_port_blocks
 from gen.plan.target import find_target
+from host.bounds import describe_bounds
 from host.report.layers import described
 from hw.emit import PARETO
 
@@ -56,6 +57,7 @@ def facts(folder, plan):
         },
         "timing": _timing(built),
         "estimated_cycles": {"mean_image": round(estimate.cycles), "basis": estimate.basis},
+        "bounds": describe_bounds(plan, target) if params.outside else [],
         "choices": _choices(folder),
         "provenance": _provenance(folder, manifest, built),
     }

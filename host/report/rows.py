@@ -26,8 +26,8 @@ LOSSES = {
 MEMORIES = {
     "program": "program", "weights": "weights", "parameters": "thresholds, biases", "limits": "exit limits",
     "image": "input", "maps": "maps of counts", "states": "states", "currents": "kept currents",
-    "outputs": "outputs", "wide": "upper bits of maps", "outside": "memory outside the chip", "exponentials": "exponentials",
-    "queues": "queues of words",
+    "outputs": "outputs", "wide": "upper bits of maps", "outside": "memory outside the chip",
+    "exponentials": "exponentials", "queues": "queues of words",
 }
 MEANINGS = (
     ("golden", "counted in the integer model, which defines every bit."),

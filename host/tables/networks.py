@@ -35,6 +35,28 @@ def network(payload):
         *((f"chosen: {name}", _chosen(front)) for name, front in payload["provenance"].get("searches", {}).items()),
         ("seconds", number(payload.get("seconds"), 1)),
     ])
+    for board in payload.get("boards", ()):
+        yield _bounds(board)
+
+
+def _bounds(board):
+    """Return what bounds each layer on a board, or why none of its cores fits."""
+    if not board["fits"]:
+        return pairs(board["title"], [("does not fit", board["why"])])
+    stages = max(layer["stage"] for layer in board["layers"]) > 0
+    moved = f", {board['bytes_moved'] / 2**20:,.2f} MB moved an image" if board["bytes_moved"] else ""
+    title = (
+        f"{board['title']}, {board['lanes']} lanes: {number(board['estimated_cycles_per_image'])} cycles an image, "
+        f"{number(board['estimated_fps'], 1)} images a second at {board['clock_mhz']:g} MHz{moved} (all estimated)"
+    )
+    return columns(title, ("layer", "bound by"), ("lanes, cycles", "weights, cycles", "maps, cycles", "MB moved"), [
+        (
+            f"stage {layer['stage'] + 1}, {layer['layer']}" if stages else layer["layer"], layer["bound"],
+            number(layer["lanes_cycles"]), number(layer["weights_cycles"]), number(layer["maps_cycles"]),
+            number(4 * layer["words_moved"] / 2**20, 2),
+        )
+        for layer in board["layers"]
+    ])
 
 
 def cascade(payload):

@@ -121,9 +121,14 @@ def cascade(
 
 
 @verb(tables.network)
-def info(network: NetworkFile):
+def info(
+    network: NetworkFile,
+    board: Annotated[
+        list[str] | None, typer.Option(metavar="BOARD", help="Also what bounds each layer there. May be repeated.")
+    ] = None,
+):
     """Show layers, shapes, widths, memory and provenance."""
-    return commands.info(network)
+    return commands.info(network, board or ())
 
 
 @verb(tables.exported)

@@ -1,0 +1,62 @@
+"""What bounds each layer on a core: its lanes, or what the memory outside the chip has to move for it.
+
+A roofline in cycles: a layer takes at least as long as its events keep the lanes, and at least as long as the memory
+needs for its weights, and for the maps that it reads and writes there. The larger one bounds it (Williams et al. 2009).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from gen.plan.activity import Activity
+from gen.plan.blocks import block_words, copy_pieces, stage_blocks
+from gen.plan.estimate import expected_passes, written_words
+from gen.plan.plan import Plan
+
+__all__ = ["LANES", "MAPS", "WEIGHTS", "LayerBound", "roofline"]
+
+LANES, WEIGHTS, MAPS = "lanes", "weights", "maps"
+
+
+@dataclass(frozen=True)
+class LayerBound:
+    """Cycles of a layer in a mean image.
+
+    compute : of its passes if nothing waits
+    weights, maps : of the memory, for blocks and weights, and for maps read and written; both 0 where all is inside
+    words : of 32 bits that move
+    """
+
+    stage: int
+    layer: str
+    compute: float = 0.0
+    weights: float = 0.0
+    maps: float = 0.0
+    words: float = 0.0
+
+    @property
+    def bound(self) -> str:
+        """What bounds it: `LANES`, or that part of what moves which is the larger."""
+        if self.weights + self.maps <= self.compute:
+            return LANES
+        return WEIGHTS if self.weights >= self.maps else MAPS
+
+
+def roofline(plan: Plan, pace: float, activity: Activity | None = None) -> list[LayerBound]:
+    """Return the bounds of every layer, in the order of the passes; ``pace``: cycles of a word from outside."""
+    fetched, copied = {}, {}
+    for stage in plan.stages:
+        for block in stage_blocks(stage.passes, plan.regions):
+            index = block.p.index
+            fetched[index] = fetched.get(index, 0) + block_words(block, plan.params)
+            copied[index] = copied.get(index, 0) + sum(copy_pieces(copy, plan.params) for copy in block.copies)
+    found: dict[tuple[int, str], LayerBound] = {}
+    for p, compute, runs in expected_passes(plan, activity):
+        of = found.setdefault((p.stage, p.layer.name), LayerBound(p.stage, p.layer.name))
+        weights = runs * fetched.get(p.index, 0)
+        maps = runs * (copied.get(p.index, 0) + written_words(plan, p))
+        found[p.stage, p.layer.name] = replace(
+            of, compute=of.compute + compute, weights=of.weights + pace * weights, maps=of.maps + pace * maps,
+            words=of.words + weights + maps,
+        )
+    return list(found.values())

@@ -1,0 +1,40 @@
+"""`gen.plan.roofline`: what bounds each layer, by what the core does and what the memory moves."""
+
+import pytest
+
+from gen.plan.blocks import stage_blocks, words_moved
+from gen.plan.estimate import expected_cycles, written_words
+from gen.plan.plan import make_plan
+from gen.plan.regions import Room
+from gen.plan.roofline import LANES, WEIGHTS, roofline
+from tests.gen.plan.networks import layered
+
+FAST, SLOW = 1e-6, 1000.0  # cycles of a word from outside
+
+
+def plans():
+    network = layered(8, 8, 8, channels=32)
+    return make_plan(network, 16), make_plan(network, 16, room=Room(weights=1, maps=1, image=0))
+
+
+def test_inside_the_chip_lanes_bound_every_layer_and_fill_the_time():
+    inside, _ = plans()
+    bounds = roofline(inside, SLOW)
+    assert {of.bound for of in bounds} == {LANES} and not any(of.words for of in bounds)
+    assert sum(of.compute for of in bounds) == pytest.approx(expected_cycles(inside).cycles, rel=0.2)
+
+
+def test_a_memory_that_is_slow_enough_bounds_a_layer_and_a_fast_one_none():
+    _, outside = plans()
+    assert {of.bound for of in roofline(outside, FAST)} == {LANES}
+    assert LANES not in {of.bound for of in roofline(outside, SLOW)}
+    assert WEIGHTS in {of.bound for of in roofline(outside, SLOW)}
+
+
+def test_the_words_of_all_layers_are_those_that_move():
+    _, outside = plans()
+    stage, rounds = outside.stages[0], outside.stages[0].rounds
+    moved = sum(words_moved(block, outside.params) for block in stage_blocks(stage.passes, outside.regions))
+    moved += sum(written_words(outside, p) for p in stage.passes)
+    assert sum(of.words for of in roofline(outside, FAST)) == pytest.approx(rounds * moved)
+    assert [of.layer for of in roofline(outside, FAST)] == [layer.name for layer in outside.network.layers]
