@@ -23,7 +23,9 @@ def check(seeds):
         assert_equal_models(network, random_images(network, seed, 2))
 
 
-@pytest.mark.parametrize("first", range(0, 500, EACH))
+@pytest.mark.parametrize("first", [
+    first if first < 200 else pytest.param(first, marks=pytest.mark.slow) for first in range(0, 500, EACH)
+])
 def test_fast_equals_plain_on_random_networks(first):
     check(range(first, first + EACH))
 

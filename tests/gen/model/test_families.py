@@ -18,7 +18,9 @@ DECODED = {
 }
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=[] if number % 2 == 0 else pytest.mark.slow) for number, name in enumerate(FAMILIES)
+])
 def test_the_float_network_of_a_family_is_the_model(name):
     module, shape = family(name)
     x = torch.randn(4, *shape)

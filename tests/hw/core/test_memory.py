@@ -17,8 +17,8 @@ def draw(rng, bits):
 
 @pytest.mark.parametrize("latency", [1, 2])
 @pytest.mark.parametrize("depth, width", [
-    (1, 5), (7, 100), (16, 40), (33, 40), (600, 40), (1100, 20), (2100, 36), (4100, 40), (17078, 48),
-    pytest.param(33000, 40, marks=pytest.mark.slow),
+    (1, 5), (7, 100), (16, 40), (33, 40), (600, 40), (1100, 20), (2100, 36), (4100, 40), (5000, 48),
+    *(pytest.param(*large, marks=pytest.mark.slow) for large in ((17078, 48), (33000, 40))),
 ])
 def test_words_are_kept_and_read_after_the_latency(depth, width, latency):
     rng = np.random.default_rng(depth)
@@ -55,7 +55,8 @@ def test_a_latency_that_no_memory_has():
 
 
 @pytest.mark.parametrize("depth, width, columns", [
-    (512, 36, 1), (512, 64, 2), (2048, 128, 15), (8, 128, 1), (5000, 32, 1), (17078, 128, 136), (6400, 128, 64),
+    (512, 36, 1), (512, 64, 2), (2048, 128, 15), (8, 128, 1), (5000, 32, 1), (6400, 128, 64),
+    pytest.param(17078, 128, 136, marks=pytest.mark.slow),
 ])
 def test_columns_fill_one_block_each(depth, width, columns):
     text = rtlil.convert(CoreMemory(MemorySpec("maps_0", width, depth)), name="memory", emit_src=False)

@@ -218,7 +218,9 @@ def tiny(sizes, **changes):
     return sizes(**{**dict(acc_bits=7, bias_bits=4, theta_bits=3, state_bits=4, count_bits=3, burst=7), **changes})
 
 
-@pytest.mark.parametrize("changes", [{}, {"signed": 1, "burst": 3}])
+@pytest.mark.parametrize("changes", [
+    {"acc_bits": 6, "bias_bits": 3}, {"signed": 1, "burst": 3}, pytest.param({}, marks=pytest.mark.slow),
+])
 def test_the_equation_is_proved(sizes, changes):
     params = tiny(sizes, **changes)
     neuron = Neuron(params)

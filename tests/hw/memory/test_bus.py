@@ -16,7 +16,7 @@ from tests.hw.memory.traffic import check, random_bursts
 ])
 def test_bursts_are_done_in_order_whatever_waits(seed, width, latency, stall, taker):
     dut = BusModel(9, width, latency=latency, stall=stall, seed=seed)
-    bursts = random_bursts(seed, 40, address_bits=9, width=width, longest=50)
+    bursts = random_bursts(seed, 24, address_bits=9, width=width, longest=50)
     check(dut, dut.bus, bursts, seed=seed, stall=taker)
 
 

@@ -68,7 +68,7 @@ def test_every_word_is_right_and_no_rule_is_broken(seed, pins, width, clock_hz, 
     part = PARTS[pins]
     if clock_hz < 20e6:
         part = replace(part, retention_ms=0.4, ras_max_ns=1e6)
-    bursts = random_bursts(seed, 25, address_bits=bits(part, width), width=width, longest=60)
+    bursts = random_bursts(seed, 15, address_bits=bits(part, width), width=width, longest=60)
     _, moved = run(part, clock_hz, bursts, width=width, seed=seed, stall=None, stalls=stalls)
     assert moved == sum(length for _, length, _ in bursts) * width // pins
 
