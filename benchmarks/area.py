@@ -1,6 +1,6 @@
 """Area of a core by component, and flat, on an ECP5: one table for each number of lanes.
 
-    python -m benchmarks.area NETWORK [--lanes 4 16 32 64] [--depth 2] [--json FILE]
+    python -m benchmarks.area NETWORK [--lanes 4 16 32 64] [--depth 2] [--board BOARD] [--json FILE]
 
 NETWORK is a network file. Figures are those of the netlist before placing: ``comb`` counts what a placed design
 counts as TRELLIS_COMB (a look-up table 1, a pair of carries 2, 16 x 4 bits of memory 6), then flip-flops, blocks of
@@ -20,7 +20,9 @@ from rich.console import Console
 from rich.table import Table
 
 from gen.netfile import load_network
+from gen.plan.placement import placed_plan
 from gen.plan.plan import make_plan
+from gen.plan.target import find_target
 from hw.board.flows import FLOWS, synthesis
 from hw.board.tools import run_tool
 from hw.core.core import Core
@@ -67,9 +69,12 @@ def by_component(modules, depth):
     return rows
 
 
-def areas(network, lanes, depth):
-    """Return [(component, figures)] of the core for ``network``; the last row is that of the core flat."""
-    plan = make_plan(network, lanes)
+def areas(network, lanes, depth, board=None):
+    """Return [(component, figures)] of the core for ``network``; the last row is that of the core flat.
+
+    With a ``board`` what does not fit it lies in its memory.
+    """
+    plan = placed_plan(network, lanes, find_target(board)) if board else make_plan(network, lanes)
     text = plain_names(rtlil.convert(Core(plan.params, plan.contents), name=TOP, emit_src=False))
     flat = figures(synthesized(text), TOP)
     return [*by_component(synthesized(text, "-noflatten"), depth), (FLAT, flat)]
@@ -81,11 +86,12 @@ def main(argv=None):
     parser.add_argument("network", type=Path, help="a network file")
     parser.add_argument("--lanes", type=int, nargs="+", default=[16], help="of the cores")
     parser.add_argument("--depth", type=int, default=2, help="levels of components below the core")
+    parser.add_argument("--board", help="whose memory has what does not fit its part")
     parser.add_argument("--json", type=Path, help="write the rows to this file")
     options = parser.parse_args(argv)
     network, made = load_network(options.network), {}
     for lanes in options.lanes:
-        made[lanes] = areas(network, lanes, options.depth)
+        made[lanes] = areas(network, lanes, options.depth, options.board)
         table = Table("component", *WEIGHTS, title=f"{options.network.name}, {lanes} lanes")
         for component, row in made[lanes]:
             table.add_row(component, *(f"{number:,}" for number in row.values()), end_section=component == "sum")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gen.plan.memories import BLOCK, SINGLE_PORT, memory_table
-from gen.plan.params import CoreParams
+from gen.plan.params import WORD_BITS, CoreParams
 
 if TYPE_CHECKING:
     from gen.plan.target import Target
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["core_resources", "grows_with", "link_resources", "queue_bits", "single_port_blocks"]
 
 QUEUED = 16  # words in a group's queue
+BEHIND = 128  # words that wait to be written outside, at most
 SPRAM_BITS, SPRAM_WORDS = 16, 16384  # of one block of single-port RAM
 SOFTMAX_TABLE = 25, 256  # bits and words of exponentials and logarithms
 SOFTMAX_DSPS = 2
@@ -23,6 +24,8 @@ ICE40_LINK = 1560  # cells
 ICE40_FREE = 260  # cells that must stay free: of 5,280, nextpnr found no place for 5,046
 
 DRAM = 555, 319  # tables and flip-flops of the controller of a board's SDRAM: `python -m benchmarks.sdram`
+# The part that fetches, and what it has more where maps lie outside: `python -m benchmarks.area NETWORK --board BOARD`
+FETCHING, ROWWISE = (560, 180), (1080, 560)
 
 # Tables of four inputs and flip-flops by what they grow with (`grows_with`), fitted by `benchmarks.fit_resources`.
 LOGIC = {
@@ -40,8 +43,8 @@ def core_resources(params: CoreParams, target: Target) -> dict[str, int]:
     counted with the core.
     """
     luts, ffs = (sum(LOGIC[name][kind] * size for name, size in grows_with(params).items()) for kind in (0, 1))
-    if params.outside:
-        luts, ffs = luts + DRAM[0], ffs + DRAM[1]
+    for kind in [DRAM, FETCHING] * (params.outside > 0) + [ROWWISE] * params.rowwise:
+        luts, ffs = luts + kind[0], ffs + kind[1]
     blocks, tables = _memories(params, target)
     if target.family == "ecp5":  # `hw.board.multipliers`
         ffs -= params.lanes * (params.operand_bits + params.weight_bits) + SOFTMAX_ABSORBED * params.softmax
@@ -88,6 +91,9 @@ def _memories(params, target):
             tables += spec.width * (len({piece.first for piece in spec.pieces}) - 1)  # a multiplexer behind the banks
     if params.softmax:
         blocks += target.bram.count(*SOFTMAX_TABLE)
+    if params.rowwise:  # words on their way outside, and where each burst of them goes
+        width = WORD_BITS * max(params.map_pieces, params.image_pieces) + 1
+        blocks += target.bram.count(width, BEHIND) + 1
     queue = queue_bits(params)
     if joint:
         return blocks + params.groups * target.bram.count(queue, QUEUED), tables

@@ -6,6 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hw.core import payloads
+from hw.core.times import times
 
 __all__ = ["DEPTH", "TileQueue"]
 
@@ -92,7 +93,7 @@ class TileQueue(wiring.Component):
                     m.d.sync += [
                         over.eq(layer.positions < position if p.windows else position > 0),
                         beyond_tile.eq(layer.last_parts < part), last_part.eq(layer.last_parts == part),
-                        offset.eq(_times(layer.output_position, position) + part if p.windows else part),
+                        offset.eq(times(layer.output_position, position) + part if p.windows else part),
                         beyond_column.eq(layer.last_positions < position if p.windows else 0),
                     ]
         m.d.comb += [
@@ -100,8 +101,3 @@ class TileQueue(wiring.Component):
             ends.eq(tile.last_tile & last_part),
         ]
         return away, ends, offset
-
-
-def _times(value, factor):
-    """Return the product with an integer as a sum of shifted values: Yosys would take a multiplier for it."""
-    return sum((value << bit for bit in range(factor.bit_length()) if factor >> bit & 1), Const(0))

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from gen.plan.params import WORD_BITS
 from hw.core import payloads
 from hw.core.tile_queue import SLACK
+from hw.core.times import times
 from hw.memory.bus import memory_request
 
 __all__ = ["WriteBehind"]
@@ -77,7 +78,7 @@ class WriteBehind(wiring.Component):
         if p.spilled:
             m.d.sync += [
                 word.word.eq(self.map_word.word), word.image.eq(0),
-                address.eq(self.base + self.map_word.address * p.map_pieces),
+                address.eq(self.base + times(self.map_word.address, p.map_pieces)),
             ]
         if p.image_ring:
             free = ~self.map_word.enable & self.room if p.spilled else self.room
@@ -87,7 +88,7 @@ class WriteBehind(wiring.Component):
             with m.If(self.image.valid & free):
                 m.d.sync += [
                     comes.eq(1), word.word.eq(image.word), word.image.eq(1),
-                    address.eq(start + Mux(slot.any(), self.header.image_pitch, 0) + place * p.image_pieces),
+                    address.eq(start + Mux(slot.any(), self.header.image_pitch, 0) + times(place, p.image_pieces)),
                 ]
         return comes, word, address
 
