@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from gen.plan.blocks import COPY_WORDS, FIELDS
 from gen.plan.params import WORD_BITS
 from hw.core.copier import Copier
+from hw.core.times import times
 from hw.core.write_behind import WriteBehind
 from hw.memory.bus import LONGEST, MemoryBus, memory_request
 
@@ -115,7 +116,8 @@ class Outside(wiring.Component):
                     m.next = "IDLE"
             with m.State("HEAD"), m.If(come):
                 m.d.sync += [
-                    left.eq(head.words), ask.eq(head.words), digest.eq(word), listed.eq(head.copies * COPY_WORDS),
+                    left.eq(head.words), ask.eq(head.words), digest.eq(word),
+                    listed.eq(times(head.copies, COPY_WORDS) if p.rowwise else 0),
                     follows.eq(head.follows & ~given_up), ahead.eq(head.ahead), settles.eq(head.settles), asks.eq(1),
                 ]
                 m.next = "BODY"
