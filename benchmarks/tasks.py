@@ -10,8 +10,8 @@ Boards behind the first one that takes a network are left out.
 
 cycles: of an image, mean of those compared; images a second: at the clock that `generate` sets for the board. What
 bounds a core: the share of the cycles in which the lanes take events, the share of lanes and cycles that do a synaptic
-operation, that of waiting for weights from outside the chip (estimated; their MB are those of a timestep), and what the
-board lacks for more lanes. ``--out`` keeps what was compared: a run that is ended goes on.
+operation, that of waiting for what lies outside the chip (estimated, and so are the MB that move for an image), and
+what the board lacks for more lanes. ``--out`` keeps what was compared: a run that is ended goes on.
 """
 
 import argparse
@@ -32,6 +32,7 @@ from gen.netfile import load_network, network_hash
 from gen.plan.choice import Candidate, candidates, choose
 from gen.plan.estimate import CYCLES, PACE, expected_cycles
 from gen.plan.plan import Plan, make_plan
+from gen.plan.roofline import roofline
 from gen.plan.target import find_target
 from hw.emit import generate
 from sim.compare import compare_image, compared_values, expected_probe
@@ -41,7 +42,7 @@ from sim.verify import verify
 
 LANES = 16  # of a core for no board
 COLUMNS = {
-    "lanes": "{}", "MB fetched": "{:.2f}", "cycles": "{:,.0f}", "images a second": "{:,.1f}", "what bounds it": "{}",
+    "lanes": "{}", "MB moved": "{:.2f}", "cycles": "{:,.0f}", "images a second": "{:,.1f}", "what bounds it": "{}",
     "inputs equal": "{}",
     "values compared": "{:,}", "cocotb, runs": "{}",
 }
@@ -133,7 +134,7 @@ def bound(row: Row, busy: float, used: float) -> str:
         with_waits, without = (expected_cycles(row.plan, pace=pace).cycles for pace in (PACE, 0.0))
         waits = 1 - without / with_waits
         text = "the rate of its memory" if waits >= WAITS else text
-        shares += f", waiting for weights {waits:.0%}"
+        shares += f", waiting for what lies outside {waits:.0%}"
     if row.chosen is None:
         return f"{text} ({shares})"
     more = [each for each in row.found if each.lanes == 2 * row.plan.params.lanes]
@@ -149,7 +150,7 @@ def figures(row: Row, records: list[dict], interval: float) -> dict[str, Any]:
     cycles, busy, work = (sum(record[name] for record in records) for name in ("cycles", "busy", "synaptic_ops"))
     mean, wrong = cycles / len(records), [record["difference"] for record in records if record["difference"]]
     told = {
-        "lanes": lanes, "MB fetched": 4e-6 * row.plan.params.outside or None, "cycles": mean,
+        "lanes": lanes, "MB moved": 4e-6 * sum(of.words for of in roofline(row.plan, PACE)) or None, "cycles": mean,
         "what bounds it": bound(row, busy / (groups * cycles), work / (lanes * cycles)),
         "inputs equal": f"{len(records) - len(wrong)} of {len(records)}",
         "values compared": sum(record["values"] for record in records),
