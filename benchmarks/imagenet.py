@@ -1,12 +1,12 @@
 """Networks of ImageNet's size, converted: do the integer networks agree with the float ones on photographs.
 
-    python -m benchmarks.imagenet --out DIR [--tflite mobilenet_v1_0.25_128_quant.tflite] [--network NAME ...]
-        [--images 200]
+    python -m benchmarks.imagenet --out DIR [--tflite mobilenet_v1_0.25_128_quant.tflite] [--network [NAME ...]]
+        [--images 200] [--burst 15]
 
 ResNet-18 and MobileNet-v2 as their authors describe them, at 3x224x224 with 1,000 classes, and VGG-16 at 3x32x32, with
 weights by He and batch norms that know the photographs; with ``--tflite`` Google's trained MobileNet-v1 0.25 as well.
 The photographs are crops of the two that scikit-learn ships, of random sizes and places. Each network is converted at
-T = 1 with bursts to `BURST`, then written to DIR with its photographs: `python -m benchmarks.tasks NET=DATA` takes
+T = 1 with bursts to `--burst`, then written to DIR with its photographs: `python -m benchmarks.tasks NET=DATA` takes
 them to the core for a board.
 """
 
@@ -32,7 +32,6 @@ from gen.model.load import load
 from gen.netfile import save_network
 from sim.golden import Golden
 
-BURST = 15
 CALIBRATION, SETTLING, BATCH = 24, 8, 10  # photographs beside those that are judged; of these at a time
 UNSIGNED = 128 / 255, 128 / 255  # zero point and scale of the network's input
 VGG = (64, 64, "pool", 128, 128, "pool", 256, 256, 256, "pool", 512, 512, 512, "pool", 512, 512, 512, "pool")
@@ -81,18 +80,18 @@ def random_model(name: str) -> tuple[nn.Module, int]:
     return module.eval(), size
 
 
-def measure(name: str, model, size: int, normal: tuple[float, float], count: int, out: Path) -> dict:
+def measure(name: str, model, size: int, normal: tuple[float, float], options: argparse.Namespace) -> dict:
     """Convert a network, write it and its photographs; return its figures. ``normal``: mean and deviation of pixels."""
     began = time.monotonic()
     float_network, (mean, std) = load(model, (3, size, size)), normal
     pixels = photographs(size, CALIBRATION, 2)
-    network = convert(model, pixels, timesteps=1, max_burst=BURST, mean=mean, std=std)
-    save_network(network, out / f"{name}.safetensors")
-    x, y = photographs(size, count, 3), []
-    for first in range(0, count, BATCH):
+    network = convert(model, pixels, timesteps=1, max_burst=options.burst, mean=mean, std=std)
+    save_network(network, options.out / f"{name}.safetensors")
+    x, y = photographs(size, options.images, 3), []
+    for first in range(0, options.images, BATCH):
         seen = (torch.from_numpy(x[first : first + BATCH]) / 255 - mean) / std
-        y.append(next(iter(activations(float_network, seen).values()))[:, :, 0, 0].argmax(1).numpy())
-    np.savez(out / f"{name}.npz", x=x, y=np.concatenate(y))
+        y.append(activations(float_network, seen)[network.readout.name][:, :, 0, 0].argmax(1).numpy())
+    np.savez(options.out / f"{name}.npz", x=x, y=np.concatenate(y))
     result = Golden(network).run(x)
     return {
         "weights": sum(s.weight.size for layer in network.layers if layer.weighted for s in layer.synapses),
@@ -103,19 +102,20 @@ def measure(name: str, model, size: int, normal: tuple[float, float], count: int
 
 def figures(options) -> Iterator[tuple[str, dict]]:
     """Yield (name, figures) of every network asked for."""
-    for name in options.network or MODELS:
-        yield name, measure(name, *random_model(name), (0.0, 1.0), options.images, options.out)
+    for name in options.network if options.network is not None else MODELS:
+        yield name, measure(name, *random_model(name), (0.0, 1.0), options)
     if options.tflite:
         name = options.tflite.stem
-        yield name, measure(name, options.tflite, 128, UNSIGNED, options.images, options.out)
+        yield name, measure(name, options.tflite, 128, UNSIGNED, options)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--tflite", type=Path)
-    parser.add_argument("--network", action="append", choices=MODELS, help="default: all, with --tflite too")
+    parser.add_argument("--network", nargs="*", choices=MODELS, help="default: all; with --tflite too")
     parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--burst", type=int, default=15, help="largest burst; 15")
     add_files(parser)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)

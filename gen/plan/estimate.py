@@ -35,7 +35,7 @@ CYCLES = {
     "pass": 27,       # from the beginning of a pass to its first event, from the last one to its neurons, and on
     "scan": 3,        # from the address of the first value of an output to the value
     "frame": 6,       # before the first pass of every round but the first, of another input map
-    "copy": 20,       # of each copy, beside its words
+    "copy": 14,       # of each copy, beside its words
     "burst": 4,       # of each burst of words written, beside its words
     "block": 30,      # from the beginning of a fetch to the first word of the runs, and from the last one to the pass
 }

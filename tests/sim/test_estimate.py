@@ -9,12 +9,14 @@ from gen.intnet import IntegerNetwork
 from gen.layers import INPUT, Pool, Source, Synapse
 from gen.plan.estimate import PACE, estimate_cycles
 from gen.plan.plan import make_plan
+from gen.plan.regions import WHOLE, Room
 from sim.compiled_core import CompiledCore
 from sim.golden import Golden
 from tests.gen.plan.networks import readout, spiking
 
 IMAGES, SIZE = 6, 14
 WITHIN = 0.02  # what `gen.plan.estimate` promises
+OUTSIDE = 0.03  # where rows of maps come from outside
 
 
 def _network(rng, timesteps=3):
@@ -40,8 +42,13 @@ def _network(rng, timesteps=3):
     return IntegerNetwork(Source((1, SIZE, SIZE)), layers, timesteps, rule)
 
 
-@pytest.mark.parametrize("lanes, neurons, room", [(4, 1, None), (16, 2, None), (32, 1, None), (8, 1, 1), (16, 2, 1)])
-def test_cycles_are_foretold_within_two_percent(lanes, neurons, room):
+@pytest.mark.parametrize("lanes, neurons, room", [
+    (4, 1, WHOLE), (16, 2, Room(weights=1)), (8, 1, Room(weights=1, maps=1)),
+    (16, 1, Room(weights=1, maps=1, image=0)),
+    *(pytest.param(*core, marks=pytest.mark.slow)
+      for core in ((16, 2, WHOLE), (32, 1, WHOLE), (8, 1, Room(weights=1)))),
+])
+def test_cycles_are_foretold_within_few_percent(lanes, neurons, room):
     """With ``room`` for a word all weights lie outside the chip: with 16 lanes their fetching bounds some layers."""
     rng = np.random.default_rng(lanes)
     network = _network(rng)
@@ -52,4 +59,4 @@ def test_cycles_are_foretold_within_two_percent(lanes, neurons, room):
         traces = golden.traces(image)
         counts = [{INPUT: values[None], **trace.counts} for trace in traces]
         found = estimate_cycles(plan, counts, [trace.exit_step for trace in traces], PACE)
-        assert found.cycles == pytest.approx(cycles, rel=WITHIN), f"{lanes} lanes, seed {lanes}"
+        assert found.cycles == pytest.approx(cycles, rel=WITHIN if room.maps is None else OUTSIDE), f"{lanes} lanes, seed {lanes}"
