@@ -59,4 +59,5 @@ def test_cycles_are_foretold_within_few_percent(lanes, neurons, room):
         traces = golden.traces(image)
         counts = [{INPUT: values[None], **trace.counts} for trace in traces]
         found = estimate_cycles(plan, counts, [trace.exit_step for trace in traces], PACE)
-        assert found.cycles == pytest.approx(cycles, rel=WITHIN if room.maps is None else OUTSIDE), f"{lanes} lanes, seed {lanes}"
+        within = WITHIN if room.maps is None else OUTSIDE
+        assert found.cycles == pytest.approx(cycles, rel=within), f"{lanes} lanes, seed {lanes}"
