@@ -1,6 +1,7 @@
 """The clock cycles of an image, tile by tile, before there is any hardware.
 
-A pass whose weights lie outside the chip begins when its block has come; the next block is fetched meanwhile.
+A pass, or a row of one, that needs something from outside the chip begins when its block has come; further blocks are
+fetched meanwhile, and what spills is written.
 
 The walker makes and sends tiles for all groups at once; each group takes the events of its own tile out of a queue of
 words, and the ends of its tiles lie apart by what the neurons need. So a pass is a chain of maxima, which is followed

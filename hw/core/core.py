@@ -4,7 +4,7 @@
 
     load --> loader --> program, limits, and each group's weights and parameters
        |                   |
-       +-- outside -- memory (only where weights lie outside the chip)
+       +-- outside -- memory (only where something lies outside the chip)
                            |
            sequencer --> walker ==tiles, requests==> group 0 .. G-1 --words--> every group's copy of the maps
              ^  |                                       |

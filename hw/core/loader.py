@@ -29,7 +29,7 @@ class Loader(wiring.Component):
         A block has begun that has not ended.
     fault : Out(1)
         A load has begun and no right trailer has come since. A reset begins a new load, but what the memories hold is
-        damaged as before. A core with weights outside the chip begins so: no bitstream holds these.
+        damaged as before. A core with anything outside the chip begins so: no bitstream holds that.
     rests : Out(1)
         No word is being taken.
     o : Out(load_port)

@@ -29,7 +29,7 @@ def core_signature(params):
 
 
 def memory_port(params):
-    """Return the further member that a core with weights outside the chip has, {name: member}; others have none."""
+    """Return the further member that a core with something outside the chip has, {name: member}; others have none."""
     return {"memory": Out(MemoryBus(params.outside_bits, WORD_BITS))} if params.outside else {}
 
 

@@ -179,7 +179,7 @@ def run_as_a_program(code, *words, **options):
 def test_control_c_in_a_running_program(tmp_path, sent):
     slow = (
         "import sys, time\nfrom host import cli, commands\n"
-        "commands.info = lambda path: (open(path, 'w').close(), time.sleep(60))\n"
+        "commands.info = lambda path, boards: (open(path, 'w').close(), time.sleep(60))\n"
         "sys.exit(cli.main())"
     )
     begun = tmp_path / "begun"

@@ -77,11 +77,12 @@ def test_an_icebreaker_begins_empty_and_has_small_buffers(tmp_path):
         assert device.statistics.retries == 1
 
 
-def test_weights_outside_the_chip_are_loaded_checked_and_loaded_again(tmp_path, monkeypatch):
+def test_what_lies_outside_the_chip_is_loaded_checked_and_loaded_again(tmp_path, monkeypatch):
     """A bit that turns in the board's memory costs a load, never a wrong result."""
-    network, folder = random_network(24, max_layers=5, max_neurons=600, max_weights=2500), tmp_path / "core"
+    network, folder = random_network(23, max_layers=5, max_neurons=600, max_weights=2500), tmp_path / "core"
+    room = Room(weights=1, maps=1)  # as if no more were left
     monkeypatch.setattr("gen.plan.choice.placed_plan", lambda network, lanes, target, neurons=1: plan_on(
-        network, make_plan(network, lanes, neurons=neurons, room=Room(weights=1)).params))  # as if no room were left
+        network, make_plan(network, lanes, neurons=neurons, room=room).params))
     manifest = generate(network, lanes=4, out=folder)
     assert not manifest["initialised"]
     x = random_images(network, SEED, 30)

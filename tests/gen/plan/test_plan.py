@@ -87,7 +87,7 @@ def test_unsigned_counts_on_a_signed_core_take_a_bit_more():
     core = replace(plan.params, signed=1, program=2 * plan.params.program)
     with pytest.raises(DoesNotFit, match="count_bits: the network needs 2, the core has 1"):
         plan_on(plan.network, core)
-    assert plan_on(plan.network, replace(core, count_bits=2)).params.signed
+    assert plan_on(plan.network, replace(core, count_bits=2, map_bits=2)).params.signed
 
 
 def reading(shape, kernel):
