@@ -2,7 +2,7 @@
 
 from gen.errors import DoesNotFit
 from gen.plan.choice import candidates, choose
-from gen.plan.roofline import LANES, roofline
+from gen.plan.roofline import roofline
 from gen.plan.target import find_target
 
 __all__ = ["describe_bounds", "on_board"]
@@ -34,7 +34,6 @@ def describe_bounds(plan, target) -> list[dict]:
             "layer": of.layer, "stage": of.stage,
             "lanes_cycles": round(of.compute), "weights_cycles": round(of.weights),
             "maps_cycles": round(of.maps), "words_moved": round(of.words), "bound": of.bound,
-            "memory_bound": of.bound != LANES,
         }
         for of in roofline(plan, target.pace)
     ]

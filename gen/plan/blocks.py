@@ -29,7 +29,7 @@ from gen.layers import INPUT
 from gen.plan.outside import groups_of_parts
 from gen.plan.params import WORD_BITS, CoreParams
 from gen.plan.passes import Pass
-from gen.plan.spilling import rows_read
+from gen.plan.spilling import MOST_AHEAD, rows_read
 
 __all__ = [
     "Bases", "Block", "Copy", "block_digest", "block_words", "copy_pieces", "outside_bases", "pack_block",
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 COPY_WORDS, RUN_WORDS, BLOCK_WORDS = 3, 2, 2  # of a copy, of a run beside its data, of a block beside both
-FIELDS = {"words": 20, "copies": 5, "ahead": 5, "settles": 1, "follows": 1}  # of a head, bits
+FIELDS = {"words": 20, "copies": 5, "ahead": MOST_AHEAD.bit_length(), "settles": 1, "follows": 1}  # of a head, bits
 
 
 @dataclass(frozen=True)
@@ -142,15 +142,16 @@ def outside_bases(params: CoreParams, stages, regions) -> Bases:
     return Bases(blocks, at, at + slots * image.words * params.image_pieces)
 
 
-def pack_block(block: Block, following: Block | None, runs: list[np.ndarray], sources) -> np.ndarray:
+def pack_block(
+    block: Block, following: Block | None, runs: list[np.ndarray], addresses: list[int], params: CoreParams
+) -> np.ndarray:
     """Return the uint32 words of a block.
 
-    ``runs`` of its weights; of every copy its address outside, and 32-bit words of a word of its map, in ``sources``;
-    ``following``: the next block of the stage.
+    ``runs`` of its weights, ``addresses`` outside of its copies; ``following``: the next block of the stage.
     """
     copies = [
-        word for copy, (address, pieces) in zip(block.copies, sources, strict=True)
-        for word in (copy.place | copy.of_input << 31, copy.words * pieces, address)
+        word for copy, address in zip(block.copies, addresses, strict=True)
+        for word in (copy.place | copy.of_input << 31, copy_pieces(copy, params), address)
     ]
     body = np.concatenate([np.array(copies, np.uint32), *runs]).astype(np.uint32)
     values = {

@@ -104,18 +104,16 @@ def _outside(plan, _owner):
         blocks = stage_blocks(stage.passes, plan.regions)
         for block, following in zip(blocks, [*blocks[1:], None]):
             runs = _runs(block.p, plan.params) if block.weights else []
-            packed.append(pack_block(block, following, runs, [_outside_of(plan, block.p, c) for c in block.copies]))
+            addresses = [_address(plan, block.p, copy) for copy in block.copies]
+            packed.append(pack_block(block, following, runs, addresses, plan.params))
     return np.concatenate(packed)
 
 
-def _outside_of(plan, p, copy):
-    """Return the address outside of what is copied, of the input in its first slot, and the pieces of its words."""
+def _address(plan, p, copy):
+    """Return the address outside of what is copied, of the input in its first slot."""
     if copy.of_input:
-        base, pieces, first = plan.bases.image, plan.params.image_pieces, 0
-    else:
-        base, pieces = plan.bases.maps, plan.params.map_pieces
-        first = plan.regions[p.stage, *copy.source].outside
-    return base + (first + copy.first) * pieces, pieces
+        return plan.bases.image + copy.first * plan.params.image_pieces
+    return plan.bases.maps + (plan.regions[p.stage, *copy.source].outside + copy.first) * plan.params.map_pieces
 
 
 def _runs(p, params):

@@ -43,6 +43,7 @@ CYCLES = {
 PACE = Dram("SDRAM", 32, 16).pace  # of a memory outside the chip, where nothing else is said
 # Of a decision, for each position of the output, beside scans of its channels: how many, and the rule itself.
 DECISIONS = {"off": (1, 1), "margin": (1, 4), "confidence": (2, 13), "entropy": (2, 30)}
+RUN = 16  # 32-bit words that are written in a burst, about
 REST = 1  # between the last event of a tile and the first of the next
 QUEUE = 9  # words with events that the walker is ahead of a group, `hw.core.word_queue`
 TOGETHER = 256  # tiles of a pass that are followed one after the other; more of them are followed side by side
@@ -162,7 +163,7 @@ class _Clock:
             self.now = np.maximum(self.now, self._fetched())
             self._begun.append(self.now)
         rows = p.rows if p.rowwise else 1
-        writing = self._pace * written_words(self._plan, p) * (1 + CYCLES["burst"] / 16) / rows
+        writing = self._pace * written_words(self._plan, p) * (1 + CYCLES["burst"] / RUN) / rows
         for _ in range(rows):
             if p.rowwise:
                 self.now = np.maximum(self.now, self._fetched())

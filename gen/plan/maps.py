@@ -9,8 +9,9 @@ from gen.intnet import IntegerNetwork
 from gen.layers import INPUT, signed_bits
 from gen.plan.passes import Pass
 from gen.plan.regions import Region, Room, share_memory
-from gen.plan.spilling import Ring, ring_words, rows_ahead, spillable
+from gen.plan.spilling import ring_words, rows_ahead, spillable
 from gen.plan.tiles import Tiling
+from gen.plan.walk import Ring
 
 __all__ = ["count_bits", "map_depth", "place_maps", "ring_depth", "wide_depth"]
 

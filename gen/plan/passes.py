@@ -8,17 +8,13 @@ run through at every timestep; `gen.plan.two_phase` has the others. In tile orde
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gen.intnet import TILES, IntegerNetwork
 from gen.layers import INPUT, Layer, Pool, Spiking, Synapse
 from gen.plan.params import LEVELS
-from gen.plan.walk import Loops, Walk
-
-if TYPE_CHECKING:
-    from gen.plan.spilling import Ring
+from gen.plan.walk import Loops, Ring, Walk
 
 __all__ = ["Pass", "layer_passes", "thresholds"]
 

@@ -32,9 +32,9 @@ from gen.plan.two_phase import two_phase_passes
 from gen.plan.walk import share_loops
 from gen.plan.weights import stored_bits, widest_weight, word_bits
 
-PAYS = 4  # words of maps for each wide one, at least: a memory for the bits of these has whole blocks too
-
 __all__ = ["Layout", "Plan", "StagePlan", "core_room", "covering", "make_plan", "plan_on"]
+
+PAYS = 4  # words of maps for each wide one, at least: a memory for the bits of these has whole blocks too
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,24 +7,14 @@ its windows reach next are copied into the ring, in the place of those that no w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from gen.layers import INPUT, Synapse
 from gen.plan.passes import Pass
 
-__all__ = ["MOST_AHEAD", "Ring", "ring_words", "rows_ahead", "rows_read", "spillable"]
+__all__ = ["MOST_AHEAD", "ring_words", "rows_ahead", "rows_read", "spillable"]
 
 MOST_AHEAD = 31  # rows of a pass that may be copied before they are begun
-
-
-@dataclass(frozen=True)
-class Ring:
-    """Words of a memory on the chip: ``words``, a power of two, from ``base`` on, a multiple of it."""
-
-    base: int
-    words: int
 
 
 def rows_read(p: Pass, synapse: Synapse, rows: int) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gen.layers import Synapse
 
-__all__ = ["Cursor", "Loops", "SourceWalk", "Walk", "share_loops"]
+__all__ = ["Cursor", "Loops", "Ring", "SourceWalk", "Walk", "share_loops"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,17 @@ class Loops:
     def channel_turns(self) -> int:
         """Channel tiles that a group runs at one position, the last one perhaps not by all groups."""
         return self.turns["blocks"] * self.turns["tiles"]
+
+
+@dataclass(frozen=True)
+class Ring:
+    """Words on the chip by which a map passes: ``words``, a power of two, from ``base`` on, a multiple of it.
+
+    See `gen.plan.spilling`.
+    """
+
+    base: int
+    words: int
 
 
 @dataclass(frozen=True)

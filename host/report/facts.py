@@ -39,7 +39,7 @@ def facts(folder, plan):
     folder = Path(folder)
     manifest = GeneratedFolder.open(folder).manifest
     target, network, params = find_target(manifest["board"]), plan.network, plan.params
-    built, estimate = _built(folder, manifest), expected_cycles(plan)
+    built, estimate = _built(folder, manifest), expected_cycles(plan, pace=target.pace)
     return {
         "core": {
             "name": folder.resolve().name, "board": target.name, "title": target.title, "device": target.device,

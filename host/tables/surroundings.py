@@ -47,7 +47,7 @@ def boards(payload):
         "A LUT has 4 inputs, 6 on Xilinx parts; Kibit counts block RAM and SPRAM; MHz is the board's oscillator. "
         "`adafire generate` serves every board; open says whether the part's tools are free software."
     )
-    yield "Weights that the part has no room for can be fetched from the board's memory: " + ", ".join(
+    yield "Weights and maps that the part has no room for can lie in the board's memory: " + ", ".join(
         f"{board['board']} {board['dram_mb']} MB" for board in payload["boards"] if board["dram_mb"]
     ) + "."
 

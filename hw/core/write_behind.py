@@ -7,13 +7,13 @@ from amaranth.lib.wiring import In, Out
 
 from gen.plan.params import WORD_BITS
 from hw.core import payloads
-from hw.core.tile_queue import SLACK
+from hw.core.tile_queue import DEPTH, SLACK
 from hw.core.times import times
 from hw.memory.bus import memory_request
 
 __all__ = ["WriteBehind"]
 
-TILES = 16 + SLACK  # of a group that may be under way when it is told that there is no room
+TILES = DEPTH + SLACK  # of a group that may be under way when it is told that there is no room
 SPARE = 32  # words
 LONGEST_RUN = 16  # memory words of a burst, at most
 PATIENCE = 31  # cycles after which a run ends that nothing has continued

@@ -12,7 +12,8 @@ from gen.plan.maps import count_bits
 from gen.plan.passes import Pass
 from gen.plan.plan import core_room, make_plan, plan_on
 from gen.plan.regions import Region, Room
-from gen.plan.spilling import MOST_AHEAD, Ring, ring_words, rows_ahead
+from gen.plan.spilling import MOST_AHEAD, ring_words, rows_ahead
+from gen.plan.walk import Ring
 from gen.window import FILLS, ZEROS, Window
 from tests.gen.plan.networks import spiking
 from tests.kit.random_networks import SECOND, random_network, random_staged_network
