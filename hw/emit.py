@@ -134,7 +134,7 @@ def _manifest(chosen, baud):
         "outputs": describe_outputs(network),
         "task": network.task.as_dict(),
         "input": describe_input(network),
-        "initialised": not params.spram and not params.outside,
+        "initialised": params.initialised,
         "baud": baud,
         "parameters": asdict(params),
         "versions": versions,

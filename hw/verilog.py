@@ -30,7 +30,7 @@ def core_files(plan):
     """
     files = ContentFiles()
     with _uncollected():
-        core = verilog.convert(Core(plan.params, plan.contents), name=TOP, platform=files, emit_src=False)
+        core = verilog.convert(Core(plan.params, plan.initial_contents), name=TOP, platform=files, emit_src=False)
     return {VERILOG: ram_verilog() + "\n" + plain_names(lean_parts(core)), **files.texts}
 
 
@@ -42,7 +42,7 @@ def core_verilog(plan):
 def core_rtlil(plan):
     """Return the same core as RTLIL, what Yosys reads fastest, with what its memories hold."""
     with _uncollected():
-        return plain_names(rtlil.convert(Core(plan.params, plan.contents), name=TOP, emit_src=False))
+        return plain_names(rtlil.convert(Core(plan.params, plan.initial_contents), name=TOP, emit_src=False))
 
 
 def axi_verilog(params, values):

@@ -180,6 +180,11 @@ class CoreParams:
         return max(self.width * self.count_bits, self.image_tile * self.value_bits)
 
     @property
+    def initialised(self):
+        """Whether a core can be made with a network in it: what lies in single-port RAM or outside is only loaded."""
+        return not self.spram and not self.outside
+
+    @property
     def rowwise(self):
         """Whether maps or the input lie outside the chip: rows of passes wait for them."""
         return bool(self.spilled or self.image_ring)

@@ -118,6 +118,11 @@ class Plan:
         """Name of every loadable memory to its words, from address 0 on; of that outside the chip a uint32 array."""
         return memory_contents(self)
 
+    @property
+    def initial_contents(self) -> dict[str, Sequence[int] | np.ndarray]:
+        """The ``contents`` that a core is made with: none where it waits for a load in any case."""
+        return self.contents if self.params.initialised else {}
+
     @cached_property
     def load_stream(self) -> np.ndarray:
         """The uint32 words that load the network, trailer included."""

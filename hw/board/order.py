@@ -54,8 +54,8 @@ class Order:
         return link_params(self.board.target, self.manifest, setting.output)
 
     def core(self):
-        """Return the core, its memories initialised."""
-        return Core(self.params, plan_on(self.network, self.params).contents)
+        """Return the core, with what its memories hold when the bitstream is loaded."""
+        return Core(self.params, plan_on(self.network, self.params).initial_contents)
 
     @property
     def key(self):

@@ -45,7 +45,7 @@ class Core(wiring.Component):
     params : CoreParams
         Sizes.
     contents : dict
-        Initial contents of the loadable memories (`gen.plan.plan.Plan.contents`).
+        Initial contents of the loadable memories (`gen.plan.plan.Plan.initial_contents`).
 
     Members
     -------
