@@ -26,6 +26,8 @@ from examples.families import settled
 from examples.families.blocks import head, norm_act
 from examples.families.mobile import FULL, MobileNetV2
 from examples.families.residual import resnet18
+from gen.method.builder import seen
+from gen.method.checks import input_scale
 from gen.method.convert import convert
 from gen.method.simulate import activations
 from gen.model.load import load
@@ -33,7 +35,6 @@ from gen.netfile import save_network
 from sim.golden import Golden
 
 CALIBRATION, SETTLING, BATCH = 24, 8, 10  # photographs beside those that are judged; of these at a time
-UNSIGNED = 128 / 255, 128 / 255  # zero point and scale of the network's input
 VGG = (64, 64, "pool", 128, 128, "pool", 256, 256, 256, "pool", 512, 512, 512, "pool", 512, 512, 512, "pool")
 COLUMNS = {"weights": "{:,}", "agreement": "{:.1%}", "events": "{:,.0f}", "operations": "{:,.0f}", "seconds": "{:.0f}"}
 
@@ -80,17 +81,18 @@ def random_model(name: str) -> tuple[nn.Module, int]:
     return module.eval(), size
 
 
-def measure(name: str, model, size: int, normal: tuple[float, float], options: argparse.Namespace) -> dict:
-    """Convert a network, write it and its photographs; return its figures. ``normal``: mean and deviation of pixels."""
+def measure(name: str, model, size: int, options: argparse.Namespace) -> dict:
+    """Convert a network, write it and its photographs; return its figures."""
     began = time.monotonic()
-    float_network, (mean, std) = load(model, (3, size, size)), normal
+    float_network = load(model, (3, size, size))
+    scale = input_scale(float_network, 0.0, 1.0, frames=False)  # what is written into the model itself
     pixels = photographs(size, CALIBRATION, 2)
-    network = convert(model, pixels, timesteps=1, max_burst=options.burst, mean=mean, std=std)
+    network = convert(model, pixels, timesteps=1, max_burst=options.burst)
     save_network(network, options.out / f"{name}.safetensors")
     x, y = photographs(size, options.images, 3), []
     for first in range(0, options.images, BATCH):
-        seen = (torch.from_numpy(x[first : first + BATCH]) / 255 - mean) / std
-        y.append(activations(float_network, seen)[network.readout.name][:, :, 0, 0].argmax(1).numpy())
+        part = seen(x[first : first + BATCH], *scale)
+        y.append(activations(float_network, part)[network.readout.name][:, :, 0, 0].argmax(1).numpy())
     np.savez(options.out / f"{name}.npz", x=x, y=np.concatenate(y))
     result = Golden(network).run(x)
     return {
@@ -103,10 +105,10 @@ def measure(name: str, model, size: int, normal: tuple[float, float], options: a
 def figures(options) -> Iterator[tuple[str, dict]]:
     """Yield (name, figures) of every network asked for."""
     for name in options.network if options.network is not None else MODELS:
-        yield name, measure(name, *random_model(name), (0.0, 1.0), options)
+        yield name, measure(name, *random_model(name), options)
     if options.tflite:
         name = options.tflite.stem
-        yield name, measure(name, options.tflite, 128, UNSIGNED, options)
+        yield name, measure(name, options.tflite, 128, options)
 
 
 def main():
