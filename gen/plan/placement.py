@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gen.errors import InputError
 from gen.intnet import Network
 from gen.plan.blocks import stage_blocks, words_moved
-from gen.plan.estimate import written_words
+from gen.plan.estimate import expected_cycles, written_words
 from gen.plan.memories import memory_table
 from gen.plan.plan import Plan, core_room, make_plan
 from gen.plan.regions import WHOLE, Room
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["placed_plan"]
 
 SHARES = (1, 3 / 4, 1 / 2, 1 / 3, 1 / 4, 1 / 6, 1 / 8, 1 / 16, 1 / 32)  # of the words of all maps, on the chip
-FILLED = 0.85  # of the block RAMs, where something lies outside: a part that is full of them routes slowly
+FILLED = (0.85, 0.6, 0.45, 0.3, 0.2)  # of the block RAMs, where something lies outside: full of them a part routes badly
+SLOWER = 1.01  # times the cycles that a core may take to need fewer block RAMs: it gains more than that in clock
 SETTLING = 8  # times that less room is looked at again
 LEAST_ROOM = 512  # words of weights of a group, in steps of which room is looked for: those of a block
 
@@ -48,12 +49,29 @@ def placed_plan(network: Network, lanes: int, target: Target, neurons: int = 1) 
 
 
 def _placed_outside(plan, lanes, target, neurons):
-    """Return the plan that moves the fewest words of those that fit; ``plan`` where none does.
+    """Return the plan of the fewest block RAMs that do not slow it; ``plan`` itself where none fits."""
+    @cache
+    def filled(number):
+        return _of_blocks(plan, lanes, target, neurons, int(FILLED[number] * target.bram_blocks))
+
+    @cache
+    def interval(number):
+        return expected_cycles(filled(number), pace=target.pace).interval
+
+    def slows(number):
+        return filled(number) is None or interval(number) > SLOWER * interval(0)
+
+    if filled(0) is None:
+        return plan
+    return filled(bisect_left(range(1, len(FILLED)), True, key=slows))
+
+
+def _of_blocks(plan, lanes, target, neurons, blocks):
+    """Return the plan that moves the fewest words of those that so many ``blocks`` hold; None where there is none.
 
     The input lies on the chip if it can. Maps get as much room as leaves some to the weights, or the next smaller
     share.
     """
-    blocks = int(FILLED * target.bram_blocks)
     for image in (None, 0):
         @cache
         def placed(number, image=image):
@@ -65,7 +83,7 @@ def _placed_outside(plan, lanes, target, neurons):
         found = [other for number in range(fits, len(SHARES))[:2] if (other := placed(number)) is not None]
         if found:
             return min(found, key=_moved)
-    return plan
+    return None
 
 
 def _with_weights_outside(plan, lanes, target, neurons, room, blocks):
