@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["placed_plan"]
 
 SHARES = (1, 3 / 4, 1 / 2, 1 / 3, 1 / 4, 1 / 6, 1 / 8, 1 / 16, 1 / 32)  # of the words of all maps, on the chip
-FILLED = (0.85, 0.6, 0.45, 0.3, 0.2)  # of the block RAMs, where something lies outside: full of them a part routes badly
+FILLED = (0.85, 0.6, 0.45, 0.3, 0.2)  # of the block RAMs, where something lies outside: a full part routes badly
 SLOWER = 1.01  # times the cycles that a core may take to need fewer block RAMs: it gains more than that in clock
 SETTLING = 8  # times that less room is looked at again
 LEAST_ROOM = 512  # words of weights of a group, in steps of which room is looked for: those of a block

@@ -34,8 +34,8 @@ def chained(wiring, timesteps=4, neuron=ADAFIRE, **fields):
     return IntegerNetwork(Source((1, *SHAPE[1:])), layers, timesteps, **fields)
 
 
-def layered(*bits, channels=8):
-    """Return a network of one layer for each of ``bits``, its largest weight as large as they allow."""
+def layered(*bits, channels=8, side=1):
+    """Return a network of one layer for each of ``bits``, its largest weight as large as they allow; maps ``side`` wide."""
     layers, source, inputs = [], INPUT, 1
     for number, b in enumerate(bits):
         last = number == len(bits) - 1
@@ -43,4 +43,4 @@ def layered(*bits, channels=8):
         synapse = Synapse(source, np.full((outputs, inputs, 1, 1), 2 ** (b - 1) - 1))
         layers.append(readout("out", synapse, bits=b) if last else spiking(f"layer{number}", [synapse], bits=b))
         source, inputs = f"layer{number}", outputs
-    return IntegerNetwork(Source((1, 1, 1)), layers, 1)
+    return IntegerNetwork(Source((1, side, side)), layers, 1)

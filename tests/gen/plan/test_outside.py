@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gen.layers import INVERSE_LEAKY
+from gen.plan import placement
 from gen.plan.blocks import block_digest, block_words, stage_blocks
 from gen.plan.estimate import expected_cycles
 from gen.plan.placement import placed_plan
@@ -120,8 +121,8 @@ def test_a_digest_tells_every_word_that_is_wrong():
 
 
 def test_a_board_with_a_memory_keeps_what_fits_and_one_without_refuses():
-    network = layered(*[8] * 90, channels=128)  # 1.4 million weights
-    board, bare = find_target("ulx3s_85f"), find_target("ecpix5_85f")
+    network = layered(*[8] * 24, channels=128)  # 370,000 weights
+    board, bare = find_target("ulx3s_12f"), find_target("orangecrab_r0_2_25f")
     plan = placed_plan(network, 16, board)
     used = core_resources(plan.params, board)["bram"] + link_resources(board)["bram"]
     assert plan.params.outside and used <= board.bram_blocks
@@ -130,3 +131,16 @@ def test_a_board_with_a_memory_keeps_what_fits_and_one_without_refuses():
     fetched = len(plan.contents["outside"])
     slow, fast = (expected_cycles(plan, pace=pace).cycles for pace in (4, 2))
     assert slow - fast == pytest.approx(2 * fetched, rel=0.1), "the memory bounds it"
+
+
+def test_block_rams_that_make_it_no_faster_are_left_free(monkeypatch):
+    network, board = layered(*[8] * 24, channels=128, side=8), find_target("ulx3s_12f")  # 64 positions use each weight
+
+    def blocks_and_cycles():
+        plan = placed_plan(network, 16, board)
+        return core_resources(plan.params, board)["bram"], expected_cycles(plan, pace=board.pace).interval
+
+    spared, cycles = blocks_and_cycles()
+    monkeypatch.setattr(placement, "FILLED", placement.FILLED[:1])
+    full, least = blocks_and_cycles()
+    assert spared < 0.6 * full and cycles <= placement.SLOWER * least
