@@ -35,7 +35,7 @@ def chained(wiring, timesteps=4, neuron=ADAFIRE, **fields):
 
 
 def layered(*bits, channels=8, side=1):
-    """Return a network of one layer for each of ``bits``, its largest weight as large as they allow; maps ``side`` wide."""
+    """Return a network of a layer for each of ``bits``, its weights as large as they allow; maps are ``side`` wide."""
     layers, source, inputs = [], INPUT, 1
     for number, b in enumerate(bits):
         last = number == len(bits) - 1
