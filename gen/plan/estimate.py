@@ -38,7 +38,7 @@ CYCLES = {
     "frame": 6,       # before the first pass of every round but the first, of another input map
     "copy": 14,       # of each copy, beside its words
     "burst": 4,       # of each burst of words written, beside its words
-    "block": 30,      # from the beginning of a fetch to the first word of the runs, and from the last one to the pass
+    "block": 31,      # from the beginning of a fetch to the first word of the runs, and from the last one to the pass
 }
 PACE = Dram("SDRAM", 32, 16).pace  # of a memory outside the chip, where nothing else is said
 # Of a decision, for each position of the output, beside scans of its channels: how many, and the rule itself.

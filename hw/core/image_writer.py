@@ -58,6 +58,7 @@ class ImageWriter(wiring.Component):
         channel, position = Signal(max(1, len(last_channel))), Signal(header.image_positions.shape())
         place, lane = Signal(range(max(2, p.image_words))), Signal(range(max(2, p.image_tile // p.input_values)))
         begun, later = Signal(), Signal()  # a map is under way; what comes is a later frame of an image
+        last, alone = Signal(), header.image_positions == 0  # the position is the map's last one; its only one
         takes, anew, opens, held, blocked = (
             Signal(name=name) for name in ("takes", "anew", "opens", "held", "blocked"))
         word = self.store.p if p.image_ring else self.write
@@ -75,9 +76,13 @@ class ImageWriter(wiring.Component):
         m.d.comb += [
             ends_position.eq(channel == last_channel),
             ends_word.eq(ends_position | (lane == last_lane)), opens.eq(takes & (lane == 0)),
-            ends_map.eq(takes & ends_position & (position == header.image_positions)),
+            ends_map.eq(takes & ends_position & last),
         ]
         m.d.sync += held.eq((takes & ends_word) | blocked)
+        with m.If(~begun):
+            m.d.sync += last.eq(alone)
+        with m.If(takes & ends_position):
+            m.d.sync += last.eq(position + 1 == header.image_positions)
         with m.If(takes):
             m.d.sync += [
                 begun.eq(1), lane.eq(Mux(ends_word, 0, lane + 1)), place.eq(place + ends_word),
@@ -93,9 +98,10 @@ class ImageWriter(wiring.Component):
                     m.d.sync += kept.eq(value)
         with m.If(ends_map):
             m.d.sync += [begun.eq(0), later.eq(header.frames), position.eq(0), place.eq(0), into.eq(into + 1)]
+            m.d.sync += last.eq(alone)
         m.d.sync += [slots.eq(slots + ends_map - self.release), self.slot.eq(self.slot + self.release)]
         with m.If(self.clear | self.ends):
             m.d.sync += [slots.eq(0), later.eq(0), self.slot.eq(into)]
         with m.If(self.clear | self.ends | anew):
-            m.d.sync += [begun.eq(0), place.eq(0), position.eq(0), channel.eq(0), lane.eq(0)]
+            m.d.sync += [begun.eq(0), place.eq(0), position.eq(0), channel.eq(0), lane.eq(0), last.eq(alone)]
         return m

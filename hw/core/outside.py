@@ -73,7 +73,7 @@ class Outside(wiring.Component):
         p, bus = self._params, self.bus
         place, first = Signal.like(self.address, reset_less=True), Signal.like(self.address, reset_less=True)
         ask, left = (Signal(FIELDS["words"], name=name, reset_less=True) for name in ("ask", "left"))
-        word, digest = Signal(WORD_BITS, reset_less=True), Signal(WORD_BITS, reset_less=True)
+        word, digest, wrong = Signal(WORD_BITS, reset_less=True), Signal(WORD_BITS, reset_less=True), Signal()
         listed = Signal(range(COPY_WORDS << FIELDS["copies"]), reset_less=True)
         wanted, asks, gives, come, follows, settles, begins, done = (Signal(name=name) for name in (
             "wanted", "asks", "gives", "come", "follows", "settles", "begins", "done"))
@@ -81,8 +81,8 @@ class Outside(wiring.Component):
         head, ahead = data.View(data.StructLayout(FIELDS), word), Signal(FIELDS["ahead"])
         m.d.comb += [
             burst.eq(Mux(ask > LONGEST, LONGEST, ask)), request.address.eq(place), request.length.eq(burst - 1),
-            self.o.eq(word),
         ]
+        m.d.sync += [self.o.eq(word), self.o_valid.eq(0)]
         m.d.sync += come.eq(bus.read.valid)
         with m.If(bus.read.valid):
             m.d.sync += word.eq(bus.read.payload)
@@ -122,21 +122,23 @@ class Outside(wiring.Component):
                 ]
                 m.next = "BODY"
                 with m.If(head.words == 0):  # no block is as short: nothing would come that has a digest
-                    m.d.comb += self.spoiled.eq(1)
-                    m.d.sync += asks.eq(0)
-                    m.next = "IDLE"
+                    m.d.sync += [wrong.eq(1), asks.eq(0)]
+                    m.next = "JUDGE"
             with m.State("BODY"), m.If(come):
-                m.d.comb += self.o_valid.eq((left != 1) & (listed == 0))
+                m.d.sync += self.o_valid.eq((left != 1) & (listed == 0))
                 m.d.sync += [left.eq(left - 1), digest.eq(digest.rotate_left(1) + word)]
                 with m.If(listed != 0):
                     m.d.sync += listed.eq(listed - 1)
                 with m.If(left == 1):
-                    m.d.comb += self.spoiled.eq((digest != word) | bus.fault)
-                    if not p.rowwise:
-                        m.d.comb += done.eq(~self.spoiled)
-                    m.next = "COPY" if p.rowwise else "IDLE"
-                    with m.If(self.spoiled):
-                        m.next = "IDLE"
+                    m.d.sync += wrong.eq((digest != word) | bus.fault)
+                    m.next = "JUDGE"
+            with m.State("JUDGE"):  # a cycle of its own: who gives up the image needs most of one
+                m.d.comb += self.spoiled.eq(wrong)
+                m.next = "COPY" if p.rowwise else "IDLE"
+                with m.If(wrong):
+                    m.next = "IDLE"
+                if not p.rowwise:
+                    m.d.comb += done.eq(~wrong)
             if p.rowwise:
                 with m.State("COPY"), m.If(self._copier.done):
                     m.d.comb += done.eq(1)
@@ -147,7 +149,7 @@ class Outside(wiring.Component):
                     self._copier.list_valid.eq(fsm.ongoing("BODY") & come & (listed != 0)),
                 ]
             m.d.comb += [
-                self.fetching.eq(fsm.ongoing("HEAD") | fsm.ongoing("BODY") | wanted),
+                self.fetching.eq(fsm.ongoing("HEAD") | fsm.ongoing("BODY") | fsm.ongoing("JUDGE") | wanted),
                 self.writing.eq(loads | copies | (self._behind.busy if p.rowwise else 0)),
             ]
         with m.If(self.stop | self.spoiled):
@@ -161,10 +163,13 @@ class Outside(wiring.Component):
         rowwise = self._params.rowwise
         came, needed = (Signal(len(ahead) + 1, name=name) for name in ("came", "needed"))
         taken, freed = (self.take | self.take_row, self.take + self.free_row) if rowwise else (self.take, self.take)
-        m.d.comb += self.ready.eq(came != 0)
-        m.d.sync += [came.eq(came + done - taken), needed.eq(needed + begins - freed)]
+        arrived = came + done  # who takes waits for ``ready``: he is late in the cycle
+        m.d.sync += [
+            came.eq(Mux(taken, arrived - 1, arrived)), self.ready.eq(Mux(taken, arrived != 1, arrived != 0)),
+            needed.eq(needed + begins - freed),
+        ]
         with m.If(self.start | wanted):  # what comes of another round is forgotten
-            m.d.sync += [came.eq(0), needed.eq(begins & wanted)]
+            m.d.sync += [came.eq(0), self.ready.eq(0), needed.eq(begins & wanted)]
         return needed <= ahead
 
     def _ask(self, m, asks, request, gives, word):

@@ -90,20 +90,22 @@ class PassReader(wiring.Component):
             self.layer.eq(layer), self.step.eq(step), self.o_first.eq(self.index == 0),
             self.o_last.eq(~several | (self.index + 1 == layer.synapses)),
         ]
-        arrivals = {}
-        for name, register in (("pass", ahead), ("block", block), ("step", step)):
-            asked, arrivals[name] = Signal(name=f"asks_{name}"), Signal(name=f"{name}_arrives")
-            m.d.sync += arrivals[name].eq(asked)
-            with m.If(arrivals[name]):
-                m.d.sync += register.eq(Cat(register, self.program)[WORD_BITS:])
-            arrivals[name] = asked
+        late, asks = Signal(WORD_BITS, reset_less=True), {}  # a pass has time: the fewer registers hang on the memory
+        m.d.sync += late.eq(self.program)
+        for name, register, source in (
+            ("pass", ahead, late), ("block", block, self.program), ("step", step, self.program),
+        ):
+            asks[name], arrives = Signal(name=f"asks_{name}"), Signal(1 + (source is late), name=f"{name}_arrives")
+            m.d.sync += arrives.eq(Cat(asks[name], arrives))
+            with m.If(arrives[-1]):
+                m.d.sync += register.eq(Cat(register, source)[WORD_BITS:])
         output_asked, output_comes = Signal(), Signal()
         m.d.sync += [output_comes.eq(output_asked), self.add_output.eq(output_comes)]
 
         def read(count, name):
             """Ask for the words of one block or step; return whether this is the last."""
             last = word == count - 1
-            m.d.comb += arrivals[name].eq(1)
+            m.d.comb += asks[name].eq(1)
             m.d.sync += [at.eq(at + 1), word.eq(Mux(last, 0, word + 1))]
             return last
 

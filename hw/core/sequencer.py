@@ -77,10 +77,12 @@ class Sequencer(wiring.Component):
         p = self._params
         header_words, stage_words = words_of(header_fields(p)), words_of(stage_fields(p))
         header, stage = Signal(WORD_BITS * header_words), Signal(WORD_BITS * stage_words, reset_less=True)
-        place, left = Signal.like(self.program_address), Signal(range(max(header_words, stage_words) + 1))
+        place, left = Signal.like(self.program_address), Signal(range(max(header_words, stage_words) + 2))
         stage_index, passes_left = Signal(range(max(2, p.stages))), Signal(range(max(2, p.passes)))
         first_pass, steps = Signal.like(self.running), self.timesteps
         stopping, works = Signal(), Signal()
+        word = Signal(WORD_BITS, reset_less=True)  # of the program; what is shifted in before it is shifted out again
+        m.d.sync += word.eq(self.program)
         m.d.comb += [
             self.header.eq(header), self.stage.eq(stage), self.program_address.eq(place),
             self.stop.eq(stopping), self.first_step.eq(self.step == 0),
@@ -102,15 +104,17 @@ class Sequencer(wiring.Component):
                 with m.If(~self.loading):
                     m.next = "HEAD"
             with m.State("HEAD"):
-                m.d.sync += [place.eq(place + 1), left.eq(header_words)]
+                m.d.sync += [place.eq(place + 1), left.eq(header_words + 1)]
                 m.next = "HEADER"
             with m.State("HEADER"):
                 m.d.sync += [
-                    header.eq(Cat(header, self.program)[WORD_BITS:]), place.eq(place + 1), left.eq(left - 1),
+                    header.eq(Cat(header, word)[WORD_BITS:]), place.eq(place + 1), left.eq(left - 1),
                 ]
                 with m.If(left == 1):
-                    m.d.sync += self.known.eq(1)
-                    m.next = "IDLE"
+                    m.next = "KNOWN"
+            with m.State("KNOWN"):  # those who compare with the header have seen all of it
+                m.d.sync += self.known.eq(1)
+                m.next = "IDLE"
             with m.State("IDLE"):
                 m.d.sync += [stopping.eq(0), place.eq(header_words), stage_index.eq(0), steps.eq(0), first_pass.eq(0)]
                 with m.If(self.loading):
@@ -120,15 +124,15 @@ class Sequencer(wiring.Component):
                     m.d.comb += self.begins.eq(1)
                     m.next = "PLACE"
             with m.State("PLACE"):
-                m.d.sync += [left.eq(stage_words), place.eq(place + 1), self.step.eq(0)]
+                m.d.sync += [left.eq(stage_words + 1), place.eq(place + 1), self.step.eq(0)]
                 if p.replay:
                     m.d.sync += self.frame.eq(0)
                 m.next = "STAGE"
             with m.State("STAGE"):
-                m.d.sync += [stage.eq(Cat(stage, self.program)[WORD_BITS:]), left.eq(left - 1)]
+                m.d.sync += [stage.eq(Cat(stage, word)[WORD_BITS:]), left.eq(left - 1)]
                 with m.If(left == 1):
                     m.next = "ROUND"
-                with m.Else():
+                with m.If(left > 2):
                     m.d.sync += place.eq(place + 1)
             with m.State("ROUND"):
                 m.d.sync += [

@@ -43,8 +43,8 @@ class BusGuard(wiring.Component):
         word, gives = Signal.like(i.write.payload, reset_less=True), Signal()
         to_read, to_write = (Signal(range(OWED + LONGEST + 1), name=name) for name in ("to_read", "to_write"))
         left, room = Signal(), Signal()
+        m.d.sync += room.eq((to_read <= OWED) & (to_write <= OWED))  # no request is taken in two cycles in a row
         m.d.comb += [
-            room.eq((to_read <= OWED) & (to_write <= OWED)),
             i.request.ready.eq(~asks & room & ~left), o.request.valid.eq(asks), o.request.payload.eq(request),
             i.write.ready.eq(~gives & ~left & (to_write != 0)), o.write.valid.eq(gives), o.write.payload.eq(word),
             i.read.valid.eq(o.read.valid & ~left), i.read.payload.eq(o.read.payload),
