@@ -25,14 +25,16 @@ class BlockDecoder(wiring.Component):
     fetches : In(1)
         Only with ``params.outside``: instead of a memory the head names groups, one bit each, whose weights are written
         (`gen.plan.outside`).
-    o : Out(load_port)
+    o, writes : Out(load_port), Out(1)
+        A word to write; one is there, or would be if it were not of the trailer.
     """
 
     def __init__(self, params):
         self._params, self._specs = params, list(loadable_memories(params).values())
         super().__init__({
             "valid": In(1), "word": In(WORD_BITS), "heads": Out(1), "trailer": Out(1),
-            "closes": Out(1), "o": Out(payloads.load_port(params)), **({"fetches": In(1)} if params.outside else {}),
+            "closes": Out(1), "o": Out(payloads.load_port(params)), "writes": Out(1),
+            **({"fetches": In(1)} if params.outside else {}),
         })
 
     def elaborate(self, platform):
@@ -40,12 +42,14 @@ class BlockDecoder(wiring.Component):
         pieces = len(self.o.data) // WORD_BITS
         left, memory = Signal.like(self.o.address, reset_less=True), Signal(8)
         piece, last_piece = Signal(range(pieces + 1)), Signal(range(pieces + 1), reset_less=True)
-        m.d.sync += self.o.write.eq(0)
-        with m.If(self.o.write.any()):
-            m.d.sync += self.o.address.eq(self.o.address + 1)
+        port = {name: Signal.like(self.o[name], name=name, reset_less=True) for name in ("data", "address")}
+        m.d.comb += [self.o[name].eq(value) for name, value in port.items()]
+        m.d.sync += [self.o.write.eq(0), self.writes.eq(0)]
+        with m.If(self.writes):
+            m.d.sync += port["address"].eq(port["address"] + 1)
         with m.FSM() as fsm:
             with m.State("ADDRESS"), m.If(self.valid):
-                m.d.sync += [self.o.address.eq(self.word), memory.eq(self.word[24:])]
+                m.d.sync += [port["address"].eq(self.word), memory.eq(self.word[24:])]
                 m.next = "LENGTH"
             with m.State("LENGTH"), m.If(self.valid):
                 m.d.sync += [left.eq(self.word), piece.eq(0), last_piece.eq(self._last_piece(m, memory))]
@@ -56,10 +60,11 @@ class BlockDecoder(wiring.Component):
                 with m.Switch(piece):
                     for i in range(pieces):
                         with m.Case(i):
-                            m.d.sync += self.o.data.word_select(i, WORD_BITS).eq(self.word)
+                            m.d.sync += port["data"].word_select(i, WORD_BITS).eq(self.word)
                 m.d.sync += piece.eq(piece + 1)
                 with m.If(piece == last_piece):
                     m.d.sync += [piece.eq(0), left.eq(left - 1), self.o.write.eq(self._written(m, memory))]
+                    m.d.sync += self.writes.eq(1)
                     with m.If(left == 1):
                         m.next = "ADDRESS"
         m.d.comb += [

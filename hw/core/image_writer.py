@@ -75,7 +75,7 @@ class ImageWriter(wiring.Component):
         ends_position, ends_word, ends_map = Signal(), Signal(), Signal()
         m.d.comb += [
             ends_position.eq(channel == last_channel),
-            ends_word.eq(ends_position | (lane == last_lane)), opens.eq(takes & (lane == 0)),
+            ends_word.eq(ends_position | (lane == last_lane)), opens.eq(~blocked & (lane == 0)),
             ends_map.eq(takes & ends_position & last),
         ]
         m.d.sync += held.eq((takes & ends_word) | blocked)
@@ -89,12 +89,13 @@ class ImageWriter(wiring.Component):
                 channel.eq(Mux(ends_position, 0, channel + 1)), position.eq(position + ends_position),
                 word.address.eq(Cat(into, place) if p.image_slots > 1 else place),
             ]
-        for number in range(p.image_tile // p.input_values):  # the first beat of a word clears the other lanes
+        # The first beat of a word clears the other lanes. What no one takes is written too: the next beat replaces it.
+        for number in range(p.image_tile // p.input_values):
             for n, value in enumerate(values):
                 kept = word.word[number * len(values) + n]
                 with m.If(opens):
                     m.d.sync += kept.eq(0 if number else value)
-                with m.Elif(takes & (lane == number)):
+                with m.Elif(~blocked & (lane == number)):
                     m.d.sync += kept.eq(value)
         with m.If(ends_map):
             m.d.sync += [begun.eq(0), later.eq(header.frames), position.eq(0), place.eq(0), into.eq(into + 1)]

@@ -22,8 +22,8 @@ class LineWalker(wiring.Component):
     -------
     i_valid, i_ready, place, first, last, gathers : In, Out, In, In, In, In
         A synapse begins; the first or last of its tile; whether it is gathered.
-    block : In(synapse_block)
-        Of the synapse under way, from the cycle after it was taken.
+    block, next_block : In(synapse_block)
+        Of the synapse under way, from the cycle after it was taken; of the one that begins.
     walking : In(1)
         A line taken is under way; then no other synapse begins.
     o_valid, o_ready, o : Out, In, Out(line)
@@ -35,7 +35,8 @@ class LineWalker(wiring.Component):
         self._params = p = params
         super().__init__({
             "i_valid": In(1), "i_ready": Out(1), "place": In(place(p)), "first": In(1), "last": In(1),
-            "gathers": In(1), "block": In(payloads.synapse_block(p)), "walking": In(1),
+            "gathers": In(1), "block": In(payloads.synapse_block(p)), "next_block": In(payloads.synapse_block(p)),
+            "walking": In(1),
             "o_valid": Out(1), "o_ready": In(1), "o": Out(line(p)), "empty": Out(1),
         })
 
@@ -45,9 +46,11 @@ class LineWalker(wiring.Component):
         at = Signal(place(p), reset_less=True)
         opens, ends, closes, first = (Signal(name=name) for name in ("opens", "ends", "closes", "first_left"))
         row = Signal(p.turns_bits, reset_less=True)
-        on_map, over = at.row.as_unsigned() < block.rows.as_unsigned(), Const(0)  # a row below 0 is far below the map
+        # The last row of the kernel, and one on the map: compared a cycle before, since the answer moves all in front.
+        ends_rows, inside = Signal(name="ends_rows"), Signal(name="inside")
+        on_map, over = inside, Const(0)
         if p.phase_bits:
-            on_map = on_map & (~block.zeros | (at.row_phase == 0))
+            on_map = inside & (~block.zeros | (at.row_phase == 0))
             over = at.row_phase >= block.row_factor
         takes, moves = Signal(), Signal()
         m.d.comb += [
@@ -63,8 +66,8 @@ class LineWalker(wiring.Component):
             with m.If(~opens):
                 m.d.sync += ends.eq(0)
         with m.If(moves):
-            m.d.sync += row.eq(row + 1)
-            with m.If(row == block.kernel_rows):
+            m.d.sync += [row.eq(row + 1), ends_rows.eq(row + 1 == block.kernel_rows)]
+            with m.If(ends_rows):
                 m.d.sync += [opens.eq(0), ends.eq(closes)]
         step = {"address": block.row_step, "row": block.row_tap, "weight": block.weight_row}
         if p.phase_bits:
@@ -73,11 +76,18 @@ class LineWalker(wiring.Component):
             step = {name: Mux(over, carried[name], value) for name, value in step.items()}
         with m.If(moves | (opens & over)):
             m.d.sync += [at[name].eq(at[name] + value) for name, value in step.items()]
+            m.d.sync += inside.eq(_below(at.row + step["row"], block.rows))
         with m.If(takes):
             m.d.sync += [
-                row.eq(0), at.eq(self.place), opens.eq(self.gathers), closes.eq(self.last),
-                ends.eq(~self.gathers & self.last),
+                row.eq(0), ends_rows.eq(self.next_block.kernel_rows == 0),
+                inside.eq(_below(self.place.row, self.next_block.rows)), at.eq(self.place),
+                opens.eq(self.gathers), closes.eq(self.last), ends.eq(~self.gathers & self.last),
             ]
             with m.If(self.first):
                 m.d.sync += first.eq(1)
         return m
+
+
+def _below(row, rows):
+    """Return whether a row lies on a map of so many; one below 0 is far below the map."""
+    return row[: len(rows)].as_unsigned() < rows.as_unsigned()

@@ -64,7 +64,7 @@ class Loader(wiring.Component):
             in_trailer.eq(Mux(decoder.heads, word[24:] == TRAILER, decoder.trailer)), self.o.eq(decoder.o),
             decoder.word.eq(word),
         ]
-        waits = self.waits if self._params.outside else Const(0)
+        waits, fetches = (self.waits, self.fetching) if self._params.outside else (Const(0), Const(0))
         with m.FSM() as fsm:
             with m.State("TAKE"):
                 m.d.comb += self.i.ready.eq(self.enable)
@@ -98,9 +98,9 @@ class Loader(wiring.Component):
                 m.d.comb += [decoder.valid.eq(self.fetched_valid), decoder.word.eq(self.fetched)]
             with m.If(self.spoiled):
                 m.d.sync += fault.eq(1)
-            m.d.comb += decoder.fetches.eq(self.fetching)
+            m.d.comb += decoder.fetches.eq(fetches)
         m.d.comb += [
-            self.fault.eq(fault), self.rests.eq(fsm.ongoing("TAKE") & ~self.o.write.any()),
-            self.busy.eq(~self.rests | (~decoder.heads & ~decoder.fetches if self._params.outside else ~decoder.heads)),
+            self.fault.eq(fault), self.rests.eq(fsm.ongoing("TAKE") & ~decoder.writes),
+            self.busy.eq(~fsm.ongoing("TAKE") | ((~decoder.heads | decoder.writes) & ~fetches)),
         ]
         return m

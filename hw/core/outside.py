@@ -162,15 +162,17 @@ class Outside(wiring.Component):
         """Count blocks that have come, and those begun that are still needed; return whether the next may begin."""
         rowwise = self._params.rowwise
         came, needed = (Signal(len(ahead) + 1, name=name) for name in ("came", "needed"))
-        taken, freed = (self.take | self.take_row, self.take + self.free_row) if rowwise else (self.take, self.take)
+        due, begun, freed = Signal(), Signal(), Signal(2)  # no block begins within three cycles of another
+        taken = self.take | self.take_row if rowwise else self.take
         arrived = came + done  # who takes waits for ``ready``: he is late in the cycle
         m.d.sync += [
             came.eq(Mux(taken, arrived - 1, arrived)), self.ready.eq(Mux(taken, arrived != 1, arrived != 0)),
-            needed.eq(needed + begins - freed),
+            begun.eq(begins), freed.eq(self.take + self.free_row if rowwise else self.take),
+            needed.eq(needed + begun - freed), due.eq(needed <= ahead),
         ]
         with m.If(self.start | wanted):  # what comes of another round is forgotten
-            m.d.sync += [came.eq(0), self.ready.eq(0), needed.eq(begins & wanted)]
-        return needed <= ahead
+            m.d.sync += [came.eq(0), self.ready.eq(0), freed.eq(0), needed.eq(0)]
+        return due
 
     def _ask(self, m, asks, request, gives, word):
         """Give requests and words to the bus; return whether a request is taken."""

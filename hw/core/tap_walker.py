@@ -55,27 +55,30 @@ class TapWalker(wiring.Component):
         if p.phase_bits:
             over, hit = tap.column_phase >= block.column_factor, ~block.zeros | (tap.column_phase == 0)
             over = over & self.walking
-        off = self.alone & ~(hit & (tap.column.as_unsigned() < block.columns.as_unsigned()))
+        # Compared a cycle before they are asked for: the answer moves everything in front.
+        on_map, word_ends, taps_end = (Signal(name=name) for name in ("on_map", "word_ends", "taps_end"))
+        off = self.alone & ~(hit & on_map)
         last_word, last_tap, goes = Signal(), Signal(), Signal()
         m.d.comb += [
-            last_word.eq((word == block.words) | off), last_tap.eq(last_word & (column == block.kernel_columns)),
+            last_word.eq(word_ends | off), last_tap.eq(last_word & taps_end),
             goes.eq(room & ~over), self.i_ready.eq(goes & (~self.walking | last_tap)),
         ]
         m.d.sync += room.eq(self.room)
         with m.If(~over):
             m.d.sync += [sent.eq(0), opens.eq(0)]
         with m.If(goes & self.walking):
-            m.d.sync += [sent.eq(~last_tap), word.eq(word + 1)]
+            m.d.sync += [sent.eq(~last_tap), word.eq(word + 1), word_ends.eq(word + 1 == block.words)]
             with m.If(last_word):
-                m.d.sync += [word.eq(0), column.eq(column + 1)]
+                m.d.sync += [word.eq(0), word_ends.eq(block.words == 0)]
+                m.d.sync += [column.eq(column + 1), taps_end.eq(column + 1 == block.kernel_columns)]
             with m.If(last_tap):
                 m.d.sync += self.walking.eq(0)
         with m.If(self.i_valid & self.i_ready):
             m.d.sync += [
                 sent.eq(1), opens.eq(self.i.first), end.eq(self.i.end), self.walking.eq(~self.i.end),
-                word.eq(0), column.eq(0),
+                word.eq(0), column.eq(0), word_ends.eq(block.words == 0), taps_end.eq(block.kernel_columns == 0),
             ]
-        self._move(m, tap, address, weight, goes, last_word, last_tap, over)
+        self._move(m, tap, address, weight, goes, last_word, last_tap, over, on_map)
         m.d.comb += [
             self.request_valid.eq(sent & ~over), self.tile_valid.eq(opens & ~over),
             request.end.eq(end), request.image.eq(block.image), request.dense.eq(block.dense if p.dense else 0),
@@ -88,7 +91,7 @@ class TapWalker(wiring.Component):
         m.d.comb += [request[name].eq(block[name]) for name in (*shared, *ring, *wide)]
         return m
 
-    def _move(self, m, tap, address, weight, goes, last_word, last_tap, over):
+    def _move(self, m, tap, address, weight, goes, last_word, last_tap, over, on_map):
         """Go on to the next word of the tap, to the next tap, or to the next line."""
         p, block = self._params, self.block
         carry = block.column_pitch if p.phase_bits else 0
@@ -113,5 +116,9 @@ class TapWalker(wiring.Component):
                 "column_phase": Mux(over, -block.column_factor, block.column_tap_phase),
             }
         for name, step in columns.items():
+            value = Signal.like(tap[name], name=f"next_{name}")
+            m.d.comb += value.eq(Mux(takes, self.i.place[name], tap[name] + step))
             with m.If((goes | over) & (takes | to_tap)):
-                m.d.sync += tap[name].eq(Mux(takes, self.i.place[name], tap[name] + step))
+                m.d.sync += tap[name].eq(value)
+                if name == "column":
+                    m.d.sync += on_map.eq(value.as_unsigned() < block.columns.as_unsigned())

@@ -119,7 +119,8 @@ class Walker(wiring.Component):
         ]
         if p.windows:
             m.d.comb += [
-                front.walking.eq(back.walking), back.i_valid.eq(front.o_valid), front.o_ready.eq(back.i_ready),
+                front.next_block.eq(reader.block), front.walking.eq(back.walking),
+                back.i_valid.eq(front.o_valid), front.o_ready.eq(back.i_ready),
                 back.i.eq(front.o), back.block.eq(block),
                 back.alone.eq(self.layer.positions == 0 if p.groups > 1 else Const(1)),
             ]

@@ -41,9 +41,9 @@ class BusGuard(wiring.Component):
         i, o = self.i, self.o
         request, asks = Signal.like(i.request.payload, reset_less=True), Signal()
         word, gives = Signal.like(i.write.payload, reset_less=True), Signal()
-        to_read, to_write = (Signal(range(OWED + LONGEST + 1), name=name) for name in ("to_read", "to_write"))
-        left, room = Signal(), Signal()
-        m.d.sync += room.eq((to_read <= OWED) & (to_write <= OWED))  # no request is taken in two cycles in a row
+        to_read, to_write = (Signal(range(OWED + 2 * LONGEST + 1), name=name) for name in ("to_read", "to_write"))
+        left, room, read, came = Signal(), Signal(), Signal(), Signal()
+        m.d.sync += room.eq((to_read <= OWED) & (to_write <= OWED))  # but for the request taken last
         m.d.comb += [
             i.request.ready.eq(~asks & room & ~left), o.request.valid.eq(asks), o.request.payload.eq(request),
             i.write.ready.eq(~gives & ~left & (to_write != 0)), o.write.valid.eq(gives), o.write.payload.eq(word),
@@ -59,10 +59,11 @@ class BusGuard(wiring.Component):
             m.d.sync += [word.eq(i.write.payload), gives.eq(1)]
         with m.Elif(o.write.ready):
             m.d.sync += gives.eq(0)
-        length = i.request.payload.length + 1
-        m.d.sync += [
-            to_read.eq(to_read + Mux(asked & ~i.request.payload.write, length, 0) - (o.read.valid & o.read.ready)),
-            to_write.eq(to_write + Mux(asked & i.request.payload.write, length, 0) - written),
+        length = request.length + 1
+        m.d.sync += [  # what was asked and read is counted a cycle later: that hangs on who asks and reads
+            came.eq(asked), read.eq(o.read.valid & o.read.ready),
+            to_read.eq(to_read + Mux(came & ~request.write, length, 0) - read),
+            to_write.eq(to_write + Mux(came & request.write, length, 0) - written),
         ]
         with m.If(self.reset):
             m.d.sync += left.eq(1)

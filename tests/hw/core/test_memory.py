@@ -55,7 +55,7 @@ def test_a_latency_that_no_memory_has():
 
 
 @pytest.mark.parametrize("depth, width, columns", [
-    (512, 36, 1), (512, 64, 2), (2048, 128, 15), (8, 128, 1), (5000, 32, 1), (6400, 128, 64),
+    (512, 36, 1), (512, 64, 2), (2048, 128, 15), (8, 128, 1), (2000, 32, 1), (5000, 32, 10), (6400, 128, 64),
     pytest.param(17078, 128, 136, marks=pytest.mark.slow),
 ])
 def test_columns_fill_one_block_each(depth, width, columns):
