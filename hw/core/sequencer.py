@@ -88,6 +88,8 @@ class Sequencer(wiring.Component):
             self.stop.eq(stopping), self.first_step.eq(self.step == 0),
         ]
         come = self.ready | ~self.next_fetched if p.outside else 1
+        # A cycle later than it is known: half the core waits for it.
+        m.d.sync += [self.go.eq(0), *([self.take.eq(0)] if p.outside else [])]
         last_round, last_stage = Signal(), Signal()
         m.d.comb += [last_round.eq(self.step == self.stage.rounds), last_stage.eq(stage_index == self.header.stages)]
 
@@ -155,11 +157,8 @@ class Sequencer(wiring.Component):
                     with m.If(self.drained):
                         m.next = "DROP"
                 with m.Elif(self.prepared & self.drained & ~(self.next_readout & self.answering) & come):
-                    m.d.comb += self.go.eq(1)
-                    if p.outside:
-                        m.d.comb += self.take.eq(self.next_fetched)
                     m.d.sync += [
-                        passes_left.eq(passes_left - 1), self.pass_address.eq(self.next_pass),
+                        self.go.eq(1), *([self.take.eq(self.next_fetched)] if p.outside else []), passes_left.eq(passes_left - 1), self.pass_address.eq(self.next_pass),
                         self.prepare.eq(passes_left != 0), self.running.eq(self.running + 1),
                     ]
                     m.next = "SETTLE"

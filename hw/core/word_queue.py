@@ -58,7 +58,7 @@ class WordQueue(wiring.Component):
         more = Signal(signed(2))  # words than a cycle ago
         m.d.comb += [
             more.eq(push - pull), self.room.eq(level < DEPTH - UNDER_WAY),
-            write.en.eq(push), write.addr.eq(written),
+            write.en.eq(self.i_valid), write.addr.eq(written),  # there is always room: what is not pushed is replaced
             write.data.eq(held), write.data.mask.eq(mask), write.data.last.eq(end),
             pull.eq((level != 0) & (~self.o.valid | self.o.ready)), read.addr.eq(taken), self.o.payload.eq(entry),
         ]

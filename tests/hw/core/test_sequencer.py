@@ -68,10 +68,6 @@ class Around:
             if going is not None:
                 self.log.append(("pass", going, running, first))
                 stage, going = (going - 40) // 50, None
-            if prepare:
-                ctx.set(dut.prepared, 0)  # what was read ahead for an image given up is not wanted
-                later("prepared", lambda address=address: prepared(address))
-                ahead = address
             if go:
                 assert drained, "the pass before has come to rest"
                 assert not (ahead % 2 and answering), "the result before is still being read"
@@ -79,6 +75,10 @@ class Around:
                 ctx.set(dut.prepared, 0)
                 ctx.set(dut.drained, 0)
                 later("drained", lambda: ctx.set(dut.drained, 1))
+            if prepare:
+                ctx.set(dut.prepared, 0)  # what was read ahead for an image given up is not wanted
+                later("prepared", lambda address=address: prepared(address))
+                ahead = address
             if decide:
                 assert drained
                 self.log.append(("decide", step))
