@@ -1,7 +1,7 @@
 """Networks of ImageNet's size, converted: do the integer networks agree with the float ones on photographs.
 
     python -m benchmarks.imagenet --out DIR [--tflite mobilenet_v1_0.25_128_quant.tflite] [--network [NAME ...]]
-        [--images 200] [--burst 15]
+        [--images 200] [--burst 15] [--calibration 24] [--calibrate-weights]
 
 ResNet-18 and MobileNet-v2 as their authors describe them, at 3x224x224 with 1,000 classes, and VGG-16 at 3x32x32, with
 weights by He and batch norms that know the photographs; with ``--tflite`` Google's trained MobileNet-v1 0.25 as well.
@@ -34,7 +34,7 @@ from gen.model.load import load
 from gen.netfile import save_network
 from sim.golden import Golden
 
-CALIBRATION, SETTLING, BATCH = 24, 8, 10  # photographs beside those that are judged; of these at a time
+SETTLING, BATCH = 8, 10  # photographs for the batch norms; of those that are judged, at a time
 VGG = (64, 64, "pool", 128, 128, "pool", 256, 256, 256, "pool", 512, 512, 512, "pool", 512, 512, 512, "pool")
 COLUMNS = {"weights": "{:,}", "agreement": "{:.1%}", "events": "{:,.0f}", "operations": "{:,.0f}", "seconds": "{:.0f}"}
 
@@ -86,8 +86,9 @@ def measure(name: str, model, size: int, options: argparse.Namespace) -> dict:
     began = time.monotonic()
     float_network = load(model, (3, size, size))
     scale = input_scale(float_network, 0.0, 1.0, frames=False)  # what is written into the model itself
-    pixels = photographs(size, CALIBRATION, 2)
-    network = convert(model, pixels, timesteps=1, max_burst=options.burst)
+    pixels = photographs(size, options.calibration, 2)
+    network = convert(
+        model, pixels, timesteps=1, max_burst=options.burst, calibrate_weights=options.calibrate_weights)
     save_network(network, options.out / f"{name}.safetensors")
     x, y = photographs(size, options.images, 3), []
     for first in range(0, options.images, BATCH):
@@ -118,6 +119,8 @@ def main():
     parser.add_argument("--network", nargs="*", choices=MODELS, help="default: all; with --tflite too")
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--burst", type=int, default=15, help="largest burst; 15")
+    parser.add_argument("--calibration", type=int, default=24, help="photographs of a conversion; 24")
+    parser.add_argument("--calibrate-weights", action="store_true", help="as of `adafire convert`")
     add_files(parser)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)

@@ -33,7 +33,7 @@ __all__ = [
 CYCLES = {
     "image": 26,      # from the beginning of an image to its first pass, and from its decision to the result
     "next": 12,       # from there to the beginning of the next image
-    "pass": 28,       # from the beginning of a pass to its first event, from the last one to its neurons, and on
+    "pass": 29,       # from the beginning of a pass to its first event, from the last one to its neurons, and on
     "scan": 3,        # from the address of the first value of an output to the value
     "frame": 6,       # before the first pass of every round but the first, of another input map
     "copy": 14,       # of each copy, beside its words

@@ -13,7 +13,7 @@
                                           result reader <-------+ --> o
 """
 
-from amaranth.hdl import Cat, Module, Mux, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -109,6 +109,8 @@ class Core(wiring.Component):
         wiring.connect(m, results.o, wiring.flipped(self.o))
         self._sequence(m, loader, program, images, sequencer, walker, decision, results, outside)
         self._gather(m, loader, images, sequencer, walker, map_writer, groups, outside)
+        rested = Signal()  # of what was sent: a cycle later, since the groups are far
+        m.d.sync += rested.eq(walker.done & ~map_writer.busy & Cat(group.idle for group in groups).all())
         m.d.comb += [
             outputs.firing_address.eq(groups[0].output_address), outputs.write.eq(groups[0].output_write),
             groups[0].output.eq(outputs.data),
@@ -120,7 +122,7 @@ class Core(wiring.Component):
             *(getattr(counters, name).eq(sum(getattr(group, name) for group in groups))
               for name in ("busy", "active", "counted")),
             results.counter.eq(counters.o), counters.shift.eq(results.shift),
-            sequencer.drained.eq(walker.done & ~map_writer.busy & Cat(group.idle for group in groups).all()),
+            sequencer.drained.eq(walker.done & rested),
             self.probe_fired.eq(Cat(group.probe_fired for group in groups)), self.probe_layer.eq(sequencer.running),
             self.probe_counts.as_value().eq(Cat(group.probe_counts for group in groups)),
             self.probe_states.as_value().eq(Cat(group.probe_states for group in groups)),

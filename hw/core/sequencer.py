@@ -158,7 +158,8 @@ class Sequencer(wiring.Component):
                         m.next = "DROP"
                 with m.Elif(self.prepared & self.drained & ~(self.next_readout & self.answering) & come):
                     m.d.sync += [
-                        self.go.eq(1), *([self.take.eq(self.next_fetched)] if p.outside else []), passes_left.eq(passes_left - 1), self.pass_address.eq(self.next_pass),
+                        self.go.eq(1), *([self.take.eq(self.next_fetched)] if p.outside else []),
+                        passes_left.eq(passes_left - 1), self.pass_address.eq(self.next_pass),
                         self.prepare.eq(passes_left != 0), self.running.eq(self.running + 1),
                     ]
                     m.next = "SETTLE"

@@ -98,17 +98,21 @@ class Walker(wiring.Component):
         block, first = Signal(payloads.synapse_block(p), reset_less=True), self.first_step & loops.first_step
         active, described = Signal.like(back.active, reset_less=True), Signal(payloads.tile(p), reset_less=True)
         m.d.comb += self.tile.eq(described)
-        with m.If(front.i_valid & front.i_ready):
+        takes = front.i_valid & front.i_ready
+        with m.If(takes):
+            m.d.sync += block.eq(reader.block)
+        describes = takes
+        if p.windows:  # its first request follows two cycles later: who says that it is taken need not move all this
+            describes = Signal(name="describes")
+            m.d.sync += describes.eq(takes)
+        with m.If(describes):
             m.d.sync += [
-                block.eq(reader.block),
                 active.eq(Mux(loops.tile.last_tile, reader.block.active_last, reader.block.active)),
-            ]
-            with m.If(reader.block.once & ~first):
-                m.d.sync += active.eq(0)
-            m.d.sync += [
                 described.eq(loops.tile), described.first.eq(first), described.address.eq(cursor.address),
                 described.parameter.eq(cursor.parameter),
             ]
+            with m.If(reader.block.once & ~first):
+                m.d.sync += active.eq(0)
         goes = self._row(m, reader, loops, front, back) if p.rowwise else Const(1)
         m.d.comb += [
             front.i_valid.eq(reader.o_valid & goes), reader.o_ready.eq(front.i_ready & goes),

@@ -1,6 +1,6 @@
 """The words that wait to be gathered."""
 
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -55,16 +55,17 @@ class WordQueue(wiring.Component):
         entry = Signal(self._shape, reset_less=True)  # a port's own register would begin undefined in Icarus
         written, taken, level = (Signal(range(size), name=name)
                                  for name, size in (("written", DEPTH), ("taken", DEPTH), ("level", 2 * DEPTH)))
-        more = Signal(signed(2))  # words than a cycle ago
+        filled, grown, turns = Signal(), Signal.like(level), Signal()
         m.d.comb += [
-            more.eq(push - pull), self.room.eq(level < DEPTH - UNDER_WAY),
+            grown.eq(level + push), turns.eq(~self.o.valid | self.o.ready), self.room.eq(level < DEPTH - UNDER_WAY),
             write.en.eq(self.i_valid), write.addr.eq(written),  # there is always room: what is not pushed is replaced
             write.data.eq(held), write.data.mask.eq(mask), write.data.last.eq(end),
-            pull.eq((level != 0) & (~self.o.valid | self.o.ready)), read.addr.eq(taken), self.o.payload.eq(entry),
+            pull.eq(filled & turns), read.addr.eq(taken), self.o.payload.eq(entry),
         ]
-        m.d.sync += [written.eq(written + push), taken.eq(taken + pull), level.eq(level + more)]
-        with m.If(pull):
-            m.d.sync += entry.eq(read.data)
-        with m.If(~self.o.valid | self.o.ready):
-            m.d.sync += self.o.valid.eq(pull)
+        m.d.sync += [  # who pulls is late in the cycle
+            written.eq(written + push), taken.eq(taken + pull), level.eq(Mux(pull, grown - 1, grown)),
+            filled.eq(Mux(pull, grown != 1, grown != 0)),
+        ]
+        with m.If(turns):
+            m.d.sync += [entry.eq(read.data), self.o.valid.eq(filled)]
         return m
