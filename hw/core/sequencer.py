@@ -88,8 +88,10 @@ class Sequencer(wiring.Component):
             self.stop.eq(stopping), self.first_step.eq(self.step == 0),
         ]
         come = self.ready | ~self.next_fetched if p.outside else 1
-        # A cycle later than it is known: half the core waits for it.
-        m.d.sync += [self.go.eq(0), *([self.take.eq(0)] if p.outside else [])]
+        # A cycle later than they are known: half the core waits for them.
+        drops = Signal()
+        m.d.comb += self.ends.eq(drops)
+        m.d.sync += [self.go.eq(0), *([self.take.eq(0)] if p.outside else []), self.release.eq(0), drops.eq(0)]
         last_round, last_stage = Signal(), Signal()
         m.d.comb += [last_round.eq(self.step == self.stage.rounds), last_stage.eq(stage_index == self.header.stages)]
 
@@ -113,10 +115,8 @@ class Sequencer(wiring.Component):
                     header.eq(Cat(header, word)[WORD_BITS:]), place.eq(place + 1), left.eq(left - 1),
                 ]
                 with m.If(left == 1):
-                    m.next = "KNOWN"
-            with m.State("KNOWN"):  # those who compare with the header have seen all of it
-                m.d.sync += self.known.eq(1)
-                m.next = "IDLE"
+                    m.d.sync += self.known.eq(1)
+                    m.next = "IDLE"
             with m.State("IDLE"):
                 m.d.sync += [stopping.eq(0), place.eq(header_words), stage_index.eq(0), steps.eq(0), first_pass.eq(0)]
                 with m.If(self.loading):
@@ -179,7 +179,7 @@ class Sequencer(wiring.Component):
                     with m.If(stopping):
                         m.next = "DROP"
                     with m.Elif(self.exits | (last_round & last_stage)):
-                        m.d.comb += [self.release.eq(1), self.ends.eq(self.header.frames)]
+                        m.d.sync += [self.release.eq(1), drops.eq(self.header.frames)]
                         m.next = "ANSWER"
                     with m.Elif(last_round):
                         m.d.sync += [
@@ -189,7 +189,7 @@ class Sequencer(wiring.Component):
                         m.next = "PLACE"
                     with m.Else():
                         m.d.sync += self.step.eq(self.step + 1)
-                        m.d.comb += self.release.eq(self.header.frames)
+                        m.d.sync += self.release.eq(self.header.frames)
                         if p.replay:
                             m.d.sync += self.frame.eq(self.frame + self.header.frame_words)
                         m.next = "NEXT ROUND"

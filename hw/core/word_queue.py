@@ -55,17 +55,18 @@ class WordQueue(wiring.Component):
         entry = Signal(self._shape, reset_less=True)  # a port's own register would begin undefined in Icarus
         written, taken, level = (Signal(range(size), name=name)
                                  for name, size in (("written", DEPTH), ("taken", DEPTH), ("level", 2 * DEPTH)))
-        filled, grown, turns = Signal(), Signal.like(level), Signal()
+        filled, turns = Signal(), Signal()
         m.d.comb += [
-            grown.eq(level + push), turns.eq(~self.o.valid | self.o.ready), self.room.eq(level < DEPTH - UNDER_WAY),
+            turns.eq(~self.o.valid | self.o.ready), self.room.eq(level < DEPTH - UNDER_WAY),
             write.en.eq(self.i_valid), write.addr.eq(written),  # there is always room: what is not pushed is replaced
             write.data.eq(held), write.data.mask.eq(mask), write.data.last.eq(end),
             pull.eq(filled & turns), read.addr.eq(taken), self.o.payload.eq(entry),
         ]
-        m.d.sync += [  # who pulls is late in the cycle
-            written.eq(written + push), taken.eq(taken + pull), level.eq(Mux(pull, grown - 1, grown)),
-            filled.eq(Mux(pull, grown != 1, grown != 0)),
+        m.d.sync += [  # both who pushes and who pulls are late in the cycle
+            written.eq(written + push), taken.eq(taken + pull), filled.eq(push | Mux(pull, level != 1, filled)),
         ]
+        with m.If(push != pull):
+            m.d.sync += level.eq(Mux(push, level + 1, level - 1))
         with m.If(turns):
             m.d.sync += [entry.eq(read.data), self.o.valid.eq(filled)]
         return m
