@@ -1,11 +1,12 @@
 """Bitstreams of the reference networks for every board, and what they do: one table.
 
     python -m benchmarks.bitstreams --data DIR [--models DIR] [--out DIR] [--network NAME] [--board NAME]
-                                    [--images 100] [--json FILE] [--markdown FILE]
+                                    [--lanes N] [--clock MHZ] [--images 100] [--json FILE] [--markdown FILE]
 
 DIR holds fashion_mnist.npz and mnist.npz, the models' folder what examples/train.py saved; the digits' networks are
-trained in seconds, the small one for the smallest parts. Each design is the fastest core that fits by estimate, one
-of fewer lanes where the tools find no place for it. A finished design is not made again, so an interrupted run goes on
+trained in seconds, the small one for the smallest parts; NAME may be any other network as NETWORK=DATA, a network file
+and one of images x. Each design is the fastest core that fits by estimate, one of fewer lanes where the tools find no
+place for it; or the core of ``--lanes``. A finished design is not made again, so an interrupted run goes on
 where it was.
 
 LUT, BRAM, DSP and Fmax are post-route figures of the whole design, PLL and link included; for parts that need the
@@ -51,7 +52,10 @@ COLUMNS = {
 
 def load_network_and_images(name, options):
     """Return a reference network and the images to simulate."""
-    if name == "digits":
+    if "=" in name:
+        network, data = name.split("=", 1)
+        network, x = load_network(network), open_dataset(Path(data)).load(options.images)[0]
+    elif name == "digits":
         network, x = digits(options.models)
     elif name == "digits_small":
         network, x = small_digits(options.models)
@@ -72,18 +76,19 @@ def small_digits(models):
     return load_network(file), x
 
 
-def make(network, board, folder, report):
-    """Generate and build the fastest core that fits; return the build's report, or raise what stands in the way."""
+def make(network, board, folder, report, lanes=None, clock_mhz=None):
+    """Generate and build the fastest core that fits, or that of ``lanes``; return the build's report, or raise what
+    stands in the way."""
     short = None
-    for lanes in (None, *sorted(LANES, reverse=True)):
-        if short and lanes >= json.loads((folder / MANIFEST).read_text())["lanes"]:
+    for number in (lanes,) if lanes else (None, *sorted(LANES, reverse=True)):
+        if short and number >= json.loads((folder / MANIFEST).read_text())["lanes"]:
             continue
         try:
-            generate(network, board=board, lanes=lanes, out=folder, force=True)
+            generate(network, board=board, lanes=number, out=folder, force=True)
         except DoesNotFit as error:
             raise short or error from None
         try:
-            return build(folder, progress=lambda step, fraction: report(step))
+            return build(folder, clock_mhz, progress=lambda step, fraction: report(step))
         except DoesNotFit as error:  # the estimate was too hopeful
             short = error
     raise short
@@ -109,10 +114,10 @@ def _wire_bytes(data, target):
     return sum(len(encode(Command.RUN, 0, payload)) for payload in pieces)
 
 
-def row(name, board, network, x, folder, report):
+def row(name, board, network, x, folder, report, **options):
     """Return one row of the table as a dict; where the network does not fit, ``reason`` says why."""
     try:
-        figures = make(network, board, folder, report)
+        figures = make(network, board, folder, report, **options)
     except AdafireError as error:
         return {"network": name, "board": board, "reason": str(error)}
     report("cycles")
@@ -153,8 +158,11 @@ def main(argv=None):
     parser.add_argument("--data", type=Path, required=True, help="folder of the .npz files")
     parser.add_argument("--models", type=Path, default=Path("."), help="folder of the trained .pt2 files")
     parser.add_argument("--out", type=Path, default=Path("bitstreams"), help="folder for the designs")
-    parser.add_argument("--network", choices=NETWORKS, action="append", help="default: all")
+    parser.add_argument(
+        "--network", metavar="NAME", action="append", help=f"{', '.join(NETWORKS)} (the default), or NETWORK=DATA")
     parser.add_argument("--board", choices=list(BOARDS), action="append", help="default: all")
+    parser.add_argument("--lanes", type=int, help="of every core; default: the fastest that fits")
+    parser.add_argument("--clock", type=float, help="MHz; default: that of the board")
     parser.add_argument("--images", type=int, default=100, help="simulated for the cycles")
     parser.add_argument("--json", type=Path, help="write the rows to this file")
     parser.add_argument("--markdown", type=Path, help="write the table to this file")
@@ -162,11 +170,13 @@ def main(argv=None):
     progress, lines = Console(stderr=True), []
     for name in options.network or NETWORKS:
         network, x = load_network_and_images(name, options)
+        name = Path(name.partition("=")[0]).stem
         for board in options.board or BOARDS:
             folder = options.out / name / board
             folder.parent.mkdir(parents=True, exist_ok=True)
             said = partial(progress.print, f"{name} on {board}:")
-            lines.append(row(name, board, network, x, folder, said))
+            lines.append(row(
+                name, board, network, x, folder, said, lanes=options.lanes, clock_mhz=options.clock))
             if options.json:
                 options.json.write_text(json.dumps(lines, indent=2) + "\n")
             if options.markdown:
