@@ -109,6 +109,7 @@ class Core(wiring.Component):
         wiring.connect(m, results.o, wiring.flipped(self.o))
         self._sequence(m, loader, program, images, sequencer, walker, decision, results, outside)
         self._gather(m, loader, images, sequencer, walker, map_writer, groups, outside)
+        m.d.sync += counters.clear.eq(sequencer.begins)
         rested = Signal()  # of what was sent: a cycle later, since the groups are far
         m.d.sync += rested.eq(walker.done & ~map_writer.busy & Cat(group.idle for group in groups).all())
         m.d.comb += [
@@ -118,7 +119,7 @@ class Core(wiring.Component):
             decision.value.eq(outputs.data),
             outputs.answers.eq(results.busy), outputs.result_address.eq(results.address),
             results.output.eq(outputs.data),
-            counters.clear.eq(sequencer.begins), counters.running.eq(sequencer.counts),
+            counters.running.eq(sequencer.counts),
             *(getattr(counters, name).eq(sum(getattr(group, name) for group in groups))
               for name in ("busy", "active", "counted")),
             results.counter.eq(counters.o), counters.shift.eq(results.shift),

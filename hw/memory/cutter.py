@@ -12,7 +12,7 @@ __all__ = ["Cutter"]
 class Cutter(wiring.Component):
     """Turn every request into one or more, in order, none of which leaves a page of ``2 ** page_bits`` words.
 
-    A request leaves two cycles after it came; one every two cycles. The next one is taken while the last piece waits.
+    A request leaves two cycles after it came, a piece every two cycles. The next one is taken while the last waits.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Cutter(wiring.Component):
         place, page = held.address[: self._page], held.address[self._page :]
         room, loads, fits = Signal(self._page), Signal(), Signal()
         m.d.comb += [
-            self.i.ready.eq(~full), loads.eq(full & (~self.o.valid | self.o.ready)),
+            self.i.ready.eq(~full), loads.eq(full & ~self.o.valid),
             room.eq(~place), fits.eq(held.length <= room),  # both are words less one
         ]
         with m.If(self.o.ready):
