@@ -136,7 +136,6 @@ class Core(wiring.Component):
             program.load.eq(loader.o),
             program.address.eq(Mux(sequencer.reads, sequencer.program_address, walker.program_address)),
             sequencer.program.eq(program.data), walker.program.eq(program.data),
-            sequencer.loading.eq(loader.busy | loader.fault),
             images.header.eq(sequencer.header),
             results.header.eq(sequencer.header),
             decision.stage.eq(sequencer.stage), decision.load.eq(loader.o), decision.step.eq(sequencer.step),
@@ -151,8 +150,9 @@ class Core(wiring.Component):
             *(getattr(sequencer, name).eq(getattr(walker, name))
               for name in ("prepared", "next_pass", "next_readout")),
         ]
-        # A cycle later: by then the image writer has compared with all of the header.
-        m.d.sync += images.enable.eq(sequencer.known & ~sequencer.loading)
+        # A cycle later: a load begins while nothing is under way; the image writer has compared with all of the header.
+        loading = loader.busy | loader.fault
+        m.d.sync += [sequencer.loading.eq(loading), images.enable.eq(sequencer.known & ~loading)]
         loads, rests = sequencer.loadable & images.idle & ~results.busy, sequencer.idle & images.idle & loader.rests
         gives_up = self.abort
         if outside:
