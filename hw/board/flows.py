@@ -88,7 +88,7 @@ def _yosys(script):
     return Command("yosys", "synthesis.log", ("-p", f"{script}; tee -q -o cells.json stat -json"))
 
 
-# Slow paths weigh more where cells are placed. (--tmg-ripup makes clocks faster still, but does not end where none is met.)
+# Slow paths weigh more where cells are placed. --tmg-ripup makes clocks faster still, but never ends where none is met.
 TIMING = ("--placer-heap-timingweight", "25")
 
 # ECP5: Project Trellis. nextpnr names packages by the vendor's full name.

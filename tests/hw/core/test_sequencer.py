@@ -55,7 +55,7 @@ class Around:
             ctx.set(dut.decided, 1)
 
         ctx.set(dut.drained, 1)
-        stage, going = 0, None
+        stage, going, ahead = 0, None, 0
         watched = [getattr(dut, name) for name in (
             "prepare", "pass_address", "go", "first_step", "running", "decide", "step", "answers", "answering",
             "drained", "release", "ends", "clear", "begins")]
