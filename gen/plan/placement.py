@@ -50,20 +50,24 @@ def placed_plan(network: Network, lanes: int, target: Target, neurons: int = 1) 
 
 def _placed_outside(plan, lanes, target, neurons):
     """Return the plan of the fewest block RAMs that do not slow it; ``plan`` itself where none fits."""
-    @cache
-    def filled(number):
-        return _of_blocks(plan, lanes, target, neurons, int(FILLED[number] * target.bram_blocks))
+    def filled(share):
+        return _of_blocks(plan, lanes, target, neurons, int(share * target.bram_blocks))
 
-    @cache
-    def interval(number):
-        return expected_cycles(filled(number), pace=target.pace).interval
+    def interval(plan):
+        return expected_cycles(plan, pace=target.pace).interval
 
-    def slows(number):
-        return filled(number) is None or interval(number) > SLOWER * interval(0)
-
-    if filled(0) is None:
+    fullest = filled(FILLED[0])
+    if fullest is None:
         return plan
-    return filled(bisect_left(range(1, len(FILLED)), True, key=slows))
+    longest = SLOWER * interval(fullest)
+
+    @cache
+    def spared(number):
+        other = filled(FILLED[number])
+        return None if other is None or interval(other) > longest else other
+
+    fewest = bisect_left(range(1, len(FILLED)), True, key=lambda number: spared(number) is None)
+    return spared(fewest) or fullest if fewest else fullest
 
 
 def _of_blocks(plan, lanes, target, neurons, blocks):
