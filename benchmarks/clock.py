@@ -15,7 +15,6 @@ import hashlib
 import json
 import shutil
 import tempfile
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -63,8 +62,7 @@ def routed_seeds(text, seeds, report, flow=FLOW):
         flow.refine(work / f"{SHELL}.json")
         netlist = (work / f"{SHELL}.json").read_text()
         for seed in seeds:
-            command = flow.route(TARGET, SHELL, ASKED_MHZ, seed, constrained=False)
-            command = replace(command, arguments=(*command.arguments, "--detailed-timing-report"))
+            command = flow.route(TARGET, SHELL, ASKED_MHZ, seed, constrained=False).adding("--detailed-timing-report")
             kept = folder / f"{_key(netlist, command)}.json"
             if not kept.exists():
                 report(f"place and route, seed {seed}")

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hw.board.multipliers import absorb_registers_in
 from hw.board.netlist import RELAXED
@@ -15,11 +15,20 @@ Cells = tuple[tuple[str, float], ...]
 
 @dataclass(frozen=True)
 class Command:
-    """One run of a tool (`hw.board.tools`): its log's name, its arguments; files are relative to the work folder."""
+    """One run of a tool (`hw.board.tools`): its log's name, its arguments; files are relative to the work folder.
+
+    otherwise : what is run in its place where it has not ended after `hw.board.tools.ROUNDS` rounds of routing
+    """
 
     tool: str
     log: str
     arguments: tuple[str, ...]
+    otherwise: "Command | None" = None
+
+    def adding(self, *arguments):
+        """Return the command with further arguments."""
+        otherwise = self.otherwise and self.otherwise.adding(*arguments)
+        return replace(self, arguments=(*self.arguments, *arguments), otherwise=otherwise)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +50,8 @@ class Flow:
     pack : callable(target, top) -> arguments
     cells : {lut, ff, bram, dsp, spram: Cells}
         What is counted, by names in the netlist and in the router's report.
+    insists : tuple of str
+        What has the router go on until the clock is met, or for ever.
     refine : callable(path)
         What is done to the netlist's file before the router reads it.
     """
@@ -54,6 +65,7 @@ class Flow:
     routed: Callable
     pack: Callable
     cells: dict[str, Cells]
+    insists: tuple[str, ...] = ()
     refine: Callable = lambda file: None
 
     @property
@@ -63,11 +75,12 @@ class Flow:
 
     def route(self, target, top, clock_mhz, seed, constrained=True):
         """Return the Command that places and routes; timing that fails is reported, not refused."""
-        return Command(self.router, f"route-{seed}.log", (
+        plain = Command(self.router, f"route-{seed}.log", (
             *self.place(target, f"{top}{self.constraints}" if constrained else None), *self.routed(top),
             "--json", f"{top}.json", "--freq", f"{clock_mhz:.4f}", "--seed", str(seed),
             "--timing-allow-fail", "--report", "timing.json",
         ))
+        return replace(plain.adding(*self.insists), otherwise=plain) if self.insists else plain
 
     def packing(self, target, top):
         """Return the Command that makes the bitstream."""
@@ -88,7 +101,7 @@ def _yosys(script):
     return Command("yosys", "synthesis.log", ("-p", f"{script}; tee -q -o cells.json stat -json"))
 
 
-# Slow paths weigh more where cells are placed. --tmg-ripup makes clocks faster still, but never ends where none is met.
+# Slow paths weigh more where cells are placed.
 TIMING = ("--placer-heap-timingweight", "25")
 
 # ECP5: Project Trellis. nextpnr names packages by the vendor's full name.
@@ -149,6 +162,7 @@ def _gowin(family):
 FLOWS = {
     "ecp5": Flow(
         synth="synth_ecp5", router="nextpnr-ecp5", packer="ecppack", constraints=".lpf", bitstream=".bit",
+        insists=("--tmg-ripup",),
         place=_place_ecp5, routed=lambda top: ("--textcfg", f"{top}.config"),
         pack=lambda target, top: ("--compress", "--input", f"{top}.config", "--bit", f"{top}.bit"),
         cells={

@@ -23,6 +23,7 @@ TOOLS = {
     "gowin_pack": ("gowin_pack", "Apycula"),
 }
 TAIL = 8
+ROUND, ROUNDS = b" iter=", 150  # a line of nextpnr's log for each round of routing; who comes to an end needs some 30
 LOG = logging.getLogger("adafire.hw")
 
 
@@ -46,7 +47,7 @@ def tool_version(name):
 
 
 def run_tool(work, command, kept):
-    """Run a `hw.board.flows.Command` in the folder ``work``, what it says in its log there.
+    """Run a `hw.board.flows.Command` in the folder ``work``, or what it has otherwise, what it says in its log there.
 
     The WASM builds only see files below the current folder: arguments name files relative to ``work``.
 
@@ -55,11 +56,27 @@ def run_tool(work, command, kept):
     AdafireError : the tool failed; quotes the end of its log, which will be found in the folder ``kept``.
     """
     LOG.info("%s %s > %s", command.tool, shlex.join(command.arguments), kept / command.log)
-    with (work / command.log).open("w") as output:
-        run = subprocess.run(
-            [find_tool(command.tool), *command.arguments], cwd=work, stdout=output, stderr=subprocess.STDOUT,
-            check=False,
-        )
-    if run.returncode:
+    with (work / command.log).open("w") as output, subprocess.Popen(
+        [find_tool(command.tool), *command.arguments], cwd=work, stdout=output, stderr=subprocess.STDOUT,
+    ) as run:
+        try:
+            ended = _ends(run, work / command.log, command)
+        finally:
+            run.kill()
+    if not ended:
+        LOG.info("%s does not come to an end: once more without", command.tool)
+        run_tool(work, command.otherwise, kept)
+    elif run.returncode:
         tail = "\n".join((work / command.log).read_text(errors="replace").splitlines()[-TAIL:])
         raise AdafireError(f"{command.tool} failed, see {kept / command.log}:\n{tail}")
+
+
+def _ends(run, log, command):
+    """Wait for a process; return whether it has ended by itself, not after as many rounds as it may have."""
+    while True:
+        try:
+            run.wait(timeout=1 if command.otherwise else None)
+            return True
+        except subprocess.TimeoutExpired:
+            if log.read_bytes().count(ROUND) >= ROUNDS:
+                return False

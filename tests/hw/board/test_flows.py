@@ -149,6 +149,22 @@ def test_a_failing_tool_shows_the_end_of_its_log(tmp_path, monkeypatch):
     assert str(error.value) == f"icepack failed, see {tmp_path}/kept/pack.log:\nearly\nlate"
 
 
+def test_a_router_that_goes_on_for_ever_is_ended_and_run_once_more(tmp_path, monkeypatch):
+    monkeypatch.setitem(tools.TOOLS, "icepack", ("sh", "dash"))
+    plain = Command("icepack", "route.log", ("-c", "echo plain"))
+    for rounds, ends, said in ((tools.ROUNDS - 1, "", "insists"), (tools.ROUNDS, "exec sleep 300", "plain")):
+        script = f"for i in $(seq {rounds}); do echo 'Info:     iter='$i; done; {ends or 'echo insists'}"
+        run_tool(tmp_path, Command("icepack", "route.log", ("-c", script), otherwise=plain), tmp_path)
+        assert (tmp_path / "route.log").read_text().splitlines()[-1] == said
+
+
+def test_a_router_insists_where_it_can_and_gives_way_to_the_same_one_that_does_not():
+    command = FLOWS["ecp5"].route(TARGETS["ulx3s_85f"], "top", 62.5, 3).adding("--extra")
+    assert set(command.arguments) - set(command.otherwise.arguments) == {"--tmg-ripup"}
+    assert "--extra" in command.otherwise.arguments and command.otherwise.otherwise is None
+    assert FLOWS["ice40"].route(TARGETS["icebreaker"], "top", 12, 3).otherwise is None
+
+
 def bitstream(name, work):
     """Run a board's whole flow for a tiny design in ``work``; return figures and bitstream."""
     board, target, flow = BOARDS[name], TARGETS[name], FLOWS[TARGETS[name].family]
