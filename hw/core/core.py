@@ -154,6 +154,7 @@ class Core(wiring.Component):
         loading = loader.busy | loader.fault
         m.d.sync += [sequencer.loading.eq(loading), images.enable.eq(sequencer.known & ~loading)]
         loads, rests = sequencer.loadable & images.idle & ~results.busy, sequencer.idle & images.idle & loader.rests
+        rests &= sequencer.loading == loading  # a load that has ended is followed by the header
         gives_up = self.abort
         if outside:
             self._fetch(m, loader, sequencer, walker, outside)
