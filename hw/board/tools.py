@@ -23,7 +23,7 @@ TOOLS = {
     "gowin_pack": ("gowin_pack", "Apycula"),
 }
 TAIL = 8
-ROUND, ROUNDS = b" iter=", 150  # a line of nextpnr's log for each round of routing; who comes to an end needs some 30
+ROUND, ROUNDS = b" iter=", 600  # a line of nextpnr's log for each round of routing; who comes to an end needs 20 to some hundred
 LOG = logging.getLogger("adafire.hw")
 
 
