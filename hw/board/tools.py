@@ -23,7 +23,7 @@ TOOLS = {
     "gowin_pack": ("gowin_pack", "Apycula"),
 }
 TAIL = 8
-ROUND, ROUNDS = b" iter=", 600  # a line of nextpnr's log for each round of routing; who comes to an end needs 20 to some hundred
+ROUND, ROUNDS = b" iter=", 600  # a line of a log for each round of routing; where there is an end it comes long before
 LOG = logging.getLogger("adafire.hw")
 
 
