@@ -18,7 +18,7 @@ __all__ = ["FAILED", "Steps", "make_bitstream", "make_project", "route_core"]
 
 FAILED = "build-failed"
 SHELL = "shell"
-NEAR = 0.9  # seeds differ by some 10 %: another one is tried where the last came this near
+NEAR = 0.85  # seeds differ by 10 % and more: another one is tried where the last came this near
 CLOCKS = 4  # how often a clock is tried before giving up
 NO_PLACE = re.compile(r"ERROR: (Unable to (?:place|find legal placement)[^\n]*?)(?:, check [^\n]*)?$", re.MULTILINE)
 UTILISATION = re.compile(r"^Info:\s+(\w+):\s+(\d+)/\s*([1-9]\d*)\s+\d+%$", re.MULTILINE)
