@@ -167,6 +167,9 @@ def main(argv=None):
     parser.add_argument("--json", type=Path, help="write the rows to this file")
     parser.add_argument("--markdown", type=Path, help="write the table to this file")
     options = parser.parse_args(argv)
+    for name in options.network or ():
+        if "=" not in name and name not in NETWORKS:
+            parser.error(f"--network {name}: it must be one of {', '.join(NETWORKS)}, or NETWORK=DATA")
     progress, lines = Console(stderr=True), []
     for name in options.network or NETWORKS:
         network, x = load_network_and_images(name, options)

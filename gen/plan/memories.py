@@ -14,7 +14,7 @@ BLOCK, SINGLE_PORT, OUTSIDE = "block", "single port", "outside"
 SMALL = 16  # words that look-up tables hold
 # Widths of an 18 kbit block at its depths: a column as wide needs no multiplexer behind its read port.
 COLUMNS = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
-WHOLE = 32, 2048  # bits and words of a memory that the tools divide well themselves: deeper, they take many banks
+WHOLE_BITS, WHOLE_WORDS = 32, 2048  # a memory that the tools divide well themselves: deeper, they take many banks
 WORTH = 3 / 4  # share of the blocks that a bank more must leave, to be worth its multiplexer
 
 
@@ -67,7 +67,7 @@ class MemorySpec:
 
         A bank begins at a multiple of the power of two that holds its words.
         """
-        if self.kind != BLOCK or self.small or (self.width <= WHOLE[0] and self.depth <= WHOLE[1]):
+        if self.kind != BLOCK or self.small or (self.width <= WHOLE_BITS and self.depth <= WHOLE_WORDS):
             return [Piece(0, self.width, 0, self.depth)]
         found, first = [], 0
         for words in _banks(self.width, self.depth):

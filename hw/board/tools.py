@@ -64,7 +64,7 @@ def run_tool(work, command, kept):
         finally:
             run.kill()
     if not ended:
-        LOG.info("%s does not come to an end: once more without", command.tool)
+        LOG.info("%s does not meet the clock and does not end: it is run again, not to insist", command.tool)
         run_tool(work, command.otherwise, kept)
     elif run.returncode:
         tail = "\n".join((work / command.log).read_text(errors="replace").splitlines()[-TAIL:])
