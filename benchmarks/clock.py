@@ -1,9 +1,10 @@
 """Clock of a core alone, placed and routed on an ECP5-85 of speed grade 6, seed after seed.
 
-    python -m benchmarks.clock NETWORK [--lanes 16 64] [--seeds 5] [--json FILE]
+    python -m benchmarks.clock NETWORK [--lanes 16 64] [--seeds 5] [--clock MHZ] [--json FILE]
 
 NETWORK is a network file. The core stands in the shell of `adafire build --core-only` and goes through the same flow,
-but is synthesized once, and every seed is routed, towards a clock that none reaches. Resources stand beside what
+but is synthesized once, and every seed is routed, towards ``--clock``: a seed that meets it goes no further, one that
+does not is routed as far as the router gets. By default that is a clock that none reaches. Resources stand beside what
 `generate` estimates. Below them are the three slowest places of the best seed and of the worst one: the component
 that drives a register, the component of the register, and the delay of the slowest path that ends there.
 
@@ -42,8 +43,8 @@ PLACES = 3
 FIGURES = {"fmax_mhz": "Fmax, MHz", "lut": "LUT", "ff": "FF", "bram": "BRAM", "dsp": "DSP"}
 
 
-def routed_seeds(text, seeds, report, flow=FLOW):
-    """Return {seed: figures} of a netlist given as RTLIL text, its top `hw.board.steps.SHELL`.
+def routed_seeds(text, seeds, report, flow=FLOW, clock_mhz=ASKED_MHZ):
+    """Return {seed: figures} of a netlist given as RTLIL text, its top `hw.board.steps.SHELL`, towards ``clock_mhz``.
 
     ``report`` is called with the name of each step that was not finished before.
     """
@@ -62,13 +63,13 @@ def routed_seeds(text, seeds, report, flow=FLOW):
         flow.refine(work / f"{SHELL}.json")
         netlist = (work / f"{SHELL}.json").read_text()
         for seed in seeds:
-            command = flow.route(TARGET, SHELL, ASKED_MHZ, seed, constrained=False).adding("--detailed-timing-report")
+            command = flow.route(TARGET, SHELL, clock_mhz, seed, constrained=False).adding("--detailed-timing-report")
             kept = folder / f"{_key(netlist, command)}.json"
             if not kept.exists():
                 report(f"place and route, seed {seed}")
                 run_tool(work, command, work)
                 timing = json.loads((work / "timing.json").read_text())
-                whole_files({kept: json.dumps(post_route_figures(work, flow, ASKED_MHZ) | {
+                whole_files({kept: json.dumps(post_route_figures(work, flow, clock_mhz) | {
                     "places": slowest_places(timing), "steps": slowest_steps(timing),
                 })})
             found[seed] = json.loads(kept.read_text())
@@ -128,6 +129,7 @@ def main(argv=None):
     parser.add_argument("network", type=Path, help="a network file")
     parser.add_argument("--lanes", type=int, nargs="+", default=[16], help="of the cores")
     parser.add_argument("--seeds", type=int, default=5, help="of the placer: 1, 2, ...")
+    parser.add_argument("--clock", type=float, default=ASKED_MHZ, help="MHz that the router works towards")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args(argv)
     network, made, progress = load_network(options.network), {}, Console(stderr=True)
@@ -136,7 +138,8 @@ def main(argv=None):
         plan = make_plan(network, lanes)
         text = rtlil.convert(Shell(Core(plan.params, plan.contents)), name=SHELL, emit_src=False)
         estimate = core_resources(plan.params, TARGET)
-        made[lanes] = routed_seeds(text, range(1, options.seeds + 1), partial(progress.print, f"{title}:"))
+        made[lanes] = routed_seeds(
+            text, range(1, options.seeds + 1), partial(progress.print, f"{title}:"), clock_mhz=options.clock)
         show(Console(width=120), title, made[lanes], estimate)
         if options.json:
             whole_files({options.json: json.dumps(made, indent=2) + "\n"})

@@ -187,7 +187,7 @@ _BOARDS = (
     ),
     Target(
         name="icebreaker", title="1BitSquared iCEBreaker", family="ice40", device="iCE40UP5K", package="SG48",
-        speed="", luts=5280, ffs=5280, bram=_EBR, bram_blocks=30, dsps=8, clock_mhz=12, core_mhz=18,
+        speed="", luts=5280, ffs=5280, bram=_EBR, bram_blocks=30, dsps=8, clock_mhz=12, core_mhz=24,
         flow=_ICE40_FLOW, spram_bits=4 * 2**18, rx_bytes=512,
     ),
     Target(

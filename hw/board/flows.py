@@ -115,8 +115,9 @@ def _place_ecp5(target, constraints):
     )
 
 
-# A part that is nearly full is searched for hours before it is given up.
-GIVE_UP = ("--placer-heap-cell-placement-timeout", "1000")
+# A part that is nearly full is searched for hours before it is given up: a cell's place so many times as there are cells,
+# squared, over this.
+GIVE_UP = ("--placer-heap-cell-placement-timeout", "100")
 
 
 # iCE40: Project IceStorm.
@@ -170,7 +171,7 @@ FLOWS = {
         refine=absorb_registers_in,
     ),
     "ice40": Flow(
-        synth="synth_ice40 -device u -dsp", router="nextpnr-ice40", packer="icepack", constraints=".pcf",
+        synth="synth_ice40 -device u -dsp -dffe_min_ce_use 4", router="nextpnr-ice40", packer="icepack", constraints=".pcf",
         bitstream=".bin", place=_place_ice40, routed=lambda top: ("--asc", f"{top}.asc"),
         pack=lambda target, top: (f"{top}.asc", f"{top}.bin"),
         cells={

@@ -43,27 +43,32 @@ class Counters(wiring.Component):
         late = [Signal.like(amount, name=f"{name}_late") for name, amount in zip(COUNTERS, amounts)]
         waiting = [Signal(len(amount) + number.bit_length() - 1, name=f"{name}_waiting")
                    for name, amount in zip(COUNTERS, amounts)]
-        turn, ran = Signal(range(number)), Signal()
+        turn, next_turn, ran = Signal(range(number)), Signal(range(number)), Signal()
         fresh = Signal()  # the words are those of an image before
         runs = late[0]
-        m.submodules.words = words = Memory(shape=WORD_BITS, depth=number, init=[])
+        m.submodules.words = words = Memory(shape=WORD_BITS, depth=16, init=[], attrs={"no_rw_check": 1})
         write, read = words.write_port(), words.read_port(domain="comb")
+        word = Signal(WORD_BITS, reset_less=True)
         m.d.comb += [
-            read.addr.eq(turn), write.addr.eq(turn), write.en.eq(runs), write.data.eq(self.o),
-            self.o.eq(Mux(fresh, 0, read.data) + Array(waiting)[turn]),
+            read.addr.eq(next_turn), write.addr.eq(turn), write.en.eq(runs), write.data.eq(self.o),
+            self.o.eq(Mux(fresh, 0, word) + Array(waiting)[turn]), next_turn.eq(turn),
         ]
-        m.d.sync += [ran.eq(runs), *(after.eq(amount) for after, amount in zip(late, amounts))]
+        m.d.sync += [
+            ran.eq(runs), turn.eq(next_turn), word.eq(read.data),
+            *(after.eq(amount) for after, amount in zip(late, amounts)),
+        ]
         for place in range(number):
             with m.If(self.clear):
                 m.d.sync += waiting[place].eq(0)
             with m.Else():
                 m.d.sync += waiting[place].eq(Mux(runs & (turn == place), 0, waiting[place]) + late[place])
         with m.If(self.clear):
-            m.d.sync += [turn.eq(0), fresh.eq(1)]
+            m.d.comb += next_turn.eq(0)
+            m.d.sync += fresh.eq(1)
         with m.Elif(runs | self.shift):
-            m.d.sync += turn.eq(turn + 1)
+            m.d.comb += next_turn.eq(turn + 1)
             with m.If(turn == number - 1):
                 m.d.sync += fresh.eq(0)
         with m.Elif(ran):
-            m.d.sync += turn.eq(0)
+            m.d.comb += next_turn.eq(0)
         return m

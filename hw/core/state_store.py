@@ -16,9 +16,9 @@ READ = 2  # cycles from an address to its word
 class StateStore(wiring.Component):
     """Read what the neuron of a lane needs, write back what it keeps.
 
-    A group fires its lanes in the same order at every timestep, so a running address finds their membranes; it
-    reaches the write port with the new state. In tile order every timestep of a tile begins at the same address
-    (``layer.rewind``): only the values of an output move on, after the tile's last timestep::
+    A group fires its lanes in the same order at every timestep, so a running address finds their membranes, and
+    another one, behind the neuron, the place of the new state. In tile order every timestep of a tile begins at the
+    same address (``layer.rewind``): only the values of an output move on, after the tile's last timestep::
 
         cycle 0 address   2 words, at the neuron   3 its current is kept   2 + latency the state is written, fired
 
@@ -81,8 +81,8 @@ class StateStore(wiring.Component):
         m.d.comb += fires.eq(~layer.readout & ~layer.pool)
         chosen = [(v_init, fires & initial)]
         if p.states or self._has_outputs:
-            place = self._running_address(m, begun)
-            late = _late(m, place, READ + p.neuron_latency)
+            place = self._running_address(m, begun, self.beat, "place")
+            late = self._running_address(m, begun, self.fired, "fired_place")
             wrote = self._does(self.fired)
         if p.states:
             memory = self._memory(m, "states")
@@ -131,11 +131,11 @@ class StateStore(wiring.Component):
             m.d.comb += self.theta_low.eq(memory.data[v_end:])
         return v_init
 
-    def _running_address(self, m, begun):
-        """Return the address of the lane's membrane, or of its value of an output."""
-        p, layer, beat = self._params, self.layer, self.beat
+    def _running_address(self, m, begun, beat, name):
+        """Return the address of the membrane of a beat's lane, or of its value of an output."""
+        p, layer = self._params, self.layer
         place, start = (Signal(range(max(2, p.states, p.outputs)), name=name, reset_less=True)
-                        for name in ("place", "start"))
+                        for name in (name, f"{name}_start"))
         base = Mux(layer.readout, layer.output, layer.state)
         moves_on = layer.readout & beat.last
         with m.If(begun):

@@ -19,7 +19,8 @@ class TileQueue(wiring.Component):
 
     The walker describes the tile of position 0 and part 0 (`gen.plan.program.pass_fields`). A tile that the group sits
     out is not kept. The queue has one end where tiles enter and two where they leave: when their sums are complete,
-    and when their counts leave the neuron.
+    and when their counts leave the neuron. At each lies a memory with a register behind it, so that a part without
+    look-up-table RAM has them in blocks.
 
     Parameters
     ----------
@@ -33,7 +34,7 @@ class TileQueue(wiring.Component):
         The pass in force, at the first tile's announcement at the latest.
     tile_valid, tile : In
     opening : Out(stream(opening))
-        Two cycles after the announcement at the earliest.
+        Three cycles after the announcement at the earliest.
     closing : Out(stream(closing))
         The same tiles, each taken behind its opening.
     room : Out(1)
@@ -64,17 +65,21 @@ class TileQueue(wiring.Component):
         adapted = {"lanes": Mux(ends, layer.lanes_last, layer.lanes), "address": tile.address + offset}
         for name, taken in (("opening", opened), ("closing", closed)):
             port = getattr(self, name)
-            m.submodules[f"{name}s"] = memory = Memory(shape=port.payload.shape(), depth=DEPTH, init=[])
+            m.submodules[f"{name}s"] = memory = Memory(
+                shape=port.payload.shape(), depth=DEPTH, init=[], attrs={"no_rw_check": 1})
             write = memory.write_port()
             read = memory.read_port(domain="comb")
+            entry = Signal(port.payload.shape(), name=f"{name}_entry", reset_less=True)
+            turns = ~port.valid | port.ready
             m.d.comb += [
                 write.en.eq(pushes), write.addr.eq(written),
                 *(write.data[field].eq(adapted.get(field, tile[field])) for field, _ in port.payload.shape()),
-                read.addr.eq(taken), port.payload.eq(read.data), port.valid.eq(taken != written),
+                read.addr.eq(taken), port.payload.eq(entry),
             ]
-            m.d.sync += taken.eq(taken + (port.valid & port.ready))
+            with m.If(turns):
+                m.d.sync += [entry.eq(read.data), port.valid.eq(taken != written), taken.eq(taken + (taken != written))]
         level = Signal.like(written)
-        m.d.comb += [level.eq(written - closed), self.empty.eq(~valid & (level == 0))]
+        m.d.comb += [level.eq(written - closed), self.empty.eq(~valid & (level == 0) & ~self.closing.valid)]
         m.d.sync += [written.eq(written + pushes), self.room.eq(level <= DEPTH - SLACK)]
         return m
 

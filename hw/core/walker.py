@@ -95,12 +95,14 @@ class Walker(wiring.Component):
         done = ~reader.running & front.empty
         m.d.comb += self.done.eq(done & ~back.walking & ~back.request_valid if p.windows else done)
 
-        block, first = Signal(payloads.synapse_block(p), reset_less=True), self.first_step & loops.first_step
+        first = self.first_step & loops.first_step
         active, described = Signal.like(back.active, reset_less=True), Signal(payloads.tile(p), reset_less=True)
         m.d.comb += self.tile.eq(described)
-        takes = front.i_valid & front.i_ready
-        with m.If(takes):
-            m.d.sync += block.eq(reader.block)
+        takes, block = front.i_valid & front.i_ready, reader.block
+        if p.synapses > 1:  # the reader goes on to the next one's; else the block stays until all has been sent
+            block = Signal(payloads.synapse_block(p), reset_less=True)
+            with m.If(takes):
+                m.d.sync += block.eq(reader.block)
         describes = takes
         if p.windows:  # its first request follows two cycles later: who says that it is taken need not move all this
             describes = Signal(name="describes")

@@ -12,6 +12,7 @@ __all__ = ["DEPTH", "WordQueue"]
 
 DEPTH = 16
 UNDER_WAY = LATENCY + 3  # entries that come once `room` has fallen: those in `Fetch`, two more words, their tile's end
+UNCOUNTED = 1  # that have come
 
 
 class WordQueue(wiring.Component):
@@ -49,24 +50,26 @@ class WordQueue(wiring.Component):
         with m.If(word | end):
             m.d.sync += [held.eq(self.i), mask.eq(self.i.mask), waits.eq(word)]
 
-        m.submodules.words = words = Memory(shape=self._shape, depth=DEPTH, init=[])
+        m.submodules.words = words = Memory(shape=self._shape, depth=DEPTH, init=[], attrs={"no_rw_check": 1})
         write = words.write_port()
         read = words.read_port(domain="comb")
         entry = Signal(self._shape, reset_less=True)  # a port's own register would begin undefined in Icarus
         written, taken, level = (Signal(range(size), name=name)
                                  for name, size in (("written", DEPTH), ("taken", DEPTH), ("level", 2 * DEPTH)))
-        filled, turns = Signal(), Signal()
+        filled, turns, pushed, pulled = (Signal(name=name) for name in ("filled", "turns", "pushed", "pulled"))
+        further = Signal.like(taken)
         m.d.comb += [
-            turns.eq(~self.o.valid | self.o.ready), self.room.eq(level < DEPTH - UNDER_WAY),
+            further.eq(taken + 1), turns.eq(~self.o.valid | self.o.ready), self.room.eq(level < DEPTH - UNDER_WAY - UNCOUNTED),
             write.en.eq(self.i_valid), write.addr.eq(written),  # there is always room: what is not pushed is replaced
             write.data.eq(held), write.data.mask.eq(mask), write.data.last.eq(end),
             pull.eq(filled & turns), read.addr.eq(taken), self.o.payload.eq(entry),
         ]
-        m.d.sync += [  # both who pushes and who pulls are late in the cycle
-            written.eq(written + push), taken.eq(taken + pull), filled.eq(push | Mux(pull, level != 1, filled)),
+        m.d.sync += [  # both who pushes and who pulls are late in the cycle, so they are counted in the next one
+            written.eq(written + push), taken.eq(Mux(pull, further, taken)), pushed.eq(push), pulled.eq(pull),
+            filled.eq(push | Mux(pull, further != written, filled)),
         ]
-        with m.If(push != pull):
-            m.d.sync += level.eq(Mux(push, level + 1, level - 1))
+        with m.If(pushed != pulled):
+            m.d.sync += level.eq(Mux(pushed, level + 1, level - 1))
         with m.If(turns):
             m.d.sync += [entry.eq(read.data), self.o.valid.eq(filled)]
         return m

@@ -38,6 +38,7 @@ class InvertedOnCollision(Elaboratable):
 
     def __init__(self, *, shape, depth, init, attrs=None):
         self._memory, self._writes, self._reads = Memory(shape=shape, depth=depth, init=init, attrs=attrs), [], []
+        self._free = "no_rw_check" in (attrs or ())  # its reads without a clock have registers behind them
 
     def write_port(self):
         self._writes.append(self._memory.write_port())
@@ -45,21 +46,26 @@ class InvertedOnCollision(Elaboratable):
 
     def read_port(self, domain="sync"):
         port = self._memory.read_port(domain=domain)
-        if domain == "comb":  # always what is stored before the write
+        if domain == "comb" and not self._free:  # always what is stored before the write
             return port
         shown = SimpleNamespace(en=Signal(init=1), addr=Signal.like(port.addr), data=Signal.like(port.data))
-        self._reads.append((port, shown))
+        self._reads.append((port, shown, domain))
         return shown
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.memory = self._memory
-        for port, shown in self._reads:
+        for port, shown, domain in self._reads:
             collides, word = Signal(), Value.cast(port.data)
-            m.d.comb += [port.en.eq(shown.en), port.addr.eq(shown.addr)]
+            m.d.comb += port.addr.eq(shown.addr)
             m.d.comb += Value.cast(shown.data).eq(Mux(collides, ~word, word))
+            meets = sum(w.en & (w.addr == shown.addr) for w in self._writes) != 0
+            if domain == "comb":
+                m.d.comb += collides.eq(meets)
+                continue
+            m.d.comb += port.en.eq(shown.en)
             with m.If(shown.en):
-                m.d.sync += collides.eq(sum(w.en & (w.addr == shown.addr) for w in self._writes) != 0)
+                m.d.sync += collides.eq(meets)
         return m
 
 

@@ -103,4 +103,4 @@ def test_no_room_long_before_the_queue_is_full(sizes):
 
     bench.add(announce)
     bench.run()
-    assert DEPTH - SLACK < len(sent) + 2 <= DEPTH - 1  # two more may follow
+    assert DEPTH - SLACK < len(sent) + 2 <= DEPTH  # two more may follow; one lies behind the memory
