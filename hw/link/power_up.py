@@ -7,7 +7,7 @@ from then on the line has the link.
 
 from functools import partial
 
-from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -59,49 +59,49 @@ class PowerUp(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         stored, heard, replies, request = self.stored, self.heard, self.replies, self.requests.payload
-        longest = 2 * (self._max_payload + FRAME_OVERHEAD)  # every byte stuffed
-        count = Signal(ceil_log2(longest + 1))  # bytes of the header, or of a frame; cycles in YIELD
-        takes, fed, last, answered, muted = Signal(), Signal(), Signal(), Signal(), Signal(init=1)
+        longest = ceil_log2(2 * (self._max_payload + FRAME_OVERHEAD) + 1)  # bits; every byte of a frame may be stuffed
+        count = Signal(longest + 1)  # bytes of the header, or of a frame; cycles in YIELD
+        counts, clears, takes, fed, last, flag, answered = (Signal(name=name) for name in (
+            "counts", "clears", "takes", "fed", "last", "flag", "answered"))
+        some, muted = Signal(), Signal(init=1)  # bytes of a frame have gone
         begins, ends = Signal(init=1), Signal()  # the reply's last byte was a flag; nothing goes on behind this reply
-        expected = Array(self._header)[count[:ceil_log2(len(self._header))]]
-        flag = replies.payload == FLAG
+        index = ceil_log2(len(self._header))
+        expected = Const(int.from_bytes(self._header, "little"), BYTE << index).word_select(count[:index], BYTE)
         m.d.comb += [
-            takes.eq(heard.valid & ~heard.payload.broken & (heard.payload.data == FLAG)),
+            takes.eq(heard.valid & ~heard.payload.broken & (heard.payload.data == FLAG)), flag.eq(replies.payload == FLAG),
+            last.eq((stored.payload == FLAG) | count[longest]), answered.eq(replies.valid & flag & ~begins),
             self.said.payload.eq(replies.payload), self.said.valid.eq(replies.valid & ~muted),
-            replies.ready.eq(self.said.ready | muted), last.eq((stored.payload == FLAG) | count.all()),
-            answered.eq(replies.valid & flag & ~begins),
+            replies.ready.eq(self.said.ready | muted),
         ]
-        m.d.sync += self.requests.valid.eq(0)
         with m.If(replies.valid & replies.ready):
             m.d.sync += begins.eq(flag)
             with m.If(begins & ~flag):
                 m.d.sync += ends.eq(replies.payload != Command.LOAD | REPLY)
-        with m.FSM() as fsm:
+        m.d.sync += self.requests.valid.eq(fed)
+        with m.FSM():
             state = partial(breakable, m, event=takes, target="YIELD")
             with state("HEADER"):
-                m.d.comb += stored.ready.eq(1)
+                m.d.comb += [stored.ready.eq(1), counts.eq(stored.valid)]
                 with m.If(stored.valid):
-                    m.d.sync += count.eq(count + 1)
+                    with m.If(count == len(self._header) - 1):
+                        m.d.comb += clears.eq(1)
+                        m.next = "FRAME"
                     with m.If(stored.payload != expected):
                         m.next = "LINE"
-                    with m.Elif(count == len(self._header) - 1):
-                        m.d.sync += count.eq(0)
-                        m.next = "FRAME"
             with state("FRAME"):
-                m.d.comb += [stored.ready.eq(~heard.valid), fed.eq(stored.valid & ~heard.valid)]
+                m.d.comb += [stored.ready.eq(~heard.valid), fed.eq(stored.valid & ~heard.valid), counts.eq(fed)]
                 with m.If(fed):
-                    m.d.sync += [self.requests.valid.eq(1), count.eq(count + 1)]
-                    with m.If(last):
-                        m.d.sync += count.eq(0)
-                        with m.If(count != 0):  # no frame is answered that has nothing in it
-                            m.next = "REPLY"
+                    m.d.sync += some.eq(~last)
+                    m.d.comb += clears.eq(last)
+                    with m.If(last & some):  # no frame is answered that has nothing in it
+                        m.next = "REPLY"
             with state("REPLY"), m.If(answered):
                 m.next = "FRAME"
                 with m.If(ends):
                     m.next = "LINE"
-            with m.State("YIELD"):  # the link takes a byte in so many cycles
-                m.d.sync += count.eq(count + 1)
-                with m.If(count == DIGEST_CYCLES):
+            with m.State("YIELD"):
+                m.d.comb += counts.eq(1)
+                with m.If(count[ceil_log2(DIGEST_CYCLES)]):  # the link takes a byte in so many cycles
                     m.d.sync += self.requests.valid.eq(1)
                     m.next = "LINE"
             with m.State("LINE"):
@@ -109,11 +109,13 @@ class PowerUp(wiring.Component):
                 m.d.sync += self.requests.valid.eq(heard.valid)
                 with m.If(begins):  # a reply that was under way is not heard either
                     m.d.sync += muted.eq(0)
+        with m.If(clears | takes):
+            m.d.sync += count.eq(0)
+        with m.Elif(counts):
+            m.d.sync += count.eq(count + 1)
         with m.If(heard.valid | fed):
             m.d.sync += [
                 request.data.eq(Mux(heard.valid, heard.payload.data, Mux(last, FLAG, stored.payload))),
                 request.broken.eq(heard.valid & heard.payload.broken),
             ]
-        with m.If(takes & ~fsm.ongoing("LINE")):
-            m.d.sync += count.eq(0)
         return m
