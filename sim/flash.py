@@ -9,9 +9,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from hw.memory.flash import FlashPart, flash_pins
+from hw.memory.flash import FlashPart, FlashStart, flash_pins
 
-__all__ = ["RULES", "FlashModel"]
+__all__ = ["RULES", "FlashModel", "FlashedTop"]
 
 RULES = {
     "clock": "the clock high or low for too short",
@@ -120,3 +120,30 @@ class FlashModel(wiring.Component):
             m.d.sync += [shown.eq(byte.bit_select(~bit, 1)), bit.eq(bit + 1)]
             with m.If(bit == BYTE - 1):
                 m.d.sync += address.eq(address + 1)
+
+
+class FlashedTop(wiring.Component):
+    """A design (`hw.link.uart_top.UartTop`) with the model at its ``flash``; its other members are those of the design.
+
+    Parameters
+    ----------
+    top : UartTop
+    start : FlashStart
+        Of its link.
+    clock_hz : float
+    contents : bytes
+        What lies there.
+    """
+
+    def __init__(self, top, start: FlashStart, clock_hz: float, contents: bytes):
+        self._top, self._model = top, FlashModel(start.part, clock_hz, contents, start.address)
+        super().__init__({name: member for name, member in top.signature.members.items() if name != "flash"})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.top, m.submodules.model = top, model = self._top, self._model
+        wiring.connect(m, top.flash, model.pins)
+        m.d.comb += [top.rx.eq(self.rx), self.tx.eq(top.tx), self.active.eq(top.active)]
+        if "memory" in self.signature.members:
+            wiring.connect(m, top.memory, wiring.flipped(self.memory))
+        return m

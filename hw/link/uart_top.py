@@ -43,7 +43,7 @@ class UartTop(wiring.Component):
     rx, tx : In(1), Out(1)
         Idle high; ``rx`` is asynchronous.
     active : Out(1)
-        The core is busy: for an LED.
+        The core is busy, or a flash is read: for an LED.
     memory : Out(MemoryBus)
         Only with ``params.outside``.
     flash : Out(flash_pins)
@@ -66,5 +66,5 @@ class UartTop(wiring.Component):
         m.d.comb += [link.rx.eq(self.rx), self.tx.eq(link.tx)]
         if self._flash:
             wiring.connect(m, link.flash, wiring.flipped(self.flash))
-        m.d.sync += self.active.eq(~core.idle)
+        m.d.sync += self.active.eq(~core.idle | self.flash.cs if self._flash else ~core.idle)
         return m
