@@ -72,11 +72,12 @@ def link_params(target, manifest, clock_mhz):
 
 
 def flash_start(manifest):
-    """Return the `FlashStart` of a generated folder's design on its board; None where it needs none, or there is none."""
+    """Return the `FlashStart` of a generated folder's design on its board; None where it needs or has none."""
     board = find_board(manifest["board"])
-    if board.flash is None or manifest["initialised"]:
+    part, flash = board.flash, board.target.flash
+    if part is None or flash is None or manifest["initialised"]:
         return None
-    return FlashStart(part=board.flash, address=board.target.flash.offset, header=flash_header(manifest))
+    return FlashStart(part=part, address=flash.offset, header=flash_header(manifest))
 
 
 def uart_design(core, params, link, manifest):

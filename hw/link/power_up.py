@@ -52,8 +52,8 @@ class PowerUp(wiring.Component):
         self._header, self._max_payload = header, max_payload
         line = stream.Signature(received(), always_ready=True)
         super().__init__({
-            "stored": In(stream.Signature(BYTE)), "done": Out(1), "heard": In(line), "said": Out(stream.Signature(BYTE)),
-            "requests": Out(line), "replies": In(stream.Signature(BYTE)),
+            "stored": In(stream.Signature(BYTE)), "done": Out(1), "requests": Out(line), "heard": In(line),
+            "replies": In(stream.Signature(BYTE)), "said": Out(stream.Signature(BYTE)),
         })
 
     def elaborate(self, platform):
@@ -68,8 +68,9 @@ class PowerUp(wiring.Component):
         index = ceil_log2(len(self._header))
         expected = Const(int.from_bytes(self._header, "little"), BYTE << index).word_select(count[:index], BYTE)
         m.d.comb += [
-            takes.eq(heard.valid & ~heard.payload.broken & (heard.payload.data == FLAG)), flag.eq(replies.payload == FLAG),
-            last.eq((stored.payload == FLAG) | count[longest]), answered.eq(replies.valid & flag & ~begins),
+            takes.eq(heard.valid & ~heard.payload.broken & (heard.payload.data == FLAG)),
+            flag.eq(replies.payload == FLAG), last.eq((stored.payload == FLAG) | count[longest]),
+            answered.eq(replies.valid & flag & ~begins),
             self.said.payload.eq(replies.payload), self.said.valid.eq(replies.valid & ~muted),
             replies.ready.eq(self.said.ready | muted),
         ]

@@ -65,7 +65,7 @@ IS25LP128_W25Q128 = FlashPart(
 
 @dataclass(frozen=True, kw_only=True)
 class FlashStart:
-    """From where in a flash a design is loaded at power-up: the part, the address, the ``header`` that must lie there."""
+    """From where a design is loaded at power-up: the part, the address, and the ``header`` that must lie there."""
 
     part: FlashPart
     address: int

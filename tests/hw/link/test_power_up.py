@@ -1,4 +1,4 @@
-"""`hw.link.power_up`: a core is loaded from a flash; what is not sound leaves it empty; the line may cut in at any time."""
+"""`hw.link.power_up`: a flash loads the core; what is not sound leaves it empty; the line may cut in at any time."""
 
 from itertools import chain, repeat
 from types import SimpleNamespace
@@ -139,7 +139,8 @@ BROKEN = {  # what lies there; how many words come from it; what an image is ref
     "cut before the frames": (FILE[:HEADER], 0, SAID), "cut in the first frame": (FILE[:HEADER + 33], 0, SAID),
     "cut between two frames": (FILE[:ENDS[0] + 1], 15, HALF), "no commit": (FILE[:ENDS[1] + 1], 23, SAID),
     "a byte of a word": (spoiled(HEADER + 30, 0x10), 0, SAID), "a byte of a position": (spoiled(ENDS[0] + 5), 15, HALF),
-    "a flag lost": (spoiled(ENDS[0], 0x40), 0, SAID), "a wrong digest": (stored([*WORDS[:-1], WORDS[-1] ^ 1]), 23, HALF),
+    "a flag lost": (spoiled(ENDS[0], 0x40), 0, SAID),
+    "a wrong digest": (stored([*WORDS[:-1], WORDS[-1] ^ 1]), 23, HALF),
     "a word too many": (stored([*WORDS, 0]), 24, HALF), "a byte of the commit": (spoiled(len(FILE) - 8), 23, SAID),
     "an abort": (FILE[:ENDS[0] + 1] + encode(Command.ABORT, 0)[1:] + FILE[ENDS[0] + 1:], 15, HALF),
 }

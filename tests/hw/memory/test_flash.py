@@ -18,7 +18,7 @@ RANDOM = np.random.default_rng(5).integers(0, 256, 40, "u1").tobytes()
 
 
 def read(contents, count, *, clock=80e6, part=PART, start=ADDRESS, stall=0.5, seed=5, address_bits=24, after=0):
-    """Return what the reader gives, as `tests.kit.streams.Taken`, chip select in all cycles with the clock high, and how it ended."""
+    """Return what the reader gives, chip select in all cycles with the clock high (`Taken`), and how it ended."""
     m = Module()
     m.submodules.reader = reader = FlashReader(part, clock, ADDRESS)
     m.submodules.model = model = FlashModel(part, clock, contents, start, address_bits=address_bits)
