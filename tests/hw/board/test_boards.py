@@ -133,7 +133,7 @@ WITH_FLASH = [board for board in BOARDS.values() if board.flash]
 
 @pytest.mark.parametrize("board", WITH_FLASH, ids=lambda board: board.name)
 def test_a_design_with_a_flash_has_its_pins(board):
-    """Balls as in ulx3s_v20.lpf of the board's maker, but for the clock's: that one is USRMCLK's."""
+    """Balls as amaranth-boards has them; the clock has none, it is that of USRMCLK."""
     target = board.target
     setting = PLLS[target.family].setting(target.clock_mhz, target.core_mhz)
     files = board.make_platform().prepare(BoardTop(board, setting, Reading()), TOP, emit_src=False).files
