@@ -230,6 +230,7 @@ def boards():
                 **target.budget, "bram_bits": target.bram_bits, "spram_bits": target.spram_bits,
                 "lut_inputs": target.lut_inputs, "clock_mhz": target.clock_mhz, "flow": target.flow.name,
                 "dram_mb": target.dram.megabytes if target.dram else 0,
+                "flash_mb": target.flash.megabytes if target.flash else 0,
                 "open_flow": target.flow.open,
             }
             for target in TARGETS.values()

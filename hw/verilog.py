@@ -17,8 +17,8 @@ from hw.link.wishbone import WishboneTop
 from hw.names import plain_names
 from hw.parts import lean_parts
 
-__all__ = ["AXI", "TOP", "UART", "WISHBONE", "axi_verilog", "core_files", "core_rtlil", "core_verilog", "uart_verilog",
-           "wishbone_verilog"]
+__all__ = ["AXI", "TOP", "UART", "WISHBONE", "axi_verilog", "core_files", "core_rtlil", "core_verilog",
+           "design_verilog", "uart_verilog", "wishbone_verilog"]
 
 TOP, AXI, WISHBONE, UART = "adafire_core", "adafire_axi", "adafire_wishbone", "adafire_uart"
 
@@ -64,7 +64,11 @@ def wishbone_verilog(params, values):
 
 def uart_verilog(params, link_params, values):
     """Return the Verilog of `UART`, a `UartTop` around the module `TOP`."""
-    top = UartTop(params, CoreBox(params), Link(params, link_params, values))
+    return design_verilog(UartTop(params, CoreBox(params), Link(params, link_params, values)))
+
+
+def design_verilog(top):
+    """Return the Verilog of `UART` that is ``top``: a `UartTop`, or a component around one."""
     return verilog.convert(top, name=UART, ports=_ports(top), emit_src=False)
 
 

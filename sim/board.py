@@ -37,15 +37,34 @@ FAULTS = ("drop", "double", "flip", "stop", "delay", "reset", "unplug")
 STOP_SECONDS = 5
 
 
-def board_sources(found, clocks_per_bit=CLOCKS_PER_BIT):
-    """Return the Verilog texts of the design in a `GeneratedFolder`, its link at so many clocks a bit."""
+def board_sources(found, clocks_per_bit=CLOCKS_PER_BIT, flash=None):
+    """Return the Verilog texts of the design in a `GeneratedFolder`, its link at so many clocks a bit.
+
+    With ``flash``, the bytes of `hw.flash_file.flash_file` or others, it is the design of a bitstream, and they lie in
+    the board's flash: `InputError` where that design has none.
+    """
     from hw.board.board_top import link_params
     from hw.identity import register_values
     from hw.verilog import uart_verilog
 
     manifest = found.manifest
     link = link_params(find_target(manifest["board"]), manifest, clocks_per_bit * manifest["baud"] / 10**6)
-    return with_cells([found.verilog, uart_verilog(found.params, link, register_values(manifest))])
+    if flash is None:
+        return with_cells([found.verilog, uart_verilog(found.params, link, register_values(manifest))])
+    return with_cells([found.verilog, _with_flash(found, link, flash)])
+
+
+def _with_flash(found, link, flash):
+    from hw.board.board_top import flash_start, uart_design
+    from hw.link.blackbox import CoreBox
+    from hw.verilog import design_verilog
+    from sim.flash import FlashedTop
+
+    start = flash_start(found.manifest)
+    if start is None:
+        raise InputError(f"The design of {found.path} is not loaded from a flash: leave it out.")
+    design = uart_design(CoreBox(found.params), found.params, link, found.manifest)
+    return design_verilog(FlashedTop(design, start, link.clock_hz, flash))
 
 
 class SimulatedBoard:
@@ -60,6 +79,8 @@ class SimulatedBoard:
         outside the chip.
     clocks_per_bit : int
         Of the UART in ``sources``.
+    flash : bytes or None
+        What lies in the board's flash, as of `board_sources`; it is compiled in, so give few. None: there is no flash.
     progress : callable(step, fraction) or None
         Compiling a design that is not in the cache yet takes a minute.
 
@@ -76,12 +97,13 @@ class SimulatedBoard:
     """
 
     def __init__(
-        self, folder: str | Path = "", *, sources=None, contents=None, clocks_per_bit=CLOCKS_PER_BIT, progress=None,
+        self, folder: str | Path = "", *, sources=None, contents=None, clocks_per_bit=CLOCKS_PER_BIT, flash=None,
+        progress=None,
     ):
         defines = []
         if sources is None:
             found = GeneratedFolder.open(folder, VERILOG)
-            sources, defines = board_sources(found, clocks_per_bit), outside_defines(found.params)
+            sources, defines = board_sources(found, clocks_per_bit, flash), outside_defines(found.params)
         program = compile_verilog(
             "adafire_uart", sources, HARNESS, defines, headers=HEADERS, program=True, progress=progress
         )

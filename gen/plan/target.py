@@ -11,7 +11,7 @@ from difflib import get_close_matches
 
 from gen.errors import InputError
 
-__all__ = ["BlockRam", "Dram", "Flow", "Target", "TARGETS", "find_target"]
+__all__ = ["BlockRam", "Dram", "Flash", "Flow", "Target", "TARGETS", "find_target"]
 
 BURST_RATE = 0.98  # of an SDRAM's peak, in long bursts: `python -m benchmarks.sdram`
 
@@ -49,6 +49,22 @@ class Dram:
 
 
 @dataclass(frozen=True)
+class Flash:
+    """The serial flash on the board that the part is configured from.
+
+    Its first ``offset`` bytes are for bitstreams, the others for what a core is loaded with that begins empty.
+    """
+
+    megabytes: int
+    offset: int
+
+    @property
+    def room(self) -> int:
+        """Bytes for what a core is loaded with."""
+        return self.megabytes * 2**20 - self.offset
+
+
+@dataclass(frozen=True)
 class Flow:
     """From Verilog to bitstream: the router's name, whether all tools are free software, and which they are."""
 
@@ -76,6 +92,8 @@ class Target:
         Single-port memory beside the block RAMs, bits.
     dram : Dram or None
         What holds weights and maps that the part has no room for.
+    flash : Flash or None
+        What loads a core at power-up that begins empty.
     clock_mhz : float
         Oscillator on the board.
     rx_bytes : int
@@ -102,6 +120,7 @@ class Target:
     lut_inputs: int = 4
     spram_bits: int = 0
     dram: Dram | None = None
+    flash: Flash | None = None
     rx_bytes: int = 2048
 
     @property
@@ -139,6 +158,11 @@ _GOWIN_FLOW = Flow("nextpnr-himbaechel", True, ("yosys", "nextpnr-himbaechel-gow
 _VIVADO_FLOW = Flow("Vivado", False, ("vivado",))
 
 
+# Behind the largest bitstream of an ECP5-85: 1,927,699 bytes uncompressed (ecppack, nothing in block RAM), and up to
+# 2,320 more for each of 208 blocks of RAM with contents, 2,410,259 in all.
+_BEHIND_BITSTREAM = 0x300000
+
+
 def _ecp5(size, **board):
     luts, blocks, dsps = {25: (24288, 56, 28), 45: (43848, 108, 72), 85: (83640, 208, 156)}[size]
     return Target(
@@ -151,6 +175,7 @@ def _ulx3s(size, capacity):
     return _ecp5(
         capacity, name=f"ulx3s_{size}f", title=f"Radiona ULX3S {size}F", device=f"LFE5U-{size}F",
         package="BG381", speed="6", clock_mhz=25, core_mhz=80, dram=Dram("SDRAM", 32, 16),
+        flash=Flash(16, _BEHIND_BITSTREAM),
     )
 
 

@@ -57,13 +57,24 @@ def build(payload):
     rows += [
         ("clock", f"{clock:g} MHz" + (f": {asked:g} MHz were asked for" if abs(asked - clock) > 0.01 else "")),
         ("bitstream", payload["bitstream"]), ("project", payload.get("project")),
-        ("load it", payload["program"]), ("UART", None if payload["core_only"] else payload["uart"] or None),
+        ("load it", payload["program"]), *_flash(payload),
+        ("UART", None if payload["core_only"] else payload["uart"] or None),
         ("seconds", f"{number(payload['seconds'], 1)} " + ", ".join(
             f"{step} {seconds:.1f}" for step, seconds in payload["step_seconds"].items()
         ).join("()")),
         *payload["tools"].items(),
     ]
     yield pairs(f"{what} on {payload['board']}, {payload['kind']}", rows)
+
+
+def _flash(payload):
+    """Return the rows about what loads the core at power-up."""
+    if "flash" not in payload:
+        return []
+    if payload["flash"] is None:
+        size, room = payload["flash_bytes"], payload["flash_room"]
+        return [("flash", f"no room: {size:,} bytes where {room:,} are free, so the host loads the network")]
+    return [("flash", f"{payload['flash']}: the network, loaded at power-up"), ("keep both there", payload["store"])]
 
 
 def report(payload):

@@ -50,6 +50,9 @@ def boards(payload):
     yield "Weights and maps that the part has no room for can lie in the board's memory: " + ", ".join(
         f"{board['board']} {board['dram_mb']} MB" for board in payload["boards"] if board["dram_mb"]
     ) + "."
+    yield "Then the core is loaded at power-up from the flash of " + ", ".join(
+        board["board"] for board in payload["boards"] if board["flash_mb"]
+    ) + " (`adafire build` writes the file, and says how it gets there), and by the host elsewhere."
 
 
 def doctor(payload):

@@ -3,13 +3,17 @@
 from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Elaboratable, Module, ResetSignal
 from amaranth.lib import io, wiring
 
+from hw.board.boards import find_board
 from hw.board.clocking import PLLS, Clocking, Startup
 from hw.board.dram import BoardDram
+from hw.board.serial_flash import BoardFlash
+from hw.flash_file import flash_header
 from hw.identity import register_values
 from hw.link.link import Link, LinkParams
 from hw.link.uart_top import UartTop
+from hw.memory.flash import FlashStart
 
-__all__ = ["TOP", "BoardTop", "link_params", "uart_design"]
+__all__ = ["TOP", "BoardTop", "flash_start", "link_params", "uart_design"]
 
 TOP = "adafire_top"
 
@@ -24,7 +28,7 @@ class BoardTop(Elaboratable):
         Of the PLL.
     design : component
         In the domain ``sync``, the core's clock, with the members ``rx`` In(1), ``tx`` Out(1) and ``active``
-        Out(1), which lights the LED; perhaps with ``memory`` Out(MemoryBus).
+        Out(1), which lights the LED; perhaps with ``memory`` Out(MemoryBus) and ``flash`` Out(flash_pins).
     """
 
     def __init__(self, board, setting, design):
@@ -53,6 +57,9 @@ class BoardTop(Elaboratable):
             m.submodules.dram = dram = BoardDram(
                 self._board.sdram, float(self._setting.output) * 1e6, design.memory.signature)
             wiring.connect(m, design.memory, dram.bus)
+        if "flash" in design.signature.members:
+            m.submodules.serial_flash = flash = BoardFlash()
+            wiring.connect(m, design.flash, flash.pins)
         return m
 
 
@@ -62,6 +69,15 @@ def link_params(target, manifest, clock_mhz):
         clock_hz=round(clock_mhz * 10**6), baud=manifest["baud"], rx_bytes=target.rx_bytes,
         max_payload=target.rx_bytes // 2,
     )
+
+
+def flash_start(manifest):
+    """Return the `FlashStart` of a generated folder's design on its board; None where it needs or has none."""
+    board = find_board(manifest["board"])
+    part, flash = board.flash, board.target.flash
+    if part is None or flash is None or manifest["initialised"]:
+        return None
+    return FlashStart(part=part, address=flash.offset, header=flash_header(manifest))
 
 
 def uart_design(core, params, link, manifest):
@@ -75,4 +91,4 @@ def uart_design(core, params, link, manifest):
     manifest : dict
         Of the generated folder.
     """
-    return UartTop(params, core, Link(params, link, register_values(manifest)))
+    return UartTop(params, core, Link(params, link, register_values(manifest), flash_start(manifest)))

@@ -19,6 +19,7 @@ from amaranth.vendor import GowinPlatform, LatticeECP5Platform, XilinxPlatform
 from amaranth_boards.resources import SDRAMResource
 
 from gen.plan.target import find_target
+from hw.memory.flash import IS25LP128_W25Q128, FlashPart
 from hw.memory.sdram_part import COLORLIGHT_I5, ULX3S, SdramPart
 
 __all__ = ["BOARDS", "Board", "ColorlightI5Platform", "PynqZ2Platform", "TangNano20kPlatform", "find_board"]
@@ -44,8 +45,12 @@ class Board:
         Resources that the platform does not name: a UART on header pins.
     sdram : SdramPart or None
         The memory beside the part, on the pins that the platform calls ``sdram``.
+    flash : FlashPart or None
+        The memory that the part is configured from, on the pins that the platform calls ``spi_flash``.
     program : str
         The command that loads a bitstream until power is off.
+    store : str
+        Where there is a ``flash``: the command that writes a file to it at an offset.
     """
 
     name: str
@@ -54,7 +59,9 @@ class Board:
     uart: str = USB
     header: tuple = ()
     sdram: SdramPart | None = None
+    flash: FlashPart | None = None
     program: str
+    store: str = ""
 
     def make_platform(self):
         """Return a new platform, its UART there."""
@@ -138,7 +145,8 @@ class PynqZ2Platform(XilinxPlatform):
 def _ulx3s(size):
     return Board(
         name=f"ulx3s_{size}f", platform=f"amaranth_boards.ulx3s:ULX3S_{size}F_Platform",
-        uart=f"{USB} (US1)", sdram=ULX3S, program="openFPGALoader -b ulx3s {bitstream}",
+        uart=f"{USB} (US1)", sdram=ULX3S, flash=IS25LP128_W25Q128, program="openFPGALoader -b ulx3s {bitstream}",
+        store="openFPGALoader -b ulx3s --write-flash --offset {offset:#x} {file}",
     )
 
 

@@ -91,11 +91,19 @@ def _next(order, figures):
     made, load = order.folder / "build", order.board.program
     if figures["bitstream"]:
         file = str(made / figures["bitstream"])
-        return {"bitstream": file, "program": load.format(bitstream=file)}
+        kept = _kept(order, file, str(made / figures["flash"])) if figures.get("flash") else {}
+        return {"bitstream": file, "program": load.format(bitstream=file), **kept}
     if not figures.get("project"):
         return {"program": None}
     script, load = figures["project"], load.format(bitstream=f"{TOP}.bit")
     return {"project": str(made / script), "program": f"cd {made} && vivado -mode batch -source {script} && {load}"}
+
+
+def _kept(order, bitstream, flash):
+    """Return what brings the bitstream, and what loads the core, into the board's flash."""
+    places = {0: bitstream, order.board.target.flash.offset: flash}
+    commands = [order.board.store.format(offset=offset, file=file) for offset, file in places.items()]
+    return {"flash": flash, "store": " && ".join(commands)}
 
 
 @contextmanager

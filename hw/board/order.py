@@ -30,6 +30,7 @@ class Order:
     manifest: dict
     params: CoreParams
     network: Network
+    image: bytes
     board: Board
     clock_mhz: float
     core_only: bool
@@ -75,7 +76,8 @@ def place_order(folder, clock_mhz=None, core_only=False, seed=None):
     found = GeneratedFolder.open(folder, VERILOG)
     manifest, params, board = found.manifest, found.params, find_board(found.manifest["board"])
     clock = clock_mhz or (CORE_ONLY_MHZ if core_only else board.target.core_mhz)
-    order = Order(folder, manifest, params, found.network, board, clock, core_only, SEEDS if seed is None else (seed,))
+    seeds = SEEDS if seed is None else (seed,)
+    order = Order(folder, manifest, params, found.network, found.image, board, clock, core_only, seeds)
     if core_only and not order.flow:
         raise InputError(
             f"{board.target.title} cannot be routed by open tools, so there are no post-route figures of the core: "

@@ -7,16 +7,17 @@ from contextlib import contextmanager
 from amaranth.back import rtlil
 
 from gen.errors import AdafireError, DoesNotFit
-from hw.board.board_top import TOP, BoardTop, uart_design
+from hw.board.board_top import TOP, BoardTop, flash_start, uart_design
 from hw.board.flows import XILINX_CELLS, XILINX_SYNTH, synthesis, verilog_synthesis
 from hw.board.post_route import count_cells, netlist_cells, post_route_figures
 from hw.board.shell import Shell
 from hw.board.tools import run_tool
 from hw.board.vivado import axi_project, uart_project
+from hw.flash_file import flash_file
 
-__all__ = ["FAILED", "Steps", "make_bitstream", "make_project", "route_core"]
+__all__ = ["FAILED", "FLASH_FILE", "Steps", "make_bitstream", "make_project", "route_core"]
 
-FAILED = "build-failed"
+FAILED, FLASH_FILE = "build-failed", "flash.bin"
 SHELL = "shell"
 NEAR = 0.85  # seeds differ by 10 % and more: another one is tried where the last came this near
 CLOCKS = 4  # how often a clock is tried before giving up
@@ -112,14 +113,29 @@ def make_bitstream(order, work, steps):
         if best["fmax_mhz"] >= clock:
             with steps.step("bitstream", 0.95):
                 steps.run(order.flow.packing(order.board.target, TOP))
-            file = f"{TOP}{order.flow.bitstream}"
-            return best | {"kind": "post-route", "bitstream": file, "step_seconds": steps.seconds}
+            made = {"bitstream": f"{TOP}{order.flow.bitstream}", **write_flash_file(order, order.link(setting), work)}
+            return best | {"kind": "post-route", **made, "step_seconds": steps.seconds}
         wanted = best["fmax_mhz"]
     raise AdafireError(
         f"No bitstream: the routed design missed {CLOCKS} clocks one after the other, the last of {clock:.4g} MHz at "
         f"{wanted:.4g} MHz. Its slowest path is {best['critical_path']}. Give a lower --clock, or fewer --lanes to "
         f"`adafire generate`; the logs are in {order.folder / FAILED}."
     )
+
+
+def write_flash_file(order, link, work):
+    """Write what loads the core at power-up, where it begins empty and the board's flash has room; return the figures.
+
+    These are ``flash``, the file's name or None, ``flash_bytes`` and ``flash_room``; none for other designs.
+    """
+    start = flash_start(order.manifest)
+    if start is None:
+        return {}
+    data, room = flash_file(order.manifest, order.image, link.max_payload), order.board.target.flash.room
+    fits = len(data) <= room
+    if fits:
+        (work / FLASH_FILE).write_bytes(data)
+    return {"flash": FLASH_FILE if fits else None, "flash_bytes": len(data), "flash_room": room}
 
 
 def make_project(order, work, steps):

@@ -9,7 +9,9 @@ from amaranth.lib.wiring import In, Out
 from gen.errors import InputError
 from hw.link.blackbox import core_signature
 from hw.link.endpoint import Endpoint
+from hw.link.power_up import PowerUp
 from hw.link.uart import LEAST_DIVISOR, Receiver, Transmitter
+from hw.memory.flash import FlashReader, FlashStart, flash_pins
 from hw.regmap import COMMIT, FRAME_OVERHEAD, LONGEST_PAYLOAD
 
 __all__ = ["Link", "LinkParams"]
@@ -76,6 +78,8 @@ class Link(wiring.Component):
     link_params : LinkParams
     values : dict
         As of `hw.link.registers.Registers`; the link's own are added.
+    flash : FlashStart or None
+        What the core is loaded from at power-up, if nobody else does.
 
     Members
     -------
@@ -83,20 +87,39 @@ class Link(wiring.Component):
         Idle high; ``rx`` is asynchronous.
     core : In(core_signature)
         To the core.
+    flash : Out(flash_pins)
+        Only with ``flash``.
     """
 
-    def __init__(self, core_params, link_params, values):
-        self._params, self._divisor = core_params, link_params.divisor
+    def __init__(self, core_params, link_params, values, flash: FlashStart | None = None):
+        self._params, self._link, self._flash = core_params, link_params, flash
         self._values = {**values, **link_params.registers}
-        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "core": In(core_signature(core_params))})
+        super().__init__({
+            "rx": In(1, init=1), "tx": Out(1, init=1), "core": In(core_signature(core_params)),
+            **({"flash": Out(flash_pins())} if flash else {}),
+        })
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.receiver = receiver = Receiver(self._divisor)
+        m.submodules.receiver = receiver = Receiver(self._link.divisor)
         m.submodules.endpoint = endpoint = Endpoint(self._params, self._values)
-        m.submodules.transmitter = transmitter = Transmitter(self._divisor)
-        wiring.connect(m, receiver.o, endpoint.i)
-        wiring.connect(m, endpoint.o, transmitter.i)
+        m.submodules.transmitter = transmitter = Transmitter(self._link.divisor)
+        if self._flash:
+            self._power_up(m, self._flash, receiver, endpoint, transmitter)
+        else:
+            wiring.connect(m, receiver.o, endpoint.i)
+            wiring.connect(m, endpoint.o, transmitter.i)
         wiring.connect(m, endpoint.core, wiring.flipped(self.core))
         m.d.comb += [receiver.rx.eq(self.rx), self.tx.eq(transmitter.tx)]
         return m
+
+    def _power_up(self, m, start, receiver, endpoint, transmitter):
+        """Put between line and endpoint who plays the flash into it."""
+        m.submodules.flash = flash = FlashReader(start.part, self._link.clock_hz, start.address)
+        m.submodules.power_up = power_up = PowerUp(start.header, self._link.max_payload)
+        for source, sink in (
+            (flash.o, power_up.stored), (receiver.o, power_up.heard), (power_up.requests, endpoint.i),
+            (endpoint.o, power_up.replies), (power_up.said, transmitter.i), (flash.pins, wiring.flipped(self.flash)),
+        ):
+            wiring.connect(m, source, sink)
+        m.d.comb += flash.stop.eq(power_up.done)

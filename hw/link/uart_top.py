@@ -43,15 +43,20 @@ class UartTop(wiring.Component):
     rx, tx : In(1), Out(1)
         Idle high; ``rx`` is asynchronous.
     active : Out(1)
-        The core is busy: for an LED.
+        The core is busy, or a flash is read: for an LED.
     memory : Out(MemoryBus)
         Only with ``params.outside``.
+    flash : Out(flash_pins)
+        Only where the link has it.
     """
 
     def __init__(self, params, core, link):
         self._core = core if "reset" in core.signature.members else ResettableCore(core)
         self._params, self._link = params, link
-        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "active": Out(1), **memory_port(params)})
+        self._flash = {name: member for name, member in link.signature.members.items() if name == "flash"}
+        super().__init__({
+            "rx": In(1, init=1), "tx": Out(1, init=1), "active": Out(1), **memory_port(params), **self._flash,
+        })
 
     def elaborate(self, platform):
         m = Module()
@@ -59,5 +64,7 @@ class UartTop(wiring.Component):
         m.submodules.link = link = self._link
         connect_core(m, self._params, link.core, core, self)
         m.d.comb += [link.rx.eq(self.rx), self.tx.eq(link.tx)]
-        m.d.sync += self.active.eq(~core.idle)
+        if self._flash:
+            wiring.connect(m, link.flash, wiring.flipped(self.flash))
+        m.d.sync += self.active.eq(~core.idle | self.flash.cs if self._flash else ~core.idle)
         return m

@@ -150,6 +150,26 @@ def test_boards(adafire):
     assert "colorlight_i5 8 MB" in " ".join(outcome.out.split())
     boards = {entry["board"]: entry for entry in adafire("boards", "--json").json["boards"]}
     assert boards["ulx3s_85f"]["bram"] == 208 and boards["pynq_z2"]["open_flow"] is False
+    assert "from the flash of ulx3s_12f, ulx3s_25f, ulx3s_45f, ulx3s_85f (" in " ".join(outcome.out.split())
+    assert boards["ulx3s_12f"]["flash_mb"] == 16 and boards["colorlight_i5"]["flash_mb"] == 0
+
+
+BUILT = {
+    "board": "ulx3s_85f", "lanes": 16, "core_only": False, "asked_mhz": 80, "clock_mhz": 80, "shares": {},
+    "fmax_mhz": None, "bitstream": "a.bit", "program": "load a.bit", "uart": "USB", "seconds": 1, "step_seconds": {},
+    "tools": {}, "kind": "post-route",
+}
+
+
+@pytest.mark.parametrize("stored, text", [
+    ({}, None), ({"flash": "b.bin", "store": "write a.bit && write b.bin"}, "write a.bit && write b.bin"),
+    ({"flash": None, "flash_bytes": 14_000_000, "flash_room": 13 * 2**20},
+     "no room: 14,000,000 bytes where 13,631,488 are free, so the host loads the network"),
+])
+def test_build_says_how_the_network_gets_into_the_flash(adafire, monkeypatch, stored, text):
+    monkeypatch.setattr(commands, "build", lambda *words: BUILT | stored)
+    found = " ".join(adafire("build", "dir").out.split())
+    assert (text in found) if text else ("flash" not in found)
 
 
 @pytest.mark.parametrize("option, value", [("--mean", "0.1,x"), ("--std", "")])

@@ -1,5 +1,6 @@
 """The host's runtime on the simulated board: the campaigns of `benchmarks.link`, small; the long ones are slow."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from gen.plan.regions import Room
 from gen.result import results_in
 from host.board import Board
 from hw.emit import generate
+from hw.flash_file import flash_file
 from sim.board import SimulatedBoard
 from sim.golden import Golden
 from tests.kit.random_networks import random_images, random_network
@@ -129,3 +131,38 @@ def test_a_million_bytes_of_noise_and_nonsense(folder, network):
 def test_two_hundred_faults(folder, network):
     figures = check_disturb(folder, network, 200, seed=2)
     assert len(figures["faults by kind"]) > 12
+
+
+def test_a_board_with_a_flash_is_loaded_at_power_up_and_the_host_leaves_it_so(tmp_path, monkeypatch):
+    network, folder = random_network(23, max_layers=5, max_neurons=600, max_weights=2500), tmp_path / "core"
+    room = Room(weights=1, maps=1)
+    monkeypatch.setattr("gen.plan.choice.placed_plan", lambda network, lanes, target, neurons=1: plan_on(
+        network, make_plan(network, lanes, neurons=neurons, room=room).params))
+    manifest = generate(network, lanes=4, out=folder)
+    flash = flash_file(manifest, (folder / "image.bin").read_bytes(), 1024)
+    x = random_images(network, SEED, 30)
+    golden, told = Golden(network).run(x), []
+    with SimulatedBoard(folder, flash=flash) as board:
+        begun = board.cycles
+        wait_until_still(board)
+        assert board.cycles - begun > len(flash) * 32
+        with Board(board.port, folder, pace=PACE, progress=lambda step, fraction: told.append(step)) as device:
+            assert device.identity["NETWORK"] == manifest["network_id"] and told == []
+            assert differences(device.run(x), golden) == 0 and device.statistics.retries == 0
+            board.reset()
+            wait_until_still(board)
+            assert differences(device.run(x), golden) == 0
+            assert told == []  # neither was anything loaded the second time
+        board.reset()
+        with Board(board.port, folder, pace=PACE, progress=lambda step, fraction: told.append(step)) as device:
+            assert told and set(told) == {"loading the network"}  # who comes early has the board, and loads it
+            assert differences(device.run(x), golden) == 0
+
+
+def wait_until_still(board):
+    """Wait until the board has nothing to do."""
+    deadline, before = time.monotonic() + 60, -1
+    while board.cycles != before:
+        assert time.monotonic() < deadline, "the board does not come to rest"
+        before = board.cycles
+        time.sleep(0.3)

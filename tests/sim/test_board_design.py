@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import serial
 
+from gen.errors import InputError
 from gen.generated import GeneratedFolder
 from gen.plan.plan import plan_on
 from hw.emit import generate
@@ -107,6 +108,11 @@ class Host:
                 self.ask(*piece)
             rows.append(np.frombuffer(self.ask(*last), "<i4"))
         return np.array(rows)
+
+
+def test_a_design_that_its_bitstream_loads_has_no_flash(folder):
+    with pytest.raises(InputError, match="is not loaded from a flash: leave it out"):
+        SimulatedBoard(folder, flash=b"")
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ from amaranth.lib.wiring import In, Out
 
 from gen.errors import InputError
 from gen.plan.target import TARGETS
-from hw.board.board_top import TOP, BoardTop, link_params
+from hw.board.board_top import TOP, BoardTop, flash_start, link_params
 from hw.board.boards import BOARDS, find_board
 from hw.board.clocking import PLLS
+from hw.memory.flash import flash_pins
 
 # Oscillator, what the board hears, what it says, LED: schematics of the makers.
 PINS = {
@@ -119,3 +120,46 @@ def test_a_board_has_the_memory_that_its_target_counts_on():
             assert (dram.megabytes, dram.width) == (board.sdram.megabytes, board.sdram.width), board.name
             board.make_platform().lookup("sdram", 0)
             board.sdram.timing(board.target.core_mhz * 1e6)
+
+
+class Reading(Echo):
+    """A design that reads the board's flash."""
+
+    flash: Out(flash_pins())
+
+
+WITH_FLASH = [board for board in BOARDS.values() if board.flash]
+
+
+@pytest.mark.parametrize("board", WITH_FLASH, ids=lambda board: board.name)
+def test_a_design_with_a_flash_has_its_pins(board):
+    """Balls as amaranth-boards has them; the clock has none, it is that of USRMCLK."""
+    target = board.target
+    setting = PLLS[target.family].setting(target.clock_mhz, target.core_mhz)
+    files = board.make_platform().prepare(BoardTop(board, setting, Reading()), TOP, emit_src=False).files
+    constraints = files[f"{TOP}.lpf"]
+    pins = {"cs": "R2", "copi": "W2", "cipo": "V2", "wp": "Y2", "hold": "W1"}
+    for port, pin in pins.items():
+        assert LINE["ecp5"].format(port=f"spi_flash_0__{port}__io", pin=pin) in constraints
+    assert set(re.findall(r"spi_flash_0__(\w+)__io", constraints)) == set(pins)
+    assert "USRMCLK" in files[f"{TOP}.il"]
+
+
+def test_a_board_has_the_flash_that_its_target_counts_on():
+    assert [board.name for board in WITH_FLASH] == ["ulx3s_12f", "ulx3s_25f", "ulx3s_45f", "ulx3s_85f"]
+    for board in BOARDS.values():
+        flash = board.target.flash
+        assert (flash is None) == (board.flash is None) == (board.store == ""), board.name
+        if flash and board.flash:
+            assert flash.offset % 2**16 == 0 and 2_410_259 <= flash.offset and flash.room == 13 * 2**20
+            assert board.flash.divisor(board.target.core_mhz * 1e6) == 4
+            assert board.store.format(offset=flash.offset, file="a.bin").endswith("--offset 0x300000 a.bin")
+
+
+def test_only_a_core_that_begins_empty_is_loaded_from_the_flash():
+    manifest = {"board": "ulx3s_85f", "initialised": False, "build_id": "0123456789abcdef" * 2}
+    start = flash_start(manifest)
+    assert start and (start.address, start.header[:5]) == (0x300000, b"ADAF\xef")
+    assert flash_start({**manifest, "initialised": True}) is None
+    assert flash_start({**manifest, "board": "colorlight_i5"}) is None
+    assert flash_start({**manifest, "board": "icebreaker"}) is None

@@ -18,6 +18,7 @@ from hw.board.build import build
 from hw.board.order import Order
 from hw.board.vivado import axi_project
 from hw.emit import generate
+from hw.flash_file import flash_file
 from tests.kit.random_networks import random_network
 
 CELLS = {"LUT4": 5, "TRELLIS_FF": 4}
@@ -170,6 +171,32 @@ def test_the_core_alone(design, toolbox, monkeypatch):
     assert report["bitstream"] is None and report["program"] is None
     assert report["core_only"] and report["clock_mhz"] == 90
     assert [command.tool for command in toolbox.ran] == ["yosys", "nextpnr-ecp5"]
+
+
+def begins_empty(folder):
+    """Make the folder's core one that a bitstream does not load."""
+    write_manifest(folder, json.loads((folder / "manifest.json").read_text()) | {"initialised": False})
+    return folder
+
+
+def test_a_core_that_begins_empty_has_a_file_for_the_flash(design, toolbox):
+    folder = begins_empty(design())
+    report, file = build(folder), folder / "build" / "flash.bin"
+    assert report["flash"] == str(file) and report["flash_bytes"] == file.stat().st_size
+    assert file.read_bytes() == flash_file(read_manifest(folder), (folder / "image.bin").read_bytes(), 1024)
+    assert report["store"] == (
+        f"openFPGALoader -b ulx3s --write-flash --offset 0x0 {folder}/build/adafire_top.bit && "
+        f"openFPGALoader -b ulx3s --write-flash --offset 0x300000 {file}"
+    )
+    assert report == build(folder) and "flash" not in build(design("tang_nano_9k"))
+
+
+def test_what_the_flash_has_no_room_for_is_said(design, toolbox, monkeypatch):
+    monkeypatch.setattr("hw.board.steps.flash_file", lambda manifest, image, payload: bytes(13 * 2**20 + 1))
+    folder = begins_empty(design())
+    report = build(folder)
+    assert (report["flash"], report["flash_bytes"], report["flash_room"]) == (None, 13 * 2**20 + 1, 13 * 2**20)
+    assert "store" not in report and not (folder / "build" / "flash.bin").exists()
 
 
 @pytest.mark.parametrize("board, module_name, files", [
