@@ -75,7 +75,7 @@ class _Gather:
         if self.dense:
             return 1, 1, tiles
         window, period, _ = tile_window(self.synapse, self.p.tile_channels)
-        if period is None or self.p.tiles == 1:
+        if period is None or len(self.synapse.weight) <= self.p.tile_channels:  # a pass may be one of several tiles
             return self.region.words_per_position, 0, 0
         words = window // self.region.tile_channels
         return (words, words, words * tiles) if period == 1 else (words, 0, words)

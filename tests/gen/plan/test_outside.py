@@ -5,7 +5,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from gen.layers import INVERSE_LEAKY
+from gen.intnet import IntegerNetwork
+from gen.layers import INPUT, INVERSE_LEAKY, Source, Synapse
 from gen.plan import placement
 from gen.plan.blocks import block_digest, block_words, stage_blocks
 from gen.plan.estimate import expected_cycles
@@ -14,7 +15,7 @@ from gen.plan.plan import make_plan, plan_on
 from gen.plan.regions import Room
 from gen.plan.resources import core_resources, link_resources
 from gen.plan.target import find_target
-from tests.gen.plan.networks import layered
+from tests.gen.plan.networks import layered, readout, spiking
 from tests.kit.random_networks import SECOND, random_network, random_staged_network
 
 SMALLEST = Room(weights=1)  # all weights lie outside
@@ -47,6 +48,20 @@ def fetched_words(block, pieces):
         head, count = body[:2]
         data, body = body[2 : 2 + count * pieces], body[2 + count * pieces :]
         yield head >> 24, head % (1 << 24), [tuple(data[n : n + pieces]) for n in range(0, len(data), pieces)]
+
+
+def test_a_pass_of_one_tile_reads_the_channels_of_its_own_group():
+    grouped = [Synapse("layer0", np.ones((8, 4, 1, 1), int), groups=2), Synapse(INPUT, np.ones((8, 1, 1, 1), int))]
+    layers = [
+        spiking("layer0", [Synapse(INPUT, np.ones((8, 1, 1, 1), int))]), spiking("grouped", grouped),
+        readout("out", Synapse("grouped", np.ones((2, 8, 1, 1), int))),
+    ]
+    plan = make_plan(IntegerNetwork(Source((1, 3, 3)), layers, 1), width=4, groups=1, room=SMALLEST)
+    base = plan.regions[0, "layer0", 0].base
+    walks = [(p.first_channel, p.walk.sources[0]) for p in plan.passes if p.layer.name == "grouped"]
+    assert [(first, walk.fields["words"], walk.cursor.start["address"]) for first, walk in walks] == [
+        (0, 0, base), (4, 0, base + 1),
+    ]
 
 
 @pytest.mark.parametrize("seed", range(15))
