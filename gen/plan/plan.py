@@ -13,6 +13,7 @@ import numpy as np
 
 from gen.errors import DoesNotFit, InputError
 from gen.intnet import IntegerNetwork, Network
+from gen.layers import INPUT
 from gen.plan.addresses import build_walk
 from gen.plan.blocks import Bases, outside_bases
 from gen.plan.contents import memory_contents
@@ -26,6 +27,7 @@ from gen.plan.passes import Pass, layer_passes
 from gen.plan.program_words import program_length
 from gen.plan.regions import WHOLE, Region, Room, place_states
 from gen.plan.sizes import needed_params, with_program
+from gen.plan.spilling import spillable
 from gen.plan.supported import check_core
 from gen.plan.tiles import Tiling, choose_tiles
 from gen.plan.two_phase import two_phase_passes
@@ -259,13 +261,17 @@ def _lay_out(network, width, groups, neurons, halved_bits, room):
     ]
     drafts, inside, parameters = _place_layers(cut_outside(drafts, room.weights))
     half = max((sum(p.sizes) for passes in drafts for p in passes if p.streamed), default=0)
-    stages, regions, states, currents, index = [], {}, 0, 0, 0
-    for number, (stage, passes) in enumerate(zip(networks, drafts)):
+    laid, states, currents = [], 0, 0
+    for stage, passes in zip(networks, drafts):
         if stage.two_phase:
             passes = two_phase_passes(stage, passes)
-        passes = place_buffer(passes, inside, half)
-        passes, *depths = place_states(stage, passes)
+        passes, *depths = place_states(stage, place_buffer(passes, inside, half))
+        laid.append(passes)
         states, currents = max(states, depths[0]), max(currents, depths[1])
+    if not all(INPUT in spillable(passes) for passes in laid):  # all stages read the same one
+        room = replace(room, image=None)
+    stages, regions, index = [], {}, 0
+    for number, (stage, passes) in enumerate(zip(networks, laid)):
         own, passes = place_maps(stage, passes, tiling, room)
         passes = [replace(p, index=index + i, walk=build_walk(p, own)) for i, p in enumerate(passes)]
         index += len(passes)

@@ -187,6 +187,16 @@ def summed(seed):
     return plan if plan.params.wide else None
 
 
+@pytest.mark.parametrize("seed", [*range(4100, 4110), 4112])  # the last stage of 4112 is two-phase: it reads no rows
+def test_an_input_lies_outside_for_all_stages_or_for_none(seed):
+    network = random_staged_network(seed, max_layers=3, sources=("direct",))
+    plan = make_plan(network, width=4, groups=1, room=Room(weights=1, maps=1, image=0))
+    outside = {plan.regions[p.stage, INPUT, 0].outside is not None for p in plan.passes}
+    ringed = {bool(p.rings) and p.rings[n] is not None
+              for p in plan.passes for n, s in enumerate(p.synapses) if s.source == INPUT}
+    assert outside == ringed == {bool(plan.params.image_ring)}, f"seed {seed}"
+
+
 def test_wide_maps_lie_below_the_depth_of_their_upper_bits_and_on_the_chip():
     plans = {seed: plan for seed in range(40) if (plan := summed(seed))}
     assert len(plans) >= 3
