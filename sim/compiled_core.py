@@ -15,9 +15,9 @@ from gen.plan.image import load_stream
 from gen.plan.memories import loadable_memories
 from gen.plan.plan import make_plan
 from gen.result import Result, result_words, results_of
-from sim.bench.folder import core_text, read_folder
+from sim.bench.folder import board_of, core_text, read_folder
 from sim.inside import CORE
-from sim.outside import outside_defines
+from sim.outside import HEADERS, check_rules, linked
 from sim.patience import cycle_limit
 from sim.verilate import compile_verilog
 
@@ -25,8 +25,8 @@ __all__ = ["LOAD_CYCLES", "CompiledCore", "Probe", "compile_core", "core_defines
            "without_contents"]
 
 HARNESS = Path(__file__).with_name("compiled_core.cpp")
-HEADERS = [HARNESS.with_name("outside.hpp")]
 LOAD_CYCLES = 40  # the loader needs for a word at most, its digest included
+SLICE = 1_000_000  # cycles, a second or two
 LOAD_FAULTS = {
     1: "the core did not take its memory image: it never became idle",
     2: "the core found its memory image damaged",
@@ -120,11 +120,16 @@ def core_defines(params):
     }
 
 
-def compile_core(verilog, params, progress=None):
-    """Compile Verilog text to a shared library; return its path. Cached by content."""
-    defines = [f"-D{name}={value}" for name, value in core_defines(params).items()] + outside_defines(params)
+def compile_core(verilog, params, progress=None, board=None):
+    """Compile Verilog text to a shared library; return its path. Cached by content.
+
+    What lies outside the chip is in the memory of ``board`` (`sim.outside`).
+    """
+    outside = linked(params, board)
+    defines = [f"-D{name}={value}" for name, value in core_defines(params).items()] + outside.defines
     return compile_verilog(
-        CORE, core_sources(verilog, params), HARNESS, defines, headers=HEADERS, progress=progress)
+        CORE, core_sources(verilog, params), HARNESS, defines, headers=HEADERS, objects=outside.objects,
+        progress=progress)
 
 
 class CompiledCore:
@@ -158,15 +163,15 @@ class CompiledCore:
         return cls.for_plan(make_plan(network, lanes), progress=progress, **stalls)
 
     @classmethod
-    def for_plan(cls, plan, progress=None, **stalls):
-        """Generate and compile the core that ``plan`` was made for."""
-        return cls(compile_core(empty_core(plan.params), plan.params, progress), plan, **stalls)
+    def for_plan(cls, plan, progress=None, board=None, **stalls):
+        """Generate and compile the core that ``plan`` was made for, beside the memory of ``board``."""
+        return cls(compile_core(empty_core(plan.params), plan.params, progress, board), plan, **stalls)
 
     @classmethod
     def from_folder(cls, folder, progress=None, **stalls):
         """Compile the Verilog that `generate` wrote into ``folder``."""
-        plan = read_folder(folder)
-        return cls(compile_core(core_text(folder), plan.params, progress), plan, **stalls)
+        plan, board = read_folder(folder), board_of(folder)
+        return cls(compile_core(core_text(folder), plan.params, progress, board), plan, **stalls)
 
     @property
     def lanes(self) -> int:
@@ -195,6 +200,7 @@ class CompiledCore:
         stream = np.ascontiguousarray(stream, np.uint32)
         limit = LOAD_CYCLES * len(stream) + 1000
         fault = self._library.core_load(self._core, stream.ctypes.data, len(stream), limit)
+        self._check()
         if fault:
             raise AdafireError(LOAD_FAULTS[fault])
 
@@ -207,7 +213,7 @@ class CompiledCore:
         self._begin(words)
         try:
             for number, row in enumerate(rows):
-                received = self._library.core_next(self._core, row.ctypes.data, len(row), limit)
+                received = self._result(row, limit)
                 if received < 0:
                     raise AdafireError(f"image {number}: the core gave no result within {limit} cycles")
                 if received != len(row):
@@ -235,10 +241,15 @@ class CompiledCore:
         """
         words, limit = input_stream(self.network, images), cycle_limit(self.plan, self.stalls)
         self._begin(words)
-        results = self._library.core_abort(self._core, cycle, cycle + limit)
-        if results < 0:
+        results = 0
+        for before in range(0, cycle, SLICE):
+            results += self._library.core_go(self._core, min(SLICE, cycle - before))
+            self._check()
+        last = self._library.core_abort(self._core, limit)
+        self._check()
+        if last < 0:
             raise AdafireError(f"given up after {cycle} cycles, the core was not idle within {limit} more")
-        return results
+        return results + last
 
     def probe(self, work):
         """Return (what ``work()`` returns, `Probe` of what it made the core do); ``lambda: core.run(x)``, for one."""
@@ -250,6 +261,22 @@ class CompiledCore:
         )
         self._library.core_probe(self._core, 0)
         return answer, Probe(*seen.T)
+
+    def _result(self, row, limit):
+        """Run to the next result; return its words, or -1 when it has not ended after ``limit`` cycles.
+
+        Python is heard every `SLICE` cycles: someone may want to interrupt it, and a memory that breaks its rules gives
+        no image an end.
+        """
+        received = -1
+        while received < 0 and limit > 0:
+            received = self._library.core_next(self._core, row.ctypes.data, len(row), min(limit, SLICE))
+            limit -= SLICE
+            self._check()
+        return received
+
+    def _check(self):
+        check_rules(self._library.core_broken(self._core))
 
     def _begin(self, words):
         stalls, seed = int(256 * self.stalls), self.seed & 0xFFFFFFFF
@@ -269,11 +296,12 @@ def _opened(library):
         ("core_load", ctypes.c_int, (pointer, pointer, integer, integer)),
         ("core_begin", None, (pointer, pointer, integer, integer, number, number)),
         ("core_next", integer, (pointer, pointer, integer, integer)), ("core_end", None, (pointer,)),
-        ("core_abort", integer, (pointer, integer, integer)), ("core_probe", None, (pointer, ctypes.c_int)),
+        ("core_go", integer, (pointer, integer)), ("core_abort", integer, (pointer, integer)),
+        ("core_probe", None, (pointer, ctypes.c_int)),
         ("core_probe_size", integer, (pointer,)),
         ("core_probe_data", ctypes.POINTER(ctypes.c_int32), (pointer,)), ("core_cycles", ctypes.c_uint64, (pointer,)),
         ("core_moved", ctypes.c_uint64, (pointer,)), ("core_fill", None, (pointer, pointer, integer)),
-        ("core_spoil", None, (pointer, integer, number)),
+        ("core_spoil", None, (pointer, integer, number)), ("core_broken", number, (pointer,)),
     ):
         function = getattr(opened, name)
         function.restype, function.argtypes = result, arguments
