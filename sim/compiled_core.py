@@ -2,6 +2,7 @@
 
 import ctypes
 import re
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from gen.device import Progress
 from gen.errors import AdafireError
 from gen.inputs import input_stream
 from gen.intnet import Network
+from gen.plan.estimate import expected_cycles
 from gen.plan.image import load_stream
 from gen.plan.memories import loadable_memories
 from gen.plan.plan import make_plan
@@ -190,10 +192,15 @@ class CompiledCore:
         """
         inside = dict(plan.contents)
         if plan.params.outside:
-            words = np.ascontiguousarray(inside.pop("outside"), np.uint32)
-            self._library.core_fill(self._core, words.ctypes.data, len(words))
+            self.fill(inside.pop("outside"))
         self.load_stream(load_stream(inside, plan.memories))
         self.plan = plan
+        vars(self).pop("_expected", None)
+
+    def fill(self, words):
+        """Put uint32 words outside the chip, from address 0 on, without the load port."""
+        words = np.ascontiguousarray(words, np.uint32)
+        self._library.core_fill(self._core, words.ctypes.data, len(words))
 
     def load_stream(self, stream):
         """Send words to the load port; `AdafireError` if the core does not take them or finds them damaged."""
@@ -205,7 +212,10 @@ class CompiledCore:
             raise AdafireError(LOAD_FAULTS[fault])
 
     def run(self, x: np.ndarray, progress: Progress | None = None) -> Result:
-        """Run images uint8 [N, C, H, W] or [N, H, W], each behind the other; return a `Result` with cycle counts."""
+        """Run images uint8 [N, C, H, W] or [N, H, W], each behind the other; return a `Result` with cycle counts.
+
+        Of an image of many cycles ``progress`` is told in between, too.
+        """
         words = input_stream(self.network, x)
         rows = np.zeros((len(words), result_words(self.network)), np.int32)
         limit = cycle_limit(self.plan, self.stalls)
@@ -213,7 +223,8 @@ class CompiledCore:
         self._begin(words)
         try:
             for number, row in enumerate(rows):
-                received = self._result(row, limit)
+                heard = progress and (lambda share, n=number: progress(n + share, len(words)))
+                received = self._result(row, limit, heard)
                 if received < 0:
                     raise AdafireError(f"image {number}: the core gave no result within {limit} cycles")
                 if received != len(row):
@@ -262,18 +273,25 @@ class CompiledCore:
         self._library.core_probe(self._core, 0)
         return answer, Probe(*seen.T)
 
-    def _result(self, row, limit):
+    def _result(self, row, limit, heard=None):
         """Run to the next result; return its words, or -1 when it has not ended after ``limit`` cycles.
 
-        Python is heard every `SLICE` cycles: someone may want to interrupt it, and a memory that breaks its rules gives
-        no image an end.
+        Python is back every `SLICE` cycles: someone may want to interrupt it, ``heard`` tells the share that is done,
+        and a memory that breaks its rules gives no image an end.
         """
-        received = -1
-        while received < 0 and limit > 0:
-            received = self._library.core_next(self._core, row.ctypes.data, len(row), min(limit, SLICE))
-            limit -= SLICE
+        for done in range(0, limit, SLICE):
+            if heard and done:
+                heard(min(done / self._expected, 0.99))
+            received = self._library.core_next(self._core, row.ctypes.data, len(row), min(SLICE, limit - done))
             self._check()
-        return received
+            if received >= 0:
+                return received
+        return -1
+
+    @cached_property
+    def _expected(self):
+        """Cycles of a mean image."""
+        return expected_cycles(self.plan).interval
 
     def _check(self):
         check_rules(self._library.core_broken(self._core))

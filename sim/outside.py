@@ -24,13 +24,17 @@ from hw.memory.sdram_part import SdramPart
 from sim.sdram import RULES, SdramModel
 from sim.verilate import compile_part
 
-__all__ = ["BOARD", "HEADERS", "Linked", "check_rules", "linked"]
+__all__ = ["BOARD", "HEADERS", "Linked", "RuleBroken", "check_rules", "linked"]
 
 BOARD = "ulx3s_85f"  # whose memory a core has that is for no board with one
 TOP = "adafire_dram"
 HARNESS = Path(__file__).with_name("dram.cpp")
 HEADERS = [HARNESS.with_name(name) for name in ("outside.hpp", "dram.hpp")]
 ROUNDS = 64  # refreshes at power-up, and what else the controller does until it takes requests, fit in so many tRFC
+
+
+class RuleBroken(AdafireError):
+    """A controller did not keep the times of its part."""
 
 
 class Linked(NamedTuple):
@@ -96,10 +100,10 @@ def linked(params, board: str | None = None) -> Linked:
 
 
 def check_rules(broken: int):
-    """Raise AdafireError where the controller has broken rules of the part, a bit for each of `RULES`."""
+    """Raise `RuleBroken` where the controller has broken rules of the part, a bit for each of `RULES`."""
     rules = [f"{rule} ({text})" for bit, (rule, text) in enumerate(RULES.items()) if broken >> bit & 1]
     if rules:
-        raise AdafireError(
+        raise RuleBroken(
             f"The controller of the SDRAM broke {'a rule' if len(rules) == 1 else 'rules'} of the part: "
             f"{', '.join(rules)}. What was computed since means nothing."
         )
