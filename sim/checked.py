@@ -127,7 +127,10 @@ class _Checks:
     def _run(self, name, numbers, timed=True):
         """Run images of these numbers, each behind the other."""
         before = len(self.records)
-        heard = (lambda done, _: self._progress("simulating", (before + done) / self._planned))
+
+        def heard(done, _):
+            self._progress("simulating", (before + done) / self._planned)
+
         heard(0, 1)
         for n, record in zip(numbers, checked(self._core, self._golden, self._x[np.array(numbers)], heard)):
             self._write(name, n, record if timed else {**record, "cycles": None})

@@ -1,4 +1,4 @@
-// An SDRAM behind its controller (`sim.outside`), for the harness of a core: compiled once for all of them.
+// An SDRAM behind its controller (`sim.dram`), for the harness of a core: compiled once for all of them.
 //
 // Nothing that the controller says in a cycle hangs on what it hears in that cycle: so its outputs are known before
 // the core settles. BEATS are the words of the pins in one of the bus.

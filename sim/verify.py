@@ -83,17 +83,18 @@ def verify(folder, x, images=20, simulator=None, seed=0, progress=None, waves=No
     if not count:
         raise InputError("There are no images to verify with: give at least one.")
     input_values(plan.network, x[:images])
+    if simulator == COMPILED and waves is not None:
+        raise InputError(
+            "The compiled core writes no waveform: leave it out, or name icarus or verilator as the simulator.")
+    if simulator != COMPILED and importlib.util.find_spec("cocotb_tools") is None:
+        raise ToolMissing("cocotb is not installed, which runs the simulation: pip install 'cocotb>=2.1,<3'.")
     simulator = choose_simulator(simulator)
-    progress = progress or (lambda text, fraction: None)
+    window = plan_window(waves, wave_image, wave_step, simulator, plan.network, x)
+    progress, save_file = progress or (lambda text, fraction: None), None
     if simulator == COMPILED:
-        if waves is not None:
-            raise InputError(
-                "The compiled core writes no waveform: leave it out, or name icarus or verilator as the simulator.")
-        plan_window(None, wave_image, wave_step, simulator, plan.network, x)
-        records, save_file = check_folder(folder, plan, x[:count], int(seed), progress), None
+        records = check_folder(folder, plan, x[:count], int(seed), progress)
     else:
-        records, save_file = _under_cocotb(
-            folder, plan, x, count, simulator, int(seed), progress, (waves, wave_image, wave_step))
+        records, save_file = _under_cocotb(folder, plan, x, count, simulator, int(seed), progress, window)
     return {
         "images": count, **_figures(records, plan.params.lanes), "simulator": simulator,
         "first_difference": _first_difference(records, seed, simulator), "save_file": save_file and str(save_file),
@@ -101,11 +102,8 @@ def verify(folder, x, images=20, simulator=None, seed=0, progress=None, waves=No
     }
 
 
-def _under_cocotb(folder, plan, x, count, simulator, seed, progress, waves):
+def _under_cocotb(folder, plan, x, count, simulator, seed, progress, window):
     """Run all scenarios of `sim.bench.scenarios`; return their records and the waveform's save file, or None."""
-    if importlib.util.find_spec("cocotb_tools") is None:
-        raise ToolMissing("cocotb is not installed, which runs the simulation: pip install 'cocotb>=2.1,<3'.")
-    window = plan_window(*waves, simulator, plan.network, x)
     with tempfile.TemporaryDirectory(prefix="adafire-verify-") as work:
         work = Path(work)
         job = Job(

@@ -1,4 +1,4 @@
-"""`verify` with the compiled core: equal with everything outside the chip, faults that are planted are found and named."""
+"""`verify` with the compiled core: equal with everything outside the chip, planted faults are found and named."""
 
 import logging
 import re
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import sim.dram
 import sim.outside
 import sim.verify
 from gen.errors import AdafireError, InputError
@@ -20,6 +21,7 @@ from gen.plan.regions import Room
 from hw.emit import generate
 from sim.bench.folder import read_folder
 from sim.checked import planned_checks
+from sim.dram import compiled_dram
 from sim.golden import Golden
 from sim.loading import inverted, port_stream
 from sim.sdram import SdramModel
@@ -118,8 +120,8 @@ def test_a_core_that_ignores_abort_is_found(core, x):
 
 def test_a_controller_that_does_not_wait_for_a_row_is_no_result(original, x, monkeypatch):
     """The part needs a longer time from opening a row to its first word than the controller knows."""
-    monkeypatch.setattr(sim.outside, "SdramModel", lambda part, clock_hz: SdramModel(replace(part, rcd_ns=60), clock_hz))
-    monkeypatch.setattr(sim.outside, "_compiled", sim.outside._compiled.__wrapped__)
+    monkeypatch.setattr(sim.dram, "SdramModel", lambda part, clock_hz: SdramModel(replace(part, rcd_ns=60), clock_hz))
+    monkeypatch.setattr(sim.outside, "compiled_dram", compiled_dram.__wrapped__)
     with pytest.raises(AdafireError) as caught:
         verify(original, x, images=1, simulator="compiled")
     assert caught.value.exit_code == 1
