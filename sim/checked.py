@@ -22,6 +22,7 @@ __all__ = ["check_folder", "checked", "planned_checks"]
 
 SHUFFLED = 5
 LOADED = 1
+LOADED_WORDS = 300_000  # outside the chip, at most, that go through the load port: 35 cycles each, ten million in all
 STALLS = 0.3  # chance that a stream pauses in a cycle
 
 
@@ -58,7 +59,7 @@ def check_folder(folder, plan, x, seed=0, progress=None):
 
     In order, alone and without pauses; one given up in a random cycle; behind it, some in random order with pauses in
     every stream; and some after the memory image came through the load port, which refused a damaged one before.
-    Where the image has more words for outside the chip than `sim.loading.LONG`, these are put into the memory there.
+    Of an image with more than `LOADED_WORDS` for outside the chip these are put into the memory there at once.
 
     Records are those of `checked`, with ``scenario`` and ``image``, the number in ``x``; only those of runs without
     pauses have ``cycles``. A core that gives no result ends them.
@@ -110,9 +111,11 @@ class _Checks:
         self._core.stalls = 0.0
 
     def _loaded(self, name):
-        through, outside = port_stream(self._stream, self._core.plan)
+        plan = self._core.plan
+        inside, _ = port_stream(self._stream, plan, most=0)
+        through, outside = port_stream(self._stream, plan, most=LOADED_WORDS)
         try:
-            self._core.load_stream(inverted(through, self._core.plan))
+            self._core.load_stream(inverted(inside, plan))
         except RuleBroken:
             raise
         except AdafireError:

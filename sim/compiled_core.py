@@ -1,7 +1,6 @@
 """The core's Verilog compiled into a library: thousands of images a minute, every bit visible."""
 
 import ctypes
-import re
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -14,17 +13,16 @@ from gen.inputs import input_stream
 from gen.intnet import Network
 from gen.plan.estimate import expected_cycles
 from gen.plan.image import load_stream
-from gen.plan.memories import loadable_memories
 from gen.plan.plan import make_plan
 from gen.result import Result, result_words, results_of
 from sim.bench.folder import board_of, core_text, read_folder
+from sim.emptied import core_sources, empty_core
 from sim.inside import CORE
 from sim.outside import HEADERS, check_rules, linked
 from sim.patience import cycle_limit
 from sim.verilate import compile_verilog
 
-__all__ = ["LOAD_CYCLES", "CompiledCore", "Probe", "compile_core", "core_defines", "core_sources", "empty_core",
-           "without_contents"]
+__all__ = ["LOAD_CYCLES", "CompiledCore", "Probe", "compile_core", "core_defines"]
 
 HARNESS = Path(__file__).with_name("compiled_core.cpp")
 LOAD_CYCLES = 40  # the loader needs for a word at most, its digest included
@@ -33,11 +31,6 @@ LOAD_FAULTS = {
     1: "the core did not take its memory image: it never became idle",
     2: "the core found its memory image damaged",
 }
-WRITTEN = re.compile(r"^ +([^\s\[]+)\[[^\n]*\] <= ", re.MULTILINE)
-CONTENTS = re.compile(
-    r"^  initial begin\n    (\S+)\[\d+\] = [^\n]*;\n(?:    \1\[\d+\] = [^\n]*;\n)*  end\n", re.MULTILINE
-)
-FILE = re.compile(r'\.FILE\("(\w+?)(?:_from_\d+)?(?:_bits_\d+)?\.hex"\)')
 
 
 class Probe(NamedTuple):
@@ -64,54 +57,6 @@ class Probe(NamedTuple):
     def by_group(self):
         """Return them group by group: how the groups lie in time is nobody's business."""
         return self.chosen(np.argsort(self.group, kind="stable"))
-
-
-def without_contents(verilog, params):
-    """Return a core's Verilog without what its loadable memories hold at power-up, in the text or in files beside it.
-
-    A `CompiledCore` loads its network through the load port. So cores of the same parameters are compiled once, and a
-    large one in a minute instead of never. Tables that nothing writes stay.
-    """
-    loadable = loadable_memories(params)
-    verilog = FILE.sub(lambda found: '.FILE("")' if found[1] in loadable else found[0], verilog)
-    return "endmodule\n".join(map(_emptied, verilog.split("endmodule\n")))
-
-
-def _emptied(module):
-    written = set(WRITTEN.findall(module))
-    return CONTENTS.sub(lambda found: "" if found[1] in written else found[0], module)
-
-
-def without_reset(verilog):
-    """Return a core's Verilog that is never reset: it begins as it would after one.
-
-    Verilator looks in every cycle at what the inputs reach without a register, and a reset reaches every register.
-    """
-    found = re.search(rf"^module {CORE}\((.*?)\);\n.*?(  input rst;\n  wire rst;\n)", verilog, re.MULTILINE | re.DOTALL)
-    if not found:
-        raise AdafireError(f"The Verilog of the core has no module {CORE} with a reset: generate it again.")
-    ports = ", ".join(port for port in found[1].split(", ") if port != "rst")
-    return "".join([
-        verilog[: found.start(1)], ports, verilog[found.end(1) : found.start(2)], "  wire rst = 1'h0;\n",
-        verilog[found.end(2) :],
-    ])
-
-
-def core_sources(verilog, params):
-    """Return the Verilog texts to compile of a core's."""
-    from hw.core.contents import RAM_MODULE, ram_verilog
-
-    texts = [without_reset(without_contents(verilog, params))]
-    return texts if f"module {RAM_MODULE}" in verilog or RAM_MODULE not in verilog else [*texts, ram_verilog()]
-
-
-def empty_core(params):
-    """Return the Verilog of a core of these parameters that holds no network."""
-    from amaranth.back import verilog
-
-    from hw.core.core import Core
-
-    return verilog.convert(Core(params, {}), name=CORE, emit_src=False)
 
 
 def core_defines(params):

@@ -21,7 +21,7 @@ from hw.memory.sdram_part import SdramPart
 from sim.sdram import RULES, SdramModel
 from sim.verilate import compile_part
 
-__all__ = ["HEADER", "Dram", "compiled_dram"]
+__all__ = ["Dram", "compiled_dram"]
 
 TOP = "adafire_dram"
 HARNESS = Path(__file__).with_name("dram.cpp")

@@ -8,14 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gen.errors import AdafireError
-from hw.board.boards import BOARDS, find_board
-from sim.dram import HEADER, compiled_dram
-from sim.sdram import RULES
 
 __all__ = ["BOARD", "HEADERS", "Linked", "RuleBroken", "check_rules", "linked"]
 
 BOARD = "ulx3s_85f"  # whose memory a core has that is for no board with one
-HEADERS = [Path(__file__).with_name("outside.hpp"), HEADER]
+HEADERS = [Path(__file__).with_name(name) for name in ("outside.hpp", "dram.hpp")]
 
 
 class RuleBroken(AdafireError):
@@ -33,6 +30,9 @@ def linked(params, board: str | None = None) -> Linked:
     """Return what a harness is linked with around a core of ``params`` on ``board``, at the clock that it has there."""
     if not params.outside:
         return Linked([], [])
+    from hw.board.boards import BOARDS, find_board
+    from sim.dram import compiled_dram
+
     chosen = find_board(board if board in BOARDS and BOARDS[board].sdram else BOARD)
     bits, objects = compiled_dram(chosen.sdram, chosen.target.core_mhz * 1e6)
     return Linked([f"-DOUTSIDE_BITS={params.outside_bits}", f"-DDRAM_BITS={bits}"], objects)
@@ -40,9 +40,12 @@ def linked(params, board: str | None = None) -> Linked:
 
 def check_rules(broken: int):
     """Raise `RuleBroken` where the controller has broken rules of the part, a bit for each of `RULES`."""
+    if not broken:
+        return
+    from sim.sdram import RULES
+
     rules = [f"{rule} ({text})" for bit, (rule, text) in enumerate(RULES.items()) if broken >> bit & 1]
-    if rules:
-        raise RuleBroken(
-            f"The controller of the SDRAM broke {'a rule' if len(rules) == 1 else 'rules'} of the part: "
-            f"{', '.join(rules)}. What was computed since means nothing."
-        )
+    which = "a rule" if len(rules) == 1 else "rules"
+    raise RuleBroken(
+        f"The controller of the SDRAM broke {which} of the part: {', '.join(rules)}. What was computed since means nothing."
+    )

@@ -24,8 +24,9 @@ import numpy as np
 from gen.errors import AdafireError
 from gen.inputs import input_stream
 from gen.result import Result, result_words, results_of
-from sim.compiled_core import HARNESS, CompiledCore, core_defines, core_sources, empty_core
+from sim.compiled_core import HARNESS, CompiledCore, core_defines
 from sim.bench.folder import board_of, core_text, read_folder
+from sim.emptied import core_sources, empty_core
 from sim.inside import CORE, Inside
 from sim.outside import HEADERS, linked
 from sim.patience import cycle_limit

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import sim.dram
-import sim.outside
 import sim.verify
 from gen.errors import AdafireError, InputError
 from gen.exit_rule import ExitRule
@@ -121,7 +120,7 @@ def test_a_core_that_ignores_abort_is_found(core, x):
 def test_a_controller_that_does_not_wait_for_a_row_is_no_result(original, x, monkeypatch):
     """The part needs a longer time from opening a row to its first word than the controller knows."""
     monkeypatch.setattr(sim.dram, "SdramModel", lambda part, clock_hz: SdramModel(replace(part, rcd_ns=60), clock_hz))
-    monkeypatch.setattr(sim.outside, "compiled_dram", compiled_dram.__wrapped__)
+    monkeypatch.setattr(sim.dram, "compiled_dram", compiled_dram.__wrapped__)
     with pytest.raises(AdafireError) as caught:
         verify(original, x, images=1, simulator="compiled")
     assert caught.value.exit_code == 1
