@@ -47,5 +47,6 @@ def check_rules(broken: int):
     rules = [f"{rule} ({text})" for bit, (rule, text) in enumerate(RULES.items()) if broken >> bit & 1]
     which = "a rule" if len(rules) == 1 else "rules"
     raise RuleBroken(
-        f"The controller of the SDRAM broke {which} of the part: {', '.join(rules)}. What was computed since means nothing."
+        f"The controller of the SDRAM broke {which} of the part: {', '.join(rules)}. "
+        "What was computed since means nothing."
     )
