@@ -1,7 +1,7 @@
 """A compiled core beside the golden model: every count, state and output of every image compared.
 
 `checked` is one image, as `benchmarks.tasks` runs them; `check_folder` is all that `adafire verify` does with the
-compiled core of a generated folder. A million cycles take a second or two, where cocotb takes a minute.
+compiled core of a generated folder. A million cycles take a second or two, where cocotb takes twenty and more.
 """
 
 from pathlib import Path
