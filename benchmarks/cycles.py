@@ -1,11 +1,13 @@
 """Cycles of networks on the compiled core, lanes by lanes, beside what the estimate says of the same images.
 
-    python -m benchmarks.cycles NETWORK --data DATA [--lanes 16 32 64] [--neurons N] [--images 100]
+    python -m benchmarks.cycles NETWORK --data DATA [--lanes 16 32 64] [--neurons N] [--images 100] [--board BOARD]
 
 NETWORK is a network file, DATA as `adafire evaluate` takes it. For each number of lanes the core is the fastest that
 `generate` weighs, whether or not it fits a board: so many neurons a group as pay. Simulated, means over the first
 images: cycles of an image; busy, the share of the cycles in which a group's lanes take an event; lanes, the share of
 lanes and cycles that do a synaptic operation. The estimate is made from the golden model's counts of the same images.
+With ``--board`` the cores are those that `generate` makes for it, beside its memory, and words of 32 bits that moved
+between the two are told, an image's, simulated and estimated.
 """
 
 import argparse
@@ -21,33 +23,46 @@ from gen.inputs import input_values
 from gen.intnet import Network
 from gen.layers import INPUT
 from gen.netfile import load_network
-from gen.plan.estimate import estimate_cycles
+from gen.plan.choice import candidates, choose
+from gen.plan.estimate import PACE, estimate_cycles
 from gen.plan.plan import Plan
+from gen.plan.roofline import roofline
+from gen.plan.target import find_target
 from sim.compiled_core import CompiledCore
 from sim.golden import Golden
 
 COLUMNS = {
     "neurons": "{}", "cycles": "{:,.0f}", "busy": "{:.1%}", "lanes": "{:.1%}", "estimate": "{:,.0f}",
-    "too high by": "{:+.1%}",
+    "too high by": "{:+.2%}", "words moved": "{:,.0f}", "words estimated": "{:,.0f}",
 }
 
 
-def estimated(plan: Plan, images: np.ndarray) -> float:
-    """Return the mean estimate of images, each from its own counts."""
+def estimated(plan: Plan, images: np.ndarray, pace: float = PACE) -> float:
+    """Return the mean estimate of images, each from its own counts; ``pace`` as of `estimate_cycles`."""
     golden, cycles = Golden(plan.network), []
     for image, values in zip(images, input_values(plan.network, images)):
         traces = golden.traces(image)
         counts = [{INPUT: values[None], **trace.counts} for trace in traces]
-        cycles.append(estimate_cycles(plan, counts, [trace.exit_step for trace in traces]).cycles)
+        cycles.append(estimate_cycles(plan, counts, [trace.exit_step for trace in traces], pace).cycles)
     return float(np.mean(cycles))
 
 
-def measure(network: Network, images: np.ndarray, lanes: int, neurons: int | None) -> dict:
+def measure(network: Network, images: np.ndarray, lanes: int, neurons: int | None, board: str | None = None) -> dict:
     """Return the figures of one core."""
-    plan = fastest_plan(network, lanes, neurons)
-    result = CompiledCore.for_plan(plan).run(images)
-    cycles, guess = float(result.cycles.mean()), estimated(plan, images)
+    outside = {}
+    if board is None:
+        plan, pace = fastest_plan(network, lanes, neurons), PACE
+    else:
+        target = find_target(board)
+        plan, pace = choose(candidates(network, target, (), lanes)).plan, target.pace
+    core = CompiledCore.for_plan(plan, board=board)
+    result = core.run(images)
+    if plan.params.outside:
+        words = sum(of.words for of in roofline(plan, pace))
+        outside = {"words moved": core.moved / len(images), "words estimated": words}
+    cycles, guess = float(result.cycles.mean()), estimated(plan, images, pace)
     return {
+        **outside,
         "neurons": plan.params.neurons, "cycles": cycles,
         "busy": float(result.busy_cycles.sum() / (plan.params.groups * result.cycles.sum())),
         "lanes": result.lane_utilization(lanes), "estimate": guess, "too high by": guess / cycles - 1,
@@ -59,7 +74,7 @@ def rows(options: argparse.Namespace) -> Iterator[tuple[str, dict]]:
     network = load_network(options.network)
     images, _ = open_for(network, options.data).load(options.images)
     for lanes in options.lanes:
-        yield f"{options.network.stem}, {lanes} lanes", measure(network, images, lanes, options.neurons)
+        yield f"{options.network.stem}, {lanes} lanes", measure(network, images, lanes, options.neurons, options.board)
 
 
 def main():
@@ -69,6 +84,7 @@ def main():
     parser.add_argument("--lanes", type=int, nargs="+", default=[16, 32, 64])
     parser.add_argument("--neurons", type=int, help="of a group, by default as many as pay")
     parser.add_argument("--images", type=int, default=100)
+    parser.add_argument("--board", help="for which the cores are, as `adafire boards` lists it")
     add_files(parser)
     options = parser.parse_args()
     report(rows(options), COLUMNS, options)

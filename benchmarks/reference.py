@@ -84,7 +84,7 @@ def measure(task, options):
         "all timesteps (golden)": evaluate(Golden(every_step), x, y),
         "early exit (golden)": evaluate(Golden(network), x, y),
     }
-    core = CompiledCore.for_plan(choose(candidates(network, find_target(BOARD), (), options.lanes)).plan)
+    core = CompiledCore.for_plan(choose(candidates(network, find_target(BOARD), (), options.lanes)).plan, board=BOARD)
     images = x[: options.images]
     simulated, golden = core.run(images), Golden(network).run(images)
     figures |= {

@@ -4,7 +4,7 @@
 
 NETWORK is a network file, DATA as `adafire evaluate` takes it. Each board gets the core that `generate` chooses for it,
 compiled by Verilator, which runs the first inputs; every count, state and output that it shows is compared with the
-golden model (`sim.compare`). ``--cocotb`` images then run under cocotb as `adafire verify` runs them. A board that
+golden model (`sim.checked`). ``--cocotb`` images then run under cocotb as `adafire verify` runs them. A board that
 `generate` refuses has its words in the row; where every board does, a core of 16 lanes for none of them is compared.
 Boards behind the first one that takes a network are left out.
 
@@ -35,7 +35,7 @@ from gen.plan.plan import Plan, make_plan
 from gen.plan.roofline import roofline
 from gen.plan.target import find_target
 from hw.emit import generate
-from sim.compare import compare_image, compared_values, expected_probe
+from sim.checked import checked
 from sim.compiled_core import CompiledCore
 from sim.golden import Golden
 from sim.verify import verify
@@ -78,29 +78,25 @@ def offers(network, title: str, boards: list[str]) -> Iterator[Row | tuple[str, 
     yield Row(f"{title}, core for no board", make_plan(network, LANES), None)
 
 
-def compared(plan: Plan, images: np.ndarray, log: Path) -> list[dict]:
+def compared(plan: Plan, images: np.ndarray, log: Path, board: str | None = None) -> list[dict]:
     """Compare the compiled core with the golden model, image by image; return a record of each.
+
+    What lies outside the chip is in the memory of ``board``.
 
     Records of ``log`` that are of the same network and core stand; every new one is added to it.
     """
     network = plan.network
-    head = {"network": network_hash(network), "core": asdict(plan.params), "digest": plan.digest}
+    head = {"network": network_hash(network), "core": asdict(plan.params), "digest": plan.digest, "board": board}
     lines = log.read_text().splitlines(keepends=True) if log.exists() else []
     kept = [json.loads(line) for line in lines if line.endswith("\n")]
     records = kept[1:] if kept[:1] == [json.loads(json.dumps(head))] else []
     whole_files({log: "".join(json.dumps(each) + "\n" for each in [head, *records])})
     if len(records) < len(images):
-        core, golden = CompiledCore.for_plan(plan), Golden(network)
+        core, golden = CompiledCore.for_plan(plan, board=board), Golden(network)
         for n in range(len(records), len(images)):
-            result, probe = core.probe(lambda n=n: core.run(images[n : n + 1]))
-            traces = golden.traces(images[n])
-            difference = compare_image(plan, traces, probe, result)
-            assert result.cycles is not None and result.busy_cycles is not None  # a core counts them
-            records.append({
-                "difference": None if difference is None else str(difference), "cycles": int(result.cycles[0]),
-                "busy": int(result.busy_cycles[0]), "synaptic_ops": int(result.synaptic_ops[0]),
-                "values": sum(compared_values(plan, expected_probe(plan, traces)).values()),
-            })
+            record, = checked(core, golden, images[n : n + 1])
+            values = sum(record.pop("compared").values())
+            records.append({**record, "values": values})
             with log.open("a") as file:
                 file.write(json.dumps(records[-1]) + "\n")
     return records[: len(images)]
@@ -183,7 +179,8 @@ def rows(options: argparse.Namespace) -> Iterator[tuple[str, dict]]:
                 continue
             folder = options.out / row.name.replace(",", "").replace(" ", "_")
             folder.mkdir(parents=True, exist_ok=True)
-            records = compared(row.plan, images, folder / "compared.jsonl")
+            board = row.chosen and row.chosen.target.name
+            records = compared(row.plan, images, folder / "compared.jsonl", board)
             yield row.name, {
                 **figures(row, records, streamed(row.chosen)), **under_cocotb(row, images, options.cocotb, folder)
             }

@@ -52,7 +52,7 @@ def measured(task: Task, options: argparse.Namespace) -> Iterator[tuple[str, dic
             chosen = choose(candidates(network, target))
         except DoesNotFit:
             continue
-        run = CompiledCore.for_plan(chosen.plan).run(x[:SIMULATED])
+        run = CompiledCore.for_plan(chosen.plan, board=chosen.target.name).run(x[:SIMULATED])
         for name in COMPARED:
             if not np.array_equal(getattr(run, name), getattr(golden, name)[:SIMULATED]):
                 raise AdafireError(f"{target.title}: {name} of the compiled core are not the golden model's.")

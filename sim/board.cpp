@@ -75,7 +75,7 @@ class Board {
     Receiver receiver;
     std::unique_ptr<VerilatedContext> context;
     std::unique_ptr<Vadafire_uart> top;
-    Outside outside;
+    std::unique_ptr<Outside> outside;
     Direction rx, tx;
     Bytes incoming, outgoing;
     uint64_t cycles = 0, quiet = 0, done = 0;
@@ -91,7 +91,8 @@ public:
     // A new model has the memories of the bitstream.
     void power() {
         top.reset();
-        outside = {};
+        outside.reset();
+        outside = std::make_unique<Outside>();
         context = std::make_unique<VerilatedContext>();
         top = std::make_unique<Vadafire_uart>(context.get());
         top->rst = 1;
@@ -117,10 +118,10 @@ private:
     bool still() const { return quiet > QUIET && (incoming.empty() || rx.held()); }
 
     void edge() {
-        outside.drive(*top);
+        outside->drive(*top);
         top->clk = 0;
         top->eval();
-        outside.take(*top);
+        outside->take(*top);
         top->clk = 1;
         top->eval();
         cycles++;
@@ -217,7 +218,7 @@ private:
         } else if (word == "spoil") {
             uint64_t address, bits;
             words >> address >> bits;
-            outside.words.at(address) ^= uint32_t(bits);
+            outside->spoil(address, uint32_t(bits));
         }
         std::cout << (word == "cycles" ? cycles : word == "faults" ? done : 0) << std::endl;
         return true;

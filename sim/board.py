@@ -25,13 +25,13 @@ from gen.errors import AdafireError, InputError
 from gen.plan.target import find_target
 from gen.generated import VERILOG, GeneratedFolder
 from sim.cells import with_cells
-from sim.outside import outside_defines
+from sim.outside import HEADERS, Linked, linked
 from sim.verilate import compile_verilog
 
 __all__ = ["CLOCKS_PER_BIT", "FAULTS", "SimulatedBoard", "board_sources"]
 
 HARNESS = Path(__file__).with_name("board.cpp")
-HEADERS = [HARNESS.with_name(name) for name in ("serial_line.hpp", "outside.hpp")]
+LINE = HARNESS.with_name("serial_line.hpp")
 CLOCKS_PER_BIT = 4
 FAULTS = ("drop", "double", "flip", "stop", "delay", "reset", "unplug")
 STOP_SECONDS = 5
@@ -100,12 +100,14 @@ class SimulatedBoard:
         self, folder: str | Path = "", *, sources=None, contents=None, clocks_per_bit=CLOCKS_PER_BIT, flash=None,
         progress=None,
     ):
-        defines = []
+        outside = Linked([], [])
         if sources is None:
             found = GeneratedFolder.open(folder, VERILOG)
-            sources, defines = board_sources(found, clocks_per_bit, flash), outside_defines(found.params)
+            sources = board_sources(found, clocks_per_bit, flash)
+            outside = linked(found.params, found.manifest["board"])
         program = compile_verilog(
-            "adafire_uart", sources, HARNESS, defines, headers=HEADERS, program=True, progress=progress
+            "adafire_uart", sources, HARNESS, outside.defines, headers=[LINE, *HEADERS], objects=outside.objects,
+            program=True, progress=progress,
         )
         self._lock = threading.Lock()
         self._folder = tempfile.mkdtemp(prefix="adafire-board-")

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <type_traits>
+#include <utility>
 #include <vector>
 #include "Vadafire_core.h"
 #include "verilated.h"
@@ -62,6 +63,7 @@ struct Core {
     uint32_t random = 1, stalls = 0;  // stalls: in 256, the chance that either side pauses in a cycle
     int32_t image = 0;                // whose neurons fire
     bool shown = false;               // the result on the output has been counted
+    int64_t received = 0;             // words of the result that is being taken
     bool probing = false;
     std::vector<Fired> fired;
     Outside outside;
@@ -172,30 +174,40 @@ void core_begin(Core* core, const int32_t* values, int64_t images, int64_t size,
     core->stalls = stalls;
     core->feed = {values, size, images * size};
     core->shown = false;
+    core->received = 0;
     core->outside.stalls = stalls, core->outside.random = core->random + 1;
 }
 
-// Run to the next result of the batch; returns its words, or -1 when it has not ended after `limit` cycles.
+// Run to the next result of the batch; returns its words, or -1 when it has not ended after `limit` cycles: then it
+// goes on when called again.
 int64_t core_next(Core* core, int32_t* result, int64_t room, int64_t limit) {
-    int64_t received = 0;
     for (uint64_t word; limit > 0; limit--) {
         if (!core->step(word)) continue;
-        if (received < room) result[received] = int32_t(word);
-        received++;
-        if (word >> 32 & 1) break;
+        if (core->received < room) result[core->received] = int32_t(word);
+        core->received++;
+        if (word >> 32 & 1) return std::exchange(core->received, 0);
     }
-    return limit > 0 ? received : -1;
+    return -1;
 }
 
-// Give the batch up after `cycle` cycles and wait until the core is idle. Returns the results that came all the
-// same, or -1 when it is not idle after `limit` cycles.
-int64_t core_abort(Core* core, int64_t cycle, int64_t limit) {
+// Run so many cycles; returns the results that came.
+int64_t core_go(Core* core, int64_t cycles) {
     int64_t results = 0;
-    for (uint64_t word; limit > 0; limit--, cycle--) {
-        core->top.__SYM__abort = cycle == 0;
-        if (cycle == 0) core->feed = {};  // nothing is offered any more: a first word would begin another image
+    for (uint64_t word; cycles > 0; cycles--) results += core->step(word) && (word >> 32 & 1);
+    return results;
+}
+
+// Give the batch up and wait until the core is idle. Returns the results that came all the same, or -1 when it is not
+// idle after `limit` cycles.
+int64_t core_abort(Core* core, int64_t limit) {
+    int64_t results = 0;
+    core->feed = {};  // nothing is offered any more: a first word would begin another image
+    core->top.__SYM__abort = 1;
+    for (uint64_t word; limit > 0; limit--) {
+        const bool given_up = !core->top.__SYM__abort;
         results += core->step(word) && (word >> 32 & 1);
-        if (cycle < 0 && core->top.idle) break;
+        core->top.__SYM__abort = 0;
+        if (given_up && core->top.idle) break;
     }
     core->rest();
     core->image++;
@@ -222,10 +234,13 @@ uint64_t core_moved(Core* core) { return core->outside.moved; }
 
 // Put words outside the chip, from address 0 on, without the load port.
 void core_fill(Core* core, const uint32_t* words, int64_t count) {
-    std::copy(words, words + count, core->outside.words.begin());
+    core->outside.fill(words, uint64_t(count));
 }
 
 // Turn bits of a word outside the chip.
-void core_spoil(Core* core, int64_t address, uint32_t bits) { core->outside.words[address] ^= bits; }
+void core_spoil(Core* core, int64_t address, uint32_t bits) { core->outside.spoil(uint64_t(address), bits); }
+
+// The rules of the memory outside that its controller has broken, a bit each.
+uint32_t core_broken(Core* core) { return core->outside.broken(); }
 
 }  // extern "C"

@@ -1,7 +1,7 @@
 """The core's Verilog compiled into a library: thousands of images a minute, every bit visible."""
 
 import ctypes
-import re
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,31 +11,26 @@ from gen.device import Progress
 from gen.errors import AdafireError
 from gen.inputs import input_stream
 from gen.intnet import Network
+from gen.plan.estimate import expected_cycles
 from gen.plan.image import load_stream
-from gen.plan.memories import loadable_memories
 from gen.plan.plan import make_plan
 from gen.result import Result, result_words, results_of
-from sim.bench.folder import core_text, read_folder
+from sim.bench.folder import board_of, core_text, read_folder
+from sim.emptied import core_sources, empty_core
 from sim.inside import CORE
-from sim.outside import outside_defines
+from sim.outside import HEADERS, check_rules, linked
 from sim.patience import cycle_limit
 from sim.verilate import compile_verilog
 
-__all__ = ["LOAD_CYCLES", "CompiledCore", "Probe", "compile_core", "core_defines", "core_sources", "empty_core",
-           "without_contents"]
+__all__ = ["LOAD_CYCLES", "CompiledCore", "Probe", "compile_core", "core_defines"]
 
 HARNESS = Path(__file__).with_name("compiled_core.cpp")
-HEADERS = [HARNESS.with_name("outside.hpp")]
 LOAD_CYCLES = 40  # the loader needs for a word at most, its digest included
+SLICE = 1_000_000  # cycles, a second or two
 LOAD_FAULTS = {
     1: "the core did not take its memory image: it never became idle",
     2: "the core found its memory image damaged",
 }
-WRITTEN = re.compile(r"^ +([^\s\[]+)\[[^\n]*\] <= ", re.MULTILINE)
-CONTENTS = re.compile(
-    r"^  initial begin\n    (\S+)\[\d+\] = [^\n]*;\n(?:    \1\[\d+\] = [^\n]*;\n)*  end\n", re.MULTILINE
-)
-FILE = re.compile(r'\.FILE\("(\w+?)(?:_from_\d+)?(?:_bits_\d+)?\.hex"\)')
 
 
 class Probe(NamedTuple):
@@ -64,54 +59,6 @@ class Probe(NamedTuple):
         return self.chosen(np.argsort(self.group, kind="stable"))
 
 
-def without_contents(verilog, params):
-    """Return a core's Verilog without what its loadable memories hold at power-up, in the text or in files beside it.
-
-    A `CompiledCore` loads its network through the load port. So cores of the same parameters are compiled once, and a
-    large one in a minute instead of never. Tables that nothing writes stay.
-    """
-    loadable = loadable_memories(params)
-    verilog = FILE.sub(lambda found: '.FILE("")' if found[1] in loadable else found[0], verilog)
-    return "endmodule\n".join(map(_emptied, verilog.split("endmodule\n")))
-
-
-def _emptied(module):
-    written = set(WRITTEN.findall(module))
-    return CONTENTS.sub(lambda found: "" if found[1] in written else found[0], module)
-
-
-def without_reset(verilog):
-    """Return a core's Verilog that is never reset: it begins as it would after one.
-
-    Verilator looks in every cycle at what the inputs reach without a register, and a reset reaches every register.
-    """
-    found = re.search(rf"^module {CORE}\((.*?)\);\n.*?(  input rst;\n  wire rst;\n)", verilog, re.MULTILINE | re.DOTALL)
-    if not found:
-        raise AdafireError(f"The Verilog of the core has no module {CORE} with a reset: generate it again.")
-    ports = ", ".join(port for port in found[1].split(", ") if port != "rst")
-    return "".join([
-        verilog[: found.start(1)], ports, verilog[found.end(1) : found.start(2)], "  wire rst = 1'h0;\n",
-        verilog[found.end(2) :],
-    ])
-
-
-def core_sources(verilog, params):
-    """Return the Verilog texts to compile of a core's."""
-    from hw.core.contents import RAM_MODULE, ram_verilog
-
-    texts = [without_reset(without_contents(verilog, params))]
-    return texts if f"module {RAM_MODULE}" in verilog or RAM_MODULE not in verilog else [*texts, ram_verilog()]
-
-
-def empty_core(params):
-    """Return the Verilog of a core of these parameters that holds no network."""
-    from amaranth.back import verilog
-
-    from hw.core.core import Core
-
-    return verilog.convert(Core(params, {}), name=CORE, emit_src=False)
-
-
 def core_defines(params):
     """Return {name: value}: what a harness must know of the widths of a core's ports."""
     return {
@@ -120,11 +67,16 @@ def core_defines(params):
     }
 
 
-def compile_core(verilog, params, progress=None):
-    """Compile Verilog text to a shared library; return its path. Cached by content."""
-    defines = [f"-D{name}={value}" for name, value in core_defines(params).items()] + outside_defines(params)
+def compile_core(verilog, params, progress=None, board=None):
+    """Compile Verilog text to a shared library; return its path. Cached by content.
+
+    What lies outside the chip is in the memory of ``board`` (`sim.outside`).
+    """
+    outside = linked(params, board)
+    defines = [f"-D{name}={value}" for name, value in core_defines(params).items()] + outside.defines
     return compile_verilog(
-        CORE, core_sources(verilog, params), HARNESS, defines, headers=HEADERS, progress=progress)
+        CORE, core_sources(verilog, params), HARNESS, defines, headers=HEADERS, objects=outside.objects,
+        progress=progress)
 
 
 class CompiledCore:
@@ -158,15 +110,15 @@ class CompiledCore:
         return cls.for_plan(make_plan(network, lanes), progress=progress, **stalls)
 
     @classmethod
-    def for_plan(cls, plan, progress=None, **stalls):
-        """Generate and compile the core that ``plan`` was made for."""
-        return cls(compile_core(empty_core(plan.params), plan.params, progress), plan, **stalls)
+    def for_plan(cls, plan, progress=None, board=None, **stalls):
+        """Generate and compile the core that ``plan`` was made for, beside the memory of ``board``."""
+        return cls(compile_core(empty_core(plan.params), plan.params, progress, board), plan, **stalls)
 
     @classmethod
     def from_folder(cls, folder, progress=None, **stalls):
         """Compile the Verilog that `generate` wrote into ``folder``."""
-        plan = read_folder(folder)
-        return cls(compile_core(core_text(folder), plan.params, progress), plan, **stalls)
+        plan, board = read_folder(folder), board_of(folder)
+        return cls(compile_core(core_text(folder), plan.params, progress, board), plan, **stalls)
 
     @property
     def lanes(self) -> int:
@@ -185,21 +137,30 @@ class CompiledCore:
         """
         inside = dict(plan.contents)
         if plan.params.outside:
-            words = np.ascontiguousarray(inside.pop("outside"), np.uint32)
-            self._library.core_fill(self._core, words.ctypes.data, len(words))
+            self.fill(inside.pop("outside"))
         self.load_stream(load_stream(inside, plan.memories))
         self.plan = plan
+        vars(self).pop("_expected", None)
+
+    def fill(self, words):
+        """Put uint32 words outside the chip, from address 0 on, without the load port."""
+        words = np.ascontiguousarray(words, np.uint32)
+        self._library.core_fill(self._core, words.ctypes.data, len(words))
 
     def load_stream(self, stream):
         """Send words to the load port; `AdafireError` if the core does not take them or finds them damaged."""
         stream = np.ascontiguousarray(stream, np.uint32)
         limit = LOAD_CYCLES * len(stream) + 1000
         fault = self._library.core_load(self._core, stream.ctypes.data, len(stream), limit)
+        self._check()
         if fault:
             raise AdafireError(LOAD_FAULTS[fault])
 
     def run(self, x: np.ndarray, progress: Progress | None = None) -> Result:
-        """Run images uint8 [N, C, H, W] or [N, H, W], each behind the other; return a `Result` with cycle counts."""
+        """Run images uint8 [N, C, H, W] or [N, H, W], each behind the other; return a `Result` with cycle counts.
+
+        Of an image of many cycles ``progress`` is told in between, too.
+        """
         words = input_stream(self.network, x)
         rows = np.zeros((len(words), result_words(self.network)), np.int32)
         limit = cycle_limit(self.plan, self.stalls)
@@ -207,7 +168,8 @@ class CompiledCore:
         self._begin(words)
         try:
             for number, row in enumerate(rows):
-                received = self._library.core_next(self._core, row.ctypes.data, len(row), limit)
+                heard = progress and (lambda share, n=number: progress(n + share, len(words)))
+                received = self._result(row, limit, heard)
                 if received < 0:
                     raise AdafireError(f"image {number}: the core gave no result within {limit} cycles")
                 if received != len(row):
@@ -235,10 +197,15 @@ class CompiledCore:
         """
         words, limit = input_stream(self.network, images), cycle_limit(self.plan, self.stalls)
         self._begin(words)
-        results = self._library.core_abort(self._core, cycle, cycle + limit)
-        if results < 0:
+        results = 0
+        for before in range(0, cycle, SLICE):
+            results += self._library.core_go(self._core, min(SLICE, cycle - before))
+            self._check()
+        last = self._library.core_abort(self._core, limit)
+        self._check()
+        if last < 0:
             raise AdafireError(f"given up after {cycle} cycles, the core was not idle within {limit} more")
-        return results
+        return results + last
 
     def probe(self, work):
         """Return (what ``work()`` returns, `Probe` of what it made the core do); ``lambda: core.run(x)``, for one."""
@@ -250,6 +217,29 @@ class CompiledCore:
         )
         self._library.core_probe(self._core, 0)
         return answer, Probe(*seen.T)
+
+    def _result(self, row, limit, heard=None):
+        """Run to the next result; return its words, or -1 when it has not ended after ``limit`` cycles.
+
+        Python is back every `SLICE` cycles: someone may want to interrupt it, ``heard`` tells the share that is done,
+        and a memory that breaks its rules gives no image an end.
+        """
+        for done in range(0, limit, SLICE):
+            if heard and done:
+                heard(min(done / self._expected, 0.99))
+            received = self._library.core_next(self._core, row.ctypes.data, len(row), min(SLICE, limit - done))
+            self._check()
+            if received >= 0:
+                return received
+        return -1
+
+    @cached_property
+    def _expected(self):
+        """Cycles of a mean image."""
+        return expected_cycles(self.plan).interval
+
+    def _check(self):
+        check_rules(self._library.core_broken(self._core))
 
     def _begin(self, words):
         stalls, seed = int(256 * self.stalls), self.seed & 0xFFFFFFFF
@@ -269,11 +259,12 @@ def _opened(library):
         ("core_load", ctypes.c_int, (pointer, pointer, integer, integer)),
         ("core_begin", None, (pointer, pointer, integer, integer, number, number)),
         ("core_next", integer, (pointer, pointer, integer, integer)), ("core_end", None, (pointer,)),
-        ("core_abort", integer, (pointer, integer, integer)), ("core_probe", None, (pointer, ctypes.c_int)),
+        ("core_go", integer, (pointer, integer)), ("core_abort", integer, (pointer, integer)),
+        ("core_probe", None, (pointer, ctypes.c_int)),
         ("core_probe_size", integer, (pointer,)),
         ("core_probe_data", ctypes.POINTER(ctypes.c_int32), (pointer,)), ("core_cycles", ctypes.c_uint64, (pointer,)),
         ("core_moved", ctypes.c_uint64, (pointer,)), ("core_fill", None, (pointer, pointer, integer)),
-        ("core_spoil", None, (pointer, integer, number)),
+        ("core_spoil", None, (pointer, integer, number)), ("core_broken", number, (pointer,)),
     ):
         function = getattr(opened, name)
         function.restype, function.argtypes = result, arguments

@@ -1,10 +1,52 @@
-"""The memory outside the chip in simulation: what a harness in C++ must know of it (`outside.hpp`)."""
+"""The memory outside the chip in simulation: the board's controller before the model of its part, for harnesses in C++.
 
-__all__ = ["outside_defines"]
+Refreshes, rows and latencies are those of the part at its clock. A harness is linked with `sim.dram`, which it reaches
+through ``outside.hpp``, and is told of every rule of the part that is broken.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from gen.errors import AdafireError
+
+__all__ = ["BOARD", "HEADERS", "Linked", "RuleBroken", "check_rules", "linked"]
+
+BOARD = "ulx3s_85f"  # whose memory a core has that is for no board with one
+HEADERS = [Path(__file__).with_name(name) for name in ("outside.hpp", "dram.hpp")]
 
 
-def outside_defines(params):
-    """Return the options that tell ``outside.hpp`` the size of the memory outside a core; none where there is none."""
+class RuleBroken(AdafireError):
+    """A controller did not keep the times of its part."""
+
+
+class Linked(NamedTuple):
+    """What a harness with ``outside.hpp`` is compiled with: options, and objects to link; empty if all is inside."""
+
+    defines: list[str]
+    objects: list[Path]
+
+
+def linked(params, board: str | None = None) -> Linked:
+    """Return what a harness is linked with around a core of ``params`` on ``board``, at the clock that it has there."""
     if not params.outside:
-        return []
-    return [f"-DOUTSIDE={params.outside}", f"-DOUTSIDE_BITS={params.outside_bits}"]
+        return Linked([], [])
+    from hw.board.boards import BOARDS, find_board
+    from sim.dram import compiled_dram
+
+    chosen = find_board(board if board in BOARDS and BOARDS[board].sdram else BOARD)
+    bits, objects = compiled_dram(chosen.sdram, chosen.target.core_mhz * 1e6)
+    return Linked([f"-DOUTSIDE_BITS={params.outside_bits}", f"-DDRAM_BITS={bits}"], objects)
+
+
+def check_rules(broken: int):
+    """Raise `RuleBroken` where the controller has broken rules of the part, a bit for each of `RULES`."""
+    if not broken:
+        return
+    from sim.sdram import RULES
+
+    rules = [f"{rule} ({text})" for bit, (rule, text) in enumerate(RULES.items()) if broken >> bit & 1]
+    which = "a rule" if len(rules) == 1 else "rules"
+    raise RuleBroken(
+        f"The controller of the SDRAM broke {which} of the part: {', '.join(rules)}. "
+        "What was computed since means nothing."
+    )

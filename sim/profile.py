@@ -24,10 +24,11 @@ import numpy as np
 from gen.errors import AdafireError
 from gen.inputs import input_stream
 from gen.result import Result, result_words, results_of
-from sim.compiled_core import HARNESS, HEADERS, CompiledCore, core_defines, core_sources, empty_core
-from sim.bench.folder import core_text, read_folder
+from sim.compiled_core import HARNESS, CompiledCore, core_defines
+from sim.bench.folder import board_of, core_text, read_folder
+from sim.emptied import core_sources, empty_core
 from sim.inside import CORE, Inside
-from sim.outside import outside_defines
+from sim.outside import HEADERS, linked
 from sim.patience import cycle_limit
 from sim.verilate import compile_verilog
 
@@ -66,7 +67,7 @@ class Profile:
     events: np.ndarray
 
 
-def profiled_library(verilog, params, progress=None):
+def profiled_library(verilog, params, progress=None, board=None):
     """Compile a core's Verilog with a look inside; return the library's path."""
     signals = dict(MACHINE)
     for name, (component, signal) in GROUP.items():
@@ -77,9 +78,11 @@ def profiled_library(verilog, params, progress=None):
         **{name: names[name] for name in MACHINE}, "KINDS": ",".join((*KINDS, *WORK)),
         "HARNESS": f'\\"{HARNESS.name}\\"', "INCLUDED": hashlib.sha256(HARNESS.read_bytes()).hexdigest(),
     }
-    options = [f"-D{name}={value}" for name, value in defines.items()] + outside_defines(params)
+    outside = linked(params, board)
+    options = [f"-D{name}={value}" for name, value in defines.items()] + outside.defines
     return compile_verilog(
-        CORE, core_sources(verilog, params), PROFILER, options, headers=HEADERS, progress=progress)
+        CORE, core_sources(verilog, params), PROFILER, options, headers=HEADERS, objects=outside.objects,
+        progress=progress)
 
 
 class ProfiledCore(CompiledCore):
@@ -89,12 +92,12 @@ class ProfiledCore(CompiledCore):
     def from_folder(cls, folder, progress=None):
         """Compile the Verilog that `generate` wrote into ``folder``; a minute where it is not in the cache."""
         plan = read_folder(folder)
-        return cls(profiled_library(core_text(folder), plan.params, progress), plan)
+        return cls(profiled_library(core_text(folder), plan.params, progress, board_of(folder)), plan)
 
     @classmethod
-    def for_plan(cls, plan, progress=None):
-        """Generate and compile the core that ``plan`` was made for."""
-        return cls(profiled_library(empty_core(plan.params), plan.params, progress), plan)
+    def for_plan(cls, plan, progress=None, board=None):
+        """Generate and compile the core that ``plan`` was made for, beside the memory of ``board``."""
+        return cls(profiled_library(empty_core(plan.params), plan.params, progress, board), plan)
 
     def profile(self, x, progress=None):
         """Run images uint8 [N, C, H, W] or [N, H, W], one after the other; return their `Profile`."""
@@ -112,6 +115,7 @@ class ProfiledCore(CompiledCore):
                 ctypes.c_void_p(row.ctypes.data), ctypes.c_int64(len(row)), limit,
             )
             self._library.core_end(self._core)
+            self._check()
             if received != len(row):
                 raise AdafireError(f"Image {n}: the core gave no result within {limit.value} cycles.")
             if progress:

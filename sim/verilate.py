@@ -15,7 +15,7 @@ from gen.errors import AdafireError
 from sim.cells import with_cells
 from sim.toolchain import choose_simulator, tool_environment, verilator_program
 
-__all__ = ["compile_verilog"]
+__all__ = ["compile_part", "compile_verilog"]
 
 LOG = logging.getLogger("adafire.sim")
 
@@ -28,7 +28,7 @@ BUNDLE = 1 << 20  # bytes of C++ compiled at once: Verilator's headers alone tak
 
 def compile_verilog(
     top: str, sources: list[str], harness: Path, defines: Sequence[str] = (), *, headers: Sequence[Path] = (),
-    program: bool = False, progress: Progress | None = None,
+    objects: Sequence[Path] = (), program: bool = False, progress: Progress | None = None,
 ) -> Path:
     """Compile Verilog texts and a harness; return the path of the shared library, or of the program.
 
@@ -43,6 +43,8 @@ def compile_verilog(
         Options ``-DNAME=VALUE`` for the harness.
     headers : list of paths
         What the harness includes from its own folder.
+    objects : list of paths
+        Of `compile_part`, to be linked with it.
     program : whether the harness has a ``main``.
     progress : callable(step, fraction) or None
 
@@ -54,13 +56,8 @@ def compile_verilog(
         With the last lines of the tool that failed.
     """
     choose_simulator("verilator")
-    sources = with_cells(sources)
-    verilate = ("--cc", "--top-module", top, *VERILATE)
-    environment = tool_environment()
-    verilator = verilator_program()
-    texts = [*sources, harness.read_text(), *(header.read_text() for header in headers)]
-    identity = [*texts, verilator, *verilate, *COMPILE, OFTEN, ONCE, *defines]
-    key = hashlib.sha256("\0".join(identity).encode()).hexdigest()[:24]
+    sources, linked = with_cells(sources), [str(path) for path in objects]
+    key = _key(top, [*sources, *_texts(harness, headers), *linked], defines)
     made = cache_folder() / "models" / f"{key}{'' if program else '.so'}"
     if is_whole(made):
         LOG.info("compiled before: %s", made)
@@ -69,18 +66,63 @@ def compile_verilog(
     if progress:
         progress("compiling the core", 0.0)
     with tempfile.TemporaryDirectory(prefix="adafire-model-") as folder:
-        work = Path(folder)
-        names = [f"source_{number}.v" for number in range(len(sources))]
-        for name, text in zip(names, sources):
-            (work / name).write_text(text)
-        _tool([verilator, *verilate, "--Mdir", "obj", *names], work, environment)
-        runtime, includes = _runtime(verilator, work, environment)
-        units = _bundled(sorted((work / "obj").glob("*.cpp")), harness, work)
-        flags = [*COMPILE, *defines, f"-I{harness.parent}", *includes, "-Iobj"]
-        objects = [*_make_objects(work, units, flags, environment), *runtime]
-        _tool(["g++", *([] if program else ["-shared"]), "-o", "made", *objects, "-pthread"], work, environment)
+        work, environment = Path(folder), tool_environment()
+        own, runtime = _compiled(top, sources, harness, defines, work, environment)
+        kind = [] if program else ["-shared"]
+        _tool(["g++", *kind, "-o", "made", *own, *linked, *runtime, "-pthread"], work, environment)
         keep(work / "made", made)
     return made
+
+
+def compile_part(
+    top: str, sources: list[str], harness: Path, defines: Sequence[str] = (), *, headers: Sequence[Path] = (),
+) -> list[Path]:
+    """Compile, as `compile_verilog`, what several designs are linked with; return the paths of its objects.
+
+    The harness is all that they see of it.
+    """
+    choose_simulator("verilator")
+    sources = with_cells(sources)
+    key = _key(top, [*sources, *_texts(harness, headers)], defines)
+    folder = cache_folder() / "models" / f"part-{key}"
+    told = folder / "objects"
+    if not is_whole(told) or not all(is_whole(folder / name) for name in told.read_text().split()):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="adafire-model-") as place:
+            work = Path(place)
+            objects, _ = _compiled(top, sources, harness, defines, work, tool_environment())
+            for name in objects:
+                keep(work / name, folder / name)
+            (work / "objects").write_text("\n".join(objects))
+            keep(work / "objects", told)
+    return [folder / name for name in told.read_text().split()]
+
+
+def _texts(harness, headers):
+    return [harness.read_text(), *(header.read_text() for header in headers)]
+
+
+def _key(top, texts, defines):
+    """Return the name in the cache of what is compiled from these texts with these tools."""
+    identity = [*texts, verilator_program(), *_verilate(top), *COMPILE, OFTEN, ONCE, *defines]
+    return hashlib.sha256("\0".join(identity).encode()).hexdigest()[:24]
+
+
+def _verilate(top):
+    return ("--cc", "--top-module", top, *VERILATE)
+
+
+def _compiled(top, sources, harness, defines, work, environment):
+    """Compile a design and its harness in the folder ``work``; return the names of its objects, and the runtime's."""
+    verilator = verilator_program()
+    names = [f"source_{number}.v" for number in range(len(sources))]
+    for name, text in zip(names, sources):
+        (work / name).write_text(text)
+    _tool([verilator, *_verilate(top), "--Mdir", "obj", *names], work, environment)
+    runtime, includes = _runtime(verilator, work, environment)
+    units = _bundled(sorted((work / "obj").glob("*.cpp")), harness, work)
+    flags = [*COMPILE, *defines, f"-I{harness.parent}", *includes, "-Iobj"]
+    return _make_objects(work, units, flags, environment), runtime
 
 
 def _runtime(verilator, work, environment):

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from gen.plan.activity import Activity
+from gen.layers import INPUT
+from gen.plan.activity import Activity, find_activity
 from gen.plan.blocks import block_words, copy_pieces, stage_blocks
 from gen.plan.estimate import expected_passes, written_words
 from gen.plan.plan import Plan
@@ -23,7 +24,8 @@ class LayerBound:
     """Cycles of a layer in a mean image.
 
     compute : of its passes if nothing waits
-    weights, maps : of the memory, for blocks and weights, and for maps read and written; both 0 where all is inside
+    weights, maps : of the memory, for blocks and weights, and for maps read and written, of the layer that reads it
+        first the input too; both 0 where all is inside
     words : of 32 bits that move
     """
 
@@ -50,13 +52,26 @@ def roofline(plan: Plan, pace: float, activity: Activity | None = None) -> list[
             index = block.p.index
             fetched[index] = fetched.get(index, 0) + block_words(block, plan.params)
             copied[index] = copied.get(index, 0) + sum(copy_pieces(copy, plan.params) for copy in block.copies)
+    activity = activity or find_activity(plan.network)
+    comes = _input_words(plan, float(activity.stages[0].running.sum()))
     found: dict[tuple[int, str], LayerBound] = {}
     for p, compute, runs in expected_passes(plan, activity):
         of = found.setdefault((p.stage, p.layer.name), LayerBound(p.stage, p.layer.name))
         weights = runs * fetched.get(p.index, 0)
         maps = runs * (copied.get(p.index, 0) + written_words(plan, p))
+        if any(source == INPUT for source, _ in p.reads):
+            maps, comes = maps + comes, 0.0
         found[p.stage, p.layer.name] = replace(
             of, compute=of.compute + compute, weights=of.weights + pace * weights, maps=of.maps + pace * maps,
             words=of.words + weights + maps,
         )
     return list(found.values())
+
+
+def _input_words(plan, timesteps):
+    """Return the words that the input of an image is written outside in; 0 where it stays on the chip."""
+    region = plan.regions[0, INPUT, 0]
+    if region.outside is None:
+        return 0.0
+    one_by_one = plan.network.source.kind == "frames" and region.versions == 1
+    return region.words * plan.params.image_pieces * (timesteps if one_by_one else max(1, region.versions))

@@ -37,7 +37,8 @@ Waves = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a wavefo
 OwnDecoder = Annotated[
     str | None, typer.Option("--decode", metavar="FILE.py", help="Your own decoder, if the network has one. It is run.")
 ]
-Simulator = Annotated[str | None, typer.Option(metavar="icarus|verilator", help="Default: what is installed.")]
+Simulator = Annotated[str | None, typer.Option(
+    metavar="icarus|verilator|compiled", help="compiled: quick, for large networks. Default: one of the others.")]
 
 
 def _show_version(asked: bool):

@@ -51,7 +51,7 @@ def verify(
 ):
     """Compare the simulated Verilog with the golden model, bit for bit.
 
-    Under cocotb, with random back-pressure: every burst count, state, logit, class and exit step.
+    Every burst count, state, logit, class and exit step: under cocotb, with random back-pressure, or compiled.
     """
     return commands.verify(folder, data, split, images, simulator, seed, waves, image, step, progress)
 

@@ -115,8 +115,8 @@ def _place_ecp5(target, constraints):
     )
 
 
-# A part that is nearly full is searched for hours before it is given up: a cell's place so many times as there are cells,
-# squared, over this.
+# A part that is nearly full is searched for hours before it is given up: for each cell as many places as there are
+# cells, squared, over this.
 GIVE_UP = ("--placer-heap-cell-placement-timeout", "100")
 
 
@@ -171,8 +171,8 @@ FLOWS = {
         refine=absorb_registers_in,
     ),
     "ice40": Flow(
-        synth="synth_ice40 -device u -dsp -dffe_min_ce_use 4", router="nextpnr-ice40", packer="icepack", constraints=".pcf",
-        bitstream=".bin", place=_place_ice40, routed=lambda top: ("--asc", f"{top}.asc"),
+        synth="synth_ice40 -device u -dsp -dffe_min_ce_use 4", router="nextpnr-ice40", packer="icepack",
+        constraints=".pcf", bitstream=".bin", place=_place_ice40, routed=lambda top: ("--asc", f"{top}.asc"),
         pack=lambda target, top: (f"{top}.asc", f"{top}.bin"),
         cells={
             "lut": (("ICESTORM_LC", 1),), "ff": (("SB_DFF*", 1),), "bram": (("ICESTORM_RAM", 1),),

@@ -59,7 +59,8 @@ class WordQueue(wiring.Component):
         filled, turns, pushed, pulled = (Signal(name=name) for name in ("filled", "turns", "pushed", "pulled"))
         further = Signal.like(taken)
         m.d.comb += [
-            further.eq(taken + 1), turns.eq(~self.o.valid | self.o.ready), self.room.eq(level < DEPTH - UNDER_WAY - UNCOUNTED),
+            further.eq(taken + 1), turns.eq(~self.o.valid | self.o.ready),
+            self.room.eq(level < DEPTH - UNDER_WAY - UNCOUNTED),
             write.en.eq(self.i_valid), write.addr.eq(written),  # there is always room: what is not pushed is replaced
             write.data.eq(held), write.data.mask.eq(mask), write.data.last.eq(end),
             pull.eq(filled & turns), read.addr.eq(taken), self.o.payload.eq(entry),

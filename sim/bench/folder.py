@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gen.generated import IMAGE, NETWORK, VERILOG, GeneratedFolder
 
-__all__ = ["IMAGE", "NETWORK", "VERILOG", "core_text", "put_contents", "read_folder"]
+__all__ = ["IMAGE", "NETWORK", "VERILOG", "board_of", "core_text", "put_contents", "read_folder"]
 
 
 def read_folder(folder):
@@ -20,6 +20,11 @@ def read_folder(folder):
 def core_text(folder):
     """Return the Verilog of the core in ``folder``, all its modules."""
     return (Path(folder) / VERILOG).read_text()
+
+
+def board_of(folder):
+    """Return the name of the board that the core in ``folder`` was made for, or None."""
+    return GeneratedFolder.open(folder).manifest["board"]
 
 
 def put_contents(folder, work):

@@ -3,7 +3,7 @@
 Every scenario compares every count, state, output, class, exit step and counter of every image it runs with the
 golden model, computed here from the folder's network, and appends one record for each. The core begins with the
 memories of its Verilog, or, where these hold no weights, with what the load port brings before anything else; the
-last scenario fills them again. A memory outside the chip holds its words from the beginning, which an empty load says.
+last scenario fills them again. A memory outside the chip holds its words from the beginning.
 """
 
 import json
@@ -16,8 +16,7 @@ import numpy as np
 from cocotb.clock import Clock
 
 from gen.inputs import input_stream
-from gen.plan.image import load_stream, read_image
-from gen.plan.params import WORD_BITS
+from gen.plan.image import read_image
 from gen.result import result_words, results_of
 from sim.bench.driver import STALL, Driver, Stuck, Violation, probe_of
 from sim.bench.outside import OutsideMemory
@@ -25,10 +24,8 @@ from sim.bench.job import ABORTS, Job, planned_runs
 from sim.compare import Difference, compare_image, compared_values, expected_probe, first_difference
 from sim.bench.folder import IMAGE, read_folder
 from sim.golden import Golden
+from sim.loading import inverted, port_stream
 from sim.patience import cycle_limit
-
-TRAILER = 3  # words of a load stream after its memories: the block of its digest
-LONG = 50_000  # words outside the chip that are too many for the load port of a simulation
 
 
 class Session:
@@ -144,10 +141,9 @@ def scenario(function):
             cocotb.start_soon(memory.serve())
         await driver.reset()
         try:
-            if plan.params.spram and not session.stuck:
-                await driver.load(session.stream, session.limit, stall=0.0)
-            if plan.params.outside and not session.stuck:
-                await driver.load(load_stream({}, {}), session.limit)
+            if not plan.params.initialised and not session.stuck:
+                inside, _ = port_stream(session.stream, plan, most=0)
+                await driver.load(inside, session.limit, stall=0.0)
             if not session.stuck:  # one hang says it all, and takes long enough
                 await function(check, driver)
         except (Stuck, Violation) as error:
@@ -235,11 +231,8 @@ async def restarted(check, driver):
 @scenario
 async def loaded(check, driver):
     """Every memory overwritten, then filled with the image file, both through the load port."""
-    stream = check.session.stream
-    if check.plan.params.outside > LONG:
-        inside = {name: words for name, words in check.plan.contents.items() if name != "outside"}
-        stream = load_stream(inside, check.plan.memories)
-    await driver.load(_inverted(stream, check.plan), check.limit, stall=0.0)
+    stream, _ = port_stream(check.session.stream, check.plan)
+    await driver.load(inverted(stream, check.plan), check.limit, stall=0.0)
     if not driver.fault:
         raise Violation("the core took a damaged load for a good one")
     await driver.load(stream, check.limit)
@@ -249,17 +242,3 @@ async def loaded(check, driver):
         check.send(driver, n)
         run, = await driver.results(1, check.limit)
         check.whole(n, run)
-
-
-def _inverted(stream, plan):
-    """Return a load stream with the bits of every memory word turned over, addresses and lengths as they are.
-
-    Its digest, at the end, is that of the right one.
-    """
-    beats = [-(-spec.width // WORD_BITS) for spec in plan.memories.values() if spec.loadable]
-    result, position = stream.copy(), 0
-    while position < len(stream) - TRAILER:
-        start = position + 2
-        position = start + int(stream[position + 1]) * beats[int(stream[position]) >> 24]
-        result[start:position] ^= np.uint32(0xFFFFFFFF)
-    return result

@@ -203,6 +203,7 @@ def test_a_folder_that_is_no_core(network, tmp_path):
     (("core", "--data", "small.npz"), "The network takes images of shape"),
     (("core", "--data", "data.npz", "--simulator", "vcs"), "simulator 'vcs' is unknown: choose one of"),
     (("core", "--data", "data.npz", "--waves", "w.txt"), "waveforms: name the file"),
+    (("core", "--data", "data.npz", "--simulator", "compiled", "--waves", "w.vcd"), "compiled core writes no waveform"),
 ])
 def test_verify_refuses_before_it_simulates(adafire, network, core, tmp_path, monkeypatch, words, text):
     monkeypatch.chdir(tmp_path)

@@ -8,7 +8,8 @@ import numpy as np
 
 from gen.inputs import input_stream
 from gen.result import result_words
-from sim.compiled_core import HARNESS, CompiledCore, core_defines, core_sources, empty_core
+from sim.compiled_core import HARNESS, CompiledCore, core_defines
+from sim.emptied import core_sources, empty_core
 from sim.inside import Inside
 from sim.patience import cycle_limit
 from sim.verilate import compile_verilog

@@ -10,7 +10,8 @@ from gen.plan.plan import covering, make_plan, plan_on
 from gen.plan.regions import Room
 from hw.core.contents import ContentFiles
 from hw.core.core import Core
-from sim.compiled_core import CompiledCore, without_contents
+from sim.compiled_core import CompiledCore
+from sim.emptied import without_contents
 from sim.compare import compare_image
 from sim.golden import Golden
 from sim.traffic import memory_traffic

@@ -1,13 +1,16 @@
 """`gen.plan.roofline`: what bounds each layer, by what the core does and what the memory moves."""
 
+import numpy as np
 import pytest
 
+from gen.intnet import IntegerNetwork
+from gen.layers import Source, Synapse
 from gen.plan.blocks import stage_blocks, words_moved
 from gen.plan.estimate import expected_cycles, written_words
 from gen.plan.plan import make_plan
 from gen.plan.regions import Room
 from gen.plan.roofline import LANES, WEIGHTS, roofline
-from tests.gen.plan.networks import layered
+from tests.gen.plan.networks import layered, readout, spiking
 
 FAST, SLOW = 1e-6, 1000.0  # cycles of a word from outside
 
@@ -38,3 +41,18 @@ def test_the_words_of_all_layers_are_those_that_move():
     moved += sum(written_words(outside, p) for p in stage.passes)
     assert sum(of.words for of in roofline(outside, FAST)) == pytest.approx(rounds * moved)
     assert [of.layer for of in roofline(outside, FAST)] == [layer.name for layer in outside.network.layers]
+
+
+def test_an_input_outside_is_written_there_too():
+    rng = np.random.default_rng(0)
+    network = IntegerNetwork(Source((3, 12, 12)), [
+        spiking("conv", [Synapse("input", rng.integers(-7, 8, (16, 3, 3, 3)))]),
+        readout("out", Synapse("conv", rng.integers(-7, 8, (4, 16, 10, 10)))),
+    ], timesteps=1)
+    inside, outside = (make_plan(network, 16, room=Room(weights=1, image=image)) for image in (None, 0))
+    assert outside.params.image_ring and outside.params.image_pieces == 1
+    stage, params = outside.stages[0], outside.params
+    moved = sum(words_moved(block, params) for block in stage_blocks(stage.passes, outside.regions))
+    first, last = roofline(outside, FAST)
+    assert first.words + last.words == moved + 12 * 12
+    assert sum(of.words for of in roofline(inside, FAST)) < moved
