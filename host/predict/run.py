@@ -104,8 +104,8 @@ def _opened(device: str, network: Network, folder: Path | None, progress: Progre
         place = opened(device, network, progress=progress)
     elif folder is None:
         raise InputError(
-            f"The device {device!r} is a board's port, or 'sim': name the folder that `adafire generate` made for the "
-            "board in place of the network file."
+            f"On the device {device!r} no network file runs: golden and rtl take one. A board, by its port, and the "
+            "simulated one, sim, want the folder that `adafire generate` made in place of the network file."
         )
     elif device == "rtl":
         place = opened(folder, progress=progress)

@@ -237,8 +237,15 @@ def test_a_missing_library_is_named(adafire, monkeypatch, tmp_path):
     assert (outcome.code, outcome.out) == (1, "")
     assert outcome.err == (
         "This command needs the library 'torch', which is not installed: pip install 'adafire[all]', or, in a copy of "
-        "the repository, use the environment that `make test` makes. `adafire doctor` shows what is there.\n"
+        "the repository, use the environment that `make demo` makes. `adafire doctor` shows what is there.\n"
     )
+
+
+def test_a_missing_library_is_named_as_its_package_is(adafire, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    monkeypatch.setattr(commands, "convert", lambda *words, **settings: __import__("PIL"))
+    outcome = adafire("convert", "m.pt2", "--calibration", "x.npz", "--out", tmp_path / "n.safetensors")
+    assert outcome.code == 1 and "needs the library 'pillow'" in outcome.err
 
 
 def test_version(adafire):
