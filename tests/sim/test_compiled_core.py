@@ -17,7 +17,7 @@ from sim.golden import Golden
 from sim.traffic import memory_traffic
 from tests.kit.random_networks import FIRST, SECOND, random_images, random_network, random_staged_network
 
-IMAGES = 4
+IMAGES, IMAGES_OUTSIDE = 4, 2  # of a network, where all lies on the chip and where not
 KINDS = {  # a share of the networks of every core
     "first": lambda seed: random_network(seed, contract=FIRST),
     "second": lambda seed: random_network(seed, contract=SECOND),
@@ -53,10 +53,10 @@ def shared_core(networks, width, groups, neurons, room=ALL):
     ])
 
 
-def differences(core, network, seed):
+def differences(core, network, seed, images=IMAGES):
     """Run images back to back with every probe value compared, after one given up; return the differences found."""
     rng = np.random.default_rng(seed)
-    x, golden = random_images(network, seed, IMAGES), Golden(network)
+    x, golden = random_images(network, seed, images), Golden(network)
     alone = core.run(x[:1])
     core.abort(x[:2], int(rng.integers(0, 2 * alone.cycles[0] + 100)))
     result, probe = core.probe(lambda: core.run(x))
@@ -93,7 +93,7 @@ def check(width, groups, neurons, each=EACH, room=ALL):
                 core.load_stream(plan.load_stream)
         core.stalls = 0.3 * (seed % 3 > 0)
         try:
-            found = differences(core, network, seed)
+            found = differences(core, network, seed, IMAGES if room is ALL else IMAGES_OUTSIDE)
         except AdafireError as error:  # the core hangs
             error.add_note(name)
             raise
