@@ -41,6 +41,7 @@ SINGLE = {  # depth, timesteps, burst cap, whether images stop early, order
     **{f"ResNet-20, T = {steps}, bursts to 7, exits for 0.2 points": (20, steps, 7, True, "steps") for steps in (4, 8)},
     "ResNet-20, T = 2, bursts to 15, in tile order": (20, 2, 15, False, "tiles"),
     **{f"ResNet-{depth}, T = 1, bursts to {BURST}": (depth, 1, BURST, False, "steps") for depth in (32, 44, 56)},
+    "ResNet-44, T = 1, bursts to 255": (44, 1, 255, False, "steps"),
 }
 ON_HARDWARE = (  # with --rtl
     "ResNet-20, T = 1, bursts to 15", "ResNet-20, T = 1, bursts to 63", "ResNet-20, T = 2, bursts to 15, in tile order",
