@@ -4,6 +4,7 @@ They are made in a folder beside their place, which a lock marks as in use. The 
 so what a killed run left is known, and the next run clears it away.
 """
 
+import errno
 import os
 import shutil
 import tempfile
@@ -55,8 +56,10 @@ def work_beside(out: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(out: str | Path) -> Iterator[Path]:
+def whole_folder(out: str | Path, *, keep: bool = False) -> Iterator[Path]:
     """Yield an empty folder beside ``out``; it takes the place of ``out`` at the end, or vanishes on an error.
+
+    With ``keep`` it vanishes too where another run has put its own there meanwhile: that is the same.
 
     Raises
     ------
@@ -73,9 +76,13 @@ def whole_folder(out: str | Path) -> Iterator[Path]:
             ) from error
         yield work
         work.chmod(0o755)
-        if out.exists():
+        if out.exists() and not keep:
             shutil.rmtree(out)
-        work.rename(out)
+        try:
+            work.rename(out)
+        except OSError as error:
+            if not keep or error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
 
 
 def whole_files(files: Mapping[Path, str | bytes]) -> None:

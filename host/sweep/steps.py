@@ -100,7 +100,7 @@ def _kept(kept, kind, make, *depends):
     place = Path(kept) / f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
     if not (place / RESULT).exists():
         place.parent.mkdir(parents=True, exist_ok=True)
-        with whole_folder(place) as folder:
+        with whole_folder(place, keep=True) as folder:  # two tasks may make the same
             (folder / RESULT).write_text(json.dumps(_made(make, folder)))
     found = json.loads((place / RESULT).read_text())
     return found | {name: str(place / found[name]) for name in ("network", "core") if name in found}

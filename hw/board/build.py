@@ -68,7 +68,7 @@ def build(folder, clock_mhz=None, core_only=False, seed=None, progress=None):
             for pattern in DROPPED:  # they are large, and made again from what is there
                 for file in work.glob(pattern):
                     file.unlink()
-        with whole_folder(kept) as copy:
+        with whole_folder(kept, keep=True) as copy:
             shutil.copytree(order.folder / "build", copy, dirs_exist_ok=True)
     report("done", 1.0)
     figures = json.loads((order.folder / "build" / REPORT).read_text())

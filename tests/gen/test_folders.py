@@ -33,6 +33,15 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
+def test_of_two_that_make_the_same_the_first_stays(tmp_path):
+    out = tmp_path / "out"
+    with whole_folder(out, keep=True) as second:
+        (second / "file").write_text("second")
+        with whole_folder(out, keep=True) as first:
+            (first / "file").write_text("first")
+    assert (out / "file").read_text() == "first" and names(tmp_path) == ["out"]
+
+
 def test_what_a_killed_run_left_is_cleared(tmp_path, holding):
     process, work = holding
     process.send_signal(signal.SIGKILL)
