@@ -1,15 +1,13 @@
 """Load streams for verification: which words go through the load port, and a stream whose words are all wrong."""
 
-from zlib import crc32
-
 import numpy as np
 
+from gen.plan.image import TRAILER_WORDS, sealed
 from gen.plan.params import WORD_BITS
 
 __all__ = ["LONG", "inverted", "port_stream"]
 
 OUTSIDE = "outside"
-TRAILER = 3  # words of a load stream after its memories: the block of its digest
 LONG = 50_000  # words outside the chip that are too many for the load port of a simulation
 
 
@@ -17,7 +15,7 @@ def _blocks(stream, plan):
     """Yield (name of a memory, where its words begin in a load stream, where they end)."""
     loadable = [(name, -(-spec.width // WORD_BITS)) for name, spec in plan.memories.items() if spec.loadable]
     position = 0
-    while position < len(stream) - TRAILER:
+    while position < len(stream) - TRAILER_WORDS:
         name, beats = loadable[int(stream[position]) >> 24]
         start = position + 2
         position = start + int(stream[position + 1]) * beats
@@ -44,6 +42,4 @@ def port_stream(stream, plan, most=LONG):
     start, end = words.get(OUTSIDE, (0, 0))
     if end - start <= most:
         return stream, None
-    rest = np.concatenate([stream[: start - 2], stream[end:-1]])
-    digest = crc32(rest[: 1 - TRAILER].astype("<u4").tobytes())
-    return np.append(rest, np.uint32(digest)), stream[start:end]
+    return sealed(np.concatenate([stream[: start - 2], stream[end:-TRAILER_WORDS]])), stream[start:end]

@@ -16,9 +16,9 @@ import numpy as np
 from gen.errors import InputError
 from gen.plan.params import WORD_BITS
 
-__all__ = ["TRAILER", "load_stream", "read_image", "stream_digest", "write_image"]
+__all__ = ["TRAILER", "TRAILER_WORDS", "load_stream", "read_image", "sealed", "stream_digest", "write_image"]
 
-TRAILER = 0xFF
+TRAILER, TRAILER_WORDS = 0xFF, 3
 
 
 def load_stream(contents: dict[str, Sequence[int] | np.ndarray], memories) -> np.ndarray:
@@ -31,9 +31,13 @@ def load_stream(contents: dict[str, Sequence[int] | np.ndarray], memories) -> np
             blocks.append(words.astype("<u4").tobytes())
         else:
             blocks.append(b"".join(word.to_bytes(size, "little") for word in words))
-    data = b"".join(blocks)
-    trailer = np.array([TRAILER << 24, 1, crc32(data)], "<u4").tobytes()
-    return np.frombuffer(data + trailer, "<u4").astype(np.uint32)
+    return sealed(np.frombuffer(b"".join(blocks), "<u4"))
+
+
+def sealed(words: np.ndarray) -> np.ndarray:
+    """Return the uint32 words of blocks with their trailer."""
+    trailer = np.array([TRAILER << 24, 1, crc32(words.astype("<u4").tobytes())], np.uint32)
+    return np.concatenate([words.astype(np.uint32), trailer])
 
 
 def stream_digest(stream: np.ndarray) -> int:
@@ -55,9 +59,9 @@ def read_image(path: Path) -> np.ndarray:
         For a file that is no load stream, or a damaged one.
     """
     data = Path(path).read_bytes()
-    if len(data) < 12 or len(data) % 4:
+    if len(data) < 4 * TRAILER_WORDS or len(data) % 4:
         raise InputError(f"{path} is no memory image: it has {len(data)} bytes, not whole 32-bit words and a trailer.")
     stream = np.frombuffer(data, "<u4").astype(np.uint32)
-    if list(stream[-3:-1]) != [TRAILER << 24, 1] or crc32(data[:-12]) != stream[-1]:
+    if not np.array_equal(sealed(stream[:-TRAILER_WORDS]), stream):
         raise InputError(f"{path} is damaged or no memory image: its digest is not that of its words. Make it anew.")
     return stream
