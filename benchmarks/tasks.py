@@ -1,12 +1,13 @@
 """Networks of every task on the core for a board: whether it is the golden model bit for bit, how fast, what bounds it.
 
-    python -m benchmarks.tasks NETWORK=DATA ... [--boards ulx3s_85f ...] [--images 20] [--cocotb 1] [--out tasks]
+    python -m benchmarks.tasks NETWORK=DATA ... [--boards ulx3s_85f ...] [--images 20] [--cocotb 1] [--once]
+        [--out tasks]
 
 NETWORK is a network file, DATA as `adafire evaluate` takes it. Each board gets the core that `generate` chooses for it,
 compiled by Verilator, which runs the first inputs; every count, state and output that it shows is compared with the
-golden model (`sim.checked`). ``--cocotb`` images then run under cocotb as `adafire verify` runs them. A board that
-`generate` refuses has its words in the row; where every board does, a core of 16 lanes for none of them is compared.
-Boards behind the first one that takes a network are left out.
+golden model (`sim.checked`). ``--cocotb`` images then run under cocotb as `adafire verify`, or `adafire verify --once`,
+runs them. A board that `generate` refuses has its words in the row; where every board does, a core of 16 lanes for none
+of them is compared. Boards behind the first one that takes a network are left out.
 
 cycles: of an image, mean of those compared; images a second: at the clock that `generate` sets for the board. What
 bounds a core: the share of the cycles in which the lanes take events, the share of lanes and cycles that do a synaptic
@@ -102,18 +103,18 @@ def compared(plan: Plan, images: np.ndarray, log: Path, board: str | None = None
     return records[: len(images)]
 
 
-def under_cocotb(row: Row, images: np.ndarray, count: int, folder: Path) -> dict[str, Any]:
+def under_cocotb(row: Row, images: np.ndarray, count: int, once: bool, folder: Path) -> dict[str, Any]:
     """Return how many runs of ``count`` images under cocotb are equal; of a core for no board nothing."""
     if row.chosen is None or not count:
         return {}
-    kept, head = folder / "verified.json", {"network": network_hash(row.plan.network), "images": count}
+    kept, head = folder / "verified.json", {"network": network_hash(row.plan.network), "images": count, "once": once}
     with suppress(OSError, ValueError):
         told = json.loads(kept.read_text())
         if told["of"] == head:
             return told["figures"]
     generate(row.plan.network, row.chosen.target.name, row.plan.params.lanes, folder / "core", force=True,
              neurons=row.plan.params.neurons)
-    told = verify(folder / "core", images[:count], count)
+    told = verify(folder / "core", images[:count], count, once=once)
     figures = {"cocotb, runs": f"{told['mismatches']} differ", "first_difference": told["first_difference"]}
     if not told["mismatches"]:
         figures = {"cocotb, runs": f"{sum(told['compared'].values()):,} values equal"}
@@ -182,7 +183,8 @@ def rows(options: argparse.Namespace) -> Iterator[tuple[str, dict]]:
             board = row.chosen and row.chosen.target.name
             records = compared(row.plan, images, folder / "compared.jsonl", board)
             yield row.name, {
-                **figures(row, records, streamed(row.chosen)), **under_cocotb(row, images, options.cocotb, folder)
+                **figures(row, records, streamed(row.chosen)),
+                **under_cocotb(row, images, options.cocotb, options.once, folder),
             }
 
 
@@ -192,6 +194,7 @@ def main():
     parser.add_argument("--boards", nargs="+", default=["ulx3s_85f"])
     parser.add_argument("--images", type=int, default=20)
     parser.add_argument("--cocotb", type=int, default=1, metavar="N", help="images under cocotb, 0 for none")
+    parser.add_argument("--once", action="store_true", help="under cocotb no image again: ten times as quick")
     parser.add_argument("--out", type=Path, default=Path("tasks"), help="folder that keeps what was compared")
     add_files(parser)
     options = parser.parse_args()

@@ -182,8 +182,8 @@ def generate(network, board, lanes, target_fps, neurons, out, force, also, baud,
     return {"out": str(out), **manifest}
 
 
-def verify(folder, data, split, images, simulator, seed, waves, image, step, progress):
-    """Simulate the Verilog in ``folder`` under cocotb beside the golden model; return what was compared."""
+def verify(folder, data, split, images, simulator, seed, waves, image, step, once, progress):
+    """Simulate the Verilog in ``folder`` beside the golden model; return what was compared."""
     from gen.data.datasets import open_for
     from gen.generated import GeneratedFolder
     from sim.verify import verify as verify_folder
@@ -192,7 +192,7 @@ def verify(folder, data, split, images, simulator, seed, waves, image, step, pro
     x, _ = open_for(network, data, split, progress).load(max(images, 1 + (image or 0)))
     return verify_folder(
         folder, x, images=images, simulator=simulator, seed=seed, waves=waves, wave_image=image, wave_step=step,
-        progress=progress,
+        once=once, progress=progress,
     )
 
 

@@ -26,9 +26,10 @@ LOADED_WORDS = 300_000  # outside the chip, at most, that go through the load po
 STALLS = 0.3  # chance that a stream pauses in a cycle
 
 
-def planned_checks(images):
-    """Return name of every scenario to the records it makes for ``images`` images."""
-    return {"in order": images, "aborted": 1, "shuffled": min(images, SHUFFLED), "loaded": min(images, LOADED)}
+def planned_checks(images, once=False):
+    """Return name of every scenario to the records it makes for ``images`` images, each of them ``once`` or more."""
+    again = {"aborted": 1, "shuffled": min(images, SHUFFLED), "loaded": min(images, LOADED)}
+    return {"in order": images, **({} if once else again)}
 
 
 def checked(core, golden, images, progress=None):
@@ -54,8 +55,8 @@ def _record(plan, traces, probe, result, n):
     }
 
 
-def check_folder(folder, plan, x, seed=0, progress=None):
-    """Run the images ``x`` on the core in ``folder``, some of them again; return the records of all runs.
+def check_folder(folder, plan, x, seed=0, progress=None, once=False):
+    """Run the images ``x`` on the core in ``folder``, some again unless ``once``; return the records of all runs.
 
     In order, alone and without pauses; one given up in a random cycle; behind it, some in random order with pauses in
     every stream; and some after the memory image came through the load port, which refused a damaged one before.
@@ -71,18 +72,18 @@ def check_folder(folder, plan, x, seed=0, progress=None):
     progress = progress or (lambda text, fraction: None)
     board = board_of(folder)
     core = CompiledCore(compile_core(core_text(folder), plan.params, progress, board), plan, seed=seed)
-    return _Checks(core, x, read_image(Path(folder) / IMAGE), seed, progress).records
+    return _Checks(core, x, read_image(Path(folder) / IMAGE), seed, progress, once).records
 
 
 class _Checks:
     """The scenarios of one folder, and the records of what was run."""
 
-    def __init__(self, core, x, stream, seed, progress):
+    def __init__(self, core, x, stream, seed, progress, once):
         self.records = []
         self._core, self._x, self._golden, self._stream = core, x, Golden(core.network), stream
         self._random, self._progress = Random(seed), progress
-        self._planned = sum(planned_checks(len(x)).values())
-        for name in planned_checks(len(x)):
+        self._planned = planned_checks(len(x), once)
+        for name in self._planned:
             try:
                 getattr(self, f"_{name.replace(' ', '_')}")(name)
             except RuleBroken:
@@ -107,7 +108,7 @@ class _Checks:
 
     def _shuffled(self, name):
         self._core.stalls = STALLS
-        self._run(name, self._random.sample(range(len(self._x)), planned_checks(len(self._x))[name]), timed=False)
+        self._run(name, self._random.sample(range(len(self._x)), self._planned[name]), timed=False)
         self._core.stalls = 0.0
 
     def _loaded(self, name):
@@ -124,7 +125,7 @@ class _Checks:
             raise AdafireError("the core took a damaged load for a good one")
         if outside is not None:
             self._core.fill(outside)
-        for _ in range(planned_checks(len(self._x))[name]):
+        for _ in range(self._planned[name]):
             self._run(name, [self._random.randrange(len(self._x))])
 
     def _run(self, name, numbers, timed=True):
@@ -132,7 +133,7 @@ class _Checks:
         before = len(self.records)
 
         def heard(done, _):
-            self._progress("simulating", (before + done) / self._planned)
+            self._progress("simulating", (before + done) / sum(self._planned.values()))
 
         heard(0, 1)
         for n, record in zip(numbers, checked(self._core, self._golden, self._x[np.array(numbers)], heard)):

@@ -19,7 +19,7 @@ from gen.errors import AdafireError, InputError, ToolMissing
 from gen.inputs import input_values
 from gen.plan.estimate import expected_cycles
 from sim.bench.folder import read_folder
-from sim.bench.job import Job, planned_runs
+from sim.bench.job import Job
 from sim.bench.launch import launched
 from sim.checked import check_folder
 from sim.toolchain import COMPILED, choose_simulator
@@ -39,7 +39,7 @@ LONG_MINUTES = 10  # that are worth a word before
 
 
 def verify(folder, x, images=20, simulator=None, seed=0, progress=None, waves=None, wave_image=None,
-           wave_step=None):
+           wave_step=None, once=False):
     """Simulate the core in ``folder`` and compare every value it computes with the golden model.
 
     Parameters
@@ -56,6 +56,7 @@ def verify(folder, x, images=20, simulator=None, seed=0, progress=None, waves=No
     waves : file for a waveform (.vcd from Verilator, .fst from Icarus), a save file beside it (`sim.waves`)
     wave_image, wave_step : what the waveform shows: this image of ``x``, counted from 0, by default the first one,
         and this timestep of it, counted from 1, by default all of them
+    once : whether no image is run again, for networks of many cycles
 
     Returns
     -------
@@ -92,9 +93,9 @@ def verify(folder, x, images=20, simulator=None, seed=0, progress=None, waves=No
     window = plan_window(waves, wave_image, wave_step, simulator, plan.network, x)
     progress, save_file = progress or (lambda text, fraction: None), None
     if simulator == COMPILED:
-        records = check_folder(folder, plan, x[:count], int(seed), progress)
+        records = check_folder(folder, plan, x[:count], int(seed), progress, once)
     else:
-        records, save_file = _under_cocotb(folder, plan, x, count, simulator, int(seed), progress, window)
+        records, save_file = _under_cocotb(folder, plan, x, count, simulator, int(seed), progress, window, once)
     return {
         "images": count, **_figures(records, plan.params.lanes), "simulator": simulator,
         "first_difference": _first_difference(records, seed, simulator), "save_file": save_file and str(save_file),
@@ -102,19 +103,18 @@ def verify(folder, x, images=20, simulator=None, seed=0, progress=None, waves=No
     }
 
 
-def _under_cocotb(folder, plan, x, count, simulator, seed, progress, window):
-    """Run all scenarios of `sim.bench.scenarios`; return their records and the waveform's save file, or None."""
+def _under_cocotb(folder, plan, x, count, simulator, seed, progress, window, once):
+    """Run the scenarios of `sim.bench.scenarios`; return their records and the waveform's save file, or None."""
     with tempfile.TemporaryDirectory(prefix="adafire-verify-") as work:
         work = Path(work)
         job = Job(
             folder=str(Path(folder).absolute()), count=count, records=str(work / "records"), work=str(work),
             simulator=simulator, seed=seed, waves=window.file is not None, wave_image=window.image,
-            wave_step=window.step,
+            wave_step=window.step, once=once,
         )
         job.write_images(x)
-        planned = planned_runs(count, job.waves)
-        _foretell(plan, sum(planned.values()))
-        records = _simulate(job, planned, _longest_silence(plan), progress)
+        _foretell(plan, sum(job.planned.values()))
+        records = _simulate(job, job.planned, _longest_silence(plan), progress)
         return records, keep_waves(window, work, simulator, plan, folder) if job.waves else None
 
 
@@ -123,7 +123,8 @@ def _foretell(plan, runs):
     minutes = runs * expected_cycles(plan).interval / COCOTB_SPEED / 60
     if minutes > LONG_MINUTES:
         LOG.warning(
-            "%d images of some %s cycles each may take %s under cocotb; --simulator compiled is quick.", runs,
+            "%d images of some %s cycles each may take %s under cocotb; --once runs each once, --simulator compiled is "
+            "quick.", runs,
             f"{expected_cycles(plan).cycles:,.0f}",
             f"{minutes:.0f} minutes" if minutes < 100 else f"{minutes / 60:.0f} hours",
         )

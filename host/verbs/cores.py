@@ -48,12 +48,13 @@ def verify(
     waves: Waves = None,
     image: Annotated[int | None, typer.Option(metavar="N", help="The one in FILE, from 0; default: the first.")] = None,
     step: Annotated[int | None, typer.Option(metavar="T", help="Its timestep, from 1; default: all.")] = None,
+    once: Annotated[bool, typer.Option("--once", help="No image again: for networks of many cycles.")] = False,
 ):
     """Compare the simulated Verilog with the golden model, bit for bit.
 
     Every burst count, state, logit, class and exit step: under cocotb, with random back-pressure, or compiled.
     """
-    return commands.verify(folder, data, split, images, simulator, seed, waves, image, step, progress)
+    return commands.verify(folder, data, split, images, simulator, seed, waves, image, step, once, progress)
 
 
 @verb(tables.build)

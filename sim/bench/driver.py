@@ -176,16 +176,18 @@ class Driver:
     async def _cycle(self):
         await self._edge
         self.cycle += 1
-        if self._o_valid.value and self._answer is None:
+        offered = bool(self._o_valid.value)
+        if offered and self._answer is None:
             self._answer, self._run = self._run, Run()
         if groups := self._fired.value:
             self._run.fired.append((int(groups), *map(_number, (self._layer, self._counts, self._states))))
-        self._take()
+        if offered or self._waiting is not None:
+            self._take(offered)
         if self._offering or self._input:
             self._offer()
 
-    def _take(self):
-        if self._o_valid.value:
+    def _take(self, offered):
+        if offered:
             word = _number(self._o_payload)
             if self._waiting is not None and word != self._waiting:
                 raise Violation(f"the word {self._waiting:#x} changed to {word:#x} before it was taken from the output")

@@ -15,12 +15,13 @@ SHUFFLED = 5
 ABORTS = 3
 
 
-def planned_runs(images, waves=False):
-    """Return name of every scenario to the records it writes for ``images`` images."""
-    return {
-        **({"waved": 1} if waves else {}), "in order": images, "twice": 2, "shuffled": min(images, SHUFFLED),
-        "aborted": 1 + 2 * ABORTS, "restarted": 2, "loaded": min(images, 2),
+def planned_runs(images, waves=False, once=False):
+    """Return name of every scenario to the records it writes for ``images`` images, each of them ``once`` or more."""
+    again = {
+        "twice": 2, "shuffled": min(images, SHUFFLED), "aborted": 1 + 2 * ABORTS, "restarted": 2,
+        "loaded": min(images, 2),
     }
+    return {**({"waved": 1} if waves else {}), "in order": images, **({} if once else again)}
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Job(Told):
     records : where the bench appends one JSON object for every image run
     work : folder for builds and simulator output
     waves : whether a waveform is written: of image ``wave_image``, and of its timestep ``wave_step`` unless None
+    once : whether no image is run again
     """
 
     folder: str
@@ -57,6 +59,12 @@ class Job(Told):
     waves: bool = False
     wave_image: int = 0
     wave_step: int | None = None
+    once: bool = False
+
+    @property
+    def planned(self):
+        """The scenarios and their records, as of `planned_runs`."""
+        return planned_runs(self.count, self.waves, self.once)
 
     def write_images(self, x):
         """Choose from all images ``x`` what the simulation needs."""

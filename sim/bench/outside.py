@@ -26,57 +26,73 @@ class OutsideMemory:
     """
 
     def __init__(self, dut, address_bits, words, seed):
-        self._dut, self._bits, self._random = dut, address_bits, Random(seed)
+        self._bits, self._random = address_bits, Random(seed).random
         self._words = dict(enumerate(words.tolist()))
-        self._bursts, self._reads, self._writes, self._rest = deque(), False, False, 0
+        self._bursts, self._rest = deque(), 0
+        # looked up once: this is what every cycle reads and writes
+        self._reset, self._edge = dut.rst, RisingEdge(dut.clk)
+        self._request_valid, self._request = dut.memory__request__valid, dut.memory__request__payload
+        self._read_ready, self._write_valid = dut.memory__read__ready, dut.memory__write__valid
+        self._read, self._write = dut.memory__read__payload, dut.memory__write__payload
+        self._request_ready, self._read_valid = dut.memory__request__ready, dut.memory__read__valid
+        self._write_ready, self._fault = dut.memory__write__ready, dut.memory__fault
+        self._asks = self._reads = self._writes = False
 
     async def serve(self):
         """Answer until the simulation ends; a reset of the core gives up all bursts."""
-        dut, edge = self._dut, RisingEdge(self._dut.clk)
-        for port in (dut.memory__request__ready, dut.memory__read__valid, dut.memory__read__payload,
-                     dut.memory__write__ready, dut.memory__fault):
+        for port in (self._request_ready, self._read_valid, self._read, self._write_ready, self._fault):
             port.value = 0
-        asks = False
         while True:
-            await edge
-            if dut.rst.value:
+            await self._edge
+            shown = self._asks, self._reads, self._writes
+            if self._reset.value:
                 self._bursts.clear()
                 self._reads = self._writes = False
             else:
-                self._moved(asks)
-            asks = len(self._bursts) < QUEUED and self._random.random() >= PAUSE
+                self._moved()
+            self._asks = len(self._bursts) < QUEUED and self._random() >= PAUSE
             self._offer()
-            dut.memory__request__ready.value = asks
-            dut.memory__write__ready.value = self._writes
-            dut.memory__read__valid.value = self._reads
+            self._show(shown)
 
-    def _moved(self, asks):
+    def _show(self, shown):
+        """Write what is no longer as it was shown: a write takes a simulator as long as all the rest of a cycle."""
+        asks, reads, writes = shown
+        if self._asks != asks:
+            self._request_ready.value = self._asks
+        if self._reads != reads:
+            self._read_valid.value = self._reads
+        if self._writes != writes:
+            self._write_ready.value = self._writes
+
+    def _moved(self):
         """Take what has moved at the edge."""
-        dut = self._dut
-        if self._reads and dut.memory__read__ready.value or self._writes and dut.memory__write__valid.value:
+        if self._reads and self._read_ready.value or self._writes and self._write_valid.value:
             address, left, write = self._bursts[0]
             if write:
-                self._words[address] = int(dut.memory__write__payload.value)
+                self._words[address] = int(self._write.value)
             self._reads = self._writes = False
             if left:
                 self._bursts[0] = address + 1, left - 1, write
             else:
                 self._bursts.popleft()
-                self._rest = self._random.randrange(LATENCY)
-        if asks and dut.memory__request__valid.value:
-            request = int(dut.memory__request__payload.value)
+                self._rest = self._latency()
+        if self._asks and self._request_valid.value:
+            request = int(self._request.value)
             length = request >> self._bits & (1 << LENGTH_BITS) - 1
             self._bursts.append((request & (1 << self._bits) - 1, length, request >> self._bits + LENGTH_BITS))
-            self._rest = self._rest or self._random.randrange(LATENCY)
+            self._rest = self._rest or self._latency()
+
+    def _latency(self):
+        return int(self._random() * LATENCY)
 
     def _offer(self):
         """Offer, or be ready to take, a word of the first burst."""
         self._rest = max(0, self._rest - 1)
-        if not self._bursts or self._rest or self._reads or self._random.random() < PAUSE:
+        if not self._bursts or self._rest or self._reads or self._random() < PAUSE:
             return
         address, _, write = self._bursts[0]
         if write:
             self._writes = True
         else:
-            self._dut.memory__read__payload.value = self._words.get(address, 0)
+            self._read.value = self._words.get(address, 0)
             self._reads = True

@@ -20,7 +20,7 @@ from gen.plan.image import read_image
 from gen.result import result_words, results_of
 from sim.bench.driver import STALL, Driver, Stuck, Violation, probe_of
 from sim.bench.outside import OutsideMemory
-from sim.bench.job import ABORTS, Job, planned_runs
+from sim.bench.job import ABORTS, Job
 from sim.compare import Difference, compare_image, compared_values, expected_probe, first_difference
 from sim.bench.folder import IMAGE, read_folder
 from sim.golden import Golden
@@ -63,7 +63,7 @@ class Check:
 
     def wanted(self):
         """Return how many images this scenario is to run."""
-        return planned_runs(self.session.job.count)[self.name]
+        return self.session.job.planned[self.name]
 
     def image(self):
         """Draw an image."""

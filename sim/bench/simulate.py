@@ -36,7 +36,8 @@ def main():
         top, ports, tests = TOP, PORTS + CONTROLS, [WAVED, SCENARIOS]
     folder = compiled(runner, job.simulator, top, verilog, ports, work / "compiled", job.waves)
     runner.test(
-        tests, top, hdl_toplevel_lang="verilog", build_dir=folder, test_dir=work, seed=job.seed,
+        tests, top, test_filter="|".join(f"{name.replace(' ', '_')}$" for name in job.planned),
+        hdl_toplevel_lang="verilog", build_dir=folder, test_dir=work, seed=job.seed,
         waves=job.waves and job.simulator == "icarus",  # only the form of the file: the Verilog says what and when
         results_xml=str(work / "results.xml"), extra_env={JOB_VARIABLE: os.environ[JOB_VARIABLE]},
     )

@@ -92,6 +92,11 @@ def test_everything_outside_the_chip_equals_the_golden_model(original, x):
     assert fractions == sorted(fractions) and len(fractions) >= IMAGES
 
 
+def test_each_image_once_and_none_again(original, x):
+    figures = verify(original, x, images=2, simulator="compiled", once=True)
+    assert (figures["mismatches"], figures["compared"]["classes"]) == (0, 2)
+
+
 def test_cocotb_loads_what_lies_inside_before_anything_else(outside):
     """A core with anything outside begins empty."""
     network = replace(tiny_network(), timesteps=1, exit_rule=ExitRule("off"))

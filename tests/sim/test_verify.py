@@ -176,6 +176,14 @@ def test_the_verilog_equals_the_golden_model(outcomes, x, simulator):
     assert [fraction for _, fraction in heard] == sorted(fraction for _, fraction in heard)
 
 
+def test_each_image_once_and_none_again(core, x):
+    figures = verify(core, x, images=2, simulator=FAST, once=True)
+    assert (figures["mismatches"], figures["compared"]["classes"]) == (0, 2)
+    edit_output(core, "probe_counts", "sent ^ 1'b1")
+    figures = verify(core, x, images=2, simulator=FAST, once=True)
+    assert figures["mismatches"] == 2
+
+
 def test_the_simulators_agree_on_every_figure(outcomes):
     same = ("compared", "cycles_per_image", "lane_utilization")
     assert len({str([figures[name] for name in same]) for figures, _ in outcomes.values()}) == 1
