@@ -124,6 +124,11 @@ class Target:
     rx_bytes: int = 2048
 
     @property
+    def is_gowin(self):
+        """Whether the part is one of Gowin's."""
+        return self.family in ("gw1n", "gw2a")
+
+    @property
     def bram_bits(self):
         """Bits in all block RAMs, parity bits included."""
         return self.bram_blocks * self.bram.bits
@@ -218,7 +223,7 @@ _BOARDS = (
     Target(
         name="tang_nano_9k", title="Sipeed Tang Nano 9K", family="gw1n", device="GW1NR-LV9QN88PC6/I5",
         package="QN88P", speed="C6/I5", luts=8640, ffs=6480, bram=_BSRAM, bram_blocks=26, dsps=20,
-        clock_mhz=27, core_mhz=45, flow=_GOWIN_FLOW,
+        clock_mhz=27, core_mhz=72, flow=_GOWIN_FLOW,
     ),
     Target(
         name="tang_nano_20k", title="Sipeed Tang Nano 20K", family="gw2a", device="GW2AR-LV18QN88C8/I7",

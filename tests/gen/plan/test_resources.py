@@ -22,6 +22,13 @@ ECP5, ICE40 = find_target("ulx3s_85f"), find_target("icebreaker")
 WITHIN = 0.15  # of tables and flip-flops
 
 
+def _small(exit):
+    """Return the network of the smallest parts, untrained."""
+    torch.manual_seed(0)
+    images = np.random.default_rng(0).integers(0, 256, (16, 1, 8, 8), dtype=np.uint8)
+    return convert(small_module(), images, timesteps=4, exit=exit)
+
+
 def _params(**changes):
     return replace(make_plan(layered(8, 8, channels=16), 16).params, **changes)
 
@@ -74,14 +81,23 @@ def test_the_link_stands_beside_the_core():
 @pytest.mark.parametrize("exit, fits", [("off", True), ("entropy", False)])
 def test_an_ice40_is_refused_what_the_tools_find_no_place_for(exit, fits):
     """`adafire build` of such a network without softmax, trained, ends with 4,764 of 5,280 cells, 1,400 of the link."""
-    torch.manual_seed(0)
-    images = np.random.default_rng(0).integers(0, 256, (16, 1, 8, 8), dtype=np.uint8)
-    network = convert(small_module(), images, timesteps=4, exit=exit)
+    network = _small(exit)
     if fits:
         assert choose(candidates(network, ICE40)).used["lut"] == pytest.approx(4764 + ICE40_FREE, rel=0.05)
     else:
         with pytest.raises(DoesNotFit, match="does not fit 1BitSquared iCEBreaker .* It would fit "):
             choose(candidates(network, ICE40))
+
+
+def test_a_tang_nano_has_the_lanes_that_nextpnr_finds_a_place_for():
+    """`adafire build` of such a network, trained, on a Tang Nano 9K: 5,924 cells with 4 lanes, 6,510 with 8, 16 not placed."""
+    network, board = _small("margin"), find_target("tang_nano_9k")
+    found = candidates(network, board)
+    free = round(0.15 * board.luts)
+    used = {each.lanes: each.used["lut"] - free for each in found}
+    assert used[4] == pytest.approx(5924, rel=0.05) and used[8] == pytest.approx(6510, rel=0.05)
+    chosen = choose(found)
+    assert chosen.lanes == 8 and chosen.used["dsp"] == 4
 
 
 @pytest.mark.slow
