@@ -1,12 +1,13 @@
 """MLPerf Tiny on boards of some 20 to 100 euros: accuracy, latency and size, beside published rows.
 
     python -m benchmarks.tiny_boards --models DIR --cifar cifar10.npz --keywords kws01.npz
-        [--burst 63] [--weight-bits 8]
+        [--burst 63] [--weight-bits 8] [--out tiny]
 
 The files are those of `benchmarks.tiny`. For every task and board: the fastest core that fits by the estimate, as
 `generate` chooses it, the link included. Accuracy is the golden model's; cycles are means over the first inputs on the
 compiled core, which must equal the golden model; latency is that at the clock that `generate` sets for the board. LUT
-and block RAM are estimated. A board that is too small for a network is left out.
+and block RAM are estimated. A board that is too small for a network is left out. ``--out`` keeps the networks and the
+images, to be routed with `benchmarks.bitstreams --network`.
 
 The published rows are those of the open division of MLPerf Tiny v0.7, of the hls4ml and FINN teams: accuracy and
 throughput, measured on the board, from their result files (github.com/mlcommons/tiny_results_v0.7, open/hls4ml-finn).
@@ -15,12 +16,14 @@ Latency is the throughput's inverse. Size does not stand in those files. Their n
 
 import argparse
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
 from benchmarks.tables import report
 from benchmarks.tiny import TASKS, Task, add_options, converted
 from gen.errors import AdafireError, DoesNotFit
+from gen.netfile import save_network
 from gen.plan.choice import candidates, choose
 from gen.plan.target import find_target
 from sim.compiled_core import CompiledCore
@@ -46,6 +49,9 @@ def measured(task: Task, options: argparse.Namespace) -> Iterator[tuple[str, dic
     network, (x, labels) = converted(task, options), task.measured
     golden = Golden(network).run(x)
     accuracy = None if labels is None else float((golden.classes == labels).mean())
+    options.out.mkdir(parents=True, exist_ok=True)
+    save_network(network, options.out / f"{Path(task.file).stem}.safetensors")
+    np.savez_compressed(options.out / f"{Path(task.file).stem}.npz", x=x[:SIMULATED])
     for board in options.boards:
         target = find_target(board)
         try:
@@ -76,6 +82,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     add_options(parser)
     parser.add_argument("--boards", nargs="+", default=BOARDS)
+    parser.add_argument("--out", type=Path, default=Path("tiny"), help="folder that keeps networks and images")
     options = parser.parse_args()
     report(rows(options), COLUMNS, options)
 
