@@ -19,7 +19,7 @@ SOFTMAX_TABLE = 25, 256  # bits and words of exponentials and logarithms
 SOFTMAX_DSPS = 2
 SOFTMAX_ABSORBED = 56  # flip-flops inside them
 TABLE_LUTS = 1.5  # tables of four inputs for one bit of 16 words: two of six hold 4 bits
-# Cells that a flip-flop takes beside the tables, where it is fed by the table of its own cell: most share theirs with none.
+# Cells that a flip-flop takes beside the tables, where the table of its own cell feeds it: most share theirs with none.
 JOINED = {"ice40": 0.57, "gw1n": 0.7, "gw2a": 0.7}
 # What must stay free of a Gowin part: nextpnr placed 6,510 of 8,640 in minutes, 7,400 not at all.
 GOWIN_FREE = 0.15

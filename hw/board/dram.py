@@ -54,7 +54,7 @@ class BoardDram(wiring.Component):
         ]
         m.d.fall += pins.dq_i.eq(dq.i)
         levels = {name: getattr(pins, name) for name in ("ras", "cas", "we", "ba", "a")}
-        levels |= {"dqm": pins.dqm.replicate(len(ports.dqm)), "cs": 1, "clk_en": 1}
+        levels |= {"dqm": pins.dqm.replicate(len(getattr(ports, "dqm", ()))), "cs": 1, "clk_en": 1}
         for name, level in levels.items():
             if hasattr(ports, name):
                 m.submodules[name] = pin = io.Buffer("o", getattr(ports, name))
