@@ -199,7 +199,8 @@ def test_every_output_has_its_scale_and_the_first_decides(heads):
 def test_outputs_that_are_no_classes_are_told_by_their_distance_from_the_float_network(heads):
     net = convert(heads, IMAGES, timesteps=2, max_burst=15, exit="off", task="values")
     figures = net.provenance["calibration"]
-    assert figures.keys() == {"images", "bias_images", "error_images", "output_errors"} and figures["error_images"] == 64
+    assert figures.keys() == {"images", "bias_images", "error_images", "output_errors"}
+    assert figures["error_images"] == 64
     images = IMAGES[exit_images(len(IMAGES), len(IMAGES))][:64]
     with torch.no_grad():
         wanted = heads(torch.as_tensor(images).float() / 255)
