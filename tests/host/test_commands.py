@@ -58,6 +58,15 @@ def test_provenance_is_brief(adafire, files, network):
         assert f" {text} " in told
 
 
+def test_of_a_detectors_outputs_none_decides(adafire, tmp_path):
+    origin = {"calibration": {"output_errors": {"a": 0.01234567891, "b": 0.5}}}
+    for kind in (DETECT, SEGMENT):
+        save_network(replace(NETWORKS[kind], provenance=origin), tmp_path / f"{kind}.safetensors")
+    told = adafire("info", tmp_path / "detect.safetensors").out
+    assert "output_errors=(a=0.0123457, b=0.5)" in told and "output a" in told and "decides" not in told
+    assert "output_errors" in adafire("info", tmp_path / "segment.safetensors").out
+
+
 def test_info_as_json(adafire, files, network):
     payload = adafire("info", files / "net.safetensors", "--json").json
     assert payload == {"network": str(files / "net.safetensors"), **describe(network)}
