@@ -1,4 +1,4 @@
-"""`benchmarks.face_pictures`: what calibrates never shows the person who is judged, and every cut of a face holds it."""
+"""`benchmarks.face_pictures`: what calibrates shows the other person alone, and every cut of a face holds it."""
 
 import numpy as np
 import pytest
