@@ -6,6 +6,7 @@ from gen.intnet import IntegerNetwork, StagedNetwork
 from gen.layers import ADAFIRE, INVERSE_LEAKY, POOL, READOUT, SPIKING, signed_bits
 from gen.plan.weights import stored_bits, word_bits
 from gen.netfile import network_hash
+from gen.task import VALUES
 
 __all__ = ["BY_ROLE", "bursts", "describe"]
 
@@ -28,7 +29,7 @@ def describe(network: IntegerNetwork | StagedNetwork) -> dict:
             "shape": list(first.source.shape), "kind": first.source.kind,
             "range": [int(value) for value in first.source.range],
         },
-        "classes": network.classes,
+        "classes": _classes(network),
         "outputs": [
             {"name": name, "shape": list(first.shapes[name]), "decides": name == first.readout.name}
             for name in first.outputs
@@ -43,6 +44,13 @@ def describe(network: IntegerNetwork | StagedNetwork) -> dict:
         **({"stages": stages} if len(stages) > 1 else {}),
         "provenance": network.provenance,
     }
+
+
+def _classes(network):
+    """Return how many classes the outputs tell apart; None where they are numbers, or only a user's decoder knows."""
+    first = network.stages[0]
+    shapes = {name: first.shapes[name] for name in first.outputs}
+    return None if network.task.kind == VALUES else network.task.classes(shapes, first.readout.name)
 
 
 _TOTALS = ("weights", "weight_memory_bits", "state_memory_bits")

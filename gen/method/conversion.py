@@ -19,7 +19,7 @@ from gen.method.checks import normalisation
 from gen.method.dynamics import Dynamics, Neurons
 from gen.method.exit_fit import exit_images, exit_steps, fit_exit, paper_limits
 from gen.method.search import Sensitivity, cheapest, search_bursts, search_compression, search_weight_bits
-from gen.method.simulate import activations, readout_sums
+from gen.method.simulate import activations, output_sums, readout_sums
 
 __all__ = ["Conversion"]
 
@@ -28,13 +28,15 @@ MOST_KEPT_OUT = 512
 SEARCH_BUDGET = 2**30  # values of all maps, images and timesteps of a search
 JUDGING_IMAGES = 2000
 MAP_BUDGET = 2**26  # values of an output that is a map, all images and timesteps
+ERROR_IMAGES, ERROR_BATCH = 64, 16  # that tell how far outputs are from the float network's
 
 
 class Conversion:
     """The steps of one conversion and what they share."""
 
-    def __init__(self, network, x, labels, settings, tell):
-        self.network, self.settings, self.tell = network, settings, tell
+    def __init__(self, network, x, labels, settings, tell, classes=True):
+        """``classes``: whether the channels of the output that decides are classes, of which one is right."""
+        self.network, self.settings, self.tell, self.classes = network, settings, tell, classes
         self.x, self.labels = x, labels
         kept_out = np.zeros(len(x), bool)
         if settings.searches and len(x) >= KEPT_OUT:
@@ -65,11 +67,17 @@ class Conversion:
             own = slice(own.start, min(own.stop, own.start + JUDGING_IMAGES))
         own = self._affordable(own)
         images, known = self.x[own], None if self.labels is None else self.labels[own]
-        z = readout_sums(quantized.network, images)
-        rule = self._fit_exit(quantized, z, known)
+        if self.classes or settings.exit_rule != "off":
+            z = readout_sums(quantized.network, images)
+            rule = self._fit_exit(quantized, z, known)
+            steps = exit_steps(z, rule) if rule.kind != "off" else np.full(len(z), settings.timesteps)
+            figures = self._figures(images, known, z, rule)
+        else:
+            images = images[:ERROR_IMAGES]
+            rule, steps = quantized.network.exit_rule, np.full(len(images), settings.timesteps)
+            figures = {"error_images": len(images), "output_errors": self._output_errors(images, quantized)}
         tell("activity", 0.95)
-        steps = exit_steps(z, rule) if rule.kind != "off" else np.full(len(z), settings.timesteps)
-        provenance = self._provenance(plan, quantized, self._figures(images, known, z, rule))
+        provenance = self._provenance(plan, quantized, figures)
         provenance["activity"] = measure_activity(quantized.network, images, steps)
         tell("done", 1.0)
         return replace(quantized.network, exit_rule=rule, provenance=provenance)
@@ -176,6 +184,18 @@ class Conversion:
             "exit_accuracy": float((found[np.arange(len(z)), np.minimum(steps, z.shape[1]) - 1] == truth).mean()),
             "mean_timesteps": float(steps.mean() if rule.kind != "off" else self.settings.timesteps),
         }
+
+    def _output_errors(self, images, quantized):
+        """Return name of every output to how far it is from the float network's, root mean squares, over that."""
+        net, squares = quantized.network, {name: np.zeros(2) for name in quantized.logits}
+        for start in range(0, len(images), ERROR_BATCH):
+            part = images[start : start + ERROR_BATCH]
+            known = activations(self.network, seen(part, *self.builder.scale))
+            for name, z in output_sums(net, part).items():
+                wanted = known[name][..., : z.shape[2], : z.shape[3]].double()
+                found = z / (quantized.logits[name] * (1 if net.two_phase else net.timesteps))
+                squares[name] += float((found - wanted).square().sum()), float(wanted.square().sum())
+        return {name: float(np.sqrt(off / whole)) if whole else 0.0 for name, (off, whole) in squares.items()}
 
     def _provenance(self, plan, quantized, figures):
         settings = self.settings

@@ -17,6 +17,7 @@ from gen.method.conversion import Conversion
 from gen.method.settings import Settings, check_images, check_labels, check_timesteps
 from gen.method.task_choice import TaskChoice, tells_classes_apart
 from gen.model.load import load
+from gen.task import CLASSIFY, SEGMENT, usual_task
 
 __all__ = ["convert"]
 
@@ -118,8 +119,10 @@ def convert(
     stated = choice.of(network, str(settings.exit_output))
     if exit is None and not tells_classes_apart(stated, str(settings.exit_output)):
         settings = replace(settings, exit="off")
+    kind = (stated or usual_task(network.shapes[str(settings.exit_output)][1:] != (1, 1))).kind
+    classes = labels is not None or kind in (CLASSIFY, SEGMENT)
     with torch.no_grad():
-        return replace(Conversion(network, x, labels, settings, tell).run(bits), stated_task=stated)
+        return replace(Conversion(network, x, labels, settings, tell, classes).run(bits), stated_task=stated)
 
 
 def _telling(progress):

@@ -22,7 +22,8 @@ from gen.method.state_bits import proved_state_bits
 from gen.method.torch_windows import convolve, pooled
 
 __all__ = [
-    "activated", "activations", "drive", "fire", "integer_input", "integer_maps", "pool_counts", "readout_sums",
+    "activated", "activations", "drive", "fire", "integer_input", "integer_maps", "output_sums", "pool_counts",
+    "readout_sums",
 ]
 
 FLOAT32, INT16 = 2**24, 2**15  # what they hold exactly lies under these
@@ -139,6 +140,15 @@ def readout_sums(net, pixels, batch=250, output=None):
         parts.append(currents.expand(steps, -1, -1, -1, -1).cumsum(0).transpose(0, 1).long())
     z = torch.cat(parts).numpy()
     return z[..., 0, 0] if net.shapes[output][1:] == (1, 1) else z
+
+
+def output_sums(net, pixels):
+    """Return name of every output to its z after the last timestep, float64 [N, C, H, W], for pixels uint8."""
+    maps, steps = integer_maps(net, pixels), 1 if net.two_phase else net.timesteps
+    return {
+        layer.name: drive(net, layer, maps).double().expand(steps, -1, -1, -1, -1).sum(0)
+        for layer in net.layers if layer.name in net.outputs
+    }
 
 
 def integer_maps(net, pixels, output=None):

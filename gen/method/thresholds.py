@@ -1,13 +1,16 @@
 """The threshold of every channel: the one that loses least of its activation (MMSE)."""
 
+import math
+
 import torch
 
-__all__ = ["layer_threshold", "mmse_threshold", "thresholds"]
+__all__ = ["layer_threshold", "mmse_threshold", "room", "thresholds"]
 
 CANDIDATES = 95
 SAMPLES = 2**12  # activations of a channel, those of 0 left out, that are looked at
 DENSE = 15 / 16  # of a channel: hardly a zero in it
 LONG_BURST = 15  # the largest cap whose candidates are fractions of the activation itself
+FINE_BURST = 63  # the largest cap that needs all its counts for what calibration shows
 
 
 def thresholds(network, maps, timesteps, max_burst):
@@ -38,6 +41,9 @@ def mmse_threshold(activation, timesteps, max_burst, ceiling=None):
     0.06 of the largest magnitude of an activation. Caps over 15 reach further down than that: for them a full burst is
     as much.
 
+    Pictures that calibration did not show reach further, and what exceeds a full burst is lost, while a coarse count
+    only rounds. So of the bits that a cap has over 63 half go into room: the threshold is `room` times as high.
+
     No burst exceeds the ``ceiling`` of a clipped activation: a threshold is at most ``ceiling / burst``, with which a
     full burst is the ceiling itself, whatever the current.
     """
@@ -51,7 +57,12 @@ def mmse_threshold(activation, timesteps, max_burst, ceiling=None):
         count = (a / step).round_().clamp_(-max_burst * timesteps, max_burst * timesteps)
         loss = count.mul_(step).sub_(a).square_().sum(1)
         best, least = torch.where(loss < least, step[:, 0] * timesteps, best), torch.minimum(loss, least)
-    return torch.where(most > 0, best, 0).double().numpy()
+    return torch.where(most > 0, (best * room(max_burst)).clamp(max=highest), 0).double().numpy()
+
+
+def room(max_burst: int) -> float:
+    """Return how many times what calibration needs a full burst can say: 1 up to a cap of 63, 2 with one of 255."""
+    return max(1.0, math.sqrt((max_burst + 1) / (FINE_BURST + 1)))
 
 
 def _active(activation):

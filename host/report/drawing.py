@@ -28,9 +28,10 @@ def network_drawing(network, words):
     for name in maps:
         drawn += [_block(place[name], *scale.block(shapes[name])), *_words(place[name], words[name])]
     height = TOP + ROW * len(maps) - 6
+    answer = "numbers" if network["classes"] is None else f"{network['classes']} classes"
     title = (
-        f"The network: {len(maps) - 1} layers from {' x '.join(map(str, network['input']['shape']))} to "
-        f"{network['classes']} classes" + f", {len(branches)} branches beside the line" * bool(branches)
+        f"The network: {len(maps) - 1} layers from {' x '.join(map(str, network['input']['shape']))} to {answer}"
+        + f", {len(branches)} branches beside the line" * bool(branches)
     )
     return drawing(WIDTH, height, title, *drawn, class_="network")
 

@@ -1,5 +1,6 @@
 """Tables of integer networks, and of what is written of them."""
 
+from gen.task import DETECT, VALUES
 from host.describe import bursts
 from host.tables.cells import columns, kilobits, number, pairs, percent, span, times
 
@@ -17,12 +18,13 @@ def network(payload):
         if "stages" in payload:
             title += f", stage {index + 1}: {stage['timesteps']} timesteps, exit rule {stage['exit']}"
         yield _layers(title, layers)
+    numbers = payload["task"]["kind"] in (DETECT, VALUES) and payload["exit"] == "off"  # of which none decides
     yield pairs(None, [
         ("input", f"{times(payload['input']['shape'])}, {payload['input']['kind']}, "
                   f"values {span(payload['input']['range'])}"),
         ("classes", payload["classes"]),
         *_task(payload["task"]),
-        *((f"output {output['name']}", times(output["shape"]) + (", decides" if output["decides"] else ""))
+        *((f"output {output['name']}", times(output["shape"]) + ", decides" * (output["decides"] and not numbers))
           for output in payload["outputs"] if len(payload["outputs"]) > 1),
         ("neuron", payload["neuron"].replace("_", "-")),
         ("timesteps", payload["timesteps"]),
@@ -106,8 +108,9 @@ def _brief(value):
         return ", ".join(f"{name}={text}" for name, text in brief.items()) or "none"
     if isinstance(value, list):
         numbers = len(value) > 4 and all(isinstance(item, int | float) for item in value)
-        return f"{min(value)}..{max(value)}" if numbers else ", ".join(_brief(item) for item in value) or "none"
-    return str(value)
+        ends = (min(value), max(value)) if numbers else value
+        return (".." if numbers else ", ").join(map(_brief, ends)) or "none"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _chosen(searched):

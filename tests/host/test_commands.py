@@ -8,10 +8,12 @@ import pytest
 
 from gen.netfile import network_hash, save_network
 from gen.plan.weights import ideal_bits, word_bits
+from gen.task import CLASSIFY, DETECT, SEGMENT, VALUES
 from host.describe import describe
 from sim.golden import Golden
 from sim.metrics import evaluate
 from tests.kit.random_networks import random_images, random_network
+from tests.kit.task_networks import NETWORKS
 
 SEED = 0  # spiking layers, pools, a residual; an entropy rule over four timesteps
 
@@ -56,9 +58,25 @@ def test_provenance_is_brief(adafire, files, network):
         assert f" {text} " in told
 
 
+def test_of_a_detectors_outputs_none_decides(adafire, tmp_path):
+    origin = {"calibration": {"output_errors": {"a": 0.01234567891, "b": 0.5}}}
+    for kind in (DETECT, SEGMENT):
+        save_network(replace(NETWORKS[kind], provenance=origin), tmp_path / f"{kind}.safetensors")
+    told = adafire("info", tmp_path / "detect.safetensors").out
+    assert "output_errors=(a=0.0123457, b=0.5)" in told and "output a" in told and "decides" not in told
+    assert "output_errors" in adafire("info", tmp_path / "segment.safetensors").out
+
+
 def test_info_as_json(adafire, files, network):
     payload = adafire("info", files / "net.safetensors", "--json").json
     assert payload == {"network": str(files / "net.safetensors"), **describe(network)}
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_classes_are_those_that_a_task_tells_apart(kind):
+    described, expected = describe(NETWORKS[kind]), {CLASSIFY: 2, SEGMENT: 2, DETECT: 1, VALUES: None}[kind]
+    assert described["classes"] == expected
+    assert len(described["task"].get("labels", ())) in (0, expected)
 
 
 def test_description_adds_up(network):
