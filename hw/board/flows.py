@@ -4,8 +4,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from hw.board.multipliers import absorb_registers_in
+from hw.board.carries import refine_carries
+from hw.board.multipliers import absorb_registers
 from hw.board.netlist import RELAXED
+from hw.board.refining import refining
 
 __all__ = ["Command", "FLOWS", "Flow", "XILINX_CELLS", "XILINX_SYNTH", "synthesis", "verilog_synthesis"]
 
@@ -168,7 +170,7 @@ FLOWS = {
             "lut": (("TRELLIS_COMB", 1),), "ff": (("TRELLIS_FF", 1),), "bram": (("DP16KD", 1),),
             "dsp": (("MULT18X18D", 1),),
         },
-        refine=absorb_registers_in,
+        refine=refining(absorb_registers, refine_carries),
     ),
     "ice40": Flow(
         synth="synth_ice40 -device u -dsp -dffe_min_ce_use 4", router="nextpnr-ice40", packer="icepack",
