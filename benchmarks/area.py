@@ -43,7 +43,7 @@ def synthesized(text, options=""):
     with tempfile.TemporaryDirectory(prefix="adafire-area-") as folder:
         work = Path(folder)
         (work / f"{TOP}.il").write_text(text)
-        run_tool(work, synthesis(f"{FLOW.synth} {options}", TOP), work)
+        run_tool(work, synthesis(FLOW, TOP, options), work)
         FLOW.refine(work / f"{TOP}.json")
         modules = json.loads((work / f"{TOP}.json").read_text())["modules"]
     return {name: Counter(cell["type"] for cell in module["cells"].values()) for name, module in modules.items()}

@@ -186,7 +186,7 @@ sat -verify -prove trigger 0 -tempinduct -maxsteps 12 -set-init-zero -ignore_unk
 
 def test_the_netlist_does_what_it_did(tmp_path):
     (tmp_path / "top.il").write_text(rtlil_text(Sums(), "top"))
-    run_tool(tmp_path, synthesis(FLOWS["ecp5"].synth, "top"), tmp_path)
+    run_tool(tmp_path, synthesis(FLOWS["ecp5"], "top"), tmp_path)
     before = json.loads((tmp_path / "top.json").read_text())
     FLOWS["ecp5"].refine(tmp_path / "top.json")
     after = json.loads((tmp_path / "top.json").read_text())
