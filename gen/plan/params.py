@@ -247,7 +247,7 @@ class CoreParams:
     @property
     def neuron_latency(self):
         """Cycles from a sum at the neuron to its count and state (`hw.core.neuron`)."""
-        return self.burst_bits + 4 + 2 * self.signed
+        return self.burst_bits + 4 + 3 * self.signed
 
     @property
     def single_port_spacing(self):
