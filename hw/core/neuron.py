@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.core import payloads
+from hw.core.sums import spread, sum_with_carry
 
 __all__ = ["Neuron"]
 
@@ -113,7 +114,8 @@ class Neuron(wiring.Component):
             below.eq(self.layer.two_thresholds & u[-1]), chosen.eq(Mux(below, theta_low, theta)),
             half.eq(self._half(chosen)),
         ]
-        m.d.sync += [magnitude.eq(_sum(u ^ _spread(below, len(u)), half, below)), late.eq(chosen), low.eq(below)]
+        total = sum_with_carry(u ^ spread(below, len(u)), half, below)
+        m.d.sync += [magnitude.eq(total), late.eq(chosen), low.eq(below)]
         return magnitude, late, low
 
     def _search(self, m, rest, theta, low):
@@ -136,8 +138,8 @@ class Neuron(wiring.Component):
             tight_next = Signal(name=f"tight_{stage}", reset_less=True)
             if bit:  # the lowest bits are those of the rest
                 high, half = rest[bit - 1 :].as_signed(), Cat(theta, 0).as_signed()
-                half = half ^ _spread(fires, len(high))
-                m.d.sync += after.eq(Cat(rest[: bit - 1], _sum(high, half, fires)))
+                half = half ^ spread(fires, len(high))
+                m.d.sync += after.eq(Cat(rest[: bit - 1], sum_with_carry(high, half, fires)))
             else:
                 m.d.sync += after.eq(rest + Mux(fires, 0, theta))
             m.d.sync += [count_next.eq(count | (fires << bit)), tight_next.eq(tight & (fires == cap))]
@@ -154,21 +156,7 @@ class Neuron(wiring.Component):
         half = Signal.like(rest, name="half_back")
         m.d.comb += half.eq(self._half(theta))
         m.d.sync += [
-            u.eq(_sum(rest ^ _spread(low, len(rest)), half ^ _spread(~low, len(half)), Const(1, 1))),
-            back.eq(_sum(count ^ _spread(low, len(back)), Const(0), low)),
+            u.eq(sum_with_carry(rest ^ spread(low, len(rest)), half ^ spread(~low, len(half)), Const(1, 1))),
+            back.eq(sum_with_carry(count ^ spread(low, len(back)), Const(0), low)),
         ]
         return u, back
-
-
-def _spread(bit, width):
-    return bit.replicate(width).as_signed()
-
-
-def _sum(a, b, carry):
-    """Return a + b + carry as one adder."""
-    return (_behind(Const(1, 1), a) + _behind(carry, b)) >> 1
-
-
-def _behind(bit, value):
-    """Return ``2 * value + bit``."""
-    return Cat(bit, value).as_signed() if value.shape().signed else Cat(bit, value)
