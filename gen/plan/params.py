@@ -24,7 +24,7 @@ LEVELS = ("rows", "columns", "blocks", "tiles", "pool_rows", "pool_columns", "st
 LINE_LEVELS = ("tiles", "steps")  # those that dense layers have
 SWITCHES = {  # parameters that may be 0, and what a core without has none of
     "signed": "counts below zero", "maximum": "maximum pools", "dense": "depthwise layers and pools",
-    "windows": "windows that move over a map, grouped channels, pools",
+    "tile_order": "tile order", "windows": "windows that move over a map, grouped channels, pools",
     "softmax": "the exit rules entropy and confidence", "exit_shift": "exit rules that shift distances",
     "two_phase": "inverse-leaky neurons", "narrow": "narrow layers", "states": "membranes that outlive a timestep",
     "currents": "kept currents", "phase_bits": "upsampled maps", "spram": "single-port RAM",
@@ -88,6 +88,7 @@ class CoreParams:
     classes: int         # channels of the output that decides
     positions: int       # positions of it
     min_burst: int = 1   # the largest of a layer: 1, 2, 4 or 8
+    tile_order: int = 0  # 1: all timesteps of a tile may follow one another
     pool_steps: int = 1  # timesteps of a tile with a pool behind it: in tile order all of them
     windows: int = 1     # 0: a core of dense layers alone, all of whose maps are one position
     signed: int = 0      # 1: counts may be below zero, their words are two's complement
@@ -167,7 +168,8 @@ class CoreParams:
     @property
     def levels(self):
         """The loops over the tiles of a pass that the core has, outermost first."""
-        return LEVELS if self.windows else LINE_LEVELS
+        levels = LEVELS if self.windows else LINE_LEVELS
+        return levels if self.tile_order else tuple(level for level in levels if level != "steps")
 
     @property
     def operand_bits(self):

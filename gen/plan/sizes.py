@@ -55,6 +55,7 @@ def needed_params(layout, *, width, groups, neurons, weight_bits, signed, spram)
         classes=max(network.classes for network in networks),
         positions=max(_positions(network) for network in networks),
         min_burst=max([layer.min_burst for _, layer in spiking], default=1),
+        tile_order=int(any(p.steps > 1 for p in passes)),
         pool_steps=max(p.steps if p.window != (1, 1) else 1 for p in passes),
         windows=int(any(p.rowwise or _has_windows(p) for p in passes)), signed=signed,
         dense=int(any(source.dense for _, source in synapses)),
