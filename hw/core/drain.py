@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.core import payloads
 from hw.core.choice import choice
+from hw.core.sums import loaded_or_moved
 
 __all__ = ["Drain"]
 
@@ -54,15 +55,12 @@ class Drain(wiring.Component):
         moves, taken = self._own(m, left) if p.neurons > 1 else (Const(1), Const(1))
         m.d.comb += [self.tiles.ready.eq(self.done), beat.ends.eq(beat.valid & (left < taken))]
         with m.If(self.done):
-            m.d.sync += [
-                beat.valid.eq(1), beat.first.eq(tile.first), beat.last.eq(tile.last), left.eq(tile.lanes),
-                self.parameter.eq(tile.parameter),
-            ]
-        with m.Else():
-            m.d.sync += [
-                beat.valid.eq(beat.valid & ~beat.ends), left.eq(left - taken),
-                self.parameter.eq(self.parameter + moves),
-            ]
+            m.d.sync += [beat.first.eq(tile.first), beat.last.eq(tile.last)]
+        m.d.sync += [
+            beat.valid.eq(self.done | (beat.valid & ~beat.ends)),
+            left.eq(loaded_or_moved(self.done, tile.lanes, left, -taken)),
+            self.parameter.eq(loaded_or_moved(self.done, tile.parameter, self.parameter, moves)),
+        ]
 
         totals = (self._chosen if p.width > FEW else self._shifted)(m, moves)
         for stage in range(READ):

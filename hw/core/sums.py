@@ -1,8 +1,13 @@
 """Sums in the form in which one carry chain makes them."""
 
-from amaranth.hdl import Cat, Const
+from amaranth.hdl import Cat, Const, Mux
 
-__all__ = ["plus_or_minus", "spread", "sum_with_carry"]
+__all__ = ["loaded_or_moved", "plus_or_minus", "spread", "sum_with_carry"]
+
+
+def loaded_or_moved(load, value, place, step=1):
+    """Return ``value`` where ``load``, else ``place + step``: what is chosen before an adder lies in its chain."""
+    return Mux(load, value, place) + Mux(load, 0, step)
 
 
 def plus_or_minus(a, b, minus):
