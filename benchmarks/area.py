@@ -3,9 +3,10 @@
     python -m benchmarks.area NETWORK [--lanes 4 16 32 64] [--depth 2] [--board BOARD] [--json FILE]
 
 NETWORK is a network file. Figures are those of the netlist before placing: ``comb`` counts what a placed design
-counts as TRELLIS_COMB (a look-up table 1, a pair of carries 2, 16 x 4 bits of memory 6), then flip-flops, blocks of
-18 kbit and multipliers of 18 bits. A component's row includes the components inside it. Logic is merged across
-components where the core is synthesized flat, as it is for a bitstream: the last row is smaller than the sum.
+counts as TRELLIS_COMB (a look-up table 1, a pair of carries 2, 16 x 4 bits of memory 6; two more where a carry comes
+from elsewhere or goes there), then flip-flops, blocks of 18 kbit and multipliers of 18 bits. A component's row includes
+the components inside it. Logic is merged across components where the core is synthesized flat, as it is for a
+bitstream: the last row is smaller than the sum.
 """
 
 import argparse

@@ -78,7 +78,9 @@ def test_yosys_counts_what_it_made():
 
 def test_gates_are_looked_at_before_tables_are_made_of_them():
     script = synthesis(FLOWS["ecp5"], "top").arguments[1]
-    first, last = (f"synth_ecp5  -top top -run {labels}" for labels in ("begin:map_luts;", "map_luts: -json top.json"))
+    assert FLOWS["ecp5"].synth == "synth_ecp5 -nowidelut"
+    first, last = (f"synth_ecp5 -nowidelut  -top top -run {labels}"
+                   for labels in ("begin:map_luts;", "map_luts: -json top.json"))
     assert script.index(first) < script.index("muxcover -nopartial") < script.index(last)
 
 
