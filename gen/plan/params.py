@@ -23,6 +23,7 @@ CORE_TIMESTEPS = 512
 LEVELS = ("rows", "columns", "blocks", "tiles", "pool_rows", "pool_columns", "steps")
 LINE_LEVELS = ("tiles", "steps")  # those that dense layers have
 SWITCHES = {  # parameters that may be 0, and what a core without has none of
+    "value_signed": "input values below zero",
     "signed": "counts below zero", "maximum": "maximum pools", "dense": "depthwise layers and pools",
     "tile_order": "tile order", "windows": "windows that move over a map, grouped channels, pools",
     "softmax": "the exit rules entropy and confidence", "exit_shift": "exit rules that shift distances",
@@ -87,6 +88,7 @@ class CoreParams:
     synapses: int        # of a pass
     classes: int         # channels of the output that decides
     positions: int       # positions of it
+    value_signed: int = 1  # 0: no input value is below zero, and its sign is not stored
     min_burst: int = 1   # the largest of a layer: 1, 2, 4 or 8
     tile_order: int = 0  # 1: all timesteps of a tile may follow one another
     pool_steps: int = 1  # timesteps of a tile with a pool behind it: in tile order all of them
@@ -179,7 +181,7 @@ class CoreParams:
     @property
     def stored_bits(self):
         """Bits of a word as the memories give it: of a map, or of the input."""
-        return max(self.width * self.count_bits, self.image_tile * self.value_bits)
+        return max(self.width * self.count_bits, self.image_tile * self.image_bits)
 
     @property
     def initialised(self):
@@ -199,7 +201,12 @@ class CoreParams:
     @property
     def image_pieces(self):
         """Words of 32 bits that a word of the input takes outside the chip."""
-        return -(-self.image_tile * self.value_bits // WORD_BITS)
+        return -(-self.image_tile * self.image_bits // WORD_BITS)
+
+    @property
+    def image_bits(self):
+        """Bits of a stored input value."""
+        return self.value_bits - (not self.value_signed)
 
     @property
     def image_depth(self):

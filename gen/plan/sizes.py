@@ -31,9 +31,10 @@ def needed_params(layout, *, width, groups, neurons, weight_bits, signed, spram)
     signed = int(signed or any(layer.signed for _, layer in spiking))
     synapses = [(p, source) for p in passes for source in p.walk.sources]
     least, most = _extremes(networks)
+    lowest, highest = networks[0].value_ranges[INPUT]
     params = CoreParams(
         width=width, groups=groups, neurons=neurons, weight_bits=weight_bits,
-        value_bits=signed_bits(*networks[0].value_ranges[INPUT]),
+        value_bits=signed_bits(lowest, highest), value_signed=int(lowest < 0 or highest < 1),
         count_bits=_count_bits(layout, signed, wide=True), map_bits=_count_bits(layout, signed, wide=False),
         wide=wide_depth(layout.regions),
         sum_bits=_sum_bits(layers), acc_bits=signed_bits(least, most),
