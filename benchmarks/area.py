@@ -3,9 +3,10 @@
     python -m benchmarks.area NETWORK [--lanes 4 16 32 64] [--depth 2] [--board BOARD] [--json FILE]
 
 NETWORK is a network file. Figures are those of the netlist before placing: ``comb`` counts what a placed design
-counts as TRELLIS_COMB (a look-up table 1, a pair of carries 2, 16 x 4 bits of memory 6), then flip-flops, blocks of
-18 kbit and multipliers of 18 bits. A component's row includes the components inside it. Logic is merged across
-components where the core is synthesized flat, as it is for a bitstream: the last row is smaller than the sum.
+counts as TRELLIS_COMB (a look-up table 1, a pair of carries 2, 16 x 4 bits of memory 6; two more where a carry comes
+from elsewhere or goes there), then flip-flops, blocks of 18 kbit and multipliers of 18 bits. A component's row includes
+the components inside it. Logic is merged across components where the core is synthesized flat, as it is for a
+bitstream: the last row is smaller than the sum.
 """
 
 import argparse
@@ -43,7 +44,7 @@ def synthesized(text, options=""):
     with tempfile.TemporaryDirectory(prefix="adafire-area-") as folder:
         work = Path(folder)
         (work / f"{TOP}.il").write_text(text)
-        run_tool(work, synthesis(f"{FLOW.synth} {options}", TOP), work)
+        run_tool(work, synthesis(FLOW, TOP, options), work)
         FLOW.refine(work / f"{TOP}.json")
         modules = json.loads((work / f"{TOP}.json").read_text())["modules"]
     return {name: Counter(cell["type"] for cell in module["cells"].values()) for name, module in modules.items()}

@@ -48,7 +48,7 @@ def routed_seeds(text, seeds, report, flow=FLOW, clock_mhz=ASKED_MHZ):
 
     ``report`` is called with the name of each step that was not finished before.
     """
-    command = synthesis(flow.synth, SHELL)
+    command = synthesis(flow, SHELL)
     folder = cache_folder() / "clock" / _key(text, command)
     if not folder.exists():
         report("synthesis")

@@ -116,7 +116,7 @@ def memory_table(p):
         specs += [MemorySpec(f"parameters_{n}", parameter, p.parameters, BLOCK, 2, True, n) for n in neurons]
     for g, neurons in enumerate(own):
         specs += [
-            MemorySpec(f"image_{g}", p.image_tile * p.value_bits, p.image_depth, owner=g),
+            MemorySpec(f"image_{g}", p.image_tile * p.image_bits, p.image_depth, owner=g),
             MemorySpec(f"maps_{g}", p.width * p.map_bits, p.map_words, owner=g),
         ]
         if p.wide:

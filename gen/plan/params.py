@@ -23,8 +23,9 @@ CORE_TIMESTEPS = 512
 LEVELS = ("rows", "columns", "blocks", "tiles", "pool_rows", "pool_columns", "steps")
 LINE_LEVELS = ("tiles", "steps")  # those that dense layers have
 SWITCHES = {  # parameters that may be 0, and what a core without has none of
+    "value_signed": "input values below zero",
     "signed": "counts below zero", "maximum": "maximum pools", "dense": "depthwise layers and pools",
-    "windows": "windows that move over a map, grouped channels, pools",
+    "tile_order": "tile order", "windows": "windows that move over a map, grouped channels, pools",
     "softmax": "the exit rules entropy and confidence", "exit_shift": "exit rules that shift distances",
     "two_phase": "inverse-leaky neurons", "narrow": "narrow layers", "states": "membranes that outlive a timestep",
     "currents": "kept currents", "phase_bits": "upsampled maps", "spram": "single-port RAM",
@@ -87,7 +88,9 @@ class CoreParams:
     synapses: int        # of a pass
     classes: int         # channels of the output that decides
     positions: int       # positions of it
+    value_signed: int = 1  # 0: no input value is below zero, and its sign is not stored
     min_burst: int = 1   # the largest of a layer: 1, 2, 4 or 8
+    tile_order: int = 0  # 1: all timesteps of a tile may follow one another
     pool_steps: int = 1  # timesteps of a tile with a pool behind it: in tile order all of them
     windows: int = 1     # 0: a core of dense layers alone, all of whose maps are one position
     signed: int = 0      # 1: counts may be below zero, their words are two's complement
@@ -167,7 +170,8 @@ class CoreParams:
     @property
     def levels(self):
         """The loops over the tiles of a pass that the core has, outermost first."""
-        return LEVELS if self.windows else LINE_LEVELS
+        levels = LEVELS if self.windows else LINE_LEVELS
+        return levels if self.tile_order else tuple(level for level in levels if level != "steps")
 
     @property
     def operand_bits(self):
@@ -177,7 +181,7 @@ class CoreParams:
     @property
     def stored_bits(self):
         """Bits of a word as the memories give it: of a map, or of the input."""
-        return max(self.width * self.count_bits, self.image_tile * self.value_bits)
+        return max(self.width * self.count_bits, self.image_tile * self.image_bits)
 
     @property
     def initialised(self):
@@ -197,7 +201,12 @@ class CoreParams:
     @property
     def image_pieces(self):
         """Words of 32 bits that a word of the input takes outside the chip."""
-        return -(-self.image_tile * self.value_bits // WORD_BITS)
+        return -(-self.image_tile * self.image_bits // WORD_BITS)
+
+    @property
+    def image_bits(self):
+        """Bits of a stored input value."""
+        return self.value_bits - (not self.value_signed)
 
     @property
     def image_depth(self):
@@ -247,7 +256,7 @@ class CoreParams:
     @property
     def neuron_latency(self):
         """Cycles from a sum at the neuron to its count and state (`hw.core.neuron`)."""
-        return self.burst_bits + 4 + 2 * self.signed
+        return self.burst_bits + 4 + 3 * self.signed
 
     @property
     def single_port_spacing(self):

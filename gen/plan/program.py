@@ -96,7 +96,8 @@ def pass_fields(p):
     return {
         "next": _unsigned(p.program), "synapses": _unsigned(p.synapses),
         **{f"{level}_turns": (p.turns_bits, False) for level in p.levels},
-        "readout": FLAG, "pool": FLAG, "stores": FLAG, "counted": FLAG, "keep": FLAG, "rewind": FLAG,
+        "readout": FLAG, "pool": FLAG, "stores": FLAG, "counted": FLAG, "keep": FLAG,
+        **({"rewind": FLAG} if p.tile_order else {}),
         "maximum": FLAG, "fused_maximum": FLAG,
         "lanes": _unsigned(p.width - 1), "lanes_last": _unsigned(p.width - 1), "spacing": (8, False),
         "burst": _unsigned(p.burst), "state_limit": (max(1, p.state_bits - 1), False),

@@ -19,6 +19,7 @@ SOFTMAX_TABLE = 25, 256  # bits and words of exponentials and logarithms
 SOFTMAX_DSPS = 2
 SOFTMAX_ABSORBED = 56  # flip-flops inside them
 TABLE_LUTS = 1.5  # tables of four inputs for one bit of 16 words: two of six hold 4 bits
+OTHER_TABLES = 1.05  # of a part that is no ECP5, over those of one (`hw.board.carries`): SB_LUT4 of digits_small
 # Cells that a flip-flop takes beside the tables, where the table of its own cell feeds it: most share theirs with none.
 JOINED = {"ice40": 0.57, "gw1n": 0.7, "gw2a": 0.7}
 # What must stay free of a Gowin part: nextpnr placed 6,510 of 8,640 in minutes, 7,400 not at all.
@@ -34,8 +35,8 @@ FETCHING, ROWWISE = (560, 180), (1080, 560)
 
 # Tables of four inputs and flip-flops by what they grow with (`grows_with`), fitted by `benchmarks.fit_resources`.
 LOGIC = {
-    "core": (560, 689), "softmax": (532, 267), "program": (13.1, 18.6), "serial": (14.5, 11.4), "lane": (15.5, 11.0),
-    "lane bits": (1.48, 5.74), "signed": (4.46, 9.12), "dense": (2.72, 6.1), "phase": (249, 47.7),
+    "core": (634, 567), "softmax": (440, 247), "program": (14.4, 27.7), "serial": (9.2, 6.95), "lane": (16.3, 9.9),
+    "lane bits": (1.61, 6.44), "signed": (4.46, 9.12), "dense": (1.9, 4.15), "phase": (249, 47.7),
     "narrow": (6.14, 1.51),
 }
 
@@ -54,6 +55,8 @@ def core_resources(params: CoreParams, target: Target) -> dict[str, int]:
     blocks, tables = _memories(params, target)
     if target.family == "ecp5":  # `hw.board.multipliers`
         ffs -= params.lanes * (params.operand_bits + params.weight_bits) + SOFTMAX_ABSORBED * params.softmax
+    else:
+        luts *= OTHER_TABLES
     luts += JOINED.get(target.family, 0) * ffs
     halves = target.is_gowin and max(params.operand_bits, params.weight_bits) <= GOWIN_HALF
     return {

@@ -31,9 +31,10 @@ def needed_params(layout, *, width, groups, neurons, weight_bits, signed, spram)
     signed = int(signed or any(layer.signed for _, layer in spiking))
     synapses = [(p, source) for p in passes for source in p.walk.sources]
     least, most = _extremes(networks)
+    lowest, highest = networks[0].value_ranges[INPUT]
     params = CoreParams(
         width=width, groups=groups, neurons=neurons, weight_bits=weight_bits,
-        value_bits=signed_bits(*networks[0].value_ranges[INPUT]),
+        value_bits=signed_bits(lowest, highest), value_signed=int(lowest < 0 or highest < 1),
         count_bits=_count_bits(layout, signed, wide=True), map_bits=_count_bits(layout, signed, wide=False),
         wide=wide_depth(layout.regions),
         sum_bits=_sum_bits(layers), acc_bits=signed_bits(least, most),
@@ -55,6 +56,7 @@ def needed_params(layout, *, width, groups, neurons, weight_bits, signed, spram)
         classes=max(network.classes for network in networks),
         positions=max(_positions(network) for network in networks),
         min_burst=max([layer.min_burst for _, layer in spiking], default=1),
+        tile_order=int(any(p.steps > 1 for p in passes)),
         pool_steps=max(p.steps if p.window != (1, 1) else 1 for p in passes),
         windows=int(any(p.rowwise or _has_windows(p) for p in passes)), signed=signed,
         dense=int(any(source.dense for _, source in synapses)),

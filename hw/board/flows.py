@@ -4,8 +4,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from hw.board.multipliers import absorb_registers_in
+from hw.board.carries import refine_carries
+from hw.board.multipliers import absorb_registers
 from hw.board.netlist import RELAXED
+from hw.board.refining import refining
+from hw.board.wide_muxes import COVER, make_wide_muxes
 
 __all__ = ["Command", "FLOWS", "Flow", "XILINX_CELLS", "XILINX_SYNTH", "synthesis", "verilog_synthesis"]
 
@@ -39,6 +42,8 @@ class Flow:
     ----------
     synth : str
         Yosys' command with its options.
+    tables : str
+        Its label at which tables are made of gates, and ``gates``, what is done to these before.
     router, packer : str
         Tools of `hw.board.tools`.
     constraints, bitstream : str
@@ -66,6 +71,8 @@ class Flow:
     pack: Callable
     cells: dict[str, Cells]
     insists: tuple[str, ...] = ()
+    tables: str = ""
+    gates: str = ""
     refine: Callable = lambda file: None
 
     @property
@@ -87,9 +94,13 @@ class Flow:
         return Command(self.packer, "pack.log", self.pack(target, top))
 
 
-def synthesis(synth, top):
+def synthesis(flow, top, options=""):
     """Return the Command that makes a netlist of ``top``.il, and counts its cells in cells.json."""
-    return _yosys(f"read_rtlil {top}.il; {RELAXED}; {synth} -top {top} -json {top}.json")
+    synth, last = f"{flow.synth} {options} -top {top}", ""
+    if flow.gates:
+        last = f"{synth} -run {flow.tables}:"
+        synth += f" -run begin:{flow.tables}; {flow.gates}; "
+    return _yosys(f"read_rtlil {top}.il; {RELAXED}; {synth}{last} -json {top}.json")
 
 
 def verilog_synthesis(synth, top, files):
@@ -159,8 +170,9 @@ def _gowin(family):
 
 
 FLOWS = {
+    # Yosys makes a table of five inputs or more of two to eight, many of them empty: without, a core is smaller.
     "ecp5": Flow(
-        synth="synth_ecp5", router="nextpnr-ecp5", packer="ecppack", constraints=".lpf", bitstream=".bit",
+        synth="synth_ecp5 -nowidelut", router="nextpnr-ecp5", packer="ecppack", constraints=".lpf", bitstream=".bit",
         insists=("--tmg-ripup",),
         place=_place_ecp5, routed=lambda top: ("--textcfg", f"{top}.config"),
         pack=lambda target, top: ("--compress", "--input", f"{top}.config", "--bit", f"{top}.bit"),
@@ -168,7 +180,7 @@ FLOWS = {
             "lut": (("TRELLIS_COMB", 1),), "ff": (("TRELLIS_FF", 1),), "bram": (("DP16KD", 1),),
             "dsp": (("MULT18X18D", 1),),
         },
-        refine=absorb_registers_in,
+        tables="map_luts", gates=COVER, refine=refining(make_wide_muxes, absorb_registers, refine_carries),
     ),
     "ice40": Flow(
         synth="synth_ice40 -device u -dsp -dffe_min_ce_use 4", router="nextpnr-ice40", packer="icepack",

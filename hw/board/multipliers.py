@@ -5,10 +5,9 @@ way to the nearest free ones, which was the slowest path of a core. Inputs keep 
 weights stand beside the block RAMs, whose outputs are slow.
 """
 
-import json
-from collections import Counter
+from hw.board.refining import count_readers
 
-__all__ = ["absorb_registers", "absorb_registers_in"]
+__all__ = ["absorb_registers"]
 
 MULTIPLIER, REGISTER = "MULT18X18D", "TRELLIS_FF"
 # As Lattice's generator sets them; the clock is always enabled, nothing but the global reset clears the register.
@@ -17,21 +16,14 @@ REGISTERED = {
 }
 
 
-def absorb_registers_in(file):
-    """Do `absorb_registers` to the netlist in a file of Yosys' write_json."""
-    netlist = json.loads(file.read_text())
-    absorb_registers(netlist)
-    file.write_text(json.dumps(netlist))
-
-
 def absorb_registers(netlist):
-    """Move registers of products into their multipliers, in the netlist's only module with cells, in place.
+    """Move registers of products into their multipliers, in place.
 
     It is all of a product's bits or none: each bit in use goes to one flip-flop and nowhere else, all of one clock,
     without enable or reset, 0 in the beginning.
     """
     for module in netlist["modules"].values():
-        cells, readers, registers = module["cells"], _readers(module), _plain_registers(module["cells"])
+        cells, readers, registers = module["cells"], count_readers(module), _plain_registers(module["cells"])
         for cell in [cell for cell in cells.values() if cell["type"] == MULTIPLIER]:
             outputs = {
                 port: bits[0] for port, bits in cell["connections"].items()
@@ -47,16 +39,6 @@ def absorb_registers(netlist):
             cell["parameters"].update(REGISTERED)
             cell["connections"] |= {"CLK0": [clocks.pop()], "CE0": ["1"], "RST0": ["0"]}
             cell["port_directions"] |= dict.fromkeys(("CLK0", "CE0", "RST0"), "input")
-
-
-def _readers(module):
-    """Return how many inputs of cells and outputs of the module each bit goes to."""
-    count = Counter(bit for port in module["ports"].values() if port["direction"] != "input" for bit in port["bits"])
-    for cell in module["cells"].values():
-        for port, bits in cell["connections"].items():
-            if cell["port_directions"][port] != "output":
-                count.update(bits)
-    return count
 
 
 def _plain_registers(cells):

@@ -51,7 +51,7 @@ class Steps:
     def make_netlist(self, top):
         """Make ``top``.json of ``top``.il, as the router shall have it; `DoesNotFit` as of `synthesize`."""
         flow = self._order.flow
-        self.synthesize(synthesis(flow.synth, top), flow.cells)
+        self.synthesize(synthesis(flow, top), flow.cells)
         flow.refine(self._work / f"{top}.json")
 
     def _refuse(self, needs):

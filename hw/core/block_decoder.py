@@ -8,6 +8,7 @@ from gen.plan.image import TRAILER
 from gen.plan.memories import loadable_memories
 from gen.plan.params import WORD_BITS
 from hw.core import payloads
+from hw.core.sums import loaded_or_moved
 
 __all__ = ["BlockDecoder"]
 
@@ -45,14 +46,20 @@ class BlockDecoder(wiring.Component):
         port = {name: Signal.like(self.o[name], name=name, reset_less=True) for name in ("data", "address")}
         m.d.comb += [self.o[name].eq(value) for name, value in port.items()]
         m.d.sync += [self.o.write.eq(0), self.writes.eq(0)]
-        with m.If(self.writes):
-            m.d.sync += port["address"].eq(port["address"] + 1)
+        begins, lengthens, shortens = (Signal(name=name) for name in ("begins", "lengthens", "shortens"))
+        given = self.word[: len(left)]
+        with m.If(self.writes | begins):
+            m.d.sync += port["address"].eq(loaded_or_moved(begins, given, port["address"]))
+        with m.If(lengthens | shortens):
+            m.d.sync += left.eq(loaded_or_moved(lengthens, given, left, -1))
         with m.FSM() as fsm:
             with m.State("ADDRESS"), m.If(self.valid):
-                m.d.sync += [port["address"].eq(self.word), memory.eq(self.word[24:])]
+                m.d.comb += begins.eq(1)
+                m.d.sync += memory.eq(self.word[24:])
                 m.next = "LENGTH"
             with m.State("LENGTH"), m.If(self.valid):
-                m.d.sync += [left.eq(self.word), piece.eq(0), last_piece.eq(self._last_piece(m, memory))]
+                m.d.comb += lengthens.eq(1)
+                m.d.sync += [piece.eq(0), last_piece.eq(self._last_piece(m, memory))]
                 m.next = "DATA"
                 with m.If(self.word == 0):
                     m.next = "ADDRESS"
@@ -63,7 +70,8 @@ class BlockDecoder(wiring.Component):
                             m.d.sync += port["data"].word_select(i, WORD_BITS).eq(self.word)
                 m.d.sync += piece.eq(piece + 1)
                 with m.If(piece == last_piece):
-                    m.d.sync += [piece.eq(0), left.eq(left - 1), self.o.write.eq(self._written(m, memory))]
+                    m.d.comb += shortens.eq(1)
+                    m.d.sync += [piece.eq(0), self.o.write.eq(self._written(m, memory))]
                     m.d.sync += self.writes.eq(1)
                     with m.If(left == 1):
                         m.next = "ADDRESS"

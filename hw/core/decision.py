@@ -11,6 +11,7 @@ from gen.plan.program import EXIT_CODES
 from hw.core import payloads
 from hw.core.memory import CoreMemory
 from hw.core.softmax import SoftmaxSums
+from hw.core.sums import plus_or_minus
 
 __all__ = ["Decision"]
 
@@ -63,9 +64,7 @@ class Decision(wiring.Component):
         limit_place = Signal.like(limits.address)
         m.d.sync += limit_place.eq(stage.limits + self.step)
         m.d.comb += [limits.load.eq(self.load), limits.address.eq(limit_place)]
-        best, second, margin = (
-            Signal(signed(p.acc_bits), name=name, reset_less=True) for name in ("best", "second", "margin"))
-        several, holds = Signal(), Signal()
+        best, holds = Signal(signed(p.acc_bits), reset_less=True), Signal()
         index, left, coming = Signal(range(max(2, p.classes))), Signal(range(p.classes + 1)), Signal(2)
         position, passing = Signal(range(max(2, p.positions))), Signal(range(p.positions + 1))
         base, arrived, last = Signal.like(self.address), Signal(), Signal()
@@ -75,6 +74,9 @@ class Decision(wiring.Component):
             m.d.sync += [left.eq(left - 1), self.address.eq(self.address + 1)]
         with m.If(arrived):
             m.d.sync += index.eq(index + 1)
+        lead, largest = Signal(signed(p.acc_bits + 1)), Signal()  # the best less the value; it is the largest so far
+        m.d.comb += [lead.eq(best - self.value), largest.eq((index == 0) | lead[-1])]
+        wins = self._margin(m, arrived, index == 0, largest, lead, limits.data)
 
         def scan(at):
             m.d.sync += [self.address.eq(at), left.eq(stage.classes + 1), index.eq(0)]
@@ -88,16 +90,14 @@ class Decision(wiring.Component):
                     m.next = "LARGEST"
             with m.State("LARGEST"):
                 with m.If(arrived):
-                    with m.If((index == 0) | less(best, self.value)):
-                        m.d.sync += [best.eq(self.value), second.eq(best), several.eq(index != 0)]
+                    with m.If(largest):
+                        m.d.sync += best.eq(self.value)
                         with m.If(position == 0):
                             m.d.sync += self.class_.eq(index)
-                    with m.Elif(~several | less(second, self.value)):
-                        m.d.sync += [second.eq(self.value), several.eq(1)]
                     with m.If(last):
                         m.next = "COMPARE"
             with m.State("COMPARE"):
-                m.d.sync += [margin.eq(Mux(several, best - second, 0)), self.exits.eq(0)]
+                m.d.sync += self.exits.eq(0)
                 with m.Switch(stage.exit_kind):
                     with m.Case(EXIT_CODES["off"]):
                         m.next = "DONE"
@@ -107,7 +107,7 @@ class Decision(wiring.Component):
                         scan(base)
                         m.next = "SOFTMAX" if p.softmax else "DONE"
             with m.State("MARGIN"):
-                m.d.sync += holds.eq(less(limits.data, margin.as_unsigned()))
+                m.d.sync += holds.eq(wins)
                 m.next = "VERDICT"
             if p.softmax:
                 self._softmax(m, arrived, last, best, limits.data, holds)
@@ -126,6 +126,24 @@ class Decision(wiring.Component):
                 m.d.comb += self.done.eq(1)
                 m.next = "IDLE"
         return m
+
+    def _margin(self, m, arrived, first, largest, lead, limit):
+        """Return whether the margin is larger than the limit, from the second cycle after the last value on.
+
+        What is kept is the lead of the largest value over the second: its negative where the largest came last, for
+        what was in the lead over it is its margin now.
+        """
+        bits = self._params.acc_bits
+        late, gap = (Signal.like(lead, name=name, reset_less=True) for name in ("lead_late", "gap"))
+        comes, begins, leads, negative, several = (Signal(name=name) for name in (
+            "comes", "begins", "leads", "negative", "several"))
+        m.d.sync += [late.eq(lead), comes.eq(arrived), begins.eq(first), leads.eq(largest)]
+        smaller, wins = (plus_or_minus(value, gap, ~negative)[-1] for value in (late, limit[:bits]))
+        with m.If(comes):
+            m.d.sync += several.eq(~begins)
+            with m.If(leads | ~several | smaller):
+                m.d.sync += [gap.eq(late), negative.eq(leads)]
+        return wins & several & ~limit[bits:].any()
 
     def _softmax(self, m, arrived, last, best, limit, holds):
         """Add up S and A; compare S, or A with S * (limit - L)."""

@@ -1,13 +1,12 @@
 """Takes a tile's sums when they are complete and gives them to the neurons, a lane of each a cycle."""
 
-from functools import reduce
-from operator import or_
-
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.core import payloads
+from hw.core.choice import choice
+from hw.core.sums import loaded_or_moved
 
 __all__ = ["Drain"]
 
@@ -56,15 +55,12 @@ class Drain(wiring.Component):
         moves, taken = self._own(m, left) if p.neurons > 1 else (Const(1), Const(1))
         m.d.comb += [self.tiles.ready.eq(self.done), beat.ends.eq(beat.valid & (left < taken))]
         with m.If(self.done):
-            m.d.sync += [
-                beat.valid.eq(1), beat.first.eq(tile.first), beat.last.eq(tile.last), left.eq(tile.lanes),
-                self.parameter.eq(tile.parameter),
-            ]
-        with m.Else():
-            m.d.sync += [
-                beat.valid.eq(beat.valid & ~beat.ends), left.eq(left - taken),
-                self.parameter.eq(self.parameter + moves),
-            ]
+            m.d.sync += [beat.first.eq(tile.first), beat.last.eq(tile.last)]
+        m.d.sync += [
+            beat.valid.eq(self.done | (beat.valid & ~beat.ends)),
+            left.eq(loaded_or_moved(self.done, tile.lanes, left, -taken)),
+            self.parameter.eq(loaded_or_moved(self.done, tile.parameter, self.parameter, moves)),
+        ]
 
         totals = (self._chosen if p.width > FEW else self._shifted)(m, moves)
         for stage in range(READ):
@@ -83,18 +79,16 @@ class Drain(wiring.Component):
         return Cat(*(waiting[number] for number in range(p.neurons)))
 
     def _chosen(self, m, moves):
-        """Return the sums of the beat, chosen one hot: two tables for three of a register that moves up."""
+        """Return the sums of the beat, chosen by its number: half a table for each of a register that moves up."""
         p = self._params
         waiting = Signal(data.ArrayLayout(signed(p.sum_bits), p.width), reset_less=True)
-        turns = Signal(p.beats, reset_less=True)
+        number = Signal(range(p.beats), name="number", reset_less=True)
         with m.If(self.done):
-            m.d.sync += [waiting.eq(self.sums), turns.eq(1)]
+            m.d.sync += [waiting.eq(self.sums), number.eq(0)]
         with m.Elif(moves):
-            m.d.sync += turns.eq(turns << 1)
-        return Cat(
-            reduce(or_, (Mux(turns[beat], waiting[beat * p.neurons + number], 0) for beat in range(p.beats)))
-            for number in range(p.neurons)
-        )
+            m.d.sync += number.eq(number + 1)
+        size = p.neurons * p.sum_bits
+        return choice([waiting.as_value()[beat * size :][:size] for beat in range(p.beats)], number)
 
     def _own(self, m, left):
         """Say whose lanes count; return whether the next beat has others, and how many lanes this one takes."""

@@ -96,11 +96,12 @@ class Gather(wiring.Component):
     def _values(self, m, word, index, event):
         """Choose the lane's value, and bring it to the lanes with its weights."""
         p = self._params
-        counts, values = _planes(word.word, p.width, p.count_bits), _planes(word.word, p.image_tile, p.value_bits)
+        counts, values = _planes(word.word, p.width, p.count_bits), _planes(word.word, p.image_tile, p.image_bits)
         place = index[: (p.image_tile - 1).bit_length()]
         count, value = (Cat(plane.bit_select(at, 1) for plane in planes)
                         for planes, at in ((counts, index), (values, place)))
-        chosen = Mux(word.image, value.as_signed(), count.as_signed() if p.signed else count)
+        value, count = value.as_signed() if p.value_signed else value, count.as_signed() if p.signed else count
+        chosen = Mux(word.image, value, count)
         at_address, at_block = (Signal(payloads.event(p), name=f"event_at_{name}", reset_less=True)
                                 for name in ("address", "block"))
         m.d.sync += at_address.value.eq(Mux(event, chosen, 0))

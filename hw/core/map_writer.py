@@ -5,6 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.core import payloads
+from hw.core.choice import choice
 
 __all__ = ["MapWriter"]
 
@@ -51,12 +52,10 @@ class MapWriter(wiring.Component):
                     for place in reversed([*range(first, len(inputs)), *range(first)]):
                         with m.If(offered[place]):
                             m.d.comb += chosen.eq(place)
-        words = Array(each.p for each in inputs)
+        words = choice([each.p.as_value() for each in inputs], chosen)
         with m.If(offered.any()):
             m.d.comb += Array(each.ready for each in inputs)[chosen].eq(1)
-            m.d.sync += [
-                word.address.eq(words[chosen].address), word.word.eq(words[chosen].word), turn.eq(chosen + 1),
-            ]
+            m.d.sync += [word.eq(words), turn.eq(chosen + 1)]
         if p.spilled:
             self._spill(m, offered.any(), word)
         else:

@@ -1,12 +1,13 @@
 """The core's memories, each from its `MemorySpec`: block RAM in columns, look-up tables or single-port RAM."""
 
 import numpy as np
-from amaranth.hdl import Array, Const, Module, Signal
+from amaranth.hdl import Const, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from gen.plan.memories import BLOCK, SINGLE_PORT, loadable_memories
 from hw.core import payloads
+from hw.core.choice import choice
 from hw.core.contents import add_ram
 from hw.core.single_port import SinglePort
 
@@ -71,7 +72,7 @@ class CoreMemory(wiring.Component):
             banks = [found]
             if len(firsts := sorted({piece.first for piece in spec.pieces})) > 1:
                 banks = [Signal(spec.width, name=f"found_{first}") for first in firsts]
-                m.d.comb += found.eq(Array(banks)[self._late_bank(m, firsts)])
+                m.d.comb += found.eq(choice(banks, self._late_bank(m, firsts)))
             bits = _bits(self._init, spec.width)
             for first, bank in zip(firsts, banks):
                 written = enable if len(banks) == 1 else Signal(name=f"write_{first}")

@@ -8,7 +8,7 @@ from gen.plan.params import WORD_BITS
 from gen.plan.program import cursor_fields, header_fields, output_fields, pass_fields, stage_fields, synapse_fields
 
 __all__ = [
-    "closing", "copied_word", "count_shape", "cursor", "event", "header", "image_store", "image_write",
+    "closing", "copied_word", "count_shape", "cursor", "event", "header", "image_store", "image_word", "image_write",
     "input_value", "input_values", "input_word", "load_port", "map_store", "map_word", "map_write", "narrow_word",
     "neuron_beat", "opening", "output_cursor", "output_word", "pass_block", "pooled_count", "request", "stage",
     "stored_word", "synapse_block", "tile", "wide_word", "word_entry",
@@ -118,20 +118,19 @@ def copied_word(p):
     return data.StructLayout({"address": range(max(2, p.map_words)), "word": narrow_word(p)})
 
 
+def image_word(p):
+    """A word of the input."""
+    return data.ArrayLayout(Shape(p.image_bits, bool(p.value_signed)), p.image_tile)
+
+
 def image_write(p):
     """A word of the input that every group's copy takes; without a ring it has the address of an `image_store`."""
-    return data.StructLayout({
-        "enable": 1, "address": range(max(2, p.image_depth)),
-        "word": data.ArrayLayout(signed(p.value_bits), p.image_tile),
-    })
+    return data.StructLayout({"enable": 1, "address": range(max(2, p.image_depth)), "word": image_word(p)})
 
 
 def image_store(p):
     """A word of the input as it comes; the lowest bits of ``address`` are the slot."""
-    return data.StructLayout({
-        "address": range(max(2, p.image_words << p.slot_bits)),
-        "word": data.ArrayLayout(signed(p.value_bits), p.image_tile),
-    })
+    return data.StructLayout({"address": range(max(2, p.image_words << p.slot_bits)), "word": image_word(p)})
 
 
 def request(p):

@@ -1,6 +1,9 @@
 """Sends a result: what the sequencer knows, then, behind the next image, the values of all outputs."""
 
-from amaranth.hdl import Module, Signal, signed
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -39,19 +42,20 @@ class ResultReader(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         index = Signal(range(HEADER_WORDS))
-        word = Signal(WORD_BITS)
-        with m.Switch(index):
-            with m.Case(0):
-                m.d.comb += word.eq(self.class_)
-            with m.Case(1):
-                m.d.comb += word.eq(self.timesteps)
-            with m.Default():
-                m.d.comb += word.eq(self.counter)
+        sends, last = Signal(), Signal()
+        whose = [(self.output, ~self.heading), (self.class_, self.heading & (index == 0)),
+                 (self.timesteps, self.heading & (index == 1)), (self.counter, self.heading & (index >= 2))]
+        word = reduce(or_, (Mux(chosen, known, 0) for known, chosen in whose))
         free = ~self.o.valid | self.o.ready
         value, last_word = Signal(signed(WORD_BITS), reset_less=True), Signal(reset_less=True)
-        m.d.comb += [self.o.payload.data.eq(value), self.o.payload.last.eq(last_word)]
+        m.d.comb += [
+            self.o.payload.data.eq(value), self.o.payload.last.eq(last_word),
+            last.eq(~self.heading & (self.address == self.header.outputs)),
+        ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
+        with m.If(sends & free):
+            m.d.sync += [self.o.valid.eq(1), value.eq(word), last_word.eq(last)]
         with m.FSM() as fsm:
             m.d.comb += self.busy.eq(~fsm.ongoing("IDLE") | self.o.valid)
             with m.State("IDLE"):
@@ -59,9 +63,9 @@ class ResultReader(wiring.Component):
                 with m.If(self.begin):
                     m.next = "FIRST WORDS"
             with m.State("FIRST WORDS"):
-                m.d.comb += [self.heading.eq(1), self.shift.eq(free & (index >= 2))]
+                m.d.comb += [self.heading.eq(1), sends.eq(1), self.shift.eq(free & (index >= 2))]
                 with m.If(free):
-                    m.d.sync += [self.o.valid.eq(1), value.eq(word), last_word.eq(0), index.eq(index + 1)]
+                    m.d.sync += index.eq(index + 1)
                     with m.If(index == HEADER_WORDS - 1):
                         m.next = "ADDRESS"
             with m.State("ADDRESS"):
@@ -69,13 +73,9 @@ class ResultReader(wiring.Component):
             with m.State("WORD"):
                 m.next = "OUTPUT"
             with m.State("OUTPUT"):
-                last = Signal()
-                m.d.comb += last.eq(self.address == self.header.outputs)
+                m.d.comb += sends.eq(1)
                 with m.If(free):
-                    m.d.sync += [
-                        self.o.valid.eq(1), value.eq(self.output), last_word.eq(last),
-                        self.address.eq(self.address + 1),
-                    ]
+                    m.d.sync += self.address.eq(self.address + 1)
                     m.next = "ADDRESS"
                     with m.If(last):
                         m.next = "IDLE"

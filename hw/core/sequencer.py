@@ -120,7 +120,7 @@ class Sequencer(wiring.Component):
             with m.State("IDLE"):
                 m.d.sync += [stopping.eq(0), place.eq(header_words), stage_index.eq(0), steps.eq(0), first_pass.eq(0)]
                 with m.If(self.loading):
-                    m.d.comb += self.ends.eq(1)
+                    m.d.sync += drops.eq(1)
                     m.next = "BOOT"
                 with m.Elif(self.full & ~self.abort):
                     m.d.comb += self.begins.eq(1)
@@ -205,7 +205,9 @@ class Sequencer(wiring.Component):
                 with m.If(~self.heading):
                     m.next = "IDLE"
             with m.State("DROP"):
-                m.d.comb += self.ends.eq(~stopping)
+                m.d.sync += drops.eq(~stopping)
+                m.next = "DROPPED"
+            with m.State("DROPPED"):
                 m.next = "IDLE"
         with m.If(self.abort):  # at once, not when the work has come to rest: what follows is another image
             m.d.comb += self.clear.eq(1)

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from gen.plan.memories import memory_table
 from hw.core import payloads
 from hw.core.memory import CoreMemory, write_port
+from hw.core.sums import loaded_or_moved
 
 __all__ = ["StateStore"]
 
@@ -134,16 +135,19 @@ class StateStore(wiring.Component):
     def _running_address(self, m, begun, beat, name):
         """Return the address of the membrane of a beat's lane, or of its value of an output."""
         p, layer = self._params, self.layer
-        place, start = (Signal(range(max(2, p.states, p.outputs)), name=name, reset_less=True)
-                        for name in (name, f"{name}_start"))
+        place = Signal(range(max(2, p.states, p.outputs)), name=name, reset_less=True)
         base = Mux(layer.readout, layer.output, layer.state)
-        moves_on = layer.readout & beat.last
-        with m.If(begun):
-            m.d.sync += [place.eq(base), start.eq(base)]
-        with m.Elif(beat.valid):
-            m.d.sync += place.eq(Mux(beat.ends & layer.rewind & ~moves_on, start, place + 1))
-            with m.If(beat.ends & moves_on):
-                m.d.sync += start.eq(place + 1)
+        with m.If(begun | beat.valid):
+            m.d.sync += place.eq(loaded_or_moved(begun, base, place))
+        if p.tile_order:
+            start, moves_on = Signal.like(place, name=f"{name}_start"), layer.readout & beat.last
+            with m.If(begun):
+                m.d.sync += start.eq(base)
+            with m.Elif(beat.valid & beat.ends):
+                with m.If(moves_on):
+                    m.d.sync += start.eq(place + 1)
+                with m.Elif(layer.rewind):
+                    m.d.sync += place.eq(start)
         return place
 
     def _currents(self, m, begun, beats):
@@ -151,10 +155,9 @@ class StateStore(wiring.Component):
         p, layer, beat, memory = self._params, self.layer, self.beat, self._memory(m, "currents")
         place = Signal(range(max(2, p.currents)), reset_less=True)
         written = beats[READ + 1]
-        with m.If(begun | (beat.ends & layer.rewind)):
-            m.d.sync += place.eq(layer.current)
-        with m.Elif(beat.valid):
-            m.d.sync += place.eq(place + 1)
+        begins = begun | (beat.ends & layer.rewind) if p.tile_order else begun
+        with m.If(begins | beat.valid):
+            m.d.sync += place.eq(loaded_or_moved(begins, layer.current, place))
         m.d.comb += [
             memory.address.eq(place), memory.write.address.eq(_late(m, place, READ + 1)),
             memory.write.data.eq(self.current),

@@ -58,8 +58,8 @@ class TileLoops(wiring.Component):
         with m.If(self.restart):
             m.d.sync += self.level.eq(0)
         m.d.comb += [
-            self.first_step.eq(fresh["steps"]), self.pass_end.eq(Cat(ends.values()).all()),
-            self.tile.last.eq(ends["steps"]),
+            self.first_step.eq(fresh.get("steps", 1)), self.pass_end.eq(Cat(ends.values()).all()),
+            self.tile.last.eq(ends.get("steps", 1)),
             self.row_begins.eq(Cat(is_first for name, is_first in fresh.items() if name != "rows").all()),
         ]
         if self._params.windows:

@@ -70,7 +70,7 @@ class WordQueue(wiring.Component):
             filled.eq(push | Mux(pull, further != written, filled)),
         ]
         with m.If(pushed != pulled):
-            m.d.sync += level.eq(Mux(pushed, level + 1, level - 1))
+            m.d.sync += level.eq(level + Mux(pushed, 1, -1))
         with m.If(turns):
             m.d.sync += [entry.eq(read.data), self.o.valid.eq(filled)]
         return m

@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.core import payloads
+from hw.core.sums import loaded_or_moved
 from hw.core.tile_cursor import place
 
 __all__ = ["WordWalker"]
@@ -49,14 +50,19 @@ class WordWalker(wiring.Component):
             sends.eq(self.gathers | self.last),  # of a tile that gathers nothing, the last synapse sends the end
         ]
         m.d.sync += [room.eq(self.room), self.request_valid.eq(0), self.tile_valid.eq(0)]
+        with m.If((room & walking) | takes):
+            m.d.sync += [
+                word.eq(loaded_or_moved(takes, 0, word)),
+                address.eq(loaded_or_moved(takes, self.place.address, address)),
+                weight.eq(loaded_or_moved(takes, self.place.weight, weight, block.weight_word)),
+            ]
         with m.If(room & walking):
             m.d.sync += [
-                word.eq(word + 1), address.eq(address + 1), weight.eq(weight + block.weight_word),
                 walking.eq(~last_word), end.eq(last_word), self.request_valid.eq(~last_word | closes),
             ]
         with m.If(takes):
             m.d.sync += [
-                word.eq(0), address.eq(self.place.address), weight.eq(self.place.weight), walking.eq(self.gathers),
+                walking.eq(self.gathers),
                 closes.eq(self.last), end.eq(~self.gathers), self.request_valid.eq(sends),
                 self.tile_valid.eq(sends & (self.first | waits)), waits.eq(~sends & (self.first | waits)),
             ]

@@ -52,8 +52,8 @@ class Share(NamedTuple):
     address: int
 
 
-# What a core without windows does not say, as another core would say it.
-LINE_PASS = {f"{level}_turns": 0 for level in LEVELS}
+# What a core without windows or tile order does not say, as another core would say it.
+LINE_PASS = {"rewind": 0, **{f"{level}_turns": 0 for level in LEVELS}}
 LINE_SYNAPSE = {
     "rows": 1, "columns": 1, **dict.fromkeys((
         "kernel_rows", "kernel_columns", "row_tap", "column_tap", "row_step", "column_step", "weight_tap", "weight_row",

@@ -69,11 +69,19 @@ def test_what_is_packed_is_what_was_routed():
 
 
 def test_yosys_counts_what_it_made():
-    script = synthesis("synth_ecp5", "top").arguments[1]
+    script = synthesis(FLOWS["ice40"], "top", "-noflatten").arguments[1]
     assert script.startswith("read_rtlil top.il; ") and script.endswith("tee -q -o cells.json stat -json")
-    assert "synth_ecp5 -top top -json top.json" in script
+    assert "synth_ice40 -device u -dsp -dffe_min_ce_use 4 -noflatten -top top -json top.json" in script
     assert "read_verilog core.v uart.v; synth_x -top uart;" in verilog_synthesis("synth_x", "uart", ["core.v", "uart.v"]
                                                                                 ).arguments[1]
+
+
+def test_gates_are_looked_at_before_tables_are_made_of_them():
+    script = synthesis(FLOWS["ecp5"], "top").arguments[1]
+    assert FLOWS["ecp5"].synth == "synth_ecp5 -nowidelut"
+    first, last = (f"synth_ecp5 -nowidelut  -top top -run {labels}"
+                   for labels in ("begin:map_luts;", "map_luts: -json top.json"))
+    assert script.index(first) < script.index("muxcover -nopartial") < script.index(last)
 
 
 @pytest.mark.parametrize("cells, used, kinds", [
@@ -173,7 +181,7 @@ def bitstream(name, work):
     for suffix in (".il", flow.constraints):
         (work / f"{TOP}{suffix}").write_text(files[f"{TOP}{suffix}"])
     clock = float(setting.output)
-    for command in (synthesis(flow.synth, TOP), flow.route(target, TOP, clock, 1), flow.packing(target, TOP)):
+    for command in (synthesis(flow, TOP), flow.route(target, TOP, clock, 1), flow.packing(target, TOP)):
         run_tool(work, command, work)
     return post_route_figures(work, flow, clock), (work / f"{TOP}{flow.bitstream}").read_bytes()
 

@@ -11,7 +11,8 @@ from amaranth.lib.wiring import In, Out
 from hw.board.flows import FLOWS, Command, synthesis
 from hw.board.netlist import netlist as rtlil_text
 from hw.board.tools import run_tool
-from hw.board.multipliers import REGISTERED, absorb_registers, absorb_registers_in
+from hw.board.multipliers import REGISTERED, absorb_registers
+from tests.kit.netlists import without_open_outputs
 
 CLOCK, RESET = 2, 3
 WIDTH = 4
@@ -74,15 +75,6 @@ def test_all_stay_where_one_bit_cannot_move(made):
     assert made == before
 
 
-def test_a_file_is_rewritten(tmp_path):
-    file = tmp_path / "shell.json"
-    file.write_text(json.dumps(netlist()))
-    absorb_registers_in(file)
-    wanted = netlist()
-    absorb_registers(wanted)
-    assert json.loads(file.read_text()) == wanted
-
-
 class Sum(wiring.Component):
     """What a lane does, of few bits."""
 
@@ -128,9 +120,11 @@ sat -verify -prove trigger 0 -tempinduct -maxsteps 12 -set-init-zero -ignore_unk
 def test_the_netlist_does_what_it_did(tmp_path):
     (tmp_path / "top.il").write_text(rtlil_text(Sum(), "top"))
     (tmp_path / "model.v").write_text(MODEL)
-    run_tool(tmp_path, synthesis(FLOWS["ecp5"].synth, "top"), tmp_path)
+    run_tool(tmp_path, synthesis(FLOWS["ecp5"], "top"), tmp_path)
     before = json.loads((tmp_path / "top.json").read_text())
     FLOWS["ecp5"].refine(tmp_path / "top.json")
-    assert json.loads((tmp_path / "top.json").read_text()) != before
+    after = json.loads((tmp_path / "top.json").read_text())
+    assert after != before
+    (tmp_path / "top.json").write_text(json.dumps(without_open_outputs(after)))
     run_tool(tmp_path, Command("yosys", "proof.log", ("-p", PROOF)), tmp_path)
     assert "Induction step proven: SUCCESS!" in (tmp_path / "proof.log").read_text()

@@ -1,0 +1,104 @@
+"""Choices of four, eight and sixteen bits, and the cells that they become."""
+
+import json
+import random
+
+import pytest
+from amaranth.hdl import Module
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.board.flows import FLOWS, Command, synthesis
+from hw.board.netlist import netlist as rtlil_text
+from hw.board.tools import run_tool
+from hw.board.wide_muxes import SELECTS, make_wide_muxes
+from hw.core.choice import choice
+from tests.kit.netlists import without_open_outputs
+
+OUTPUT = 100
+
+
+def chooser(kind):
+    """Return a netlist of one choice, its words at wires 2, 3 ..., its selects from 50 on."""
+    words = "ABCDEFGHIJKLMNOP"[: 1 << len(SELECTS[kind])]
+    ports = {port: [2 + place] for place, port in enumerate(words)}
+    ports |= {port: [50 + place] for place, port in enumerate(SELECTS[kind])}
+    return {"modules": {"top": {"ports": {}, "cells": {"choice": {
+        "type": kind, "port_directions": {**dict.fromkeys(ports, "input"), "Y": "output"},
+        "connections": ports | {"Y": [OUTPUT]},
+    }}}}}
+
+
+def value(cells, wire, known):
+    """Return what drives the wire."""
+    if wire in known:
+        return known[wire]
+    cell = next(cell for cell in cells.values() if cell["connections"]["Z"] == [wire])
+    given = {port: bits[0] for port, bits in cell["connections"].items()}
+    low, high, select = {
+        "LUT4": ("A", "B", "C"), "PFUMX": ("BLUT", "ALUT", "C0"), "L6MUX21": ("D0", "D1", "SD"),
+    }[cell["type"]]
+    return value(cells, given[high if known[given[select]] else low], known)
+
+
+@pytest.mark.parametrize("kind, cells", [
+    ("$_MUX4_", {"LUT4": 2, "PFUMX": 1}), ("$_MUX8_", {"LUT4": 4, "PFUMX": 2, "L6MUX21": 1}),
+    ("$_MUX16_", {"LUT4": 8, "PFUMX": 4, "L6MUX21": 3}),
+])
+def test_a_choice_becomes_tables_and_muxes(kind, cells):
+    netlist = chooser(kind)
+    make_wide_muxes(netlist)
+    made, size = netlist["modules"]["top"]["cells"], 1 << len(SELECTS[kind])
+    assert {each: sum(cell["type"] == each for cell in made.values()) for each in cells} == cells
+    assert len(made) == sum(cells.values())
+    for number in range(size):
+        known = {2 + place: random.getrandbits(1) for place in range(size)}
+        known |= {50 + place: number >> place & 1 for place in range(len(SELECTS[kind]))}
+        assert value(made, OUTPUT, known) == known[2 + number]
+
+
+def test_other_cells_stay():
+    netlist = {"modules": {"top": {"ports": {}, "cells": {"one": {
+        "type": "LUT4", "parameters": {}, "port_directions": {"A": "input", "Z": "output"},
+        "connections": {"A": ["0"], "Z": [7]},
+    }}}}}
+    before = json.dumps(netlist)
+    make_wide_muxes(netlist)
+    assert json.dumps(netlist) == before
+
+
+class Chooser(wiring.Component):
+    """One of sixteen words, and one of four."""
+
+    words: In(data.ArrayLayout(2, 16))
+    number: In(4)
+    of_sixteen: Out(2)
+    of_four: Out(2)
+
+    def elaborate(self, platform):
+        m = Module()
+        words = [self.words[place] for place in range(16)]
+        m.d.sync += [
+            self.of_sixteen.eq(choice(words, self.number)), self.of_four.eq(choice(words[3:7], self.number)),
+        ]
+        return m
+
+
+PROOF = """
+read_json top.json; delete =A:blackbox; read_verilog -overwrite +/ecp5/cells_sim.v;
+prep -top top -flatten; rename top gate; design -stash gate; read_rtlil top.il; prep -top top -flatten; rename top gold;
+design -copy-from gate gate; async2sync; miter -equiv -flatten gold gate miter; prep -top miter;
+sat -verify -prove trigger 0 -tempinduct -maxsteps 12 -set-init-zero -ignore_unknown_cells miter
+"""
+
+
+def test_the_netlist_does_what_it_did(tmp_path):
+    (tmp_path / "top.il").write_text(rtlil_text(Chooser(), "top"))
+    run_tool(tmp_path, synthesis(FLOWS["ecp5"], "top"), tmp_path)
+    FLOWS["ecp5"].refine(tmp_path / "top.json")
+    netlist = json.loads((tmp_path / "top.json").read_text())
+    cells = [cell["type"] for cell in netlist["modules"]["top"]["cells"].values()]
+    assert (cells.count("LUT4"), cells.count("PFUMX"), cells.count("L6MUX21")) == (20, 10, 6)
+    (tmp_path / "top.json").write_text(json.dumps(without_open_outputs(netlist)))
+    run_tool(tmp_path, Command("yosys", "proof.log", ("-p", PROOF)), tmp_path)
+    assert "Induction step proven: SUCCESS!" in (tmp_path / "proof.log").read_text()
