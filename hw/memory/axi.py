@@ -46,8 +46,8 @@ class AxiMaster(wiring.Component):
     ----------
     address_bits, width : int
         As of `MemoryBus`.
-    base : int
-        Address of the memory's first byte, a multiple of its size; the memory has 4 KB at least.
+    base : int or None
+        Address of the memory's first byte, a multiple of its size; the memory has 4 KB at least. None: ``base`` says it.
     bus_bits : int
         Bits of an address on AXI.
 
@@ -55,6 +55,9 @@ class AxiMaster(wiring.Component):
     -------
     bus : In(MemoryBus)
     axi : Out(axi4)
+    base : In(bus_bits)
+        Only without a constant one: a multiple of 4,096, the memory behind it below ``2 ** bus_bits``. No burst goes
+        while it is 0; it changes only while none is under way.
 
     Raises
     ------
@@ -62,16 +65,17 @@ class AxiMaster(wiring.Component):
         Where the base is no such multiple, or the memory does not fit behind it.
     """
 
-    def __init__(self, address_bits: int, width: int, *, base: int = 0, bus_bits: int = 32):
+    def __init__(self, address_bits: int, width: int, *, base: int | None = 0, bus_bits: int = 32):
         signature = MemoryBus(address_bits, width)
         self._byte_bits = (width // 8).bit_length() - 1
-        size = 1 << address_bits + self._byte_bits
-        if size < PAGE or base % size or not 0 <= base <= (1 << bus_bits) - size:
-            raise ValueError(f"a memory of {size:,} bytes, 4,096 at least, cannot begin at {base:#x}: ask for a "
+        size, first = 1 << address_bits + self._byte_bits, base or 0
+        if base is not None and size < PAGE or first % size or not 0 <= first <= (1 << bus_bits) - size:
+            raise ValueError(f"a memory of {size:,} bytes, 4,096 at least, cannot begin at {first:#x}: ask for a "
                              f"multiple of its size below 2^{bus_bits}")
         self._address_bits, self._upper_bits = address_bits, bus_bits - address_bits - self._byte_bits
-        self._upper = base >> address_bits + self._byte_bits
-        super().__init__({"bus": In(signature), "axi": Out(axi4(bus_bits, width))})
+        self._upper, self._told = first >> address_bits + self._byte_bits, base is None
+        told = {"base": In(bus_bits)} if self._told else {}
+        super().__init__({"bus": In(signature), "axi": Out(axi4(bus_bits, width)), **told})
 
     def elaborate(self, platform):
         m = Module()
@@ -83,8 +87,9 @@ class AxiMaster(wiring.Component):
         m.submodules.reads = reads = AddressChannel(self._address_bits)
         wiring.connect(m, wiring.flipped(bus.request), cutter.i)
 
-        piece = cutter.o.payload
-        may_write, may_read = reads.idle & lengths.i.ready & writes.i.ready, writes.idle & reads.i.ready
+        piece, known = cutter.o.payload, self.base.any() if self._told else Const(1)
+        may_write = reads.idle & lengths.i.ready & writes.i.ready & known
+        may_read = writes.idle & reads.i.ready & known
         m.d.comb += [
             writes.i.payload.eq(piece), reads.i.payload.eq(piece), lengths.i.payload.eq(piece.length),
             writes.i.valid.eq(cutter.o.valid & piece.write & may_write), lengths.i.valid.eq(writes.i.valid),
@@ -94,7 +99,7 @@ class AxiMaster(wiring.Component):
         for name, channel in (("aw", writes), ("ar", reads)):
             asks = channel.o.payload
             for part, value in {
-                "addr": Cat(Const(0, self._byte_bits), asks.address, Const(self._upper, self._upper_bits)),
+                "addr": self._place(Cat(Const(0, self._byte_bits), asks.address)),
                 "len": asks.length, "size": self._byte_bits, "burst": INCREASING, "cache": MODIFIABLE | BUFFERABLE,
                 "valid": channel.o.valid, "id": 0, "prot": 0,
             }.items():
@@ -116,6 +121,10 @@ class AxiMaster(wiring.Component):
         with m.If((axi.bvalid & (axi.bresp != OKAY)) | (axi.rvalid & axi.rready & (axi.rresp != OKAY))):
             m.d.sync += bus.fault.eq(1)
         return m
+
+    def _place(self, offset):
+        """Return the address on AXI of a byte of the memory."""
+        return self.base + offset if self._told else Cat(offset, Const(self._upper, self._upper_bits))
 
 
 class AddressChannel(wiring.Component):

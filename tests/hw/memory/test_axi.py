@@ -43,6 +43,24 @@ def test_a_burst_is_cut_where_4_kb_end():
     assert len(words) == 513
 
 
+def test_a_memory_begins_where_it_is_told():
+    """At a page of 4 KB, no multiple of its size; until then nothing is asked."""
+    dut, base, asked = AxiMaster(12, 32, base=None), 0x1F_F000, []
+    bursts = random_bursts(7, 18, address_bits=12, width=32, longest=80, local=0.7, reads=0.5)
+    memories = []
+
+    async def tell(ctx):
+        for _ in range(50):
+            *_, reads, writes = await ctx.tick().sample(dut.axi.arvalid, dut.axi.awvalid)
+            asked.append(reads | writes)
+        ctx.set(dut.base, base)
+
+    check(dut, dut.bus, bursts, seed=7, stall=0.2, tasks=[tell],
+          around=lambda bench: memories.append(AxiMemory(bench, dut.axi, stall=0.3)))
+    assert asked == [0] * 50
+    assert all(base <= address < base + 4 * 2**12 for _, address, _, _ in memories[0].asked)
+
+
 def test_bursts_run_back_to_back():
     words, _ = run(AxiMaster(12, 32), [(64 * n, 64, None) for n in range(8)], seed=0, stalls=(0, 0, 0), memory_stall=0)
     assert words[-1].cycle - words[0].cycle < 8 * 64 * 2  # this memory sends a word every other cycle
