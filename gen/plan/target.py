@@ -46,6 +46,8 @@ class Dram:
         Of its peak, in long bursts.
     clock_mhz : float or None
         Of the port that leads to it; None where it runs with the core.
+    luts, ffs : int
+        What its controller takes of the part; of an SDRAM's, by `python -m benchmarks.sdram`.
     """
 
     name: str
@@ -53,6 +55,8 @@ class Dram:
     width: int
     share: float = BURST_RATE
     clock_mhz: float | None = None
+    luts: int = 555
+    ffs: int = 319
 
     @property
     def words(self) -> int:
@@ -198,22 +202,27 @@ def _ulx3s(size, capacity):
     )
 
 
-def _ddr3(megabytes, clock_mhz=None):
+def _ddr3(megabytes, clock_mhz, luts, ffs):
     """A DDR3 behind an AXI port of 32 bits, which is slower than the memory."""
-    return Dram("DDR3", megabytes, 32, AXI_RATE, clock_mhz)
+    return Dram("DDR3", megabytes, 32, AXI_RATE, clock_mhz, luts, ffs)
+
+
+# What leads to the port, and the controller behind it: LiteDRAM's by Yosys; AMD's as UG586 has it for as many pins.
+_LITEDRAM = 4900, 2700
+_MIG = 5500, 5000
 
 
 def _orangecrab(size):
     return _ecp5(
         size, name=f"orangecrab_r0_2_{size}f", title=f"OrangeCrab r0.2 {size}F", device=f"LFE5U-{size}F",
-        package="MG285", speed="8", clock_mhz=48, core_mhz=96, dram=_ddr3(128, 48),
+        package="MG285", speed="8", clock_mhz=48, core_mhz=96, dram=_ddr3(128, 48, *_LITEDRAM),
     )
 
 
 def _ecpix5(size):
     return _ecp5(
         size, name=f"ecpix5_{size}f", title=f"LambdaConcept ECPIX-5 {size}F", device=f"LFE5UM5G-{size}F",
-        package="BG554", speed="8", clock_mhz=100, core_mhz=100, dram=_ddr3(512, 75),
+        package="BG554", speed="8", clock_mhz=100, core_mhz=100, dram=_ddr3(512, 75, *_LITEDRAM),
     )
 
 
@@ -221,7 +230,7 @@ def _arty(size, luts, blocks, dsps):
     return Target(
         name=f"arty_a7_{size}", title=f"Digilent Arty A7-{size}T", family="xilinx7", device=f"xc7a{size}ti",
         package="csg324", speed="1L", luts=luts, ffs=2 * luts, bram=_RAMB18, bram_blocks=blocks, dsps=dsps,
-        clock_mhz=100, core_mhz=80, flow=_VIVADO_FLOW, lut_inputs=6, dram=_ddr3(256, 83.33),
+        clock_mhz=100, core_mhz=80, flow=_VIVADO_FLOW, lut_inputs=6, dram=_ddr3(256, 83.33, *_MIG),
     )
 
 
@@ -253,7 +262,7 @@ _BOARDS = (
     Target(
         name="pynq_z2", title="TUL PYNQ-Z2", family="xilinx7", device="xc7z020", package="clg400", speed="1",
         luts=53200, ffs=106400, bram=_RAMB18, bram_blocks=280, dsps=220, clock_mhz=125, core_mhz=100, flow=_VIVADO_FLOW,
-        lut_inputs=6, dram=_ddr3(128),  # of its 512 MB, what the processor's system leaves
+        lut_inputs=6, dram=_ddr3(64, None, 350, 350),  # of its 512 MB, what its system leaves
     ),
 )
 

@@ -87,9 +87,13 @@ class Flow:
         return Command(self.packer, "pack.log", self.pack(target, top))
 
 
-def synthesis(synth, top):
-    """Return the Command that makes a netlist of ``top``.il, and counts its cells in cells.json."""
-    return _yosys(f"read_rtlil {top}.il; {RELAXED}; {synth} -top {top} -json {top}.json")
+def synthesis(synth, top, verilog=()):
+    """Return the Command that makes a netlist of ``top``.il, and counts its cells in cells.json.
+
+    ``verilog`` : files of modules that it has instances of
+    """
+    reads = "".join(f"read_verilog {file}; " for file in verilog)
+    return _yosys(f"read_rtlil {top}.il; {RELAXED}; {reads}{synth} -top {top} -json {top}.json")
 
 
 def verilog_synthesis(synth, top, files):

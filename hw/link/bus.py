@@ -41,8 +41,8 @@ class BusSide(wiring.Component):
     words is queued whole, so that the core can go on while it waits; of a longer one so much is.
 
     A write that does nothing is refused: no such register, read-only, no room in LOAD or INPUT, a network where the
-    load is not sound, a MEMORY that begins amid a page. A read is refused only of RESULT while it holds no word; an address where nothing is to be read
-    gives 0.
+    load is not sound, a MEMORY that begins amid a page. A read is refused only of RESULT while it holds no word; an
+    address where nothing is to be read gives 0.
 
     Parameters
     ----------
@@ -80,7 +80,8 @@ class BusSide(wiring.Component):
         }
         super().__init__({
             "access": In(access_port()), **(data if streams else {}), "input_size": Out(WORD_BITS),
-            "interrupt": Out(1), "core": In(core_signature(params)), **({"base": Out(WORD_BITS)} if self._based else {}),
+            "interrupt": Out(1), "core": In(core_signature(params)),
+            **({"base": Out(WORD_BITS)} if self._based else {}),
         })
 
     def elaborate(self, platform):

@@ -47,7 +47,8 @@ class AxiMaster(wiring.Component):
     address_bits, width : int
         As of `MemoryBus`.
     base : int or None
-        Address of the memory's first byte, a multiple of its size; the memory has 4 KB at least. None: ``base`` says it.
+        Address of the memory's first byte, a multiple of its size; the memory has 4 KB at least. None: the member
+        ``base`` says it.
     bus_bits : int
         Bits of an address on AXI.
 

@@ -161,9 +161,9 @@ class Window(wiring.Component):
 class LiteDramStart(wiring.Component):
     """Bring the memory up after reset, then give it to LiteDRAM's controller.
 
-    All settings of both lanes are tried, 4 slips with 8 delays each, with three bursts; each lane gets the middle of its
-    longest run of delays that worked, and what it got is tried once more. Where that fails, the controller still gets
-    the memory, so that nobody waits for ever, and ``failed`` says so.
+    All settings of both lanes are tried, 4 slips with 8 delays each, with three bursts; each lane gets the middle of
+    its longest run of delays that worked, and what it got is tried once more. Where that fails, the controller still
+    gets the memory, so that nobody waits for ever, and ``failed`` says so.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""`hw.memory.litedram_start` before registers like LiteDRAM's: the order of JEDEC, and lanes in the middle of what works."""
+"""`hw.memory.litedram_start` before registers like LiteDRAM's: JEDEC's order, lanes in the middle of what works."""
 
 import pytest
 
@@ -13,7 +13,7 @@ LOAD_MODE, READ, WRITE, PRECHARGE, ACTIVATE, CALIBRATE = 15, 37, 23, 11, 9, 3
 
 
 class Registers:
-    """LiteDRAM's registers, and a memory whose lanes read right at the settings of ``works``, {lane: {(slip, delay)}}."""
+    """LiteDRAM's registers before a memory whose lanes read right at the settings ``works``, {(slip, delay)} each."""
 
     def __init__(self, works):
         self.works, self.values, self.log, self.cycle = works, {}, [], 0
