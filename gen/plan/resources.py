@@ -48,6 +48,7 @@ def core_resources(params: CoreParams, target: Target) -> dict[str, int]:
     for kind in controller + [FETCHING] * (params.outside > 0) + [ROWWISE] * params.rowwise + [FLASH] * loads:
         luts, ffs = luts + kind[0], ffs + kind[1]
     blocks, tables = _memories(params, target)
+    blocks += target.dram.blocks if target.dram and params.outside else 0
     if target.family == "ecp5":  # `hw.board.multipliers`
         ffs -= params.lanes * (params.operand_bits + params.weight_bits) + SOFTMAX_ABSORBED * params.softmax
     if target.family == "ice40":

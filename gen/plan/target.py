@@ -46,8 +46,8 @@ class Dram:
         Of its peak, in long bursts.
     clock_mhz : float or None
         Of the port that leads to it; None where it runs with the core.
-    luts, ffs : int
-        What its controller takes of the part; of an SDRAM's, by `python -m benchmarks.sdram`.
+    luts, ffs, blocks : int
+        Tables, flip-flops and block RAMs of its controller; of an SDRAM's, by `python -m benchmarks.sdram`.
     """
 
     name: str
@@ -57,6 +57,7 @@ class Dram:
     clock_mhz: float | None = None
     luts: int = 555
     ffs: int = 319
+    blocks: int = 0
 
     @property
     def words(self) -> int:
@@ -202,14 +203,15 @@ def _ulx3s(size, capacity):
     )
 
 
-def _ddr3(megabytes, clock_mhz, luts, ffs):
+def _ddr3(megabytes, clock_mhz, *controller):
     """A DDR3 behind an AXI port of 32 bits, which is slower than the memory."""
-    return Dram("DDR3", megabytes, 32, AXI_RATE, clock_mhz, luts, ffs)
+    return Dram("DDR3", megabytes, 32, AXI_RATE, clock_mhz, *controller)
 
 
-# What leads to the port, and the controller behind it: LiteDRAM's by Yosys; AMD's as UG586 has it for as many pins.
-_LITEDRAM = 4900, 2700
+# What leads to the port, and the controller behind it, by Yosys; but AMD's controller by guess, Yosys has none.
+_LITEDRAM = 4900, 2550, 2
 _MIG = 5500, 5000
+_PORT = 220, 150
 
 
 def _orangecrab(size):
@@ -262,7 +264,7 @@ _BOARDS = (
     Target(
         name="pynq_z2", title="TUL PYNQ-Z2", family="xilinx7", device="xc7z020", package="clg400", speed="1",
         luts=53200, ffs=106400, bram=_RAMB18, bram_blocks=280, dsps=220, clock_mhz=125, core_mhz=100, flow=_VIVADO_FLOW,
-        lut_inputs=6, dram=_ddr3(64, None, 350, 350),  # of its 512 MB, what its system leaves
+        lut_inputs=6, dram=_ddr3(64, None, *_PORT),  # of its 512 MB, what its system leaves
     ),
 )
 

@@ -87,7 +87,8 @@ def litedram_yaml(part: LiteDram, target) -> str:
 def litedram_command() -> Command:
     """Return the Command that makes what `take_litedram` takes of `LITEDRAM_YAML`."""
     return Command("litedram_gen", "litedram.log", (
-        LITEDRAM_YAML, "--output-dir", MADE, "--name", LITEDRAM, "--csr-csv", f"{MADE}/csr.csv", "--no-compile-software",
+        LITEDRAM_YAML, "--output-dir", MADE, "--name", LITEDRAM, "--csr-csv", f"{MADE}/csr.csv",
+        "--no-compile-software",
     ))
 
 

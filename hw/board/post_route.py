@@ -43,7 +43,7 @@ def post_route_figures(work, flow, clock_mhz):
 
 
 def _as_of_the_core(clock, clock_mhz):
-    """Return what a ``clock`` of the router's report reaches, MHz; of one that need not be the core's, in proportion."""
+    """Return what a ``clock`` of the router's report reaches, MHz; of one that is not the core's, in proportion."""
     wanted = clock.get("constraint", clock_mhz)
     return clock["achieved"] * (1 if math.isclose(wanted, clock_mhz, rel_tol=1e-3) else clock_mhz / wanted)
 

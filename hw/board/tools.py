@@ -44,7 +44,7 @@ def tool_version(name):
         return f"{package} {version(package)}"
     except PackageNotFoundError:  # installed by other means than this Python's pip
         said = subprocess.run([find_tool(name), "--version"], capture_output=True, text=True, check=False)
-        return next(iter((said.stdout + said.stderr).splitlines()), program)
+        return program if said.returncode else next(iter((said.stdout + said.stderr).splitlines()), program)
 
 
 def run_tool(work, command, kept):

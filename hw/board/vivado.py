@@ -89,10 +89,10 @@ def axi_project(board, setting, sources, params, manifest):
         )
     clock, target = float(setting.output), board.target
     files = {**sources, "axi.v": axi_verilog(params, register_values(manifest, CLOCK_HZ=round(clock * 1e6)))}
-    held = [name for name in files if not name.endswith(".v")]
+    held = " ".join(name for name in files if not name.endswith(".v"))
     script = _AXI_SCRIPT.substitute(
         part=f"{target.device}{target.package}-{target.speed}", clock=f"{clock:g}", top=TOP, files=" ".join(files),
-        held=f"set_property file_type {{Memory Initialization Files}} [get_files {{{' '.join(held)}}}]\n" if held else "",
+        held=f"set_property file_type {{Memory Initialization Files}} [get_files {{{held}}}]\n" if held else "",
         input=VALUE_BITS * params.input_values, length=LENGTH_BITS,
         memory="" if params.input_values < 4 else " CONFIG.c_m_axi_mm2s_data_width 64",
         board=target.title, **_memory_port(board.memory, params),
