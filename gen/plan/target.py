@@ -203,9 +203,14 @@ def _ulx3s(size, capacity):
     )
 
 
-def _ddr3(megabytes, clock_mhz, *controller):
-    """A DDR3 behind an AXI port of 32 bits, which is slower than the memory."""
-    return Dram("DDR3", megabytes, 32, AXI_RATE, clock_mhz, *controller)
+def _ddr3(megabytes, clock_mhz, *controller, width=32):
+    """A DDR3 behind an AXI port, which moves a word of 32 bits in a cycle and is slower than the memory."""
+    return Dram("DDR3", megabytes, width, AXI_RATE, clock_mhz, *controller)
+
+
+def _litedram(megabytes, clock_mhz):
+    """A DDR3 behind LiteDRAM on an ECP5: each word is a burst of the memory, of two cycles."""
+    return _ddr3(megabytes, clock_mhz, *_LITEDRAM, width=16)
 
 
 # What leads to the port, and the controller behind it, by Yosys; but AMD's controller by guess, Yosys has none.
@@ -217,14 +222,14 @@ _PORT = 220, 150
 def _orangecrab(size):
     return _ecp5(
         size, name=f"orangecrab_r0_2_{size}f", title=f"OrangeCrab r0.2 {size}F", device=f"LFE5U-{size}F",
-        package="MG285", speed="8", clock_mhz=48, core_mhz=96, dram=_ddr3(128, 48, *_LITEDRAM),
+        package="MG285", speed="8", clock_mhz=48, core_mhz=96, dram=_litedram(128, 48),
     )
 
 
 def _ecpix5(size):
     return _ecp5(
         size, name=f"ecpix5_{size}f", title=f"LambdaConcept ECPIX-5 {size}F", device=f"LFE5UM5G-{size}F",
-        package="BG554", speed="8", clock_mhz=100, core_mhz=100, dram=_ddr3(512, 75, *_LITEDRAM),
+        package="BG554", speed="8", clock_mhz=100, core_mhz=100, dram=_litedram(512, 75),
     )
 
 

@@ -16,7 +16,6 @@ from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In
 
 from gen.errors import AdafireError
-from gen.plan.params import WORD_BITS
 from hw.board.flows import Command
 from hw.memory.bus import MemoryBus, connect_wider
 from hw.memory.crossed_axi import CrossedAxi
@@ -25,13 +24,13 @@ from hw.memory.litedram_start import (
     CAS_LATENCY, CAS_WRITE_LATENCY, MODE_REGISTERS, READ_PHASE, REGISTERS, WRITE_PHASE, LiteDramStart,
 )
 
-__all__ = ["LITEDRAM", "LITEDRAM_VERILOG", "LITEDRAM_YAML", "LiteDram", "LiteDramMemory", "litedram_command",
-           "litedram_yaml", "take_litedram"]
+__all__ = ["LITEDRAM", "LITEDRAM_VERILOG", "LITEDRAM_YAML", "PORT_BITS", "LiteDram", "LiteDramMemory",
+           "litedram_command", "litedram_yaml", "take_litedram"]
 
 LITEDRAM = "litedram_core"
 LITEDRAM_YAML, LITEDRAM_VERILOG = "litedram.yml", f"{LITEDRAM}.v"
 MADE = "litedram"  # the folder that the generator writes
-PORT = "memory"
+PORT, PORT_BITS = "memory", 128  # a burst of the memory: LiteDRAM 2024.12 hangs behind a narrower AXI port
 BANK_BITS, COLUMN_BITS = 3, 10
 LANES = 2
 ADDRESSES = "sdram_dfii_pi0_address_write"
@@ -80,7 +79,7 @@ def litedram_yaml(part: LiteDram, target) -> str:
         "init_clk_freq": f"{part.start_mhz:g}e6", "cmd_delay": part.command_delay, "dm_swap": part.masks_swapped,
         "cmd_buffer_depth": 16,
     }
-    port = f"user_ports:\n  {PORT}:\n    type: axi\n    id_width: 1\n    data_width: {WORD_BITS}\n"
+    port = f"user_ports:\n  {PORT}:\n    type: axi\n    id_width: 1\n"
     return "".join(f"{name}: {value}\n" for name, value in lines.items()) + port
 
 
@@ -143,7 +142,7 @@ class LiteDramMemory(wiring.Component):
         m = Module()
         part, failed = self._part, Signal()
         m.domains += ClockDomain(MEMORY_DOMAIN)
-        m.submodules.crossed = crossed = CrossedAxi(self._signature, part.address_bits)
+        m.submodules.crossed = crossed = CrossedAxi(self._signature, part.address_bits, PORT_BITS)
         m.submodules.start = start = DomainRenamer(MEMORY_DOMAIN)(LiteDramStart(part.clock_mhz * 1e6))
         m.submodules.failed = FFSynchronizer(start.failed, failed)
         connect_wider(m, self.bus, crossed.bus, failed)

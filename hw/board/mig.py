@@ -129,7 +129,7 @@ class MigMemory(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.domains += ClockDomain(MEMORY_DOMAIN)
-        m.submodules.crossed = crossed = CrossedAxi(self._signature, self._part.address_bits)
+        m.submodules.crossed = crossed = CrossedAxi(self._signature, self._part.address_bits, WORD_BITS)
         connect_wider(m, self.bus, crossed.bus)
         source, reference, locked = self._clocks(m, platform.default_clk_frequency / 1e6)
         pins, axi, reset = platform.request("ddram", 0, dir="-"), crossed.axi, Signal()

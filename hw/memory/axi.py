@@ -3,6 +3,7 @@
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from hw.link.queue import Queue
 from hw.memory.bus import LENGTH_BITS, MemoryBus, memory_request
@@ -51,6 +52,9 @@ class AxiMaster(wiring.Component):
         ``base`` says it.
     bus_bits : int
         Bits of an address on AXI.
+    axi_width : int or None
+        Bits of AXI's data; by default those of the bus. On a wider one each word is a beat still, in its own lanes
+        (narrow transfers, A3.4.3).
 
     Members
     -------
@@ -66,8 +70,10 @@ class AxiMaster(wiring.Component):
         Where the base is no such multiple, or the memory does not fit behind it.
     """
 
-    def __init__(self, address_bits: int, width: int, *, base: int | None = 0, bus_bits: int = 32):
+    def __init__(self, address_bits: int, width: int, *, base: int | None = 0, bus_bits: int = 32,
+                 axi_width: int | None = None):
         signature = MemoryBus(address_bits, width)
+        self._lanes = (axi_width or width) // width
         self._byte_bits = (width // 8).bit_length() - 1
         size, first = 1 << address_bits + self._byte_bits, base or 0
         if base is not None and size < PAGE or first % size or not 0 <= first <= (1 << bus_bits) - size:
@@ -76,14 +82,15 @@ class AxiMaster(wiring.Component):
         self._address_bits, self._upper_bits = address_bits, bus_bits - address_bits - self._byte_bits
         self._upper, self._told = first >> address_bits + self._byte_bits, base is None
         told = {"base": In(bus_bits)} if self._told else {}
-        super().__init__({"bus": In(signature), "axi": Out(axi4(bus_bits, width)), **told})
+        super().__init__({"bus": In(signature), "axi": Out(axi4(bus_bits, axi_width or width)), **told})
 
     def elaborate(self, platform):
         m = Module()
         bus, axi = self.bus, self.axi
         page_bits = min(PAGE.bit_length() - 1 - self._byte_bits, self._address_bits - 1)
         m.submodules.cutter = cutter = Cutter(self._address_bits, page_bits)
-        m.submodules.lengths = lengths = Queue(LENGTH_BITS, depth=OUTSTANDING)
+        bits = exact_log2(self._lanes)
+        m.submodules.lengths = lengths = Queue(LENGTH_BITS + bits, depth=OUTSTANDING)
         m.submodules.writes = writes = AddressChannel(self._address_bits)
         m.submodules.reads = reads = AddressChannel(self._address_bits)
         wiring.connect(m, wiring.flipped(bus.request), cutter.i)
@@ -92,7 +99,8 @@ class AxiMaster(wiring.Component):
         may_write = reads.idle & lengths.i.ready & writes.i.ready & known
         may_read = writes.idle & reads.i.ready & known
         m.d.comb += [
-            writes.i.payload.eq(piece), reads.i.payload.eq(piece), lengths.i.payload.eq(piece.length),
+            writes.i.payload.eq(piece), reads.i.payload.eq(piece),
+            lengths.i.payload.eq(Cat(piece.length, piece.address[:bits])),
             writes.i.valid.eq(cutter.o.valid & piece.write & may_write), lengths.i.valid.eq(writes.i.valid),
             reads.i.valid.eq(cutter.o.valid & ~piece.write & may_read),
             cutter.o.ready.eq(Mux(piece.write, may_write, may_read)),
@@ -109,19 +117,41 @@ class AxiMaster(wiring.Component):
 
         busy, left, ends = Signal(), Signal(LENGTH_BITS), Signal()
         m.d.comb += [
-            axi.wdata.eq(bus.write.payload), axi.wstrb.eq(~0), axi.wlast.eq(left == 0),
+            axi.wdata.eq(bus.write.payload.replicate(self._lanes)), axi.wlast.eq(left == 0),
             axi.wvalid.eq(busy & bus.write.valid), bus.write.ready.eq(busy & axi.wready),
             ends.eq(axi.wvalid & axi.wready & axi.wlast), lengths.o.ready.eq(~busy | ends),
-            bus.read.payload.eq(axi.rdata), bus.read.valid.eq(axi.rvalid), axi.rready.eq(bus.read.ready),
+            bus.read.valid.eq(axi.rvalid), axi.rready.eq(bus.read.ready),
             axi.bready.eq(1), writes.answered.eq(axi.bvalid), reads.answered.eq(axi.rvalid & axi.rready & axi.rlast),
         ]
         with m.If(axi.wvalid & axi.wready):
             m.d.sync += left.eq(left - 1)
         with m.If(lengths.o.ready):
-            m.d.sync += [busy.eq(lengths.o.valid), left.eq(lengths.o.payload)]
+            m.d.sync += [busy.eq(lengths.o.valid), left.eq(lengths.o.payload[:LENGTH_BITS])]
+        self._choose_lanes(m, lengths, reads, piece.address[:bits])
         with m.If((axi.bvalid & (axi.bresp != OKAY)) | (axi.rvalid & axi.rready & (axi.rresp != OKAY))):
             m.d.sync += bus.fault.eq(1)
         return m
+
+    def _choose_lanes(self, m, lengths, reads, first):
+        """Put words to be written into their lanes, take words read from theirs; ``first`` is that of a burst."""
+        bus, axi, size = self.bus, self.axi, len(self.bus.write.payload) // 8
+        if self._lanes == 1:
+            m.d.comb += [axi.wstrb.eq(~0), bus.read.payload.eq(axi.rdata)]
+            return
+        m.submodules.firsts = firsts = Queue(len(first), depth=2 * OUTSTANDING)
+        writes, lane, within = Signal.like(first), Signal.like(first), Signal()
+        now = Mux(within, lane, firsts.o.payload)
+        m.d.comb += [
+            axi.wstrb.eq(((1 << size) - 1) << (writes * size)), firsts.i.payload.eq(first),
+            firsts.i.valid.eq(reads.i.valid & reads.i.ready), bus.read.payload.eq(axi.rdata.word_select(now, 8 * size)),
+            firsts.o.ready.eq(reads.answered),
+        ]
+        with m.If(axi.wvalid & axi.wready):
+            m.d.sync += writes.eq(writes + 1)
+        with m.If(lengths.o.ready):
+            m.d.sync += writes.eq(lengths.o.payload[LENGTH_BITS:])
+        with m.If(axi.rvalid & axi.rready):
+            m.d.sync += [lane.eq(now + 1), within.eq(~axi.rlast)]
 
     def _place(self, offset):
         """Return the address on AXI of a byte of the memory."""

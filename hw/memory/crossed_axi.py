@@ -17,8 +17,8 @@ class CrossedAxi(wiring.Component):
     Parameters
     ----------
     signature : MemoryBus
-    bus_bits : int
-        Bits of an address on AXI.
+    bus_bits, axi_width : int
+        Bits of an address and of data on AXI.
 
     Members
     -------
@@ -26,9 +26,9 @@ class CrossedAxi(wiring.Component):
     axi : Out(axi4)
     """
 
-    def __init__(self, signature: MemoryBus, bus_bits: int):
-        self._bus_bits = bus_bits
-        super().__init__({"bus": In(signature), "axi": Out(axi4(bus_bits, signature.width))})
+    def __init__(self, signature: MemoryBus, bus_bits: int, axi_width: int):
+        self._bus_bits, self._axi_width = bus_bits, axi_width
+        super().__init__({"bus": In(signature), "axi": Out(axi4(bus_bits, axi_width))})
 
     def elaborate(self, platform):
         m = Module()
@@ -36,7 +36,7 @@ class CrossedAxi(wiring.Component):
         page_bits = (8 * PAGE // width).bit_length() - 1
         m.submodules.crossing = crossing = BusCrossing(bits, width)
         m.submodules.master = master = DomainRenamer(MEMORY_DOMAIN)(
-            AxiMaster(max(bits, page_bits), width, bus_bits=self._bus_bits))
+            AxiMaster(max(bits, page_bits), width, bus_bits=self._bus_bits, axi_width=self._axi_width))
         wiring.connect(m, wiring.flipped(self.bus), crossing.i)
         wiring.connect(m, master.axi, wiring.flipped(self.axi))
         connect_wider(m, crossing.o, master.bus)

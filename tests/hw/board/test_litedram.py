@@ -7,7 +7,7 @@ import pytest
 
 from gen.errors import AdafireError
 from hw.board.boards import BOARDS
-from hw.board.litedram import LITEDRAM_VERILOG, LITEDRAM_YAML, litedram_command, litedram_yaml, take_litedram
+from hw.board.litedram import LITEDRAM_VERILOG, LITEDRAM_YAML, PORT_BITS, litedram_command, litedram_yaml, take_litedram
 from hw.board.tools import run_tool
 from hw.memory.litedram_start import MODE_REGISTERS, REGISTERS
 
@@ -49,7 +49,7 @@ def test_what_the_generator_is_told():
     lines = litedram_yaml(board.memory, board.target).splitlines()
     assert lines[:3] == ["cpu: None", "uart: None", "device: LFE5UM5G-85F-8BG554C"]
     assert {"sdram_module: MT41K256M16", "input_clk_freq: 100e6", "sys_clk_freq: 75e6", "cmd_delay: 0"} < set(lines)
-    assert lines[-5:] == ["user_ports:", "  memory:", "    type: axi", "    id_width: 1", "    data_width: 32"]
+    assert lines[-4:] == ["user_ports:", "  memory:", "    type: axi", "    id_width: 1"]
 
 
 @pytest.mark.parametrize("name", ["orangecrab_r0_2_25f", "ecpix5_85f"])
@@ -62,5 +62,6 @@ def test_the_generator_makes_a_core_that_can_be_started(name, tmp_path):
     take_litedram(tmp_path)
     text = (tmp_path / LITEDRAM_VERILOG).read_text()
     assert f"[{board.memory.address_bits - 1}:0] user_port_memory_araddr" in text
+    assert f"[{PORT_BITS - 1}:0] user_port_memory_wdata" in text
     assert f"[{board.memory.row_bits - 1}:0] ddram_a" in text
     assert replace(board.memory, row_bits=13).address_bits == board.memory.address_bits - 2

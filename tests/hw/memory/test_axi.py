@@ -43,6 +43,16 @@ def test_a_burst_is_cut_where_4_kb_end():
     assert len(words) == 513
 
 
+@pytest.mark.parametrize("seed, width, wide", [(0, 32, 128), (1, 32, 64), (2, 16, 128)])
+def test_words_keep_to_their_lanes_on_a_wider_bus(seed, width, wide):
+    """Each beat is a word; nothing else of the memory changes."""
+    dut, memories = AxiMaster(12, width, bus_bits=32, axi_width=wide), []
+    bursts = random_bursts(seed, 24, address_bits=12, width=width, longest=40, local=0.7, reads=0.5)
+    check(dut, dut.bus, bursts, seed=seed, stall=0.3,
+          around=lambda bench: memories.append(AxiMemory(bench, dut.axi, stall=0.3, word_bytes=width // 8)))
+    assert {address % (width // 8) for _, address, _, _ in memories[0].asked} == {0}
+
+
 def test_a_memory_begins_where_it_is_told():
     """At a page of 4 KB, no multiple of its size; until then nothing is asked."""
     dut, base, asked = AxiMaster(12, 32, base=None), 0x1F_F000, []
