@@ -150,6 +150,8 @@ BUS = _bank(
     ("LOAD", "wo", "A word of the load stream, taken where STATUS says so."),
     ("INPUT", "wo", "An input value, signed, in bits 0 to 15; bit 16 marks the first one of an image."),
     ("RESULT", "ro", "The next word of a result; reading takes it."),
+    ("MEMORY", "rw", "On AXI, of a core with a memory outside the chip: the address of its first byte, a multiple of "
+                     "4,096. While it is 0 nothing is asked of the memory. It outlives every reset."),
 )
 
 REGISTERS = {register.name: register for register in (*IDENTITY, *COUNTERS, *BUS)}

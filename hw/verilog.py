@@ -49,7 +49,10 @@ def axi_verilog(params, values):
     """Return the Verilog of `AXI`, an `AxiTop` around the module `TOP`, its ports named as Vivado infers them."""
     m, top = Module(), AxiTop(params, values)
     m.submodules.top, m.domains.sync = top, ClockDomain("sync")
-    clock = {name: Signal(name=name, attrs=VIVADO[name]) for name in ("aclk", "aresetn")}
+    interfaces = ":".join(name for name in top.signature.members if name != "interrupt")
+    said = {name: {kind: text.format(interfaces=interfaces) for kind, text in VIVADO[name].items()}
+            for name in ("aclk", "aresetn")}
+    clock = {name: Signal(name=name, attrs=attributes) for name, attributes in said.items()}
     m.d.comb += [ClockSignal().eq(clock["aclk"]), ResetSignal().eq(~clock["aresetn"])]
     top.interrupt.attrs.update(VIVADO["interrupt"])
     ports = {name: (signal, None) for name, signal in clock.items()}

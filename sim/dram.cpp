@@ -1,7 +1,7 @@
-// An SDRAM behind its controller (`sim.dram`), for the harness of a core: compiled once for all of them.
+// A board's memory behind its controller (`sim.dram`), for the harness of a core: compiled once for all of them.
 //
 // Nothing that the controller says in a cycle hangs on what it hears in that cycle: so its outputs are known before
-// the core settles. BEATS are the words of the pins in one of the bus.
+// the core settles. BEATS are the words of the memory in one of the bus, CELLS names them.
 #include <algorithm>
 #include <cstdint>
 #include "Vadafire_dram.h"
@@ -19,7 +19,7 @@ struct Model {
     VerilatedContext context;
     Vadafire_dram top{&context};
 
-    auto& cells() { return top.rootp->adafire_dram__DOT__dram__DOT__model__DOT__cells__DOT__words; }
+    auto& cells() { return top.rootp->CELLS; }
 
     uint32_t read(uint64_t address) {
         uint32_t word = 0;

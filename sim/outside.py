@@ -1,6 +1,7 @@
 """The memory outside the chip in simulation: the board's controller before the model of its part, for harnesses in C++.
 
-Refreshes, rows and latencies are those of the part at its clock. A harness is linked with `sim.dram`, which it reaches
+Refreshes, rows and latencies are those of an SDRAM at its clock. Of a memory on AXI only the mean rate is the board's
+(`gen.plan.target.Dram`); latencies are drawn. A harness is linked with `sim.dram`, which it reaches
 through ``outside.hpp``, and is told of every rule of the part that is broken.
 """
 
@@ -11,6 +12,7 @@ from gen.errors import AdafireError
 
 __all__ = ["BOARD", "HEADERS", "Linked", "RuleBroken", "check_rules", "linked"]
 
+LEAST_BITS = 20  # of an address of a memory on AXI
 BOARD = "ulx3s_85f"  # whose memory a core has that is for no board with one
 HEADERS = [Path(__file__).with_name(name) for name in ("outside.hpp", "dram.hpp")]
 
@@ -31,10 +33,15 @@ def linked(params, board: str | None = None) -> Linked:
     if not params.outside:
         return Linked([], [])
     from hw.board.boards import BOARDS, find_board
-    from sim.dram import compiled_dram
+    from hw.memory.sdram_part import SdramPart
+    from sim.dram import compiled_axi, compiled_dram
 
-    chosen = find_board(board if board in BOARDS and BOARDS[board].sdram else BOARD)
-    bits, objects = compiled_dram(chosen.sdram, chosen.target.core_mhz * 1e6)
+    chosen = find_board(board if board in BOARDS and BOARDS[board].memory else BOARD)
+    memory, target = chosen.memory, chosen.target
+    if isinstance(memory, SdramPart):
+        bits, objects = compiled_dram(memory, target.core_mhz * 1e6)
+    else:
+        bits, objects = compiled_axi(max(LEAST_BITS, params.outside_bits), round(1 / target.pace, 2))
     return Linked([f"-DOUTSIDE_BITS={params.outside_bits}", f"-DDRAM_BITS={bits}"], objects)
 
 

@@ -40,7 +40,7 @@ CYCLES = {
     "burst": 4,       # of each burst of words written, beside its words
     "block": 31,      # from the beginning of a fetch to the first word of the runs, and from the last one to the pass
 }
-PACE = Dram("SDRAM", 32, 16).pace  # of a memory outside the chip, where nothing else is said
+PACE = Dram("SDRAM", 32, 16).pace()  # of a memory outside the chip, where nothing else is said
 # Of a decision, for each position of the output, beside scans of its channels: how many, and the rule itself.
 DECISIONS = {"off": (1, 1), "margin": (1, 4), "confidence": (2, 13), "entropy": (2, 30)}
 RUN = 16  # 32-bit words that are written in a burst, about

@@ -28,7 +28,6 @@ GOWIN_HALF = 9  # bits of both factors of a multiplication that takes half a mul
 ICE40_LINK = 1400  # cells
 ICE40_FREE = 420  # cells that must stay free: of 5,280, nextpnr found a place for 4,764, in two minutes none for 4,863
 
-DRAM = 555, 319  # tables and flip-flops of the controller of a board's SDRAM: `python -m benchmarks.sdram`
 FLASH = 130, 51  # of what loads a core from a board's flash: Yosys, the link with it less the link without
 # The part that fetches, and what it has more where maps lie outside: `python -m benchmarks.area NETWORK --board BOARD`
 FETCHING, ROWWISE = (560, 180), (1080, 560)
@@ -50,9 +49,11 @@ def core_resources(params: CoreParams, target: Target) -> dict[str, int]:
     """
     luts, ffs = (sum(LOGIC[name][kind] * size for name, size in grows_with(params).items()) for kind in (0, 1))
     loads = target.flash is not None and params.outside > 0
-    for kind in [DRAM, FETCHING] * (params.outside > 0) + [ROWWISE] * params.rowwise + [FLASH] * loads:
+    controller = [(target.dram.luts, target.dram.ffs)] if target.dram and params.outside else []
+    for kind in controller + [FETCHING] * (params.outside > 0) + [ROWWISE] * params.rowwise + [FLASH] * loads:
         luts, ffs = luts + kind[0], ffs + kind[1]
     blocks, tables = _memories(params, target)
+    blocks += target.dram.blocks if target.dram and params.outside else 0
     if target.family == "ecp5":  # `hw.board.multipliers`
         ffs -= params.lanes * (params.operand_bits + params.weight_bits) + SOFTMAX_ABSORBED * params.softmax
     else:

@@ -14,6 +14,7 @@ from gen.errors import InputError
 __all__ = ["BlockRam", "Dram", "Flash", "Flow", "Target", "TARGETS", "find_target"]
 
 BURST_RATE = 0.98  # of an SDRAM's peak, in long bursts: `python -m benchmarks.sdram`
+AXI_RATE = 0.8  # of the peak of a DDR3 behind AXI, refreshes and turns between reads and writes: estimated
 
 
 @dataclass(frozen=True)
@@ -31,21 +32,44 @@ class BlockRam:
 
 @dataclass(frozen=True)
 class Dram:
-    """A memory on the board, beside the part: its kind, its size, the bits that it moves in a cycle."""
+    """A memory on the board, beside the part.
+
+    Parameters
+    ----------
+    name : str
+        Its kind.
+    megabytes : int
+        What a core may use of it.
+    width : int
+        Bits that it moves in a cycle of its clock.
+    share : float
+        Of its peak, in long bursts.
+    clock_mhz : float or None
+        Of the port that leads to it; None where it runs with the core.
+    luts, ffs, blocks : int
+        Tables, flip-flops and block RAMs of its controller; of an SDRAM's, by `python -m benchmarks.sdram`.
+    """
 
     name: str
     megabytes: int
     width: int
+    share: float = BURST_RATE
+    clock_mhz: float | None = None
+    luts: int = 555
+    ffs: int = 319
+    blocks: int = 0
 
     @property
     def words(self) -> int:
         """Words of 32 bits that it holds."""
         return self.megabytes * 2**18
 
-    @property
-    def pace(self) -> float:
-        """Cycles that a word of 32 bits takes in a long burst, refreshes included (`benchmarks.sdram`)."""
-        return 32 / self.width / BURST_RATE
+    def pace(self, core_mhz: float = 1.0) -> float:
+        """Return the cycles of the core that a word of 32 bits takes in a long burst, refreshes included.
+
+        A core takes one in a cycle at most.
+        """
+        return max(1.0, 32 / self.width * core_mhz / (self.clock_mhz or core_mhz)) / self.share
 
 
 @dataclass(frozen=True)
@@ -141,7 +165,7 @@ class Target:
     @property
     def pace(self):
         """Cycles of a word of 32 bits from outside, as of `Dram.pace`; 0 where there is nothing outside."""
-        return self.dram.pace if self.dram else 0.0
+        return self.dram.pace(self.core_mhz) if self.dram else 0.0
 
     @property
     def budget(self):
@@ -184,17 +208,33 @@ def _ulx3s(size, capacity):
     )
 
 
+def _ddr3(megabytes, clock_mhz, *controller, width=32):
+    """A DDR3 behind an AXI port, which moves a word of 32 bits in a cycle and is slower than the memory."""
+    return Dram("DDR3", megabytes, width, AXI_RATE, clock_mhz, *controller)
+
+
+def _litedram(megabytes, clock_mhz):
+    """A DDR3 behind LiteDRAM on an ECP5: each word is a burst of the memory, of two cycles."""
+    return _ddr3(megabytes, clock_mhz, *_LITEDRAM, width=16)
+
+
+# What leads to the port, and the controller behind it, by Yosys; but AMD's controller by guess, Yosys has none.
+_LITEDRAM = 4900, 2550, 2
+_MIG = 5500, 5000
+_PORT = 220, 150
+
+
 def _orangecrab(size):
     return _ecp5(
         size, name=f"orangecrab_r0_2_{size}f", title=f"OrangeCrab r0.2 {size}F", device=f"LFE5U-{size}F",
-        package="MG285", speed="8", clock_mhz=48, core_mhz=96,
+        package="MG285", speed="8", clock_mhz=48, core_mhz=96, dram=_litedram(128, 48),
     )
 
 
 def _ecpix5(size):
     return _ecp5(
         size, name=f"ecpix5_{size}f", title=f"LambdaConcept ECPIX-5 {size}F", device=f"LFE5UM5G-{size}F",
-        package="BG554", speed="8", clock_mhz=100, core_mhz=100,
+        package="BG554", speed="8", clock_mhz=100, core_mhz=100, dram=_litedram(512, 75),
     )
 
 
@@ -202,7 +242,7 @@ def _arty(size, luts, blocks, dsps):
     return Target(
         name=f"arty_a7_{size}", title=f"Digilent Arty A7-{size}T", family="xilinx7", device=f"xc7a{size}ti",
         package="csg324", speed="1L", luts=luts, ffs=2 * luts, bram=_RAMB18, bram_blocks=blocks, dsps=dsps,
-        clock_mhz=100, core_mhz=80, flow=_VIVADO_FLOW, lut_inputs=6,
+        clock_mhz=100, core_mhz=80, flow=_VIVADO_FLOW, lut_inputs=6, dram=_ddr3(256, 83.33, *_MIG),
     )
 
 
@@ -234,7 +274,7 @@ _BOARDS = (
     Target(
         name="pynq_z2", title="TUL PYNQ-Z2", family="xilinx7", device="xc7z020", package="clg400", speed="1",
         luts=53200, ffs=106400, bram=_RAMB18, bram_blocks=280, dsps=220, clock_mhz=125, core_mhz=100, flow=_VIVADO_FLOW,
-        lut_inputs=6,
+        lut_inputs=6, dram=_ddr3(64, None, *_PORT),  # of its 512 MB, what its system leaves
     ),
 )
 

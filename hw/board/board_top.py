@@ -5,7 +5,7 @@ from amaranth.lib import io, wiring
 
 from hw.board.boards import find_board
 from hw.board.clocking import PLLS, Clocking, Startup
-from hw.board.dram import BoardDram
+from hw.board.dram import board_memory
 from hw.board.serial_flash import BoardFlash
 from hw.flash_file import flash_header
 from hw.identity import register_values
@@ -54,9 +54,11 @@ class BoardTop(Elaboratable):
             design.rx.eq(rx.i), tx.o.eq(design.tx), light.o.eq(design.active),
         ]
         if "memory" in design.signature.members:
-            m.submodules.dram = dram = BoardDram(
-                self._board.sdram, float(self._setting.output) * 1e6, design.memory.signature)
+            m.submodules.dram = dram = board_memory(
+                self._board.memory, float(self._setting.output) * 1e6, design.memory.signature)
             wiring.connect(m, design.memory, dram.bus)
+            if "oscillator" in dram.signature.members:
+                m.d.comb += dram.oscillator.eq(clocking.oscillator)
         if "flash" in design.signature.members:
             m.submodules.serial_flash = flash = BoardFlash()
             wiring.connect(m, design.flash, flash.pins)

@@ -222,10 +222,13 @@ class Clocking(wiring.Component):
         The core's clock.
     locked : Out(1)
         It is stable; belongs to no clock domain.
+    oscillator : Out(1)
+        That of the board, but where the PLL takes the pin.
     """
 
     clk: Out(1)
     locked: Out(1)
+    oscillator: Out(1)
 
     def __init__(self, pll, setting, pin):
         self._pll, self._setting, self._pin = pll, setting, pin
@@ -237,7 +240,8 @@ class Clocking(wiring.Component):
             source = self._pin.io
         else:
             m.submodules.buffer = buffer = io.Buffer(io.Direction.Input, self._pin)
-            source = buffer.i
+            source = self.oscillator
+            m.d.comb += source.eq(buffer.i)
         for instance in self._pll.instance(self._setting, source, self.clk, self.locked):
             m.submodules[instance.type.lower()] = instance
         return m

@@ -1,16 +1,28 @@
 """The board's memory outside the FPGA behind a design's bus: its controller, and its pins."""
 
+from collections.abc import Callable
+
 from amaranth.hdl import Cat, ClockDomain, ClockSignal, Module
 from amaranth.lib import io, wiring
 from amaranth.lib.wiring import In
 
-from hw.memory.bus import MemoryBus
+from hw.board.litedram import LiteDram, LiteDramMemory
+from hw.board.mig import Mig, MigMemory
+from hw.memory.bus import MemoryBus, connect_wider
 from hw.memory.sdram import SdramController
 from hw.memory.sdram_part import SdramPart
 
-__all__ = ["BoardDram"]
+__all__ = ["BoardDram", "board_memory"]
 
 RESOURCE = "sdram"
+
+
+def board_memory(part, clock_hz: float, signature: MemoryBus):
+    """Return the component that answers a bus of ``signature`` by a board's memory ``part`` (`Board.memory`).
+
+    Its members are ``bus`` In(MemoryBus), and ``oscillator`` In(1), the board's, where it has a clock of its own.
+    """
+    return BODIES[type(part)](part, clock_hz, signature)
 
 
 class BoardDram(wiring.Component):
@@ -34,14 +46,7 @@ class BoardDram(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.controller = controller = self._controller
-        bus, inner = self.bus, controller.bus
-        request, asked = inner.request.payload, bus.request.payload
-        m.d.comb += [
-            inner.request.valid.eq(bus.request.valid), bus.request.ready.eq(inner.request.ready),
-            *(request[name].eq(asked[name]) for name in ("address", "length", "write")), bus.fault.eq(inner.fault),
-        ]
-        wiring.connect(m, wiring.flipped(bus.write), inner.write)
-        wiring.connect(m, inner.read, wiring.flipped(bus.read))
+        connect_wider(m, self.bus, controller.bus)
         self._pins(m, controller.pins, platform.request(RESOURCE, 0, dir="-"))
         return m
 
@@ -59,3 +64,6 @@ class BoardDram(wiring.Component):
             if hasattr(ports, name):
                 m.submodules[name] = pin = io.Buffer("o", getattr(ports, name))
                 m.d.comb += pin.o.eq(level)
+
+
+BODIES: dict[type, Callable] = {SdramPart: BoardDram, LiteDram: LiteDramMemory, Mig: MigMemory}

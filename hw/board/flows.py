@@ -94,13 +94,17 @@ class Flow:
         return Command(self.packer, "pack.log", self.pack(target, top))
 
 
-def synthesis(flow, top, options=""):
-    """Return the Command that makes a netlist of ``top``.il, and counts its cells in cells.json."""
+def synthesis(flow, top, options="", verilog=()):
+    """Return the Command that makes a netlist of ``top``.il, and counts its cells in cells.json.
+
+    ``verilog`` : files of modules that it has instances of
+    """
     synth, last = f"{flow.synth} {options} -top {top}", ""
     if flow.gates:
         last = f"{synth} -run {flow.tables}:"
         synth += f" -run begin:{flow.tables}; {flow.gates}; "
-    return _yosys(f"read_rtlil {top}.il; {RELAXED}; {synth}{last} -json {top}.json")
+    reads = "".join(f"read_verilog {file}; " for file in verilog)
+    return _yosys(f"read_rtlil {top}.il; {RELAXED}; {reads}{synth}{last} -json {top}.json")
 
 
 def verilog_synthesis(synth, top, files):

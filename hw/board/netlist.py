@@ -5,9 +5,10 @@ from amaranth.back import rtlil
 __all__ = ["RELAXED", "netlist"]
 
 STRICT, LOOSE = "COLLISION_X_MASK 1'0", "COLLISION_X_MASK 1'1"
-RELAXED = "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:COLLISION_X_MASK=1'0 %i r:CLK_ENABLE=1 %i"
+RELAXED = "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:COLLISION_X_MASK=1'0 %i r:CLK_ENABLE=1 %i *crossing*/t:* %d"
 """The same as a command of Yosys, for flows that write the RTLIL themselves; before ``synth``. Reads without a clock
-have no such cycle."""
+have no such cycle, nor have those of another clock than the write's (`hw.memory.crossing`), of which Yosys may not be
+told so."""
 
 
 def netlist(component, name):

@@ -13,6 +13,7 @@ from hw.board.board_top import link_params
 from hw.board.boards import Board, find_board
 from hw.board.clocking import PLLS
 from hw.board.flows import FLOWS
+from hw.board.litedram import LiteDram
 from hw.board.tools import find_tool, tool_version
 from hw.core.core import Core
 
@@ -44,7 +45,13 @@ class Order:
     @property
     def tools(self):
         """Every tool of the build."""
-        return self.flow.tools if self.flow else ("yosys",)
+        return (*(("litedram_gen",) if self.litedram else ()), *(self.flow.tools if self.flow else ("yosys",)))
+
+    @property
+    def litedram(self):
+        """The board's memory, where LiteDRAM leads to it and the core has something there; else None."""
+        memory = self.board.memory
+        return memory if isinstance(memory, LiteDram) and self.params.outside and not self.core_only else None
 
     def setting(self, wanted_mhz):
         """Return the PLL's setting for the highest clock not above ``wanted_mhz``."""

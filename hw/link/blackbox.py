@@ -9,7 +9,8 @@ from hw.core import payloads
 from hw.memory.bus import MemoryBus
 from hw.memory.guard import BusGuard
 
-__all__ = ["CORE", "CoreBox", "add_memory", "connect_core", "core_signature", "memory_port"]
+__all__ = ["CORE", "CoreBox", "add_memory", "connect_core", "core_signature", "memory_port",
+           "outer_memory"]
 
 CORE = "adafire_core"
 
@@ -33,6 +34,11 @@ def memory_port(params):
     return {"memory": Out(MemoryBus(params.outside_bits, WORD_BITS))} if params.outside else {}
 
 
+def outer_memory(top):
+    """Return the `memory_port` of ``top`` as it is joined from within; None where it has none."""
+    return wiring.flipped(top.memory) if "memory" in top.signature.members else None
+
+
 def add_memory(m, params, bus, outer, reset):
     """Join the ``bus`` of a core, which has a ``reset`` of its own, to the one that leads out."""
     m.submodules.guard = guard = BusGuard(params.outside_bits, WORD_BITS)
@@ -41,11 +47,14 @@ def add_memory(m, params, bus, outer, reset):
     m.d.comb += guard.reset.eq(reset)
 
 
-def connect_core(m, params, host, core, top):
-    """Join a ``core`` to the ``host`` that drives it, and its memory, if it has one outside, to that of ``top``."""
+def connect_core(m, params, host, core, memory):
+    """Join a ``core`` to the ``host`` that drives it, and what it asks of a memory outside to the bus ``memory``.
+
+    ``memory`` is the bus as it is answered; None where all is inside.
+    """
     wiring.connect(m, host, _HostSide(core, params))
     if params.outside:
-        wiring.connect(m, core.memory, wiring.flipped(top.memory))
+        wiring.connect(m, core.memory, memory)
 
 
 class _HostSide:

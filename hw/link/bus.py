@@ -18,6 +18,7 @@ ADDRESS_BITS = 10    # of a word: 4 KiB, the least that bus tools like to hand o
 VALUE_BITS = 16      # of an input value in the register INPUT
 RESET_CYCLES = 8
 QUEUE = 4            # words: the least that moves one a cycle
+PAGE_BITS = 12       # of an address: MEMORY counts pages of 4 KB
 
 
 def access_port():
@@ -40,8 +41,8 @@ class BusSide(wiring.Component):
     words is queued whole, so that the core can go on while it waits; of a longer one so much is.
 
     A write that does nothing is refused: no such register, read-only, no room in LOAD or INPUT, a network where the
-    load is not sound. A read is refused only of RESULT while it holds no word; an address where nothing is to be read
-    gives 0.
+    load is not sound, a MEMORY that begins amid a page. A read is refused only of RESULT while it holds no word; an
+    address where nothing is to be read gives 0.
 
     Parameters
     ----------
@@ -65,10 +66,13 @@ class BusSide(wiring.Component):
         A whole result waits, or as much of one as can be queued.
     core : In(core_signature)
         Connect it to the core.
+    base : Out(32)
+        Only with ``streams`` and something outside the chip: the register MEMORY.
     """
 
     def __init__(self, params, values, *, streams=False):
         self._params, self._values, self._streams = params, values, streams
+        self._based = streams and params.outside > 0
         data = {
             "i_load": In(stream.Signature(WORD_BITS)),
             "i_input": In(stream.Signature(payloads.input_word(params))),
@@ -77,6 +81,7 @@ class BusSide(wiring.Component):
         super().__init__({
             "access": In(access_port()), **(data if streams else {}), "input_size": Out(WORD_BITS),
             "interrupt": Out(1), "core": In(core_signature(params)),
+            **({"base": Out(WORD_BITS)} if self._based else {}),
         })
 
     def elaborate(self, platform):
@@ -168,6 +173,7 @@ class BusSide(wiring.Component):
                     with m.Case(register(name)):
                         m.d.comb += outer.valid.eq(1)
                         m.d.sync += access.refused.eq(~outer.ready)
+        self._serve_base(m, word)
         with m.If(access.read):
             with m.Switch(access.address):
                 with m.Case(register("STATUS")):
@@ -178,6 +184,18 @@ class BusSide(wiring.Component):
                         m.d.sync += [
                             word.eq(Mux(result.valid, result.payload.data, 0)), access.refused.eq(~result.valid),
                         ]
+
+    def _serve_base(self, m, word):
+        """Do an access to MEMORY, where there is one."""
+        access = self.access
+        if self._based:
+            base = Signal(WORD_BITS - PAGE_BITS, reset_less=True)
+            m.d.comb += self.base.eq(Cat(Const(0, PAGE_BITS), base))
+            with m.If(access.address == register("MEMORY")):
+                with m.If(access.read):
+                    m.d.sync += word.eq(self.base)
+                with m.If(access.write & (access.write_data[:PAGE_BITS] == 0)):
+                    m.d.sync += [base.eq(access.write_data[PAGE_BITS:]), access.refused.eq(0)]
 
     def _count(self, m, registers, results, taken):
         """Count results and busy cycles; ``taken`` is high when the last word of a result leaves the queue."""

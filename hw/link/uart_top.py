@@ -4,7 +4,7 @@ from amaranth.hdl import Module, ResetInserter
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.link.blackbox import add_memory, connect_core, core_signature, memory_port
+from hw.link.blackbox import add_memory, connect_core, core_signature, memory_port, outer_memory
 
 __all__ = ["ResettableCore", "UartTop"]
 
@@ -62,7 +62,7 @@ class UartTop(wiring.Component):
         m = Module()
         m.submodules.core = core = self._core
         m.submodules.link = link = self._link
-        connect_core(m, self._params, link.core, core, self)
+        connect_core(m, self._params, link.core, core, outer_memory(self))
         m.d.comb += [link.rx.eq(self.rx), self.tx.eq(link.tx)]
         if self._flash:
             wiring.connect(m, link.flash, wiring.flipped(self.flash))

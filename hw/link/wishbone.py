@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gen.plan.params import WORD_BITS
-from hw.link.blackbox import CoreBox, connect_core, memory_port
+from hw.link.blackbox import CoreBox, connect_core, memory_port, outer_memory
 from hw.link.bus import ADDRESS_BITS, BusSide
 
 __all__ = ["WishboneTop"]
@@ -49,7 +49,7 @@ class WishboneTop(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.side, m.submodules.core = side, core = self._side, self._core
-        connect_core(m, self._params, side.core, core, self)
+        connect_core(m, self._params, side.core, core, outer_memory(self))
         bus, access = self.wb, side.access
         wanted, whole = Signal(), Signal()
         answering, partial = Signal(), Signal()

@@ -3,7 +3,7 @@
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["LENGTH_BITS", "LONGEST", "WIDTHS", "MemoryBus", "memory_request"]
+__all__ = ["LENGTH_BITS", "LONGEST", "WIDTHS", "MemoryBus", "connect_wider", "memory_request"]
 
 LENGTH_BITS = 8
 LONGEST = 2**LENGTH_BITS  # words of a burst, at most
@@ -69,3 +69,20 @@ class MemoryBus(wiring.Signature):
 
     def __repr__(self):
         return f"MemoryBus({self.address_bits}, {self.width})"
+
+
+def connect_wider(m, asks, answers, failed=0):
+    """Join the bus of who ``asks`` to that of who ``answers``, which may have more bits of address.
+
+    ``failed``: raises the fault too.
+    """
+    request, asked = answers.request.payload, asks.request.payload
+    m.d.comb += [
+        *(request[name].eq(asked[name]) for name in ("address", "length", "write")),
+        answers.write.payload.eq(asks.write.payload), asks.read.payload.eq(answers.read.payload),
+        *(way.eq(back) for name in ("request", "write") for way, back in (
+            (getattr(answers, name).valid, getattr(asks, name).valid),
+            (getattr(asks, name).ready, getattr(answers, name).ready))),
+        asks.read.valid.eq(answers.read.valid), answers.read.ready.eq(asks.read.ready),
+        asks.fault.eq(answers.fault | failed),
+    ]

@@ -56,13 +56,16 @@ class Bench:
     dut : a component, or a module with ports in reach of the caller
     seed : of the pauses
     limit : cycles after which the run is given up with `TimeoutError`
+    clocks : of further domains, name to period; that of ``sync`` is 1e-6
     """
 
-    def __init__(self, dut, *, seed=0, limit=10_000):
+    def __init__(self, dut, *, seed=0, limit=10_000, clocks=None):
         self.cycle = 0
         self._seed, self._limit, self._streams = seed, limit, 0
         self._simulator = Simulator(dut)
         self._simulator.add_clock(1e-6)
+        for domain, period in (clocks or {}).items():
+            self._simulator.add_clock(period, domain=domain)
         self.add(self._watch_the_time, background=True)
 
     async def _watch_the_time(self, ctx):

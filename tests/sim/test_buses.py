@@ -35,6 +35,14 @@ def test_results_over_a_bus_are_golden(bus, tmp_path):
     run(bus, tmp_path, first=2)
 
 
+@pytest.mark.parametrize("simulator, seed", [
+    ("icarus", 0), *(pytest.param("verilator", seed, marks=pytest.mark.slow) for seed in range(1, 5)),
+])
+def test_results_with_everything_in_a_memory_on_axi_are_golden(simulator, seed, tmp_path):
+    """Weights, maps and inputs behind ``m_axi_memory``, cocotbext-axi's memory with pauses; aborts and resets too."""
+    run("axi", tmp_path, first=20 + 2 * seed, simulator=simulator, seed=seed, outside=True)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("simulator", SIMULATORS)

@@ -46,14 +46,14 @@ def altered_network():
 
 @pytest.fixture(scope="module")
 def outside(tmp_path_factory):
-    """Return a function that makes a core for a ULX3S, all that can be outside the chip."""
+    """Return a function that makes a core for a board, all that can be outside the chip."""
     folders = tmp_path_factory.mktemp("checked")
 
-    def make(network, name):
+    def make(network, name, board="ulx3s_85f"):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("gen.plan.choice.placed_plan", lambda network, lanes, target, neurons=1: plan_on(
                 network, make_plan(network, lanes, neurons=neurons, room=OUTSIDE).params))
-            generate(network, board="ulx3s_85f", lanes=4, out=folders / name)
+            generate(network, board=board, lanes=4, out=folders / name)
         return folders / name
 
     return make
@@ -95,6 +95,14 @@ def test_everything_outside_the_chip_equals_the_golden_model(original, x):
 def test_each_image_once_and_none_again(original, x):
     figures = verify(original, x, images=2, simulator="compiled", once=True)
     assert (figures["mismatches"], figures["compared"]["classes"]) == (0, 2)
+
+
+def test_a_memory_on_axi_equals_the_golden_model(outside, x):
+    """The board's is a DDR3: other latencies, another rate, the same bits."""
+    folder = outside(small_network(), "axi", "arty_a7_35")
+    figures = verify(folder, x, simulator="compiled")
+    assert (figures["first_difference"], figures["mismatches"]) == (None, 0)
+    assert figures["cycles_per_image"] > 100
 
 
 def test_cocotb_loads_what_lies_inside_before_anything_else(outside):

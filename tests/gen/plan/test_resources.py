@@ -90,7 +90,7 @@ def test_an_ice40_is_refused_what_the_tools_find_no_place_for(exit, fits):
 
 
 def test_a_tang_nano_has_the_lanes_that_nextpnr_finds_a_place_for():
-    """`adafire build` of such a network, trained, on a Tang Nano 9K: 5,924 cells with 4 lanes, 6,510 with 8; not with 16."""
+    """`adafire build` of such a network, trained, on a Tang Nano 9K: 5,924 cells with 4 lanes, 6,510 with 8."""
     network, board = _small("margin"), find_target("tang_nano_9k")
     found = candidates(network, board)
     free = round(0.15 * board.luts)

@@ -14,7 +14,11 @@ from gen.plan.target import TARGETS
 from hw.board.board_top import TOP, BoardTop, flash_start, link_params
 from hw.board.boards import BOARDS, find_board
 from hw.board.clocking import PLLS
+from hw.board.litedram import LITEDRAM, LiteDram
+from hw.board.mig import MIG, Mig
+from hw.memory.bus import MemoryBus
 from hw.memory.flash import flash_pins
+from hw.memory.sdram_part import SdramPart
 
 # Oscillator, what the board hears, what it says, LED: schematics of the makers.
 PINS = {
@@ -114,12 +118,49 @@ def test_the_link_fits_the_part():
 
 def test_a_board_has_the_memory_that_its_target_counts_on():
     for board in BOARDS.values():
-        dram = board.target.dram
-        assert (dram is None) == (board.sdram is None), board.name
-        if dram:
-            assert (dram.megabytes, dram.width) == (board.sdram.megabytes, board.sdram.width), board.name
+        dram, memory = board.target.dram, board.memory
+        assert (dram is None) == (memory is None), board.name
+        if isinstance(memory, SdramPart):
+            assert (dram.megabytes, dram.width) == (memory.megabytes, memory.width), board.name
             board.make_platform().lookup("sdram", 0)
-            board.sdram.timing(board.target.core_mhz * 1e6)
+            memory.timing(board.target.core_mhz * 1e6)
+        elif isinstance(memory, (LiteDram, Mig)):
+            width = 16 if isinstance(memory, LiteDram) else 32
+            assert (dram.name, dram.megabytes, dram.width) == ("DDR3", memory.megabytes, width), board.name
+            clock_mhz = memory.clock_mhz if isinstance(memory, LiteDram) else 1e6 / 4 / memory.period_ps
+            assert dram.clock_mhz == pytest.approx(clock_mhz, rel=1e-3), board.name
+            assert 2**memory.address_bits >= memory.megabytes * 2**20
+
+
+class Keeping(Echo):
+    """A design with something in the board's memory."""
+
+    memory: Out(MemoryBus(18, 32))
+
+
+# Balls of a DDR3: litex-boards 2023.12 and, for the Arty A7, Digilent's master constraints.
+DDR3 = {
+    "orangecrab_r0_2_85f": {
+        "dq[0]": "C17", "dq[15]": "F18", "ba[0]": "D6", "dqs_p[0]": "B15", "clk_p": "J18", "cke": "D18",
+    },
+    "ecpix5_85f": {"dq[0]": "T4", "dq[15]": "W2", "ba[0]": "U6", "dqs_p[0]": "V4", "clk_p": "H3", "cke": "P1"},
+    "arty_a7_35": {"dq[0]": "K5", "dq[15]": "R3", "ba[0]": "R1", "dqs_n[0]": "N1", "clk_n": "V9", "cke": "N5"},
+}
+
+
+@pytest.mark.parametrize("name", DDR3)
+def test_a_design_with_a_ddr3_has_its_pins_and_its_controller(name):
+    board = BOARDS[name]
+    setting = PLLS[board.target.family].setting(board.target.clock_mhz, board.target.core_mhz)
+    files = board.make_platform().prepare(BoardTop(board, setting, Keeping()), TOP, emit_src=False).files
+    constraints = files[TOP + SUFFIX[board.target.family]]
+    for pin, ball in DDR3[name].items():
+        member, _, number = pin.partition("[")
+        port = f"ddram_0__{member}__io" + (f"[{number}" if number else "")
+        port = port.replace("[", r"\[").replace("]", r"\]") if board.target.family == "xilinx7" else port
+        assert LINE[board.target.family].format(port=port, pin=ball) in constraints, port
+    text = files.get(f"{TOP}.il") or files[f"{TOP}.v"]
+    assert (MIG if name == "arty_a7_35" else LITEDRAM) in text and "crossing" in text
 
 
 class Reading(Echo):

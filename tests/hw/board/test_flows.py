@@ -121,6 +121,15 @@ def test_figures_are_those_of_the_clocked_paths(tmp_path):
     }
 
 
+def test_of_several_clocks_the_one_with_the_least_to_spare_counts(tmp_path):
+    (tmp_path / "cells.json").write_text(json.dumps({"design": {"num_cells_by_type": {"LUT4": 3}}}))
+    (tmp_path / "timing.json").write_text(json.dumps({
+        "utilization": {}, "critical_paths": [path("posedge clk", "posedge clk", (20, "a.x", "b.y"))],
+        "fmax": {"clk": {"achieved": 100, "constraint": 80.003}, "memory": {"achieved": 54, "constraint": 48}},
+    }))
+    assert post_route_figures(tmp_path, FLOWS["ecp5"], 80)["fmax_mhz"] == 90
+
+
 def test_what_the_router_counts_comes_before_the_netlist(tmp_path):
     netlist = {"LUT1": 5, "LUT4": 6, "DFFRE": 9, "SP": 2}
     (tmp_path / "cells.json").write_text(json.dumps({"design": {"num_cells_by_type": netlist}}))

@@ -189,9 +189,39 @@ def test_the_result_stream_is_proved_stable(sizes):
     prove(dut, claims)
 
 
-@pytest.mark.parametrize("beat", [1, 2])
-def test_the_verilog_has_the_ports_that_vivado_infers(sizes, beat):
-    params = sizes(image_tile=4, input_values=beat)
+def test_the_memory_begins_where_the_register_says(sizes):
+    """A page of 4 KB; it outlives a reset."""
+    dut = AxiTop(sizes(outside=4096), {})
+    bench, bus, seen = Bench(dut), dut.s_axi, []
+
+    async def access(ctx):
+        async def write(name, value):
+            ctx.set(bus.awaddr, 4 * register(name))
+            ctx.set(bus.wdata, value)
+            ctx.set(Cat(bus.awvalid, bus.wvalid, bus.wstrb, bus.bready), 0x7F)
+            await ctx.tick()
+            ctx.set(Cat(bus.awvalid, bus.wvalid), 0)
+            *_, response = await ctx.tick().sample(bus.bresp).until(bus.bvalid)
+            return response
+
+        seen.extend([await write("MEMORY", 0x1234_5000), await write("MEMORY", 0x1234_5004)])
+        seen.append(await write("CONTROL", 2))
+        await ctx.tick().repeat(RESET_CYCLES + 4)
+        ctx.set(bus.araddr, 4 * register("MEMORY"))
+        ctx.set(Cat(bus.arvalid, bus.rready), 3)
+        await ctx.tick()
+        ctx.set(bus.arvalid, 0)
+        *_, word = await ctx.tick().sample(bus.rdata).until(bus.rvalid)
+        seen.append(word)
+
+    bench.add(access)
+    bench.run()
+    assert seen == [OKAY, SLVERR, OKAY, 0x1234_5000]
+
+
+@pytest.mark.parametrize("beat, outside", [(1, 0), (2, 0), (1, 4096)])
+def test_the_verilog_has_the_ports_that_vivado_infers(sizes, beat, outside):
+    params = sizes(image_tile=4, input_values=beat, outside=outside)
     text = axi_verilog(params, {"NETWORK": 9})
     ports = set(re.search(rf"module {AXI}\((.*?)\);", text, re.DOTALL)[1].replace("\n", "").split(", "))
     channels = {
@@ -199,12 +229,15 @@ def test_the_verilog_has_the_ports_that_vivado_infers(sizes, beat):
                  "araddr arprot arvalid arready rdata rresp rvalid rready",
         "s_axis_load": "tdata tvalid tready", "s_axis_input": "tdata tlast tvalid tready" + " tkeep" * (beat > 1),
         "m_axis_result": "tdata tlast tvalid tready",
+        **({"m_axi_memory": "awid awaddr awlen awsize awburst awcache awprot awvalid awready wdata wstrb wlast wvalid "
+                            "wready bid bresp bvalid bready arid araddr arlen arsize arburst arcache arprot arvalid "
+                            "arready rid rdata rresp rlast rvalid rready"} if outside else {}),
     }
     assert ports == {
         "aclk", "aresetn", "interrupt",
         *(f"{bus}_{name}" for bus, names in channels.items() for name in names.split()),
     }
-    interfaces = "s_axi:s_axis_load:s_axis_input:m_axis_result"
+    interfaces = "s_axi:s_axis_load:s_axis_input:m_axis_result" + ":m_axi_memory" * (outside > 0)
     for said in (
         rf'"ASSOCIATED_BUSIF {interfaces}, ASSOCIATED_RESET aresetn" \*\)\n  input aclk',
         r'"POLARITY ACTIVE_LOW" \*\)\n  input aresetn', r'"SENSITIVITY LEVEL_HIGH" \*\)\n  output interrupt',

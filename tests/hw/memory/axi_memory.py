@@ -19,6 +19,7 @@ class AxiMemory:
     axi : the bus, seen from the memory
     stall : of every channel
     errors : numbers of the bursts, as they come, that are answered by an error; reads and writes apart
+    word_bytes : of a beat; by default as many as the bus has
 
     Attributes
     ----------
@@ -26,12 +27,13 @@ class AxiMemory:
     asked : [(way, byte address, beats, bursts unanswered of the other way)]
     """
 
-    def __init__(self, bench, axi, *, stall=0.5, errors=()):
+    def __init__(self, bench, axi, *, stall=0.5, errors=(), word_bytes=None):
         self.words, self.asked, self._errors = {}, [], set(errors)
-        self._axi, self._bytes = axi, len(axi.wstrb)
+        self._axi, self._bytes = axi, word_bytes or len(axi.wstrb)
+        self._lanes = len(axi.wstrb) // self._bytes
         self._open = {"aw": 0, "ar": 0}
         self._queued = {"aw": [], "ar": []}
-        self._written = bench.sink(channel(axi, "w", "data", "last"), stall=stall)
+        self._written = bench.sink(channel(axi, "w", "data", "strb", "last"), stall=stall)
         self._pauses = {name: bench.pauses(stall) for name in ("b", "r", "aw", "ar")}
         self._late = bench.pauses(0.9 if stall else 0)
         for name in ("aw", "ar"):
@@ -82,10 +84,13 @@ class AxiMemory:
             address, beats, number = self._queued["aw"].pop(0)
             await self._wait(ctx, lambda end=position + beats: len(self._written) >= end)
             for n in range(beats):
-                word = self._written[position + n].payload
-                last, value = word >> 8 * self._bytes, word & (1 << 8 * self._bytes) - 1
+                word, bits = self._written[position + n].payload, 8 * self._bytes
+                lane, whole = (address // self._bytes + n) % self._lanes, 1 << self._bytes
+                last = word >> 9 * self._lanes * self._bytes
+                strobes = word >> bits * self._lanes & whole**self._lanes - 1
                 assert last == (n == beats - 1), f"wlast is {last} with beat {n} of {beats}"
-                self.words[address + n * self._bytes] = value
+                assert strobes == (whole - 1) * whole**lane, f"strobes {strobes:#x} of beat {n}, lane {lane}"
+                self.words[address + n * self._bytes] = word >> bits * lane & (1 << bits) - 1
             position += beats
             ctx.set(axi.bresp, self._error("aw", number))
             ctx.set(axi.bvalid, 1)
@@ -103,7 +108,8 @@ class AxiMemory:
             for n in range(beats):
                 for _ in range(self._pauses["r"]()):
                     await ctx.tick()
-                ctx.set(axi.rdata, self.words.get(address + n * self._bytes, 0))
+                lane = (address // self._bytes + n) % self._lanes
+                ctx.set(axi.rdata, self.words.get(address + n * self._bytes, 0) << 8 * self._bytes * lane)
                 ctx.set(axi.rlast, n == beats - 1)
                 ctx.set(axi.rresp, self._error("ar", number))
                 ctx.set(axi.rvalid, 1)

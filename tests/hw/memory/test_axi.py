@@ -43,6 +43,34 @@ def test_a_burst_is_cut_where_4_kb_end():
     assert len(words) == 513
 
 
+@pytest.mark.parametrize("seed, width, wide", [(0, 32, 128), (1, 32, 64), (2, 16, 128)])
+def test_words_keep_to_their_lanes_on_a_wider_bus(seed, width, wide):
+    """Each beat is a word; nothing else of the memory changes."""
+    dut, memories = AxiMaster(12, width, bus_bits=32, axi_width=wide), []
+    bursts = random_bursts(seed, 24, address_bits=12, width=width, longest=40, local=0.7, reads=0.5)
+    check(dut, dut.bus, bursts, seed=seed, stall=0.3,
+          around=lambda bench: memories.append(AxiMemory(bench, dut.axi, stall=0.3, word_bytes=width // 8)))
+    assert {address % (width // 8) for _, address, _, _ in memories[0].asked} == {0}
+
+
+def test_a_memory_begins_where_it_is_told():
+    """At a page of 4 KB, no multiple of its size; until then nothing is asked."""
+    dut, base, asked = AxiMaster(12, 32, base=None), 0x1F_F000, []
+    bursts = random_bursts(7, 18, address_bits=12, width=32, longest=80, local=0.7, reads=0.5)
+    memories = []
+
+    async def tell(ctx):
+        for _ in range(50):
+            *_, reads, writes = await ctx.tick().sample(dut.axi.arvalid, dut.axi.awvalid)
+            asked.append(reads | writes)
+        ctx.set(dut.base, base)
+
+    check(dut, dut.bus, bursts, seed=7, stall=0.2, tasks=[tell],
+          around=lambda bench: memories.append(AxiMemory(bench, dut.axi, stall=0.3)))
+    assert asked == [0] * 50
+    assert all(base <= address < base + 4 * 2**12 for _, address, _, _ in memories[0].asked)
+
+
 def test_bursts_run_back_to_back():
     words, _ = run(AxiMaster(12, 32), [(64 * n, 64, None) for n in range(8)], seed=0, stalls=(0, 0, 0), memory_stall=0)
     assert words[-1].cycle - words[0].cycle < 8 * 64 * 2  # this memory sends a word every other cycle

@@ -32,7 +32,7 @@ def random_bursts(seed, count, *, address_bits, width, longest=256, local=0.5, r
 
 def check(
     dut, bus, bursts, *, seed, stall, contents=None, values=True, flip=0, before=None, after=None, tasks=(),
-    limit=200_000, stalls=None, around=None,
+    limit=200_000, stalls=None, around=None, clocks=None,
 ):
     """Run the bursts through a bus and compare what is read; return the words read as `Taken`.
 
@@ -47,8 +47,9 @@ def check(
     before, after : called with the simulator's context, at the beginning, when all is done
     tasks : more coroutine functions
     around : called with the bench before anything else: what answers the component
+    clocks : of further domains, as of `tests.kit.streams.Bench`
     """
-    bench, memory, wanted, written = Bench(dut, seed=seed, limit=limit), dict(contents or {}), [], []
+    bench, memory, wanted, written = Bench(dut, seed=seed, limit=limit, clocks=clocks), dict(contents or {}), [], []
     if around is not None:
         around(bench)
     for address, length, words in bursts:

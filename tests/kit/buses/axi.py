@@ -1,19 +1,24 @@
 """A host on AXI: cocotbext-axi's models for every interface of the wrapper, with pauses; a watch on the rules."""
 
 import logging
+import mmap
 from itertools import repeat
 from random import Random
 
 import cocotb
 import numpy as np
 from cocotb.triggers import ClockCycles, RisingEdge
-from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp, AxiStreamBus, AxiStreamSink, AxiStreamSource
+from cocotbext.axi import (
+    AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam, AxiResp, AxiStreamBus, AxiStreamSink, AxiStreamSource,
+)
 
 from hw.regmap import REGISTERS
 
 __all__ = ["AxiHost"]
 
 STALL = 0.3
+MEMORY_BASE, MEMORY_BYTES = 0x23000, 2**19  # the base is no multiple of what a core has outside
+MEMORY = mmap.mmap(-1, MEMORY_BYTES)  # it outlives a host, as NETWORK does
 ADDRESS_LATE, DATA_LATE = (STALL, 0.8), (0.8, STALL)  # of pauses before W and before AW
 
 
@@ -44,9 +49,22 @@ class AxiHost:
         write.aw_channel.set_pause_generator(self._pauses(address_stall))
         for paused in (write.b_channel, read.ar_channel, read.r_channel, self._load, self._input, self._results):
             paused.set_pause_generator(self._pauses(STALL))
+        self._outside = hasattr(dut, "m_axi_memory_arvalid")
+        if self._outside:
+            self._add_memory()
         cocotb.start_soon(self._watch("s_axi_b", "resp"))
         cocotb.start_soon(self._watch("s_axi_r", "data", "resp"))
         cocotb.start_soon(self._watch("m_axis_result_t", "data", "last"))
+
+    def _add_memory(self):
+        """Put a memory behind ``m_axi_memory``, with pauses on all its channels."""
+        bus = AxiBus.from_prefix(self._dut, "m_axi_memory")
+        memory = AxiRam(bus, self._dut.aclk, self._dut.aresetn, False, size=MEMORY_BYTES, mem=MEMORY)
+        write, read = memory.write_if, memory.read_if
+        for channel in (write.aw_channel, write.w_channel, write.b_channel, read.ar_channel, read.r_channel):
+            channel.set_pause_generator(self._pauses(STALL))
+        for channel, names in {"aw": ("addr", "len"), "w": ("data", "last"), "ar": ("addr", "len")}.items():
+            cocotb.start_soon(self._watch(f"m_axi_memory_{channel}", *names))
 
     def _pauses(self, stall):
         return (self._random.random() < stall for _ in repeat(None))
@@ -68,6 +86,9 @@ class AxiHost:
         self._dut.aresetn.value = 1
         await ClockCycles(self._dut.aclk, 2)
         self._results.clear()
+        if self._outside and await self.read("MEMORY") != MEMORY_BASE:
+            assert await self.read("MEMORY") == 0 and not await self.write("MEMORY", MEMORY_BASE + 4)
+            assert await self.write("MEMORY", MEMORY_BASE)
 
     async def read(self, name):
         """Return a register; None if the read is refused."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from gen.errors import AdafireError
 from gen.netfile import load_network, save_network
 from gen.plan.plan import covering, make_plan, plan_on
+from gen.plan.regions import WHOLE, Room
 from hw.identity import describe_input, network_id, register_values
 from hw.verilog import AXI, WISHBONE, axi_verilog, core_files, wishbone_verilog
 from sim.bench.compiled import compiled
@@ -23,8 +24,9 @@ __all__ = ["BUILD", "BUSES", "BusJob", "main", "simulate_bus"]
 BUILD = 0x0123456789ABCDEF_0F1E2D3C4B5A6978
 SCENARIOS = "tests.kit.buses.scenarios"
 LIMIT_SECONDS = 1200
+SMALLEST = Room(weights=1, maps=1, image=0)
 BUSES = {
-    "axi": (AXI, axi_verilog, ("aclk", "aresetn", "interrupt", "s_axi_*", "s_axis_*", "m_axis_*")),
+    "axi": (AXI, axi_verilog, ("aclk", "aresetn", "interrupt", "s_axi_*", "s_axis_*", "m_axis_*", "m_axi_*")),
     "wishbone": (WISHBONE, wishbone_verilog, ("clk", "rst", "interrupt", "wb_*")),
 }
 
@@ -36,6 +38,7 @@ class BusJob(Told):
     bus : ``axi`` or ``wishbone``
     networks : files of two networks for one core; its memories begin with the first
     verilog : files, the core and its wrapper
+    outside : weights, maps and inputs of the core lie in a memory beside it
     images : of each network
     records : where the bench appends one JSON object for every scenario that passed
     work : empty folder for builds and simulator output
@@ -45,6 +48,7 @@ class BusJob(Told):
     networks: list
     verilog: list
     lanes: int
+    outside: bool
     images: int
     records: str
     work: str
@@ -53,12 +57,13 @@ class BusJob(Told):
 
     def plans(self):
         """Return the networks laid out on the core."""
-        return lay_out([load_network(path) for path in self.networks], self.lanes)
+        return lay_out([load_network(path) for path in self.networks], self.lanes, self.outside)
 
 
-def lay_out(networks, lanes):
+def lay_out(networks, lanes, outside):
     """Return the plans of networks on one core that is large enough for all."""
-    params = covering([make_plan(network, lanes) for network in networks])
+    room = SMALLEST if outside else WHOLE
+    params = covering([make_plan(network, lanes, room=room) for network in networks])
     return [plan_on(network, params) for network in networks]
 
 
@@ -66,13 +71,14 @@ def bus_verilog(bus, plan):
     """Return {file name: text} of the core of ``plan``, and the Verilog of its wrapper."""
     _, wrapper, _ = BUSES[bus]
     return core_files(plan), wrapper(plan.params, register_values({
-        "build_id": f"{BUILD:032x}", "network_id": network_id(plan.network), "initialised": True,
+        "build_id": f"{BUILD:032x}", "network_id": network_id(plan.network), "initialised": plan.params.initialised,
         "input": describe_input(plan.network), "lanes": plan.params.lanes,
         "parameters": {"outputs": plan.params.outputs}, "image_digest": plan.digest,
     }))
 
 
-def simulate_bus(bus, networks, work, *, simulator, lanes=4, images=3, seed=0, planted=lambda verilog: verilog):
+def simulate_bus(bus, networks, work, *, simulator, lanes=4, outside=False, images=3, seed=0,
+                 planted=lambda verilog: verilog):
     """Run every scenario on a wrapper around one core for two networks.
 
     Parameters
@@ -82,6 +88,7 @@ def simulate_bus(bus, networks, work, *, simulator, lanes=4, images=3, seed=0, p
     work : empty folder
     simulator : ``verilator`` or ``icarus``
     lanes, images : of the core; of each network
+    outside : as of `BusJob`, on ``axi``
     seed : of images, pauses and moments
     planted : function that gives the wrapper's Verilog a fault
 
@@ -97,12 +104,14 @@ def simulate_bus(bus, networks, work, *, simulator, lanes=4, images=3, seed=0, p
     files = [str(work / f"network_{number}.safetensors") for number in range(len(networks))]
     for network, file in zip(networks, files):
         save_network(network, file)
-    files_of_core, wrapper = bus_verilog(bus, lay_out(networks, lanes)[0])
+    plan = lay_out(networks, lanes, outside)[0]
+    assert outside == (plan.params.outside > 0)
+    files_of_core, wrapper = bus_verilog(bus, plan)
     texts = {**files_of_core, "wrapper.v": planted(wrapper)}
     for name, text in texts.items():  # the simulator runs in this folder, and finds the contents there
         (work / name).write_text(text)
     verilog = [str(work / name) for name in texts if name.endswith(".v")]
-    job = BusJob(bus, files, verilog, lanes, images, str(work / "records"), str(work), simulator, seed)
+    job = BusJob(bus, files, verilog, lanes, outside, images, str(work / "records"), str(work), simulator, seed)
     with launched("tests.kit.buses.job", job, work) as process:
         try:
             code = process.wait(LIMIT_SECONDS)
