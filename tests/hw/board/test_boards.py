@@ -138,6 +138,16 @@ class Keeping(Echo):
     memory: Out(MemoryBus(18, 32))
 
 
+@pytest.mark.parametrize("name, width, masks", [("ulx3s_85f", 16, 2), ("colorlight_i5", 32, 0)])
+def test_a_design_with_an_sdram_has_its_pins(name, width, masks):
+    """On a Colorlight i5 the byte masks have no pins."""
+    board = BOARDS[name]
+    setting = PLLS["ecp5"].setting(board.target.clock_mhz, board.target.core_mhz)
+    files = board.make_platform().prepare(BoardTop(board, setting, Keeping()), TOP, emit_src=False).files
+    pins = re.findall(r'LOCATE COMP "sdram_0__(\w+)__io', files[f"{TOP}.lpf"])
+    assert (pins.count("dq"), pins.count("dqm"), pins.count("ba"), pins.count("clk")) == (width, masks, 2, 1)
+
+
 # Balls of a DDR3: litex-boards 2023.12 and, for the Arty A7, Digilent's master constraints.
 DDR3 = {
     "orangecrab_r0_2_85f": {
