@@ -17,7 +17,8 @@ import numpy as np
 
 from gen.layers import INPUT
 from gen.plan.activity import Activity, find_activity
-from gen.plan.blocks import Block, stage_blocks, words_moved
+from gen.plan.blocks import stage_blocks, words_moved
+from gen.plan.parking import moves_of_rounds, parked_moves
 from gen.plan.passes import Pass
 from gen.plan.plan import Plan
 from gen.plan.program_words import spacing
@@ -38,6 +39,7 @@ CYCLES = {
     "frame": 6,       # before the first pass of every round but the first, of another input map
     "copy": 14,       # of each copy, beside its words
     "burst": 4,       # of each burst of words written, beside its words
+    "park": 60,       # from the beginning of a pass to the first states of its groups, and from its end to its last words
     "block": 31,      # from the beginning of a fetch to the first word of the runs, and from the last one to the pass
 }
 PACE = Dram("SDRAM", 32, 16).pace  # of a memory outside the chip, where nothing else is said
@@ -117,7 +119,7 @@ def _stage_cycles(plan, number, maps, steps, pace):
     total = np.full(min(stage.rounds, steps), float(_decision(stage.network)))
     if stage.network.source.kind == "frames":
         total[1:] += CYCLES["frame"]
-    clock = _Clock(plan, stage_blocks(stage.passes, plan.regions), pace, len(total))
+    clock = _Clock(plan, stage, pace, len(total))
     for p, cycles in _passes(plan, stage, maps, steps):
         clock.run(p, cycles)
     return total + clock.now
@@ -149,13 +151,15 @@ def written_words(plan: Plan, p: Pass) -> int:
 class _Clock:
     """The time in every round of a stage, float [rounds]: of the passes, and of the memory outside the chip.
 
-    The memory fetches block after block, each as early as `gen.plan.blocks` allows, and writes what spills.
+    The memory fetches block after block, each as early as `gen.plan.blocks` allows, writes what spills, and moves the
+    states that are parked.
     """
 
-    def __init__(self, plan, blocks: list[Block], pace, rounds):
+    def __init__(self, plan, stage, pace, rounds):
         self.now, self.memory = np.zeros((2, rounds))  # until when passes, and the memory, have work
         self._plan, self._pace = plan, pace
-        self._blocks, self._begun = iter(blocks), []  # when what waited for a block began
+        self._blocks, self._begun = iter(stage_blocks(stage.passes, plan.regions)), []  # when what waited for one began
+        self._moves = moves_of_rounds(stage.rounds)[:rounds]
 
     def run(self, p, cycles):
         """Let a pass of so many cycles run, row by row where it waits for rows."""
@@ -163,14 +167,19 @@ class _Clock:
             self.now = np.maximum(self.now, self._fetched())
             self._begun.append(self.now)
         rows = p.rows if p.rowwise else 1
-        writing = self._pace * written_words(self._plan, p) * (1 + CYCLES["burst"] / RUN) / rows
+        moving = self._pace * written_words(self._plan, p) * (1 + CYCLES["burst"] / RUN)
+        if p.parked is not None:
+            moving = moving + self._pace * parked_moves(p, self._plan.params.groups) * self._moves
+            self.now = self.now + CYCLES["park"]
+        moving = moving / rows
         for _ in range(rows):
             if p.rowwise:
                 self.now = np.maximum(self.now, self._fetched())
                 self._begun.append(self.now)
-            self.memory = np.maximum(self.memory, self.now) + writing if writing else self.memory
+            moves = moving > 0
+            self.memory = np.where(moves, np.maximum(self.memory, self.now) + moving, self.memory)
             self.now = self.now + cycles / rows
-            self.now = np.maximum(self.now, self.memory) if writing else self.now
+            self.now = np.where(moves, np.maximum(self.now, self.memory), self.now)
 
     def _fetched(self):
         """Fetch the next block; return when it has come."""

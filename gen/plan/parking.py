@@ -1,0 +1,77 @@
+"""States outside the chip: which passes have theirs there, in how many words, and how often these move.
+
+The states of a pass that is *parked* come from outside in the order in which its neurons fire, and are written back in
+the same order: those of each group one behind the other, each as many words behind those of the group before as group 0
+has. A state takes 32 bits, or 16 where the layer's have no more: then two of a neuron lie in one word, the first in its
+lower half, and a tile begins a new word. Of several neurons of a group each has a word in turn.
+
+They come in every timestep but the first, where membranes are initial, and are written in every one but the last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from gen.intnet import IntegerNetwork
+from gen.plan.params import WORD_BITS
+from gen.plan.passes import Pass
+
+__all__ = ["HALF", "is_paired", "moves_of_rounds", "park", "parked_end", "parked_moves", "parked_words"]
+
+HALF = WORD_BITS // 2
+
+
+def is_paired(p: Pass) -> bool:
+    """Return whether two states of a pass lie in a word."""
+    return p.layer.fires and p.layer.state_bits <= HALF
+
+
+def park(network: IntegerNetwork, passes: list[Pass], room: int | None) -> list[Pass]:
+    """Return the passes of a stage, those ``parked`` whose states the ``room`` of a neuron does not hold.
+
+    The largest stay on the chip as far as they fit: so the fewest words move. A parked pass keeps no current of the
+    input, and gathers it anew in every timestep. States of two-phase networks and of tile order always stay.
+    """
+    if room is None or network.timesteps == 1 or network.two_phase or any(p.steps > 1 for p in passes):
+        return passes
+    held = {n: p.state_words * (1 + p.keep) for n, p in enumerate(passes) if p.layer.fires}
+    room -= sum(p.state_words for p in passes if p.keep and not p.layer.fires)
+    out, base, found = set(), 0, []
+    for n, words in sorted(held.items(), key=lambda row: -row[1]):
+        if words > room:
+            out.add(n)
+        else:
+            room -= words
+    for n, p in enumerate(passes):
+        if n in out:
+            p = replace(p, parked=base, keep=False)
+            base = parked_end(p)
+        found.append(p)
+    return found
+
+
+def parked_words(p: Pass, group: int) -> int:
+    """Return the words of 32 bits that the states of a ``group`` take outside; 0 where they lie on the chip."""
+    if p.parked is None:
+        return 0
+    beats = -(-p.lanes_of(group) // p.neurons)
+    return p.neurons * p.positions_of(group) * int((-(-beats // (1 + is_paired(p)))).sum())
+
+
+def parked_end(p: Pass) -> int:
+    """Return the first word behind the states of a pass, of all that are parked; 0 where none are."""
+    groups = p.loops.parts * p.loops.positions
+    return 0 if p.parked is None else p.parked + groups * parked_words(p, 0)
+
+
+def parked_moves(p: Pass, groups: int) -> int:
+    """Return the words that all groups read, or write, of a pass's states in a round that moves any."""
+    return sum(parked_words(p, group) for group in range(groups))
+
+
+def moves_of_rounds(rounds: int) -> np.ndarray:
+    """Return int64 [rounds], how often parked states move in each: they are read, written, or both."""
+    number = np.arange(rounds)
+    return (number > 0).astype(np.int64) + (number < rounds - 1)
