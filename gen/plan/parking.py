@@ -18,7 +18,7 @@ from gen.intnet import IntegerNetwork
 from gen.plan.params import WORD_BITS
 from gen.plan.passes import Pass
 
-__all__ = ["HALF", "is_paired", "moves_of_rounds", "park", "parked_end", "parked_moves", "parked_words"]
+__all__ = ["HALF", "is_paired", "may_park", "moves_of_rounds", "park", "parked_end", "parked_moves", "parked_words"]
 
 HALF = WORD_BITS // 2
 
@@ -28,13 +28,18 @@ def is_paired(p: Pass) -> bool:
     return p.layer.fires and p.layer.state_bits <= HALF
 
 
+def may_park(network: IntegerNetwork, passes: list[Pass]) -> bool:
+    """Return whether a stage has states that may lie outside: those of two-phase networks and of tile order stay."""
+    return network.timesteps > 1 and not network.two_phase and all(p.steps == 1 for p in passes)
+
+
 def park(network: IntegerNetwork, passes: list[Pass], room: int | None) -> list[Pass]:
     """Return the passes of a stage, those ``parked`` whose states the ``room`` of a neuron does not hold.
 
     The largest stay on the chip as far as they fit: so the fewest words move. A parked pass keeps no current of the
-    input, and gathers it anew in every timestep. States of two-phase networks and of tile order always stay.
+    input, and gathers it anew in every timestep.
     """
-    if room is None or network.timesteps == 1 or network.two_phase or any(p.steps > 1 for p in passes):
+    if room is None or not may_park(network, passes):
         return passes
     held = {n: p.state_words * (1 + p.keep) for n, p in enumerate(passes) if p.layer.fires}
     room -= sum(p.state_words for p in passes if p.keep and not p.layer.fires)
