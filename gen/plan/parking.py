@@ -18,9 +18,14 @@ from gen.intnet import IntegerNetwork
 from gen.plan.params import WORD_BITS
 from gen.plan.passes import Pass
 
-__all__ = ["HALF", "is_paired", "may_park", "moves_of_rounds", "park", "parked_end", "parked_moves", "parked_words"]
+__all__ = [
+    "BURST", "DEPTH", "HALF", "is_paired", "may_park", "moves_of_rounds", "park", "parked_end", "parked_moves",
+    "parked_words",
+]
 
 HALF = WORD_BITS // 2
+DEPTH = 512  # words of a neuron that wait on the chip: that have come, and as many that go; those of a block of RAM
+BURST = 64  # words that move together, at most; a whole number for each neuron
 
 
 def is_paired(p: Pass) -> bool:

@@ -75,8 +75,8 @@ def _placed_outside(plan, lanes, target, neurons):
 def _of_blocks(plan, lanes, target, neurons, blocks):
     """Return the plan that moves the fewest words of those that so many ``blocks`` hold; None where there is none.
 
-    The input lies on the chip if it can. States get as much room as leaves some to maps and weights, and maps as much as
-    leaves some to the weights; or the next smaller share each.
+    The input lies on the chip if it can. States get as much room as leaves some to maps and weights, and maps as much
+    as leaves some to the weights; or the next smaller share each.
     """
     shares = STATE_SHARES if any(may_park(stage.network, stage.passes) for stage in plan.stages) else (1,)
     held = plan.params.states + plan.params.currents

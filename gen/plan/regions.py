@@ -60,9 +60,9 @@ class Region:
 def place_states(network: IntegerNetwork, passes: list[Pass]) -> tuple[list[Pass], int, int]:
     """Return the passes with a place for states and kept currents, and the words that a neuron has of both.
 
-    Neurons that live for one update have no state, and parked ones lie outside the chip. In tile order every tile begins
-    at the first word again. A layer of a two-phase network lives from its first pass to its last; in any other network
-    each layer lives all the time.
+    Neurons that live for one update have no state, and parked ones have it outside the chip. In tile order every tile
+    begins at the first word again. A layer of a two-phase network lives from its first pass to its last; in any other
+    network each layer lives all the time.
     """
     if any(p.steps > 1 for p in passes):
         fires = [p.beats for p in passes if p.layer.fires]

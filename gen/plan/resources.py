@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gen.plan.memories import BLOCK, SINGLE_PORT, memory_table
 from gen.plan.params import WORD_BITS, CoreParams
+from gen.plan.parking import DEPTH
 
 if TYPE_CHECKING:
     from gen.plan.target import Target
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 __all__ = ["ICE40_FREE", "core_resources", "grows_with", "link_resources", "queue_bits", "single_port_blocks"]
 
 QUEUED = 16  # words in a group's queue
-PARKED = 512  # words of a neuron's states in a queue: that from outside, and that back
 BEHIND = 128  # words that wait to be written outside, at most
 SPRAM_BITS, SPRAM_WORDS = 16, 16384  # of one block of single-port RAM
 SOFTMAX_TABLE = 25, 256  # bits and words of exponentials and logarithms
@@ -98,7 +98,7 @@ def _memories(params, target):
         width = WORD_BITS * max(params.map_pieces, params.image_pieces) + 1
         blocks += target.bram.count(width, BEHIND) + 1
     if params.parked:
-        blocks += 2 * params.groups * params.neurons * target.bram.count(WORD_BITS, PARKED)
+        blocks += 2 * params.groups * params.neurons * target.bram.count(WORD_BITS, DEPTH)
     queue = queue_bits(params)
     if joint:
         return blocks + params.groups * target.bram.count(queue, QUEUED), tables

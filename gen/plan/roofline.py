@@ -1,7 +1,8 @@
 """What bounds each layer on a core: its lanes, or what the memory outside the chip has to move for it.
 
 A roofline in cycles: a layer takes at least as long as its events keep the lanes, and at least as long as the memory
-needs for its weights, and for the maps and states that it reads and writes there. The larger one bounds it (Williams et al. 2009).
+needs for its weights, and for the maps and states that it reads and writes there. The larger one bounds it (Williams
+et al. 2009).
 """
 
 from __future__ import annotations

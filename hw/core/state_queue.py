@@ -6,11 +6,9 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from gen.plan.params import WORD_BITS
-from gen.plan.parking import HALF
+from gen.plan.parking import DEPTH, HALF
 
-__all__ = ["DEPTH", "StateQueue"]
-
-DEPTH = 512  # words that have come, and as many that are to be written: those of a block of RAM
+__all__ = ["StateQueue"]
 
 
 class StateQueue(wiring.Component):

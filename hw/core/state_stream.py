@@ -5,14 +5,14 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from gen.plan.params import WORD_BITS
+from gen.plan.parking import BURST, DEPTH
 from hw.core import payloads
-from hw.core.state_queue import DEPTH, StateQueue
+from hw.core.state_queue import StateQueue
 from hw.core.times import times
 from hw.memory.bus import MemoryBus
 
 __all__ = ["StateStream"]
 
-BURST = 64  # words, at most; a whole number for each neuron
 UNDER_WAY = 12  # cycles from the end of a tile to its first state, and more
 WRITTEN_LATE = 48  # cycles from there until its last one is among the words to be written, and more
 

@@ -1,4 +1,4 @@
-"""`hw.core.state_stream`: states come in time and in order, and are found again; an image that is given up leaves none."""
+"""`hw.core.state_stream`: states come in time, in order, and are found again; an image given up leaves none."""
 
 import numpy as np
 import pytest

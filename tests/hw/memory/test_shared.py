@@ -66,7 +66,8 @@ def test_clients_take_turns():
     bench = Bench(sharing)
     for number in (0, 2):
         add_client(bench, getattr(sharing.dut, f"i_{number}"), [(number << OWN, 4, None)] * 6, 0)
-    asked = bench.collect(sharing.dut.bus.request.valid & sharing.dut.bus.request.ready, sharing.dut.bus.request.payload)
+    request = sharing.dut.bus.request
+    asked = bench.collect(request.valid & request.ready, request.payload)
     bench.run()
     assert [word.payload["address"] >> OWN for word in asked] == [0, 2] * 6
 
