@@ -18,7 +18,7 @@ import numpy as np
 from gen.layers import INPUT
 from gen.plan.activity import Activity, find_activity
 from gen.plan.blocks import stage_blocks, words_moved
-from gen.plan.parking import BURST, DEPTH, is_paired, moves_of_rounds, parked_moves
+from gen.plan.parking import BURST, DEPTH, DIGITS, moves_of_rounds, parked_moves, state_digits
 from gen.plan.passes import Pass
 from gen.plan.plan import Plan
 from gen.plan.program_words import spacing
@@ -219,7 +219,7 @@ def pass_cycles(plan: Plan, p, work: TileWork, states: np.ndarray | float = 0.0)
     """
     drain = plan.params.neuron_latency + p.beats
     moving = np.broadcast_to(states, work.sent.shape[:1]) / work.runs.shape[1]
-    held = DEPTH // -(-p.beats // (1 + is_paired(p)))
+    held = DEPTH * DIGITS // (p.beats * state_digits(p))
     return CYCLES["pass"] + drain + _followed(work, spacing(p, plan.params), moving, held)
 
 

@@ -2,8 +2,8 @@
 
 The states of a pass that is *parked* come from outside in the order in which its neurons fire, and are written back in
 the same order: those of each group one behind the other, each as many words behind those of the group before as group 0
-has. A state takes 32 bits, or 16 where the layer's have no more: then two of a neuron lie in one word, the first in its
-lower half, and a tile begins a new word. Of several neurons of a group each has a word in turn.
+has. A state takes the fewest groups of four bits that hold those of its layer. The states of a neuron follow one another
+without a gap in words of 32 bits, from the lowest bits on; of several neurons of a group each has a word in turn.
 
 They come in every timestep but the first, where membranes are initial, and are written in every one but the last.
 """
@@ -19,18 +19,19 @@ from gen.plan.params import WORD_BITS
 from gen.plan.passes import Pass
 
 __all__ = [
-    "BURST", "DEPTH", "HALF", "is_paired", "may_park", "moves_of_rounds", "park", "parked_end", "parked_moves",
-    "parked_words",
+    "BURST", "DEPTH", "DIGIT", "DIGITS", "may_park", "moves_of_rounds", "park", "parked_end", "parked_moves",
+    "parked_words", "state_digits",
 ]
 
-HALF = WORD_BITS // 2
+DIGIT = 4  # bits in which a state is counted out
+DIGITS = WORD_BITS // DIGIT  # in a word
 DEPTH = 512  # words of a neuron that wait on the chip: that have come, and as many that go; those of a block of RAM
 BURST = 64  # words that move together, at most; a whole number for each neuron
 
 
-def is_paired(p: Pass) -> bool:
-    """Return whether two states of a pass lie in a word."""
-    return p.layer.fires and p.layer.state_bits <= HALF
+def state_digits(p: Pass) -> int:
+    """Return how many groups of four bits a state of a pass takes outside."""
+    return -(-p.layer.state_bits // DIGIT) if p.layer.fires else 1
 
 
 def may_park(network: IntegerNetwork, passes: list[Pass]) -> bool:
@@ -66,8 +67,8 @@ def parked_words(p: Pass, group: int) -> int:
     """Return the words of 32 bits that the states of a ``group`` take outside; 0 where they lie on the chip."""
     if p.parked is None:
         return 0
-    beats = -(-p.lanes_of(group) // p.neurons)
-    return p.neurons * p.positions_of(group) * int((-(-beats // (1 + is_paired(p)))).sum())
+    beats = p.positions_of(group) * int((-(-p.lanes_of(group) // p.neurons)).sum())
+    return p.neurons * -(-beats * state_digits(p) // DIGITS)
 
 
 def parked_end(p: Pass) -> int:

@@ -20,6 +20,7 @@ that only they need.
 from gen.errors import InputError
 from gen.exit_rule import SCALE_MAX
 from gen.plan.params import CORE_TIMESTEPS, WORD_BITS
+from gen.plan.parking import DIGITS
 
 __all__ = [
     "EXIT_CODES", "cursor_fields", "cursor_words", "header_fields", "output_fields", "pack", "pass_fields",
@@ -81,7 +82,7 @@ def pass_fields(p):
     ``positions``, over ``last_positions`` at the last column, or its part is over ``last_parts`` at the last tile.
     A pass that is ``fetched`` waits for its block, and if it is ``rowwise`` each of its rows for another
     (`gen.plan.blocks`). The map of one that ``spills`` lies outside the chip, from the address ``spill`` on. The states
-    of one that ``parks`` lie there from ``park`` on, ``paired`` or not: ``parked_g`` words of group g
+    of one that ``parks`` lie there from ``park`` on, each in so many ``digits``: ``parked_g`` words of group g
     (`gen.plan.parking`).
     """
     two_phase = dict.fromkeys(("resumes", "unbiased"), FLAG) if p.two_phase else {}
@@ -113,7 +114,7 @@ def pass_fields(p):
 
 def _parking_fields(p):
     return {
-        "parks": FLAG, "paired": FLAG, "park": _unsigned(p.outside),
+        "parks": FLAG, "digits": _unsigned(DIGITS), "park": _unsigned(p.outside),
         **{f"parked_{group}": _unsigned(p.parked) for group in range(p.groups)},
     }
 

@@ -112,7 +112,7 @@ class Core(wiring.Component):
         self._sequence(m, loader, program, images, sequencer, walker, decision, results, outside)
         self._gather(m, loader, images, sequencer, walker, map_writer, groups, outside)
         if p.parked:
-            self._park(m, sequencer, groups, outside)
+            self._park(m, sequencer, walker, groups, outside)
         m.d.sync += counters.clear.eq(sequencer.begins)
         rested = Signal()  # of what was sent: a cycle later, since the groups are far
         m.d.sync += rested.eq(walker.done & ~map_writer.busy & Cat(group.idle for group in groups).all())
@@ -186,15 +186,16 @@ class Core(wiring.Component):
             outside.write_address.eq(loader.o.address), outside.word.eq(loader.o.data),
         ]
 
-    def _park(self, m, sequencer, groups, outside):
-        """Let the groups, whose states lie outside the chip, share the way there with all else."""
+    def _park(self, m, sequencer, walker, groups, outside):
+        """Let the groups, who need their states at once, share the way outside the chip with all else."""
         p = self._params
         m.submodules.shared = shared = SharedBus(p.outside_bits, WORD_BITS, 1 + p.groups)
         wiring.connect(m, shared.bus, wiring.flipped(self.memory))
-        wiring.connect(m, outside.bus, shared.i_0)
-        for number, group in enumerate(groups, 1):
+        wiring.connect(m, outside.bus, getattr(shared, f"i_{p.groups}"))
+        for number, group in enumerate(groups):
             wiring.connect(m, group.memory, getattr(shared, f"i_{number}"))
-            m.d.comb += [getattr(group, name).eq(getattr(sequencer, name)) for name in STEPS]
+            m.d.comb += [
+                group.sent.eq(walker.done), *(getattr(group, name).eq(getattr(sequencer, name)) for name in STEPS)]
 
     def _spill(self, m, images, sequencer, walker, map_writer, outside):
         """Join the maps outside the chip with those who make them, and with those who wait for them row by row."""

@@ -20,7 +20,7 @@ from hw.memory.bus import MemoryBus
 
 __all__ = ["STEPS", "Firing"]
 
-STEPS = ("first_step", "last_step", "stop")
+STEPS = ("first_step", "last_step", "stop")  # of an image, as a sequencer tells them
 
 
 class Firing(wiring.Component):
@@ -62,8 +62,9 @@ class Firing(wiring.Component):
         How many counts that are not zero leave for a map whose events are counted.
     idle : Out(1)
         No tile is announced or under way, no word waits, no state moves.
-    first_step, last_step, stop, end_room, memory : In, In, In, Out, Out
-        Only with ``params.parked``: as of `StateStream`, whose ``room`` and ``bus`` are the last two.
+    first_step, last_step, stop, sent, end_room, memory : In, In, In, In, Out, Out
+        Only with ``params.parked``: as of `StateStream`, whose ``room`` and ``bus`` are the last two; ``sent``: all
+        tiles of the pass have been announced.
     probe_fired, probe_counts, probe_states : Out
         Which neurons fire; each one's count before pooling, and its new state or value of an output; of a pool the
         count only.
@@ -85,8 +86,8 @@ class Firing(wiring.Component):
             "probe_counts": Out(data.ArrayLayout(signed(p.signed_count_bits), p.neurons)),
             "probe_states": Out(data.ArrayLayout(signed(p.acc_bits), p.neurons)),
             **{name: members[name] for name in outputs},
-            **({**dict.fromkeys(STEPS, In(1)), "end_room": Out(1), "memory": Out(MemoryBus(p.outside_bits, WORD_BITS))}
-               if p.parked else {}),
+            **({**dict.fromkeys((*STEPS, "sent"), In(1)), "end_room": Out(1),
+                "memory": Out(MemoryBus(p.outside_bits, WORD_BITS))} if p.parked else {}),
         })
 
     def elaborate(self, platform):
@@ -102,6 +103,7 @@ class Firing(wiring.Component):
         resting = queue.empty & ~writer.i_0.valid & writer.idle
         states = self._park(m, drain.beat, fired) if p.parked else None
         if states:
+            m.d.comb += states.rests.eq(resting & self.sent)
             resting &= ~states.busy
         m.d.comb += [
             queue.layer.eq(self.layer), drain.layer.eq(self.layer), writer.layer.eq(self.layer),

@@ -20,6 +20,7 @@ __all__ = ["Group"]
 
 TAKEN = ("layer", "tile_valid", "tile")  # by the fetch and by the firing alike
 GIVEN = ("idle", "counted", "probe_fired", "probe_counts", "probe_states")  # by the firing
+PARKING = (*STEPS, "sent", "memory")  # by the firing, where states lie outside the chip
 OUTPUTS = ("output_address", "output_write")  # by the firing of group 0
 
 
@@ -56,7 +57,7 @@ class Group(wiring.Component):
         The lanes are given an event; lanes that do work for it.
     write, idle, counted, probe_fired, probe_counts, probe_states : Out
         As of `hw.core.firing.Firing`; so are, of group 0 alone, output_address, output_write and output, and with
-        ``params.parked`` first_step, last_step, stop and memory.
+        ``params.parked`` first_step, last_step, stop, sent and memory.
     """
 
     def __init__(self, params, number, contents):
@@ -70,7 +71,7 @@ class Group(wiring.Component):
             "request_valid": In(1), "request": In(payloads.request(p)), "room": Out(1),
             "image_write": In(payloads.image_write(p)), "map_write": In(payloads.map_write(p)),
             "load": In(payloads.load_port(p)), "busy": Out(1), "active": Out(range(p.width + 1)),
-            **{name: members[name] for name in ("write", *GIVEN, *outputs, *((*STEPS, "memory") if p.parked else ()))},
+            **{name: members[name] for name in ("write", *GIVEN, *outputs, *(PARKING if p.parked else ()))},
         })
 
     def elaborate(self, platform):
@@ -116,8 +117,10 @@ class Group(wiring.Component):
             )]
         if p.parked:
             wiring.connect(m, firing.memory, wiring.flipped(self.memory))
-            m.d.comb += [getattr(firing, name).eq(getattr(self, name)) for name in STEPS]
-            m.d.comb += gather.room.eq(firing.end_room)
+            m.d.comb += [
+                gather.room.eq(firing.end_room), firing.sent.eq(self.sent),
+                *(getattr(firing, name).eq(getattr(self, name)) for name in STEPS),
+            ]
         if p.maximum:
             m.d.comb += lanes.maximum.eq(self.layer.maximum)
         if p.narrow:  # the choice of a half is the second cycle of the weight memory

@@ -37,6 +37,8 @@ class StateStream(wiring.Component):
         A pass begins; its block, from the next cycle on.
     first_step, last_step : In(1)
         States are initial, none comes; they are not read again, none is written.
+    rests : In(1)
+        All tiles of the pass have been fired.
     stop : In(1)
         The image is given up: ask for nothing more, drop what comes and what is left.
     beat, fired, states : In
@@ -55,7 +57,7 @@ class StateStream(wiring.Component):
         states, beat = data.ArrayLayout(signed(p.state_bits), p.neurons), payloads.neuron_beat(p)
         super().__init__({
             "begin": In(1), "layer": In(payloads.pass_block(p)), "first_step": In(1), "last_step": In(1), "stop": In(1),
-            "beat": In(beat), "fired": In(beat), "states": In(states), "parked": Out(states),
+            "rests": In(1), "beat": In(beat), "fired": In(beat), "states": In(states), "parked": Out(states),
             "room": Out(1), "busy": Out(1), "bus": Out(MemoryBus(p.outside_bits, WORD_BITS)),
         })
 
@@ -63,16 +65,16 @@ class StateStream(wiring.Component):
         m = Module()
         p, layer, bus = self._params, self.layer, self.bus
         queues = [StateQueue(p) for _ in range(p.neurons)]
-        begun, beat = Signal(), Signal.like(self.beat)
-        m.d.sync += [begun.eq(self.begin), beat.eq(self.beat)]
+        begun, rested, flush, beat = Signal(), Signal(), Signal(), Signal.like(self.beat)
+        m.d.sync += [begun.eq(self.begin), rested.eq(self.rests), beat.eq(self.beat)]
+        m.d.comb += flush.eq(rested & self.rests & ~self.stop)  # a tile may be on its way for a cycle
         for number, queue in enumerate(queues):
             m.submodules[f"queue_{number}"] = queue
             m.d.comb += [
-                queue.begin.eq(begun), queue.paired.eq(layer.paired),
-                queue.takes.eq(beat.valid & ~beat.first & layer.parks), queue.takes_last.eq(beat.ends),
+                queue.begin.eq(begun), queue.digits.eq(layer.digits), queue.flush.eq(flush),
+                queue.takes.eq(beat.valid & ~beat.first & layer.parks), self.parked[number].eq(queue.state),
                 queue.leaves.eq(self.fired.valid & layer.parks & ~self.last_step),
-                queue.leaves_last.eq(self.fired.ends), queue.new_state.eq(self.states[number]),
-                self.parked[number].eq(queue.state),
+                queue.new_state.eq(self.states[number]),
             ]
         asks, gives, burst, wanted, unwritten = self._ask(m, begun, queues[0])
         comes, goes = bus.read.valid & bus.read.ready, bus.write.valid & bus.write.ready

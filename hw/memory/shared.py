@@ -1,4 +1,4 @@
-"""One memory bus for several that ask: requests in turn, words in the order of the requests."""
+"""One memory bus for several that ask: requests in turn but for the last one's, words in the order of the requests."""
 
 from typing import NamedTuple
 
@@ -25,6 +25,8 @@ class _Owed(NamedTuple):
 
 class SharedBus(wiring.Component):
     """Let ``clients`` share a `MemoryBus`; each sees one of its own, with its own bursts in their order.
+
+    All but the last take turns. That one, who can wait, asks where no other does.
 
     Whose words come next, and how many, is kept in a queue for each direction. So one that holds back its words of
     reads, or gives those of its writes late, holds up all the others.
@@ -69,21 +71,23 @@ class SharedBus(wiring.Component):
         return m
 
     def _choose(self, m, clients, taken):
-        """Return the request of the next one in turn that asks, its number, and whether any does."""
-        turn, chosen = (Signal(range(len(clients)), name=name) for name in ("turn", "chosen"))
+        """Return the request of the next one that asks, its number, and whether any does."""
+        last = len(clients) - 1
+        turn, chosen = Signal(range(last), name="turn"), Signal(range(len(clients)), name="chosen")
         offered, request = Signal(len(clients), name="offered"), Signal(memory_request(self._bits), name="request")
         m.d.comb += [
             offered.eq(Cat(client.request.valid for client in clients)),
             request.eq(Array(client.request.payload.as_value() for client in clients)[chosen]),
         ]
+        m.d.comb += chosen.eq(last)
         with m.Switch(turn):
-            for first in range(len(clients)):
+            for first in range(last):
                 with m.Case(first):
-                    for place in reversed([*range(first, len(clients)), *range(first)]):
+                    for place in reversed([*range(first, last), *range(first)]):
                         with m.If(offered[place]):
                             m.d.comb += chosen.eq(place)
-        with m.If(taken):
-            m.d.sync += turn.eq(Mux(chosen == len(clients) - 1, 0, chosen + 1))
+        with m.If(taken & (chosen != last)):
+            m.d.sync += turn.eq(Mux(chosen == last - 1, 0, chosen + 1))
         return request, chosen, offered.any()
 
     def _owed(self, m, name, taken, client, length):

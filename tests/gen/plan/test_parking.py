@@ -32,14 +32,10 @@ def random_plan(seed, room=NONE):
     return make_plan(network, width=width, groups=groups, neurons=1 + seed % 2, room=room)
 
 
-def slots(p, group):
-    """Return the words of a group's states one by one: for each the beats and neurons whose states lie in it."""
-    found, together = [], 1 + (p.layer.state_bits <= 16)
-    for tile, lanes in enumerate(p.order(group)[3].tolist()):
-        beats = list(range(-(-lanes // p.neurons)))
-        for first in range(0, len(beats), together):
-            found += [(tile, beats[first : first + together], neuron) for neuron in range(p.neurons)]
-    return found
+def words_taken(p, group):
+    """Return the words that the states of a group take, each in whole groups of four bits."""
+    bits = sum(-(-lanes // p.neurons) for lanes in p.order(group)[3].tolist()) * (p.layer.state_bits + 3 & ~3)
+    return p.neurons * -(-bits // 32)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -56,7 +52,7 @@ def test_each_state_of_a_group_has_its_place_and_no_two_passes_share_one(seed):
                 assert not any(words) and not parked_end(p), f"seed {seed}"
                 continue
             assert not p.keep
-            assert words == [len(slots(p, group)) for group in range(groups)], f"seed {seed}: {p.title}"
+            assert words == [words_taken(p, group) for group in range(groups)], f"seed {seed}: {p.title}"
             assert max(words) == words[0] <= plan.params.parked, f"seed {seed}: {p.title}"
             extents.append((p.parked, parked_end(p)))
             ends = [p.parked + group * words[0] + own for group, own in enumerate(words) if own]
@@ -79,7 +75,7 @@ def test_the_program_says_where_they_lie(seed):
             assert [fields[f"parked_{group}"] for group in range(len(own))] == own, f"seed {seed}: {p.title}"
             if p.parked is not None:
                 assert fields["park"] == plan.bases.states + p.parked, f"seed {seed}: {p.title}"
-                assert fields["paired"] == (p.layer.state_bits <= 16), f"seed {seed}: {p.title}"
+                assert fields["digits"] == (p.layer.state_bits + 3) // 4, f"seed {seed}: {p.title}"
 
 
 @pytest.mark.parametrize("room, parked", [(4, ""), (3.9, "c"), (2, "bc"), (1.9, "ac"), (1, "ac"), (0, "abc")])

@@ -51,7 +51,7 @@ def test_states_outside_are_read_and_written_in_the_rounds_that_run():
     running = np.array([1, 0.5, 0.25])
     maps = find_activity(plan.network).stages[0].maps
     bounds = roofline(plan, SLOW, Activity((StageActivity(running, maps),), "made up"))
-    each = 32 * 6 * 6 / 2  # states of 8 bits, two to a word
+    each = 32 * 6 * 6 / 4  # states of 8 bits, four to a word
     assert [of.words for of in bounds] == [each * (1 + 2 * 0.5 + 0.25)] * 2 + [0]
     assert [of.bound for of in bounds] == [STATES, STATES, LANES]
 

@@ -6,7 +6,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 
 from gen.plan.params import WORD_BITS
-from gen.plan.parking import HALF
+from gen.plan.parking import DIGIT, DIGITS
 from hw.core.state_stream import StateStream
 from sim.memory import BusModel
 from tests.hw.core.bus_watch import BusWatch
@@ -22,17 +22,17 @@ class Streaming(wiring.Component):
     The states of a neuron in a step are drawn anew, and kept to be found in the next.
     """
 
-    def __init__(self, sizes, seed, *, number, paired, stall=0.2, latency=(0, 25), **changes):
+    def __init__(self, sizes, seed, *, number, bits, stall=0.2, latency=(0, 25), **changes):
         self.rng = rng = np.random.default_rng([seed, 5])
-        self.bits = int(rng.integers(6, HALF + 1) if paired else rng.integers(HALF + 1, 25))
-        self.p = p = sizes(outside=DEPTH, parked=DEPTH // 8, state_bits=self.bits, acc_bits=28, **changes)
+        self.bits, digits = bits, -(-bits // DIGIT)
+        self.p = p = sizes(outside=DEPTH, parked=DEPTH // 8, state_bits=bits, acc_bits=32, **changes)
         self.dut, self.seed = StateStream(p, number), seed
         self.memory = BusModel(p.outside_bits, WORD_BITS, latency=latency, stall=stall, seed=seed + 1)
         super().__init__({})
         self.tiles = rng.integers(1, p.beats + 1, int(rng.integers(1, 50))).tolist()  # beats of each
-        words = p.neurons * sum(-(-beats // (1 + paired)) for beats in self.tiles)
+        words = p.neurons * -(-sum(self.tiles) * digits // DIGITS)
         self.words, self.others = words, words + int(rng.integers(9))  # of this group, and of group 0
-        self.layer = {"parks": 1, "paired": paired, "park": FIRST, "parked_0": self.others, f"parked_{number}": words}
+        self.layer = {"parks": 1, "digits": digits, "park": FIRST, "parked_0": self.others, f"parked_{number}": words}
         self.first = FIRST + number * self.others
         self.bench = Bench(self, seed=seed, limit=60_000)
         self.bus = BusWatch(self.bench, self.dut.bus.request, self.dut.bus.write)
@@ -72,12 +72,13 @@ class Streaming(wiring.Component):
             busy_until = cycle + ENDS + beats
             cycle += 1
             await self._cycle(ctx, due, cycle)
-        if stops is not None:
-            ctx.set(dut.stop, 1)
+        ctx.set(dut.stop, stops is not None)
         while cycle <= max(due, default=0) or ctx.get(dut.busy):
             cycle += 1
             await self._cycle(ctx, due, cycle)
+            ctx.set(dut.rests, cycle > max(due, default=0))
         ctx.set(dut.stop, 0)
+        ctx.set(dut.rests, 0)
         self.held = new
 
     async def _cycle(self, ctx, due, cycle):
@@ -98,18 +99,18 @@ class Streaming(wiring.Component):
         return tuple(sum(words for _, words, write in bursts if write == way) for way in (0, 1))
 
 
-@pytest.mark.parametrize("paired", [0, 1])
+@pytest.mark.parametrize("bits", [7, 17, 32])
 @pytest.mark.parametrize("seed, core", [*enumerate([
     {}, {"width": 16}, {"width": 16, "neurons": 2}, {"width": 16, "neurons": 4, "groups": 2}, {"groups": 4},
 ])])
-def test_states_are_found_again_timestep_after_timestep(sizes, seed, core, paired):
-    seed = 10 * paired + seed
-    streaming = Streaming(sizes, seed, number=core.get("groups", 1) - 1, paired=paired, stall=0.2 * (seed % 2), **core)
+def test_states_are_found_again_timestep_after_timestep(sizes, seed, core, bits):
+    seed = 10 * bits + seed
+    streaming = Streaming(sizes, seed, number=core.get("groups", 1) - 1, bits=bits, stall=0.2 * (seed % 2), **core)
 
     async def drive(ctx):
         await streaming.step(ctx, first=True)
         assert streaming.moved() == (0, streaming.words), "none comes at first"
-        for _ in range(2):
+        for _ in range(1 + seed % 2):
             begun = len(streaming.bus.bursts)
             await streaming.step(ctx)
             assert streaming.moved(begun) == (streaming.words, streaming.words)
@@ -123,10 +124,10 @@ def test_states_are_found_again_timestep_after_timestep(sizes, seed, core, paire
 
 @pytest.mark.parametrize("seed", range(6))
 def test_an_image_that_is_given_up_leaves_nothing_to_the_next(sizes, seed):
-    streaming = Streaming(sizes, seed, number=0, paired=seed % 2, width=8, neurons=(1, 2)[seed % 3 == 0])
+    streaming = Streaming(sizes, seed, number=0, bits=9 + 4 * seed, width=8, neurons=(1, 2)[seed % 3 == 0])
 
     async def drive(ctx):
-        for _ in range(3):
+        for _ in range(2):
             await streaming.step(ctx, first=True)
             await streaming.step(ctx, stops=int(streaming.rng.integers(len(streaming.tiles) + 1)))
             await streaming.step(ctx, first=True, stops=int(streaming.rng.integers(len(streaming.tiles) + 1)))
@@ -138,7 +139,7 @@ def test_an_image_that_is_given_up_leaves_nothing_to_the_next(sizes, seed):
 
 
 def test_a_pass_that_parks_nothing_moves_nothing_and_has_room(sizes):
-    streaming = Streaming(sizes, 0, number=0, paired=0)
+    streaming = Streaming(sizes, 0, number=0, bits=12)
     dut = streaming.dut
 
     async def drive(ctx):
