@@ -1,6 +1,6 @@
 """The states of one neuron on their way from outside the chip, and back."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
@@ -19,7 +19,7 @@ class StateQueue(wiring.Component):
     Members
     -------
     begin, digits : In
-        A pass begins; the groups of four bits that each of its states takes.
+        A pass begins, and what is there is forgotten; the groups of four bits that each of its states takes.
     i : In(stream(32))
         A word that comes, taken at once.
     takes, state : In(1), Out
@@ -32,8 +32,6 @@ class StateQueue(wiring.Component):
         Words to be written.
     came, left : Out
         How many words are there of both kinds.
-    drop_came, drop_left : In(1)
-        Drop a word of that kind in each cycle.
     """
 
     def __init__(self, params):
@@ -43,18 +41,18 @@ class StateQueue(wiring.Component):
             "begin": In(1), "digits": In(range(DIGITS + 1)), "i": In(stream.Signature(WORD_BITS, always_ready=True)),
             "takes": In(1), "state": Out(word), "leaves": In(1), "new_state": In(word), "flush": In(1),
             "took": Out(1), "kept": Out(1), "o": Out(stream.Signature(WORD_BITS)), "came": Out(level),
-            "left": Out(level), "drop_came": In(1), "drop_left": In(1),
+            "left": Out(level),
         })
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.words_come = come = SyncFIFOBuffered(width=WORD_BITS, depth=DEPTH)
-        m.submodules.words_left = left = SyncFIFOBuffered(width=WORD_BITS, depth=DEPTH)
+        come, left = (SyncFIFOBuffered(width=WORD_BITS, depth=DEPTH) for _ in range(2))
+        m.submodules.words_come, m.submodules.words_left = (ResetInserter(self.begin)(part) for part in (come, left))
         m.d.comb += [
             come.w_data.eq(self.i.payload), come.w_en.eq(self.i.valid), self.came.eq(come.level),
-            come.r_en.eq(self.took | self.drop_came), self.left.eq(left.level),
+            come.r_en.eq(self.took), self.left.eq(left.level),
             self.o.valid.eq(left.r_rdy), self.o.payload.eq(left.r_data), left.w_en.eq(self.kept),
-            left.r_en.eq(self.o.ready | self.drop_left),
+            left.r_en.eq(self.o.ready),
         ]
         self._cut(m, come.r_data)
         self._join(m, left.w_data)

@@ -1,6 +1,6 @@
 """The states of a group that lie outside the chip: fetched ahead of its neurons, and written behind them."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -40,7 +40,7 @@ class StateStream(wiring.Component):
     rests : In(1)
         All tiles of the pass have been fired.
     stop : In(1)
-        The image is given up: ask for nothing more, drop what comes and what is left.
+        The image is given up: ask for nothing more; what comes, or is left, is forgotten when the next pass begins.
     beat, fired, states : In
         Lanes on their way into the neurons; those that leave them, with their states.
     parked : Out
@@ -73,7 +73,7 @@ class StateStream(wiring.Component):
             m.d.comb += [
                 queue.begin.eq(begun), queue.digits.eq(layer.digits), queue.flush.eq(flush),
                 queue.takes.eq(beat.valid & ~beat.first & layer.parks), self.parked[number].eq(queue.state),
-                queue.leaves.eq(self.fired.valid & layer.parks & ~self.last_step),
+                queue.leaves.eq(self.fired.valid & layer.parks & ~self.last_step & ~self.stop),
                 queue.new_state.eq(self.states[number]),
             ]
         asks, gives, burst, wanted, unwritten = self._ask(m, begun, queues[0])
@@ -89,12 +89,11 @@ class StateStream(wiring.Component):
             m.d.comb += [
                 queue.i.valid.eq(comes & (coming == number)), queue.i.payload.eq(bus.read.payload),
                 queue.o.ready.eq(goes & (going == number)),
-                queue.drop_came.eq(self.stop), queue.drop_left.eq(self.stop & (granted == 0)),
             ]
-        complete, held = Signal(), Cat(queue.came.any() | queue.left.any() | queue.kept for queue in queues).any()
+        complete = Signal()
         m.d.comb += [
             complete.eq(~wanted & (owed == 0)),
-            self.busy.eq(~complete | unwritten | bus.request.valid | (granted != 0) | (self.stop & held)),
+            self.busy.eq(~complete | unwritten | bus.request.valid | (granted != 0)),
         ]
         m.d.sync += self.room.eq(
             (complete | (queues[-1].came >= UNDER_WAY + p.width)) & (queues[0].left <= DEPTH - WRITTEN_LATE))
@@ -108,14 +107,14 @@ class StateStream(wiring.Component):
         unread, unwritten = (Signal(range(p.parked + 1), name=name) for name in ("unread", "unwritten"))
         read_at, write_at = (Signal(p.outside_bits, name=name, reset_less=True) for name in ("read_at", "write_at"))
         read, written, burst = (Signal(range(BURST + 1), name=name) for name in ("read", "written", "burst"))
-        asks, gives, free = Signal(), Signal(), Signal()
+        asks, gives, free, goes_on = Signal(), Signal(), Signal(), Signal()
         held = self._count(m, "held", begun, Mux(asks, burst, 0), Mux(queue.took, p.neurons, 0))
         waiting = self._count(m, "waiting", begun, Mux(queue.kept, p.neurons, 0), Mux(gives, burst, 0))
         m.d.comb += [
             read.eq(Mux(unread > BURST, BURST, unread)), written.eq(Mux(unwritten > BURST, BURST, unwritten)),
-            free.eq(~request.valid | request.ready),
-            gives.eq(free & (unwritten != 0) & (waiting >= written)),
-            asks.eq(free & ~gives & (unread != 0) & (held <= words - BURST)), burst.eq(Mux(gives, written, read)),
+            free.eq(~request.valid | request.ready), goes_on.eq(free & ~self.stop),
+            gives.eq(goes_on & (unwritten != 0) & (waiting >= written)),
+            asks.eq(goes_on & ~gives & (unread != 0) & (held <= words - BURST)), burst.eq(Mux(gives, written, read)),
         ]
         with m.If(free):
             m.d.sync += [

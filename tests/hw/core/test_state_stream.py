@@ -127,10 +127,11 @@ def test_an_image_that_is_given_up_leaves_nothing_to_the_next(sizes, seed):
     streaming = Streaming(sizes, seed, number=0, bits=9 + 4 * seed, width=8, neurons=(1, 2)[seed % 3 == 0])
 
     async def drive(ctx):
-        for _ in range(2):
-            await streaming.step(ctx, first=True)
-            await streaming.step(ctx, stops=int(streaming.rng.integers(len(streaming.tiles) + 1)))
-            await streaming.step(ctx, first=True, stops=int(streaming.rng.integers(len(streaming.tiles) + 1)))
+        for last in (False, True):
+            for timestep in ("first", "later"):
+                await streaming.step(ctx, first=True)
+                stops = int(streaming.rng.integers(len(streaming.tiles) + 1))
+                await streaming.step(ctx, first=timestep == "first", last=last, stops=stops)
         await streaming.step(ctx, first=True)
         await streaming.step(ctx, last=True)
 
