@@ -18,7 +18,7 @@ import numpy as np
 from gen.layers import INPUT
 from gen.plan.activity import Activity, find_activity
 from gen.plan.blocks import stage_blocks, words_moved
-from gen.plan.parking import BURST, DEPTH, DIGITS, moves_of_rounds, parked_moves, state_digits
+from gen.plan.parking import DEPTH, DIGITS, moves_of_rounds, parked_moves, state_digits
 from gen.plan.passes import Pass
 from gen.plan.plan import Plan
 from gen.plan.program_words import spacing
@@ -26,8 +26,8 @@ from gen.plan.target import Dram
 from gen.plan.tile_work import TileWork, tile_work
 
 __all__ = [
-    "CYCLES", "PACE", "Estimate", "estimate_cycles", "expected_cycles", "expected_passes", "pass_cycles",
-    "written_words",
+    "CYCLES", "PACE", "Estimate", "estimate_cycles", "expected_cycles", "expected_passes", "moved_states",
+    "pass_cycles", "written_words",
 ]
 
 # Cycles of the compiled core, beside what tiles, lanes, neurons and values take.
@@ -134,9 +134,8 @@ def _passes(plan, stage, maps, steps, pace=0.0):
 
 
 def moved_states(plan: Plan, p: Pass) -> np.ndarray:
-    """Return float [rounds], the 32-bit words of states that a pass moves in each round, with the time of bursts."""
-    words = parked_moves(p, plan.params.groups) * moves_of_rounds(plan.stages[p.stage].rounds)
-    return words * (1 + CYCLES["burst"] / BURST)
+    """Return int64 [rounds], the 32-bit words of states that a pass moves in each round of its stage."""
+    return parked_moves(p, plan.params.groups) * moves_of_rounds(plan.stages[p.stage].rounds)
 
 
 def expected_passes(plan: Plan, activity: Activity | None = None) -> Iterator[tuple[Pass, float, float]]:

@@ -2,8 +2,9 @@
 
 The states of a pass that is *parked* come from outside in the order in which its neurons fire, and are written back in
 the same order: those of each group one behind the other, each as many words behind those of the group before as group 0
-has. A state takes the fewest groups of four bits that hold those of its layer. The states of a neuron follow one another
-without a gap in words of 32 bits, from the lowest bits on; of several neurons of a group each has a word in turn.
+has. A state takes the fewest groups of four bits that hold those of its layer. The states of a neuron follow one
+another without a gap in words of 32 bits, from the lowest bits on; of several neurons of a group each has a word in
+turn.
 
 They come in every timestep but the first, where membranes are initial, and are written in every one but the last.
 """

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from gen.errors import InputError
 from gen.intnet import Network
 from gen.plan.blocks import stage_blocks, words_moved
-from gen.plan.estimate import expected_cycles, written_words
+from gen.plan.estimate import expected_cycles, moved_states, written_words
 from gen.plan.memories import memory_table
-from gen.plan.parking import may_park, moves_of_rounds, parked_moves
+from gen.plan.parking import may_park
 from gen.plan.plan import Plan, core_room, make_plan
 from gen.plan.regions import WHOLE, Room
 from gen.plan.resources import core_resources, link_resources, single_port_blocks
@@ -133,8 +133,7 @@ def _moved(plan):
     """Return the 32-bit words that move to and from the outside in a mean round of every stage."""
     read = sum(words_moved(block, plan.params) for stage in plan.stages
                for block in stage_blocks(stage.passes, plan.regions))
-    parked = sum(parked_moves(p, plan.params.groups) * moves_of_rounds(stage.rounds).mean()
-                 for stage in plan.stages for p in stage.passes)
+    parked = sum(moved_states(plan, p).mean() for p in plan.passes if p.parked is not None)
     return read + parked + sum(written_words(plan, p) for p in plan.passes)
 
 

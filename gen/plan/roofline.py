@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 from gen.layers import INPUT
 from gen.plan.activity import Activity, find_activity
 from gen.plan.blocks import block_words, copy_pieces, stage_blocks
-from gen.plan.estimate import expected_passes, written_words
-from gen.plan.parking import moves_of_rounds, parked_moves
+from gen.plan.estimate import expected_passes, moved_states, written_words
 from gen.plan.plan import Plan
 
 __all__ = ["LANES", "MAPS", "STATES", "WEIGHTS", "LayerBound", "roofline"]
@@ -65,8 +64,7 @@ def roofline(plan: Plan, pace: float, activity: Activity | None = None) -> list[
             maps, comes = maps + comes, 0.0
         states = 0.0
         if p.parked is not None:
-            moves = moves_of_rounds(plan.stages[p.stage].rounds)
-            states = parked_moves(p, plan.params.groups) * float(activity.stages[p.stage].running @ moves)
+            states = float(activity.stages[p.stage].running @ moved_states(plan, p))
         found[p.stage, p.layer.name] = replace(
             of, compute=of.compute + compute, weights=of.weights + pace * weights, maps=of.maps + pace * maps,
             states=of.states + pace * states, words=of.words + weights + maps + states,

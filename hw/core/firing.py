@@ -102,17 +102,16 @@ class Firing(wiring.Component):
         wiring.connect(m, writer.write, wiring.flipped(self.write))
         resting = queue.empty & ~writer.i_0.valid & writer.idle
         states = self._park(m, drain.beat, fired) if p.parked else None
-        if states:
-            m.d.comb += states.rests.eq(resting & self.sent)
-            resting &= ~states.busy
         m.d.comb += [
             queue.layer.eq(self.layer), drain.layer.eq(self.layer), writer.layer.eq(self.layer),
             queue.tile_valid.eq(self.tile_valid), queue.tile.eq(self.tile), self.room.eq(queue.room),
             drain.sums.eq(self.sums), drain.done.eq(self.done), ends.eq(fired.valid & fired.ends),
             closing.ready.eq(ends), self.counted.eq(writer.counted),
-            self.idle.eq(resting),
+            self.idle.eq(resting & ~states.busy if states else resting),
             self.probe_fired.eq(fired.valid.replicate(p.neurons) & (fired.own if p.neurons > 1 else 1)),
         ]
+        if states:
+            m.d.comb += states.rests.eq(resting & self.sent)
         for number in range(p.neurons):
             pooler = self._add(m, number, drain, closing.payload, states)
             m.d.comb += getattr(writer, f"i_{number}").eq(pooler.o)

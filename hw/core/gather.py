@@ -91,7 +91,8 @@ class Gather(wiring.Component):
 
     def _keep_apart(self, m, ends, spaced):
         """Count down from the end of a tile to the cycle in which the next may end."""
-        rest, counted = Signal(signed(len(self.layer.spacing) + 1), init=-1), spaced
+        rest = Signal(signed(len(self.layer.spacing) + 1), init=-1)
+        counted = spaced
         if self._params.parked:
             counted = Signal()
             m.d.comb += spaced.eq(counted & self.room)

@@ -151,4 +151,4 @@ def test_a_tile_ends_where_there_is_room_for_its_states(sizes):
     apart = np.diff(cycles).tolist()
     assert not {cycle - 1 for cycle in cycles} & set(closed), "the room of the cycle before is sampled"
     assert sum(gap > spacing + 1 for gap in apart) == 1 and min(apart) == spacing + 1
-    assert sum(closed.start < word.cycle < closed.stop for word in events) <= 2, "the other event of the tile that waits"
+    assert sum(closed.start < word.cycle < closed.stop for word in events) <= 2, "those of the tile that waits"
