@@ -33,7 +33,8 @@ def describe_bounds(plan, target) -> list[dict]:
         {
             "layer": of.layer, "stage": of.stage,
             "lanes_cycles": round(of.compute), "weights_cycles": round(of.weights),
-            "maps_cycles": round(of.maps), "words_moved": round(of.words), "bound": of.bound,
+            "maps_cycles": round(of.maps), "states_cycles": round(of.states), "words_moved": round(of.words),
+            "bound": of.bound,
         }
         for of in roofline(plan, target.pace)
     ]

@@ -3,7 +3,7 @@
 A cycle is of exactly one kind. The first five belong to a pass, the others to the machine:
 
 busy : lanes of some group are given an event
-spacing : no event, as the last one of a tile waits for the neurons of the tile before
+spacing : no event, as the last one of a tile waits for the neurons of the tile before, or for states from outside
 search : no event is in hand, the walker is still sending words
 fill, drain : from the pass's beginning to its first event; after the last word was sent
 input : a frame of the image is waited for

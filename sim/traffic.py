@@ -15,6 +15,7 @@ import numpy as np
 from gen.layers import INPUT
 from gen.plan.blocks import stage_blocks, words_moved
 from gen.plan.outside import groups_of_parts
+from gen.plan.parking import parked_moves
 from gen.plan.program import (
     cursor_fields, header_fields, output_fields, pass_fields, stage_fields, synapse_fields, words_of,
 )
@@ -89,7 +90,7 @@ def _of_pass(plan, stage, p, rounds):
         moved["parameters"] = fired, 0
     if p.keep:
         moved["currents"] = later, first
-    if p.layer.fires and plan.params.states:
+    if p.layer.fires and plan.params.states and p.parked is None:
         moved["states"] = later, fired
     if not p.layer.emits:
         moved["outputs"] = later, fired
@@ -104,6 +105,10 @@ def _of_pass(plan, stage, p, rounds):
             moved["maps"] = read, written * plan.params.groups
         else:
             moved["outside"] = 0, written * plan.params.map_pieces
+    if p.parked is not None:
+        words, (read, written) = parked_moves(p, plan.params.groups), moved.get("outside", (0, 0))
+        moved["outside"] = (
+            read + words * np.maximum(rounds - 1, 0), written + words * np.minimum(rounds, stage.rounds - 1))
     return moved
 
 

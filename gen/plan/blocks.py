@@ -14,7 +14,7 @@ has been written outside until then is there before a block that ``settles`` cop
 each group that takes the run of weights, ``data`` are as in a load stream (`gen.plan.image`). The digest begins as 0
 and takes each word before it: it is rotated left by one bit, and the word is added.
 
-Behind the blocks of all stages lie the maps, then as many input maps as a core holds.
+Behind the blocks of all stages lie the maps, then as many input maps as a core holds, then states (`gen.plan.parking`).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from gen.errors import InputError
 from gen.layers import INPUT
 from gen.plan.outside import groups_of_parts
 from gen.plan.params import WORD_BITS, CoreParams
+from gen.plan.parking import parked_end
 from gen.plan.passes import Pass
 from gen.plan.spilling import MOST_AHEAD, rows_read
 
@@ -74,10 +75,11 @@ class Block:
 
 @dataclass(frozen=True)
 class Bases:
-    """Addresses outside the chip, in words of 32 bits: of the first map, of the input, behind all of it."""
+    """Addresses outside the chip, in words of 32 bits: of the first map, of the input, of states, behind all of it."""
 
     maps: int
     image: int
+    states: int
     end: int
 
 
@@ -139,7 +141,8 @@ def outside_bases(params: CoreParams, stages, regions) -> Bases:
     image = regions[0, INPUT, 0]
     slots = params.image_slots * (image.outside is not None)
     at = blocks + max(maps, default=0) * params.map_pieces
-    return Bases(blocks, at, at + slots * image.words * params.image_pieces)
+    states = at + slots * image.words * params.image_pieces
+    return Bases(blocks, at, states, states + max(parked_end(p) for passes in stages for p in passes))
 
 
 def pack_block(

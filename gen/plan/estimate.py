@@ -17,7 +17,8 @@ import numpy as np
 
 from gen.layers import INPUT
 from gen.plan.activity import Activity, find_activity
-from gen.plan.blocks import Block, stage_blocks, words_moved
+from gen.plan.blocks import stage_blocks, words_moved
+from gen.plan.parking import DEPTH, DIGITS, moves_of_rounds, parked_moves, state_digits
 from gen.plan.passes import Pass
 from gen.plan.plan import Plan
 from gen.plan.program_words import spacing
@@ -25,8 +26,8 @@ from gen.plan.target import Dram
 from gen.plan.tile_work import TileWork, tile_work
 
 __all__ = [
-    "CYCLES", "PACE", "Estimate", "estimate_cycles", "expected_cycles", "expected_passes", "pass_cycles",
-    "written_words",
+    "CYCLES", "PACE", "Estimate", "estimate_cycles", "expected_cycles", "expected_passes", "moved_states",
+    "pass_cycles", "written_words",
 ]
 
 # Cycles of the compiled core, beside what tiles, lanes, neurons and values take.
@@ -38,12 +39,13 @@ CYCLES = {
     "frame": 6,       # before the first pass of every round but the first, of another input map
     "copy": 14,       # of each copy, beside its words
     "burst": 4,       # of each burst of words written, beside its words
+    "park": 60,       # from the beginning of a pass to the first states of its groups, from its end to its last words
     "block": 31,      # from the beginning of a fetch to the first word of the runs, and from the last one to the pass
 }
 PACE = Dram("SDRAM", 32, 16).pace()  # of a memory outside the chip, where nothing else is said
 # Of a decision, for each position of the output, beside scans of its channels: how many, and the rule itself.
 DECISIONS = {"off": (1, 1), "margin": (1, 4), "confidence": (2, 13), "entropy": (2, 30)}
-RUN = 16  # 32-bit words that are written in a burst, about
+RUN = 16  # 32-bit words of maps that are written in a burst, about
 REST = 1  # between the last event of a tile and the first of the next
 QUEUE = 9  # words with events that the walker is ahead of a group, `hw.core.word_queue`
 TOGETHER = 256  # tiles of a pass that are followed one after the other; more of them are followed side by side
@@ -117,17 +119,23 @@ def _stage_cycles(plan, number, maps, steps, pace):
     total = np.full(min(stage.rounds, steps), float(_decision(stage.network)))
     if stage.network.source.kind == "frames":
         total[1:] += CYCLES["frame"]
-    clock = _Clock(plan, stage_blocks(stage.passes, plan.regions), pace, len(total))
-    for p, cycles in _passes(plan, stage, maps, steps):
+    clock = _Clock(plan, stage, pace, len(total))
+    for p, cycles in _passes(plan, stage, maps, steps, pace):
         clock.run(p, cycles)
     return total + clock.now
 
 
-def _passes(plan, stage, maps, steps):
-    """Yield (pass, float [rounds], its cycles without waiting) of a stage that runs ``steps``."""
+def _passes(plan, stage, maps, steps, pace=0.0):
+    """Yield (pass, float [rounds], its cycles) of a stage that runs ``steps``, in which it waits for states alone."""
     for p in stage.passes:
         read = [_read(stage.network, p, source, maps, steps) for source, _ in p.reads]
-        yield p, pass_cycles(plan, p, tile_work(p, plan.regions, plan.params, read))
+        states = pace * moved_states(plan, p)[:steps] if p.parked is not None else 0.0
+        yield p, pass_cycles(plan, p, tile_work(p, plan.regions, plan.params, read), states)
+
+
+def moved_states(plan: Plan, p: Pass) -> np.ndarray:
+    """Return int64 [rounds], the 32-bit words of states that a pass moves in each round of its stage."""
+    return parked_moves(p, plan.params.groups) * moves_of_rounds(plan.stages[p.stage].rounds)
 
 
 def expected_passes(plan: Plan, activity: Activity | None = None) -> Iterator[tuple[Pass, float, float]]:
@@ -149,13 +157,14 @@ def written_words(plan: Plan, p: Pass) -> int:
 class _Clock:
     """The time in every round of a stage, float [rounds]: of the passes, and of the memory outside the chip.
 
-    The memory fetches block after block, each as early as `gen.plan.blocks` allows, and writes what spills.
+    The memory fetches block after block, each as early as `gen.plan.blocks` allows, writes what spills, and moves the
+    states that are parked.
     """
 
-    def __init__(self, plan, blocks: list[Block], pace, rounds):
+    def __init__(self, plan, stage, pace, rounds):
         self.now, self.memory = np.zeros((2, rounds))  # until when passes, and the memory, have work
         self._plan, self._pace = plan, pace
-        self._blocks, self._begun = iter(blocks), []  # when what waited for a block began
+        self._blocks, self._begun = iter(stage_blocks(stage.passes, plan.regions)), []  # when what waited for one began
 
     def run(self, p, cycles):
         """Let a pass of so many cycles run, row by row where it waits for rows."""
@@ -163,14 +172,19 @@ class _Clock:
             self.now = np.maximum(self.now, self._fetched())
             self._begun.append(self.now)
         rows = p.rows if p.rowwise else 1
-        writing = self._pace * written_words(self._plan, p) * (1 + CYCLES["burst"] / RUN) / rows
+        moving = self._pace * written_words(self._plan, p) * (1 + CYCLES["burst"] / RUN)
+        if p.parked is not None:
+            moving = moving + self._pace * moved_states(self._plan, p)[: len(self.now)]
+            self.now = self.now + CYCLES["park"]
+        moving = moving / rows
         for _ in range(rows):
             if p.rowwise:
                 self.now = np.maximum(self.now, self._fetched())
                 self._begun.append(self.now)
-            self.memory = np.maximum(self.memory, self.now) + writing if writing else self.memory
+            moves = moving > 0
+            self.memory = np.where(moves, np.maximum(self.memory, self.now) + moving, self.memory)
             self.now = self.now + cycles / rows
-            self.now = np.maximum(self.now, self.memory) if writing else self.now
+            self.now = np.where(moves, np.maximum(self.now, self.memory), self.now)
 
     def _fetched(self):
         """Fetch the next block; return when it has come."""
@@ -186,7 +200,8 @@ def _read(network, p, name, maps, steps):
     """Return the map that a pass reads, at every timestep at which it is run."""
     nonzero = maps[name]
     if len(nonzero) == 1 or name == INPUT and network.source.kind == "direct":
-        return np.repeat(nonzero[:1], steps, axis=0) if p.keep and p.steps == 1 else nonzero[:1]
+        varies = p.keep and p.steps == 1 or p.parked is not None
+        return np.repeat(nonzero[:1], steps, axis=0) if varies else nonzero[:1]
     return nonzero[p.reads_at - 1][None] if network.two_phase else nonzero
 
 
@@ -196,17 +211,23 @@ def _decision(network):
     return CYCLES["scan"] + (1 if rule == "off" else rows * columns) * (scans * (channels + CYCLES["scan"]) + more)
 
 
-def pass_cycles(plan: Plan, p, work: TileWork) -> np.ndarray:
-    """Return float [steps] (one for all: [1]), the cycles of a pass whose tiles do this `TileWork`."""
+def pass_cycles(plan: Plan, p, work: TileWork, states: np.ndarray | float = 0.0) -> np.ndarray:
+    """Return float [steps] (one for all: [1]), the cycles of a pass whose tiles do this `TileWork`.
+
+    ``states``: cycles [steps] that the memory needs for the states that are parked.
+    """
     drain = plan.params.neuron_latency + p.beats
-    return CYCLES["pass"] + drain + _followed(work, spacing(p, plan.params))
+    moving = np.broadcast_to(states, work.sent.shape[:1]) / work.runs.shape[1]
+    held = DEPTH * DIGITS // (p.beats * state_digits(p))
+    return CYCLES["pass"] + drain + _followed(work, spacing(p, plan.params), moving, held)
 
 
-def _followed(work, apart):
+def _followed(work, apart, moving, held):
     """Return float [steps], when the last event of the last tile is taken.
 
     Times are [steps, groups, runs]: a long pass is cut into runs of tiles that are followed side by side, as if each
-    began with empty queues.
+    began with empty queues. The memory takes ``moving`` [steps] for the states of a tile of each group, of which those
+    of ``held`` tiles wait in a queue.
     """
     runs = max(1, work.runs.shape[1] // TOGETHER)
     length = -(-work.runs.shape[1] // runs)
@@ -214,7 +235,7 @@ def _followed(work, apart):
     lag, ahead = _waits(taken, words)
     mean = taken / np.maximum(words, 1)
     ends = np.zeros((length + 1, *taken.shape[1:]))  # ends[n + 1]: of tile n
-    begun = walker = np.zeros(taken.shape[1:2] + taken.shape[3:])
+    begun = walker = memory = np.zeros(taken.shape[1:2] + taken.shape[3:])
     own_place = np.ogrid[tuple(map(slice, taken.shape[1:]))]  # np.take_along_axis takes twice the time of all the rest
     for n in range(length):
         begun = np.maximum(walker, begun + work.made * (n > 0))
@@ -225,6 +246,9 @@ def _followed(work, apart):
         last = np.maximum(own, walker[:, None] + mean[n])
         if n:
             last = np.maximum(last, ends[n] + apart)
+        if moving.any():
+            memory = np.maximum(memory, ends[max(0, n - held)].max(axis=1)) + moving[:, None]
+            last = np.maximum(last, memory[:, None])
         ends[n + 1] = np.where(present[n], last, ends[n])
     return np.maximum(ends[-1].max(axis=1), walker).sum(axis=-1)
 

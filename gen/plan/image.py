@@ -22,9 +22,14 @@ TRAILER, TRAILER_WORDS = 0xFF, 3
 
 
 def load_stream(contents: dict[str, Sequence[int] | np.ndarray], memories) -> np.ndarray:
-    """Return the uint32 words that load ``contents`` into the memories of a core (`gen.plan.memories.memory_table`)."""
+    """Return the uint32 words that load ``contents`` into the memories of a core (`gen.plan.memories.memory_table`).
+
+    One that begins with nothing in it (outside the chip where only states lie there) has no block.
+    """
     blocks = []
     for code, (name, words) in enumerate(contents.items()):
+        if not len(words):
+            continue
         size = 4 * -(-memories[name].width // WORD_BITS)
         blocks.append(np.array([code << 24, len(words)], "<u4").tobytes())
         if isinstance(words, np.ndarray):

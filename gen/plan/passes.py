@@ -42,6 +42,7 @@ class Pass:
     rings : of every synapse that reads a map outside the chip, where on the chip its rows pass by (`gen.plan.spilling`)
     ahead : rows of it whose words are copied into the rings before they are begun, beside the next one
     parameter, state, current : first word of its parameters, states and kept currents, of each neuron
+    parked : its states lie outside the chip, from this word on of all that do (`gen.plan.parking`); None: on the chip
     update : in a two-phase network the number of this pass among its layer's, from 1
     reads_at, stores_at : timestep of the maps read and stored, the first one's in tile order; 0: any
     biased : whether the bias is added
@@ -73,6 +74,7 @@ class Pass:
     parameter: int = 0
     state: int = 0
     current: int = 0
+    parked: int | None = None
     update: int = 0
     reads_at: int = 0
     stores_at: int = 0
@@ -144,19 +146,23 @@ class Pass:
     @property
     def parameter_words(self) -> int:
         """Words of parameters that the first neuron of group 0 has; no other one has more."""
-        return int((-(-self._own_lanes // self.neurons)).sum())
+        return int((-(-self.lanes_of(0) // self.neurons)).sum())
 
     @property
     def state_words(self) -> int:
         """Cycles in which the neurons of group 0 fire in a timestep, each of which takes a word of what they keep."""
-        turns = self.loops.turns
-        positions = turns["rows"] * turns["columns"] * turns["pool_rows"] * turns["pool_columns"]
-        return positions * (self.parameter_words if self.layer.emits else int(self._own_lanes.sum()))
+        return self.positions_of(0) * (self.parameter_words if self.layer.emits else int(self.lanes_of(0).sum()))
 
-    @property
-    def _own_lanes(self) -> np.ndarray:
-        """Lanes of the tiles of one position that group 0 runs."""
-        tiles = np.arange(0, self.tiles, self.loops.parts)
+    def positions_of(self, group: int) -> int:
+        """Return at how many positions of the layer's own map ``group`` runs tiles in a timestep."""
+        turns, loops = self.loops.turns, self.loops
+        columns = len(range(group // loops.parts, self.columns, loops.positions))
+        runs = group < loops.parts * loops.positions
+        return runs * columns * turns["rows"] * turns["pool_rows"] * turns["pool_columns"]
+
+    def lanes_of(self, group: int) -> np.ndarray:
+        """Return the lanes of the tiles that ``group`` runs at each of its positions."""
+        tiles = np.arange(group % self.loops.parts, self.tiles, self.loops.parts)
         return np.minimum(self.channels - tiles * self.tile_channels, self.tile_channels)
 
     def order(self, group: int) -> tuple[np.ndarray, ...]:

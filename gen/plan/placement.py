@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from gen.errors import InputError
 from gen.intnet import Network
 from gen.plan.blocks import stage_blocks, words_moved
-from gen.plan.estimate import expected_cycles, written_words
+from gen.plan.estimate import expected_cycles, moved_states, written_words
 from gen.plan.memories import memory_table
+from gen.plan.parking import may_park
 from gen.plan.plan import Plan, core_room, make_plan
 from gen.plan.regions import WHOLE, Room
 from gen.plan.resources import core_resources, link_resources, single_port_blocks
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["placed_plan"]
 
 SHARES = (1, 3 / 4, 1 / 2, 1 / 3, 1 / 4, 1 / 6, 1 / 8, 1 / 16, 1 / 32)  # of the words of all maps, on the chip
+STATE_SHARES = (1, 3 / 4, 1 / 2, 1 / 4, 1 / 8, 0)  # of the words of all states and kept currents
 FILLED = (0.85, 0.6, 0.45, 0.3, 0.2)  # of the block RAMs, where something lies outside: a full part routes badly
 SLOWER = 1.01  # times the cycles that a core may take to need fewer block RAMs: it gains more than that in clock
 SETTLING = 8  # times that less room is looked at again
@@ -32,8 +34,8 @@ def placed_plan(network: Network, lanes: int, target: Target, neurons: int = 1) 
     """Return the plan of ``network`` on a part.
 
     Single-port RAM takes weights, then states, as far as the part has enough. Where the block RAMs do not hold all
-    weights and maps, and the board has a memory outside, weights of some layers and the largest maps lie there. Raises
-    what `make_plan` raises without single-port RAM.
+    weights, maps and states, and the board has a memory outside, weights and states of some layers and the largest maps
+    lie there. Raises what `make_plan` raises without single-port RAM.
     """
     for spram in (2, 1) if target.spram_blocks else ():
         try:
@@ -73,18 +75,28 @@ def _placed_outside(plan, lanes, target, neurons):
 def _of_blocks(plan, lanes, target, neurons, blocks):
     """Return the plan that moves the fewest words of those that so many ``blocks`` hold; None where there is none.
 
-    The input lies on the chip if it can. Maps get as much room as leaves some to the weights, or the next smaller
-    share.
+    The input lies on the chip if it can. States get as much room as leaves some to maps and weights, and maps as much
+    as leaves some to the weights; or the next smaller share each.
     """
+    shares = STATE_SHARES if any(may_park(stage.network, stage.passes) for stage in plan.stages) else (1,)
+    held = plan.params.states + plan.params.currents
     for image in (None, 0):
         @cache
-        def placed(number, image=image):
-            share = SHARES[number]
-            maps = int(share * plan.params.map_words) if share < 1 else None
-            return _with_weights_outside(plan, lanes, target, neurons, Room(maps=maps, image=image), blocks)
+        def placed(states, maps, image=image):
+            room = Room(
+                maps=int(SHARES[maps] * plan.params.map_words) if maps else None, image=image,
+                states=int(shares[states] * held) if states else None,
+            )
+            return _with_weights_outside(plan, lanes, target, neurons, room, blocks)
 
-        fits = bisect_left(range(len(SHARES)), True, key=lambda number: placed(number) is not None)
-        found = [other for number in range(fits, len(SHARES))[:2] if (other := placed(number)) is not None]
+        def best(states, placed=placed):
+            fits = bisect_left(range(len(SHARES)), True, key=lambda maps: placed(states, maps) is not None)
+            found = [other for maps in range(fits, len(SHARES))[:2] if (other := placed(states, maps)) is not None]
+            return min(found, key=_moved, default=None)
+
+        fits = bisect_left(
+            range(len(shares) - 1), True, key=lambda states, placed=placed: placed(states, len(SHARES) - 1) is not None)
+        found = [other for states in range(fits, len(shares))[:2] if (other := best(states)) is not None]
         if found:
             return min(found, key=_moved)
     return None
@@ -118,10 +130,11 @@ def _settled(plan, lanes, neurons):
 
 
 def _moved(plan):
-    """Return the 32-bit words that move to and from the outside in a round of every stage."""
+    """Return the 32-bit words that move to and from the outside in a mean round of every stage."""
     read = sum(words_moved(block, plan.params) for stage in plan.stages
                for block in stage_blocks(stage.passes, plan.regions))
-    return read + sum(written_words(plan, p) for p in plan.passes)
+    parked = sum(moved_states(plan, p).mean() for p in plan.passes if p.parked is not None)
+    return read + parked + sum(written_words(plan, p) for p in plan.passes)
 
 
 def _weight_blocks(params, target):

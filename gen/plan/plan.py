@@ -23,6 +23,7 @@ from gen.plan.maps import count_bits, map_depth, place_maps, wide_depth
 from gen.plan.memories import MemorySpec, memory_table
 from gen.plan.outside import cut_outside, place_buffer
 from gen.plan.params import CoreParams, shape_of_lanes
+from gen.plan.parking import park
 from gen.plan.passes import Pass, layer_passes
 from gen.plan.program_words import program_length
 from gen.plan.regions import WHOLE, Region, Room, place_states
@@ -244,7 +245,10 @@ def core_room(params: CoreParams) -> Room:
     """Return the room that a network has on a core: one without memory outside has no other."""
     if not params.outside:
         return WHOLE
-    return Room(params.weights, params.map_words if params.spilled else None, 0 if params.image_ring else None)
+    return Room(
+        params.weights, params.map_words if params.spilled else None, 0 if params.image_ring else None,
+        params.states + params.currents if params.parked else None,
+    )
 
 
 def _lay_out(network, width, groups, neurons, halved_bits, room):
@@ -265,7 +269,7 @@ def _lay_out(network, width, groups, neurons, halved_bits, room):
     for stage, passes in zip(networks, drafts):
         if stage.two_phase:
             passes = two_phase_passes(stage, passes)
-        passes, *depths = place_states(stage, place_buffer(passes, inside, half))
+        passes, *depths = place_states(stage, park(stage, place_buffer(passes, inside, half), room.states))
         laid.append(passes)
         states, currents = max(states, depths[0]), max(currents, depths[1])
     if not all(INPUT in spillable(passes) for passes in laid):  # all stages read the same one

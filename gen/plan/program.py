@@ -20,6 +20,7 @@ that only they need.
 from gen.errors import InputError
 from gen.exit_rule import SCALE_MAX
 from gen.plan.params import CORE_TIMESTEPS, WORD_BITS
+from gen.plan.parking import DIGITS
 
 __all__ = [
     "EXIT_CODES", "cursor_fields", "cursor_words", "header_fields", "output_fields", "pack", "pass_fields",
@@ -80,7 +81,9 @@ def pass_fields(p):
     group g has part ``g % 2**part_bits`` and position ``g >> part_bits``; it takes no part where its position is over
     ``positions``, over ``last_positions`` at the last column, or its part is over ``last_parts`` at the last tile.
     A pass that is ``fetched`` waits for its block, and if it is ``rowwise`` each of its rows for another
-    (`gen.plan.blocks`). The map of one that ``spills`` lies outside the chip, from the address ``spill`` on.
+    (`gen.plan.blocks`). The map of one that ``spills`` lies outside the chip, from the address ``spill`` on. The states
+    of one that ``parks`` lie there from ``park`` on, each in so many ``digits``: ``parked_g`` words of group g
+    (`gen.plan.parking`).
     """
     two_phase = dict.fromkeys(("resumes", "unbiased"), FLAG) if p.two_phase else {}
     signed = {"two_thresholds": FLAG, "burst_low": _unsigned(p.burst)} if p.signed else {}
@@ -106,7 +109,14 @@ def pass_fields(p):
         **({"narrow": FLAG} if p.narrow else {}), **({"fetched": FLAG} if p.outside else {}),
         **({"rowwise": FLAG} if p.rowwise else {}),
         **({"spills": FLAG, "spill": _unsigned(p.outside)} if p.spilled else {}),
-        **two_phase, **signed, **shared,
+        **(_parking_fields(p) if p.parked else {}), **two_phase, **signed, **shared,
+    }
+
+
+def _parking_fields(p):
+    return {
+        "parks": FLAG, "digits": _unsigned(DIGITS), "park": _unsigned(p.outside),
+        **{f"parked_{group}": _unsigned(p.parked) for group in range(p.groups)},
     }
 
 

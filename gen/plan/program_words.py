@@ -6,6 +6,7 @@ from gen.exit_rule import SHARE_ONE
 from gen.layers import INPUT
 from gen.plan.blocks import block_words, stage_blocks
 from gen.plan.params import LEVELS, CoreParams
+from gen.plan.parking import parked_words, state_digits
 from gen.plan.passes import Pass
 from gen.plan.program import (
     EXIT_CODES, cursor_fields, header_fields, output_fields, pack, pass_fields, pass_words, stage_fields,
@@ -123,6 +124,8 @@ def _pass_block(plan, p, following):
         "output": 0 if layer.emits else plan.output_bases[layer.name] + p.first_channel,
         "narrow": p.narrow, "fetched": p.fetched, "rowwise": p.rowwise,
         "spills": spill is not None, "spill": plan.bases.maps + (spill or 0) * params.map_pieces,
+        "parks": p.parked is not None, "digits": state_digits(p), "park": plan.bases.states + (p.parked or 0),
+        **{f"parked_{group}": parked_words(p, group) for group in range(params.groups)},
         "resumes": p.resumes, "unbiased": not p.biased,
         "part_bits": walk.parts.bit_length() - 1, "positions": walk.positions - 1,
         "last_parts": walk.last_parts - 1, "last_positions": walk.last_positions - 1,

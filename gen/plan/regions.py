@@ -12,7 +12,8 @@ __all__ = ["WHOLE", "Region", "Room", "place_states", "share_memory"]
 
 @dataclass(frozen=True)
 class Room:
-    """Words that a group may have on the chip: of weights, of maps, of input maps. None: as many as there are.
+    """Words that a group may have on the chip: of weights, of maps, of input maps; of states and kept currents each of
+    its neurons. None: as many as there are.
 
     ``map_bits``: of a count in a map's word; maps of wider counts are ``wide``. None: all counts have their bits.
     ``signed``: counts are in two's complement.
@@ -21,6 +22,7 @@ class Room:
     weights: int | None = None
     maps: int | None = None
     image: int | None = None
+    states: int | None = None
     map_bits: int | None = None
     signed: bool = False
 
@@ -58,8 +60,9 @@ class Region:
 def place_states(network: IntegerNetwork, passes: list[Pass]) -> tuple[list[Pass], int, int]:
     """Return the passes with a place for states and kept currents, and the words that a neuron has of both.
 
-    Neurons that live for one update have no state. In tile order every tile begins at the first word again. A layer of
-    a two-phase network lives from its first pass to its last; in any other network each layer lives all the time.
+    Neurons that live for one update have no state, and parked ones have it outside the chip. In tile order every tile
+    begins at the first word again. A layer of a two-phase network lives from its first pass to its last; in any other
+    network each layer lives all the time.
     """
     if any(p.steps > 1 for p in passes):
         fires = [p.beats for p in passes if p.layer.fires]
@@ -79,7 +82,7 @@ def _lives(network, passes):
     """Return {(layer, first channel): (first pass, last pass, words, 1)} of the layers with states."""
     lives = {}
     for i, p in enumerate(passes):
-        if p.layer.fires:
+        if p.layer.fires and p.parked is None:
             key = p.layer.name, p.first_channel
             first = lives[key][0] if key in lives else i
             life = (first, i) if network.two_phase else (0, len(passes))

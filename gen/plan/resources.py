@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gen.plan.memories import BLOCK, SINGLE_PORT, memory_table
 from gen.plan.params import WORD_BITS, CoreParams
+from gen.plan.parking import DEPTH
 
 if TYPE_CHECKING:
     from gen.plan.target import Target
@@ -105,6 +106,8 @@ def _memories(params, target):
     if params.rowwise:  # words on their way outside, and where each burst of them goes
         width = WORD_BITS * max(params.map_pieces, params.image_pieces) + 1
         blocks += target.bram.count(width, BEHIND) + 1
+    if params.parked:
+        blocks += 2 * params.groups * params.neurons * target.bram.count(WORD_BITS, DEPTH)
     queue = queue_bits(params)
     if joint:
         return blocks + params.groups * target.bram.count(queue, QUEUED), tables

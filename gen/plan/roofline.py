@@ -1,7 +1,8 @@
 """What bounds each layer on a core: its lanes, or what the memory outside the chip has to move for it.
 
 A roofline in cycles: a layer takes at least as long as its events keep the lanes, and at least as long as the memory
-needs for its weights, and for the maps that it reads and writes there. The larger one bounds it (Williams et al. 2009).
+needs for its weights, and for the maps and states that it reads and writes there. The larger one bounds it (Williams
+et al. 2009).
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from dataclasses import dataclass, replace
 from gen.layers import INPUT
 from gen.plan.activity import Activity, find_activity
 from gen.plan.blocks import block_words, copy_pieces, stage_blocks
-from gen.plan.estimate import expected_passes, written_words
+from gen.plan.estimate import expected_passes, moved_states, written_words
 from gen.plan.plan import Plan
 
-__all__ = ["LANES", "MAPS", "WEIGHTS", "LayerBound", "roofline"]
+__all__ = ["LANES", "MAPS", "STATES", "WEIGHTS", "LayerBound", "roofline"]
 
-LANES, WEIGHTS, MAPS = "lanes", "weights", "maps"
+LANES, WEIGHTS, MAPS, STATES = "lanes", "weights", "maps", "states"
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,8 @@ class LayerBound:
     """Cycles of a layer in a mean image.
 
     compute : of its passes if nothing waits
-    weights, maps : of the memory, for blocks and weights, and for maps read and written, of the layer that reads it
-        first the input too; both 0 where all is inside
+    weights, maps, states : of the memory, for blocks and weights, and for maps and states read and written, of the
+        layer that reads it first the input too; all 0 where all is inside
     words : of 32 bits that move
     """
 
@@ -34,14 +35,14 @@ class LayerBound:
     compute: float = 0.0
     weights: float = 0.0
     maps: float = 0.0
+    states: float = 0.0
     words: float = 0.0
 
     @property
     def bound(self) -> str:
         """What bounds it: `LANES`, or that part of what moves which is the larger."""
-        if self.weights + self.maps <= self.compute:
-            return LANES
-        return WEIGHTS if self.weights >= self.maps else MAPS
+        moved = {WEIGHTS: self.weights, MAPS: self.maps, STATES: self.states}
+        return LANES if sum(moved.values()) <= self.compute else max(moved, key=lambda name: moved[name])
 
 
 def roofline(plan: Plan, pace: float, activity: Activity | None = None) -> list[LayerBound]:
@@ -61,9 +62,12 @@ def roofline(plan: Plan, pace: float, activity: Activity | None = None) -> list[
         maps = runs * (copied.get(p.index, 0) + written_words(plan, p))
         if any(source == INPUT for source, _ in p.reads):
             maps, comes = maps + comes, 0.0
+        states = 0.0
+        if p.parked is not None:
+            states = float(activity.stages[p.stage].running @ moved_states(plan, p))
         found[p.stage, p.layer.name] = replace(
             of, compute=of.compute + compute, weights=of.weights + pace * weights, maps=of.maps + pace * maps,
-            words=of.words + weights + maps,
+            states=of.states + pace * states, words=of.words + weights + maps + states,
         )
     return list(found.values())
 

@@ -10,6 +10,7 @@ from gen.layers import INPUT, signed_bits
 from gen.plan.blocks import outside_bases
 from gen.plan.maps import count_bits, map_depth, ring_depth, wide_depth
 from gen.plan.params import INPUT_VALUES, LEVELS, LINE_LEVELS, CoreParams
+from gen.plan.parking import parked_words
 from gen.plan.passes import thresholds
 from gen.plan.program_words import program_length
 
@@ -74,12 +75,13 @@ def needed_params(layout, *, width, groups, neurons, weight_bits, signed, spram)
 
 
 def _outside(layout, passes):
-    """Return the parameters of maps outside the chip; the memory there has its own size later."""
+    """Return the parameters of maps and states outside the chip; the memory there has its own size later."""
     ring = ring_depth(passes, of_input=True)
     spilled = [r.words for (_, name, _), r in layout.regions.items() if name != INPUT and r.outside is not None]
     return {
         "spilled": max(spilled, default=0), "image_ring": 1 << (ring - 1).bit_length() if ring else 0,
-        "outside": int(any(p.fetched for p in passes)),
+        "parked": max(parked_words(p, 0) for p in passes),
+        "outside": int(any(p.fetched or p.parked is not None for p in passes)),
     }
 
 

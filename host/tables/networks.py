@@ -51,11 +51,11 @@ def _bounds(board):
         f"{board['title']}, {board['lanes']} lanes: {number(board['estimated_cycles_per_image'])} cycles an image, "
         f"{number(board['estimated_fps'], 1)} images a second at {board['clock_mhz']:g} MHz{moved} (all estimated)"
     )
-    return columns(title, ("layer", "bound by"), ("lanes, cycles", "weights, cycles", "maps, cycles", "MB moved"), [
+    costs = ("lanes", "weights", "maps", "states")
+    return columns(title, ("layer", "bound by"), (*(f"{name}, cycles" for name in costs), "MB moved"), [
         (
             f"stage {layer['stage'] + 1}, {layer['layer']}" if stages else layer["layer"], layer["bound"],
-            number(layer["lanes_cycles"]), number(layer["weights_cycles"]), number(layer["maps_cycles"]),
-            number(4 * layer["words_moved"] / 2**20, 2),
+            *(number(layer[f"{name}_cycles"]) for name in costs), number(4 * layer["words_moved"] / 2**20, 2),
         )
         for layer in board["layers"]
     ])

@@ -22,6 +22,7 @@ from gen.plan.params import WORD_BITS
 from hw.core import payloads
 from hw.core.counters import Counters
 from hw.core.decision import Decision
+from hw.core.firing import STEPS
 from hw.core.group import Group
 from hw.core.image_writer import ImageWriter
 from hw.core.loader import Loader
@@ -33,6 +34,7 @@ from hw.core.result_reader import ResultReader
 from hw.core.sequencer import Sequencer
 from hw.core.walker import Walker
 from hw.memory.bus import MemoryBus
+from hw.memory.shared import SharedBus
 
 __all__ = ["Core"]
 
@@ -109,6 +111,8 @@ class Core(wiring.Component):
         wiring.connect(m, results.o, wiring.flipped(self.o))
         self._sequence(m, loader, program, images, sequencer, walker, decision, results, outside)
         self._gather(m, loader, images, sequencer, walker, map_writer, groups, outside)
+        if p.parked:
+            self._park(m, sequencer, walker, groups, outside)
         m.d.sync += counters.clear.eq(sequencer.begins)
         rested = Signal()  # of what was sent: a cycle later, since the groups are far
         m.d.sync += rested.eq(walker.done & ~map_writer.busy & Cat(group.idle for group in groups).all())
@@ -169,7 +173,8 @@ class Core(wiring.Component):
     def _fetch(self, m, loader, sequencer, walker, outside):
         """Join what lies outside the chip with the passes that wait for it, and with the loader."""
         m.submodules.outside = outside
-        wiring.connect(m, outside.bus, wiring.flipped(self.memory))
+        if not self._params.parked:
+            wiring.connect(m, outside.bus, wiring.flipped(self.memory))
         code = list(loadable_memories(self._params)).index("outside")
         m.d.comb += [
             outside.start.eq(sequencer.fetch), outside.address.eq(sequencer.stage.blocks),
@@ -180,6 +185,17 @@ class Core(wiring.Component):
             loader.fetched.eq(outside.o), loader.spoiled.eq(outside.spoiled), outside.write.eq(loader.o.write[code]),
             outside.write_address.eq(loader.o.address), outside.word.eq(loader.o.data),
         ]
+
+    def _park(self, m, sequencer, walker, groups, outside):
+        """Let the groups, who need their states at once, share the way outside the chip with all else."""
+        p = self._params
+        m.submodules.shared = shared = SharedBus(p.outside_bits, WORD_BITS, 1 + p.groups)
+        wiring.connect(m, shared.bus, wiring.flipped(self.memory))
+        wiring.connect(m, outside.bus, getattr(shared, f"i_{p.groups}"))
+        for number, group in enumerate(groups):
+            wiring.connect(m, group.memory, getattr(shared, f"i_{number}"))
+            m.d.comb += [
+                group.sent.eq(walker.done), *(getattr(group, name).eq(getattr(sequencer, name)) for name in STEPS)]
 
     def _spill(self, m, images, sequencer, walker, map_writer, outside):
         """Join the maps outside the chip with those who make them, and with those who wait for them row by row."""

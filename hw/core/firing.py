@@ -7,15 +7,20 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from gen.plan.params import WORD_BITS
 from hw.core import payloads
 from hw.core.drain import Drain
 from hw.core.neuron import Neuron
 from hw.core.pooler import Pooler
 from hw.core.state_store import StateStore
+from hw.core.state_stream import StateStream
 from hw.core.tile_queue import TileQueue
 from hw.core.word_writer import WordWriter
+from hw.memory.bus import MemoryBus
 
-__all__ = ["Firing"]
+__all__ = ["STEPS", "Firing"]
+
+STEPS = ("first_step", "last_step", "stop")  # of an image, as a sequencer tells them
 
 
 class Firing(wiring.Component):
@@ -28,9 +33,12 @@ class Firing(wiring.Component):
         sums --> drain --> neuron --> pooler --> word writer --> write
                      |      ^  |
                  state store --+
+                     ^         |
+                     +-- state stream <--> memory (only where states lie outside the chip)
 
     State store, neuron and pooler are there once for each of the group's neurons, and run in step. Nothing waits
-    inside. The ends of two tiles lie at least as many cycles apart as the tile has beats.
+    inside. The ends of two tiles lie at least as many cycles apart as the tile has beats, and none ends without
+    ``end_room``.
 
     Parameters
     ----------
@@ -53,7 +61,10 @@ class Firing(wiring.Component):
     counted : Out
         How many counts that are not zero leave for a map whose events are counted.
     idle : Out(1)
-        No tile is announced or under way, no word waits.
+        No tile is announced or under way, no word waits, no state moves.
+    first_step, last_step, stop, sent, end_room, memory : In, In, In, In, Out, Out
+        Only with ``params.parked``: as of `StateStream`, whose ``room`` and ``bus`` are the last two; ``sent``: all
+        tiles of the pass have been announced.
     probe_fired, probe_counts, probe_states : Out
         Which neurons fire; each one's count before pooling, and its new state or value of an output; of a pool the
         count only.
@@ -75,6 +86,8 @@ class Firing(wiring.Component):
             "probe_counts": Out(data.ArrayLayout(signed(p.signed_count_bits), p.neurons)),
             "probe_states": Out(data.ArrayLayout(signed(p.acc_bits), p.neurons)),
             **{name: members[name] for name in outputs},
+            **({**dict.fromkeys((*STEPS, "sent"), In(1)), "end_room": Out(1),
+                "memory": Out(MemoryBus(p.outside_bits, WORD_BITS))} if p.parked else {}),
         })
 
     def elaborate(self, platform):
@@ -87,22 +100,36 @@ class Firing(wiring.Component):
         closing, ends = queue.closing, Signal()
         wiring.connect(m, queue.opening, drain.tiles)
         wiring.connect(m, writer.write, wiring.flipped(self.write))
+        resting = queue.empty & ~writer.i_0.valid & writer.idle
+        states = self._park(m, drain.beat, fired) if p.parked else None
         m.d.comb += [
             queue.layer.eq(self.layer), drain.layer.eq(self.layer), writer.layer.eq(self.layer),
             queue.tile_valid.eq(self.tile_valid), queue.tile.eq(self.tile), self.room.eq(queue.room),
             drain.sums.eq(self.sums), drain.done.eq(self.done), ends.eq(fired.valid & fired.ends),
             closing.ready.eq(ends), self.counted.eq(writer.counted),
-            self.idle.eq(queue.empty & ~writer.i_0.valid & writer.idle),
+            self.idle.eq(resting & ~states.busy if states else resting),
             self.probe_fired.eq(fired.valid.replicate(p.neurons) & (fired.own if p.neurons > 1 else 1)),
         ]
+        if states:
+            m.d.comb += states.rests.eq(resting & self.sent)
         for number in range(p.neurons):
-            pooler = self._add(m, number, drain, closing.payload)
+            pooler = self._add(m, number, drain, closing.payload, states)
             m.d.comb += getattr(writer, f"i_{number}").eq(pooler.o)
         if "output" in self.signature.members:
             self._join_outputs(m)
         return m
 
-    def _add(self, m, number, drain, tile):
+    def _park(self, m, beat, fired):
+        """Add what moves states to and from the outside."""
+        m.submodules.state_stream = states = StateStream(self._params, self._number)
+        wiring.connect(m, states.bus, wiring.flipped(self.memory))
+        m.d.comb += [
+            states.begin.eq(self.begin), states.layer.eq(self.layer), states.beat.eq(beat), states.fired.eq(fired),
+            *(getattr(states, name).eq(getattr(self, name)) for name in STEPS), self.end_room.eq(states.room),
+        ]
+        return states
+
+    def _add(self, m, number, drain, tile, states):
         """Add one neuron with its store, and return its pooler."""
         p, store = self._params, self._stores[number]
         m.submodules[f"state_store_{number}"] = store
@@ -120,6 +147,8 @@ class Firing(wiring.Component):
         if p.currents:
             given += ["kept", "use_kept"]
             m.d.comb += store.current.eq(neuron.current)
+        if states:
+            m.d.comb += [store.parked.eq(states.parked[number]), states.states[number].eq(neuron.state)]
         m.d.comb += [getattr(neuron, name).eq(getattr(store, name)) for name in given]
         return pooler
 

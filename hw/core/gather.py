@@ -16,7 +16,7 @@ class Gather(wiring.Component):
     An event is a lane of the word that its mask names, lowest first, or a whole ``dense`` word; an empty mask is an
     event that adds nothing. The next word follows without a gap, the next tile after a cycle of rest: the lanes then
     begin again from 0. The last event of a tile waits until the last one of the tile before was ``layer.spacing`` + 1
-    cycles ago; nothing else ever stalls::
+    cycles ago, and for ``room``; nothing else ever stalls::
 
         cycle 0 lane chosen   1 value, address made   2 weight address   3 event at the lanes   4 its weights
 
@@ -25,6 +25,8 @@ class Gather(wiring.Component):
     layer : In
         The pass in force.
     i : In(stream(word_entry))
+    room : In(1)
+        Only with ``params.parked``: a tile may end (`hw.core.state_stream`).
     weight_address : Out
         The weights come two cycles later, at the lanes, a cycle behind their event.
     upper : Out(1)
@@ -42,6 +44,7 @@ class Gather(wiring.Component):
             "layer": In(payloads.pass_block(p)), "i": In(stream.Signature(payloads.word_entry(p))),
             "weight_address": Out(range(max(2, p.weights))), "busy": Out(1), "active": Out(range(p.width + 1)),
             "o": Out(payloads.event(p)), **({"upper": Out(1)} if p.narrow else {}),
+            **({"room": In(1)} if p.parked else {}),
         })
 
     def elaborate(self, platform):
@@ -89,9 +92,13 @@ class Gather(wiring.Component):
     def _keep_apart(self, m, ends, spaced):
         """Count down from the end of a tile to the cycle in which the next may end."""
         rest = Signal(signed(len(self.layer.spacing) + 1), init=-1)
-        m.d.comb += spaced.eq(rest < 0)
-        with m.If(ends | ~spaced):
-            m.d.sync += rest.eq(Mux(spaced, self.layer.spacing, rest) - 1)
+        counted = spaced
+        if self._params.parked:
+            counted = Signal()
+            m.d.comb += spaced.eq(counted & self.room)
+        m.d.comb += counted.eq(rest < 0)
+        with m.If(ends | ~counted):
+            m.d.sync += rest.eq(Mux(counted, self.layer.spacing, rest) - 1)
 
     def _values(self, m, word, index, event):
         """Choose the lane's value, and bring it to the lanes with its weights."""

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from gen.plan.memories import memory_table
 from hw.core import payloads
 from hw.core.fetch import Fetch
-from hw.core.firing import Firing
+from hw.core.firing import STEPS, Firing
 from hw.core.gather import Gather
 from hw.core.halves import Halves
 from hw.core.lanes import Lanes
@@ -20,6 +20,7 @@ __all__ = ["Group"]
 
 TAKEN = ("layer", "tile_valid", "tile")  # by the fetch and by the firing alike
 GIVEN = ("idle", "counted", "probe_fired", "probe_counts", "probe_states")  # by the firing
+PARKING = (*STEPS, "sent", "memory")  # by the firing, where states lie outside the chip
 OUTPUTS = ("output_address", "output_write")  # by the firing of group 0
 
 
@@ -55,7 +56,8 @@ class Group(wiring.Component):
     busy, active : Out
         The lanes are given an event; lanes that do work for it.
     write, idle, counted, probe_fired, probe_counts, probe_states : Out
-        As of `hw.core.firing.Firing`; so are, of group 0 alone, output_address, output_write and output.
+        As of `hw.core.firing.Firing`; so are, of group 0 alone, output_address, output_write and output, and with
+        ``params.parked`` first_step, last_step, stop, sent and memory.
     """
 
     def __init__(self, params, number, contents):
@@ -69,7 +71,7 @@ class Group(wiring.Component):
             "request_valid": In(1), "request": In(payloads.request(p)), "room": Out(1),
             "image_write": In(payloads.image_write(p)), "map_write": In(payloads.map_write(p)),
             "load": In(payloads.load_port(p)), "busy": Out(1), "active": Out(range(p.width + 1)),
-            **{name: members[name] for name in ("write", *GIVEN, *outputs)},
+            **{name: members[name] for name in ("write", *GIVEN, *outputs, *(PARKING if p.parked else ()))},
         })
 
     def elaborate(self, platform):
@@ -113,6 +115,12 @@ class Group(wiring.Component):
             m.d.comb += [firing.output.eq(self.output), *(
                 getattr(self, name).eq(getattr(firing, name)) for name in OUTPUTS
             )]
+        if p.parked:
+            wiring.connect(m, firing.memory, wiring.flipped(self.memory))
+            m.d.comb += [
+                gather.room.eq(firing.end_room), firing.sent.eq(self.sent),
+                *(getattr(firing, name).eq(getattr(self, name)) for name in STEPS),
+            ]
         if p.maximum:
             m.d.comb += lanes.maximum.eq(self.layer.maximum)
         if p.narrow:  # the choice of a half is the second cycle of the weight memory

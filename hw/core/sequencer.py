@@ -48,6 +48,8 @@ class Sequencer(wiring.Component):
     next_fetched, ready, fetch, take : In, In, Out, Out
         Only with ``params.outside``: the pass read ahead waits for a block of weights; it has come. Strobes: a round
         begins, fetch the first block of `stage`; the pass goes that has waited.
+    last_step : Out(1)
+        Only with ``params.parked``: the last round of the stage, if none exits before.
     timesteps : Out
         Of the image, so far.
     frame : Out
@@ -69,6 +71,7 @@ class Sequencer(wiring.Component):
             "answers": Out(1), "answering": In(1), "heading": In(1), "begins": Out(1), "counts": Out(1),
             "timesteps": Out(range(2 * CORE_TIMESTEPS * p.stages)),
             **({"next_fetched": In(1), "ready": In(1), "fetch": Out(1), "take": Out(1)} if p.outside else {}),
+            **({"last_step": Out(1)} if p.parked else {}),
             **({"frame": Out(payloads.header(p).members["frame_words"])} if p.replay else {}),
         })
 
@@ -94,6 +97,8 @@ class Sequencer(wiring.Component):
         m.d.sync += [self.go.eq(0), *([self.take.eq(0)] if p.outside else []), self.release.eq(0), drops.eq(0)]
         last_round, last_stage = Signal(), Signal()
         m.d.comb += [last_round.eq(self.step == self.stage.rounds), last_stage.eq(stage_index == self.header.stages)]
+        if p.parked:
+            m.d.comb += self.last_step.eq(last_round)
 
         with m.FSM() as fsm:
             m.d.comb += [

@@ -39,6 +39,8 @@ class StateStore(wiring.Component):
     load : In(load_port)
     beat, parameter : In
         A lane, and the address of its parameters.
+    parked : In
+        Only with ``params.parked``: of a layer that parks its states the one from outside, two cycles behind ``beat``.
     theta, theta_low, bias, v, kept, use_kept : Out
         To the neuron. Of a pool neither bias nor v.
     current, state : In
@@ -60,6 +62,7 @@ class StateStore(wiring.Component):
             "theta": Out(p.theta_bits), **({"theta_low": Out(p.theta_bits)} if p.signed else {}),
             "bias": Out(signed(p.bias_bits)), "v": Out(word), "state": In(word), "fired": Out(payloads.neuron_beat(p)),
             **({"kept": Out(word), "use_kept": Out(1), "current": In(word)} if p.currents else {}),
+            **({"parked": In(signed(p.state_bits))} if p.parked else {}),
             **({
                 "output_address": Out(outputs["address"].shape), "output": In(word), "output_write": Out(outputs),
             } if self._has_outputs else {}),
@@ -80,7 +83,10 @@ class StateStore(wiring.Component):
         initial = beats[READ - 1].first & (~layer.resumes if p.two_phase else 1)
         fires = Signal()
         m.d.comb += fires.eq(~layer.readout & ~layer.pool)
-        chosen = [(v_init, fires & initial)]
+        chosen, own = [(v_init, fires & initial)], fires
+        if p.parked:
+            own = fires & ~layer.parks
+            chosen.append((self.parked, fires & ~initial & layer.parks))
         if p.states or self._has_outputs:
             place = self._running_address(m, begun, self.beat, "place")
             late = self._running_address(m, begun, self.fired, "fired_place")
@@ -89,9 +95,9 @@ class StateStore(wiring.Component):
             memory = self._memory(m, "states")
             m.d.comb += [
                 memory.address.eq(place), memory.write.address.eq(late), memory.write.data.eq(self.state),
-                memory.write.enable.eq(wrote & fires),
+                memory.write.enable.eq(wrote & own),
             ]
-            chosen.append((memory.data.as_signed(), fires & ~initial))
+            chosen.append((memory.data.as_signed(), own & ~initial))
         if self._has_outputs:
             m.d.comb += [
                 self.output_address.eq(place), self.output_write.address.eq(late),

@@ -29,11 +29,12 @@ KINDS = {  # a share of the networks of every core
 }
 CORES = [(4, 1, 1), (4, 2, 2), (8, 1, 4), (4, 4, 1), (16, 1, 2)]  # lanes of a group, groups, neurons of a group
 FETCHING = [(4, 1, 1), (8, 2, 2), (4, 4, 1)]  # those that fetch weights from outside the chip
+PARKING = [(4, 2, 2), (8, 1, 4)]  # those whose states alone lie outside
 LONG = [(8, 1, 4), (8, 2, 2)]  # of both, those that wait for `make test-all`
 LARGE = [(16, 1, 1), (8, 2, 1), (8, 4, 2), (16, 2, 4), (16, 4, 1)]
 EACH, FEW, SOME, MANY = 4, 2, 14, 33  # networks of a kind
 ALL, WEIGHTS_OUTSIDE, MAPS_OUTSIDE = Room(), Room(weights=1), Room(weights=1, maps=1)
-EVERYTHING_OUTSIDE = Room(weights=1, maps=1, image=0)
+STATES_OUTSIDE, EVERYTHING_OUTSIDE = Room(states=0), Room(weights=1, maps=1, image=0, states=0)
 PAIRS = (2, 11, 14, 33, 46, 51, 52, 53)  # seeds of networks whose core takes two input values in a cycle
 DAMAGED = 5  # every so many networks, a damaged load comes before the right one
 
@@ -82,7 +83,7 @@ def check(width, groups, neurons, each=EACH, room=ALL):
     params, core, wrong = shared_core([network for *_, network in networks], width, groups, neurons, room), None, {}
     for name, seed, network in networks:
         plan = plan_on(network, params, room)
-        assert room is ALL or plan.contents["outside"].any()
+        assert room.weights is None or plan.contents["outside"].any()
         if core is None:
             core = CompiledCore.for_plan(plan, stalls=0.3, seed=width)
         else:
@@ -119,8 +120,15 @@ def test_maps_and_weights_outside_the_chip_change_no_bit(width, groups, neurons)
 
 @pytest.mark.parametrize("width, groups, neurons", [(4, 1, 1), (4, 4, 1)])
 def test_an_input_outside_the_chip_changes_no_bit(width, groups, neurons):
-    """So do the maps and weights of these networks, of those whose input passes by row by row."""
+    """So do maps, weights and states of these networks, of those whose input passes by row by row."""
     check(width, groups, neurons, FEW, EVERYTHING_OUTSIDE)
+
+
+@pytest.mark.parametrize("width, groups, neurons", [
+    pytest.param(*core, marks=pytest.mark.slow) if core in LONG else core for core in PARKING
+])
+def test_states_outside_the_chip_change_no_bit(width, groups, neurons):
+    check(width, groups, neurons, EACH, STATES_OUTSIDE)
 
 
 @pytest.mark.slow
@@ -133,6 +141,12 @@ def test_hundreds_of_networks_with_all_of_it_outside_the_chip(width, groups, neu
 @pytest.mark.parametrize("width, groups, neurons", FETCHING)
 def test_hundreds_of_networks_with_weights_outside_the_chip(width, groups, neurons):
     check(width, groups, neurons, MANY, WEIGHTS_OUTSIDE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width, groups, neurons", PARKING)
+def test_hundreds_of_networks_with_states_outside_the_chip(width, groups, neurons):
+    check(width, groups, neurons, MANY, STATES_OUTSIDE)
 
 
 @pytest.mark.slow
@@ -250,3 +264,13 @@ def test_every_word_is_fetched_once_in_a_round(fetching):
     assert core.moved - before == rounds * core.plan.params.outside
     words = memory_traffic(core.plan, result)["outside"][0]
     assert words.sum() == rounds * core.plan.params.outside
+
+
+@pytest.mark.parametrize("seed", [0, 6])
+def test_every_parked_state_moves_as_often_as_it_is_said(seed):
+    network = random_network(seed, contract=SECOND)
+    plan = make_plan(network, width=4, groups=2, room=STATES_OUTSIDE)
+    core = CompiledCore.for_plan(plan)
+    result = core.run(random_images(network, seed, 4))
+    read, written, _ = memory_traffic(plan, result)["outside"]
+    assert core.moved == read.sum() + written.sum() > 0, f"seed {seed}"

@@ -16,7 +16,7 @@ from tests.gen.plan.networks import readout, spiking
 
 IMAGES, SIZE = 6, 14
 WITHIN = 0.02  # what `gen.plan.estimate` promises
-OUTSIDE = 0.03  # where rows of maps come from outside
+OUTSIDE = 0.03  # where rows of maps, or states, come from outside
 
 
 def _network(rng, timesteps=3):
@@ -44,7 +44,7 @@ def _network(rng, timesteps=3):
 
 @pytest.mark.parametrize("lanes, neurons, room", [
     (4, 1, WHOLE), (16, 2, Room(weights=1)), (8, 1, Room(weights=1, maps=1)),
-    (16, 1, Room(weights=1, maps=1, image=0)),
+    (16, 1, Room(weights=1, maps=1, image=0)), (32, 1, Room(states=0)), (8, 1, Room(weights=1, maps=1, states=0)),
     *(pytest.param(*core, marks=pytest.mark.slow)
       for core in ((16, 2, WHOLE), (32, 1, WHOLE), (8, 1, Room(weights=1)))),
 ])
@@ -59,5 +59,5 @@ def test_cycles_are_foretold_within_few_percent(lanes, neurons, room):
         traces = golden.traces(image)
         counts = [{INPUT: values[None], **trace.counts} for trace in traces]
         found = estimate_cycles(plan, counts, [trace.exit_step for trace in traces], PACE)
-        within = WITHIN if room.maps is None else OUTSIDE
+        within = WITHIN if room.maps is room.states is None else OUTSIDE
         assert found.cycles == pytest.approx(cycles, rel=within), f"{lanes} lanes, seed {lanes}"

@@ -1,15 +1,18 @@
 """`gen.plan.roofline`: what bounds each layer, by what the core does and what the memory moves."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from gen.intnet import IntegerNetwork
 from gen.layers import Source, Synapse
+from gen.plan.activity import Activity, StageActivity, find_activity
 from gen.plan.blocks import stage_blocks, words_moved
 from gen.plan.estimate import expected_cycles, written_words
 from gen.plan.plan import make_plan
 from gen.plan.regions import Room
-from gen.plan.roofline import LANES, WEIGHTS, roofline
+from gen.plan.roofline import LANES, STATES, WEIGHTS, roofline
 from tests.gen.plan.networks import layered, readout, spiking
 
 FAST, SLOW = 1e-6, 1000.0  # cycles of a word from outside
@@ -41,6 +44,16 @@ def test_the_words_of_all_layers_are_those_that_move():
     moved += sum(written_words(outside, p) for p in stage.passes)
     assert sum(of.words for of in roofline(outside, FAST)) == pytest.approx(rounds * moved)
     assert [of.layer for of in roofline(outside, FAST)] == [layer.name for layer in outside.network.layers]
+
+
+def test_states_outside_are_read_and_written_in_the_rounds_that_run():
+    plan = make_plan(replace(layered(8, 8, 8, channels=32, side=6), timesteps=3), 16, room=Room(states=0))
+    running = np.array([1, 0.5, 0.25])
+    maps = find_activity(plan.network).stages[0].maps
+    bounds = roofline(plan, SLOW, Activity((StageActivity(running, maps),), "made up"))
+    each = 32 * 6 * 6 / 4  # states of 8 bits, four to a word
+    assert [of.words for of in bounds] == [each * (1 + 2 * 0.5 + 0.25)] * 2 + [0]
+    assert [of.bound for of in bounds] == [STATES, STATES, LANES]
 
 
 def test_an_input_outside_is_written_there_too():

@@ -128,3 +128,27 @@ def test_ends_of_tiles_lie_apart_proved(sizes):
     gather = Gather(small)
     with pytest.raises(Disproved):
         prove(gather, spacing_claims(gather, 1), steps=14, bounded=True)
+
+
+def test_a_tile_ends_where_there_is_room_for_its_states(sizes):
+    """The last event of each tile waits, others do not; what counts the spacing goes on meanwhile."""
+    p = sizes(parked=8, outside=64)
+    gather, spacing, closed = Gather(p), 9, range(20, 45)
+    bench = Bench(gather)
+    bench.source(gather.i, [entry_of(p, [5, 5, 0, 0], last=1)] * 8, stall=0)
+    ends = bench.collect(gather.o.last, gather.o.last)
+    events = bench.collect(gather.busy, gather.busy)
+
+    async def drive(ctx):
+        ctx.set(gather.layer.spacing, spacing)
+        while len(ends) < 8:
+            ctx.set(gather.room, bench.cycle not in closed)
+            await ctx.tick()
+
+    bench.add(drive)
+    bench.run()
+    cycles = [word.cycle - 3 for word in ends]  # in which they were chosen
+    apart = np.diff(cycles).tolist()
+    assert not {cycle - 1 for cycle in cycles} & set(closed), "the room of the cycle before is sampled"
+    assert sum(gap > spacing + 1 for gap in apart) == 1 and min(apart) == spacing + 1
+    assert sum(closed.start < word.cycle < closed.stop for word in events) <= 2, "those of the tile that waits"
