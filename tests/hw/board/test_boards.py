@@ -167,7 +167,7 @@ def test_a_design_with_a_ddr3_has_its_pins_and_its_controller(name):
     for pin, ball in DDR3[name].items():
         member, _, number = pin.partition("[")
         port = f"ddram_0__{member}__io" + (f"[{number}" if number else "")
-        port = port.replace("[", r"\[").replace("]", r"\]") if board.target.family == "xilinx7" else port
+        port = port.replace("[", r"\[") if board.target.family == "xilinx7" else port
         assert LINE[board.target.family].format(port=port, pin=ball) in constraints, port
     text = files.get(f"{TOP}.il") or files[f"{TOP}.v"]
     assert (MIG if name == "arty_a7_35" else LITEDRAM) in text and "crossing" in text

@@ -86,8 +86,8 @@ class AxiMemory:
             for n in range(beats):
                 word, bits = self._written[position + n].payload, 8 * self._bytes
                 lane, whole = (address // self._bytes + n) % self._lanes, 1 << self._bytes
-                last = word >> 9 * self._lanes * self._bytes
                 strobes = word >> bits * self._lanes & whole**self._lanes - 1
+                last = word >> 9 * self._lanes * self._bytes
                 assert last == (n == beats - 1), f"wlast is {last} with beat {n} of {beats}"
                 assert strobes == (whole - 1) * whole**lane, f"strobes {strobes:#x} of beat {n}, lane {lane}"
                 self.words[address + n * self._bytes] = word >> bits * lane & (1 << bits) - 1
