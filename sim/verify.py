@@ -34,7 +34,7 @@ POLL_SECONDS = 0.1
 SILENCE_SECONDS = 1800   # without a result, of an image of up to so many cycles; of a longer one in proportion
 SILENCE_CYCLES = 200_000
 LOG_TAIL = 12
-COCOTB_SPEED = 50_000  # cycles a second, with Verilator; Icarus has fewer
+COCOTB_SPEED = 20_000  # cycles a second, with Verilator; Icarus has fewer
 LONG_MINUTES = 10  # that are worth a word before
 
 
