@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from amaranth.hdl import ClockDomain, ClockSignal, Const, DomainRenamer, Instance, Module, ResetSignal, Signal
-from amaranth.lib import io, wiring
+from amaranth.lib import io
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In
 
 from gen.errors import AdafireError
 from hw.board.flows import Command
-from hw.memory.bus import MemoryBus, connect_wider
-from hw.memory.crossed_axi import CrossedAxi
+from hw.memory.bus import connect_wider
+from hw.memory.crossed_axi import CrossedAxi, CrossedMemory
 from hw.memory.crossing import MEMORY_DOMAIN
 from hw.memory.litedram_start import (
     CAS_LATENCY, CAS_WRITE_LATENCY, MODE_REGISTERS, READ_PHASE, REGISTERS, WRITE_PHASE, LiteDramStart,
@@ -116,27 +116,8 @@ def take_litedram(work: Path):
     shutil.rmtree(folder)
 
 
-class LiteDramMemory(wiring.Component):
-    """Answer a memory bus by LiteDRAM, on the pins that the platform calls ``ddram``.
-
-    Parameters
-    ----------
-    part : LiteDram
-    clock_hz : float
-        Of the domain ``sync``: any.
-    signature : MemoryBus
-        Of the design's bus.
-
-    Members
-    -------
-    bus : In(MemoryBus)
-    oscillator : In(1)
-        The board's.
-    """
-
-    def __init__(self, part: LiteDram, clock_hz: float, signature: MemoryBus):
-        self._part, self._signature = part, signature
-        super().__init__({"bus": In(signature), "oscillator": In(1)})
+class LiteDramMemory(CrossedMemory):
+    """Answer a memory bus by LiteDRAM, on the pins that the platform calls ``ddram``."""
 
     def elaborate(self, platform):
         m = Module()

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from string import Template
 
 from amaranth.hdl import ClockDomain, ClockSignal, Const, Instance, Module, ResetSignal, Signal
-from amaranth.lib import wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In
 
 from gen.plan.params import WORD_BITS
-from hw.memory.bus import MemoryBus, connect_wider
-from hw.memory.crossed_axi import CrossedAxi
+from hw.memory.bus import connect_wider
+from hw.memory.crossed_axi import CrossedAxi, CrossedMemory
 from hw.memory.crossing import MEMORY_DOMAIN
 
 __all__ = ["MIG", "MIG_FILE", "MT41K128M16JT_125", "Mig", "MigMemory", "mig_project", "mig_scripts"]
@@ -101,30 +100,12 @@ def mig_scripts() -> dict[str, str]:
     return {"script_after_read": _MAKE, "script_after_synth": _CLOCKS}
 
 
-class MigMemory(wiring.Component):
+class MigMemory(CrossedMemory):
     """Answer a memory bus by the generator's controller, on the pins that the platform calls ``ddram``.
 
     An MMCM makes the controller's two clocks from the oscillator of 100 MHz; the controller's own clock is that of the
     domain `MEMORY_DOMAIN`.
-
-    Parameters
-    ----------
-    part : Mig
-    clock_hz : float
-        Of the domain ``sync``: any.
-    signature : MemoryBus
-        Of the design's bus.
-
-    Members
-    -------
-    bus : In(MemoryBus)
-    oscillator : In(1)
-        The board's.
     """
-
-    def __init__(self, part: Mig, clock_hz: float, signature: MemoryBus):
-        self._part, self._signature = part, signature
-        super().__init__({"bus": In(signature), "oscillator": In(1)})
 
     def elaborate(self, platform):
         m = Module()

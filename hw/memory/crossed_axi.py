@@ -8,7 +8,7 @@ from hw.memory.axi import PAGE, AxiMaster, axi4
 from hw.memory.bus import MemoryBus, connect_wider
 from hw.memory.crossing import MEMORY_DOMAIN, BusCrossing
 
-__all__ = ["CrossedAxi"]
+__all__ = ["CrossedAxi", "CrossedMemory"]
 
 
 class CrossedAxi(wiring.Component):
@@ -41,3 +41,27 @@ class CrossedAxi(wiring.Component):
         wiring.connect(m, master.axi, wiring.flipped(self.axi))
         connect_wider(m, crossing.o, master.bus)
         return m
+
+
+class CrossedMemory(wiring.Component):
+    """Answers a memory bus by a memory with a clock of its own; the base of those behind a `CrossedAxi`.
+
+    Parameters
+    ----------
+    part
+        Of the board (`Board.memory`).
+    clock_hz : float
+        Of the domain ``sync``: any.
+    signature : MemoryBus
+        Of the design's bus.
+
+    Members
+    -------
+    bus : In(MemoryBus)
+    oscillator : In(1)
+        The board's.
+    """
+
+    def __init__(self, part, clock_hz: float, signature: MemoryBus):
+        self._part, self._signature = part, signature
+        super().__init__({"bus": In(signature), "oscillator": In(1)})

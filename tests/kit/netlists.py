@@ -1,9 +1,32 @@
-"""Netlists of Yosys' write_json, made fit to be read by it again."""
+"""Netlists of Yosys' write_json, made fit to be read by it again, and proved."""
 
-__all__ = ["without_open_outputs"]
+import json
+
+from hw.board.flows import Command
+from hw.board.tools import run_tool
+
+__all__ = ["prove_netlist"]
+
+PROOF = """
+read_json top.json; delete =A:blackbox; MODELS read_verilog -overwrite +/ecp5/cells_sim.v;
+prep -top top -flatten; rename top gate; design -stash gate; read_rtlil top.il; prep -top top -flatten; rename top gold;
+design -copy-from gate gate; async2sync; miter -equiv -flatten gold gate miter; prep -top miter;
+sat -verify -prove trigger 0 -tempinduct -maxsteps 12 -set-init-zero -ignore_unknown_cells miter
+"""
 
 
-def without_open_outputs(netlist):
+def prove_netlist(folder, netlist, models=()):
+    """Prove by induction that a refined ``netlist`` of the ECP5's cells does what ``folder``/top.il does.
+
+    ``models`` : files of ``folder`` with cells that Yosys has no model of
+    """
+    (folder / "top.json").write_text(json.dumps(_without_open_outputs(netlist)))
+    proof = PROOF.replace("MODELS", "".join(f"read_verilog -overwrite {file};" for file in models))
+    run_tool(folder, Command("yosys", "proof.log", ("-p", proof)), folder)
+    assert "Induction step proven: SUCCESS!" in (folder / "proof.log").read_text()
+
+
+def _without_open_outputs(netlist):
     """Give wires to the outputs of carry chains that have none (`hw.board.carries`): Yosys refuses an output of x."""
     for module in netlist["modules"].values():
         wire = 1 + max((bit for cell in module["cells"].values() for bits in cell["connections"].values()
