@@ -7,13 +7,13 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from gen.errors import InputError
+from gen.errors import DoesNotFit, InputError
 from gen.intnet import Network
 from gen.plan.blocks import stage_blocks, words_moved
 from gen.plan.estimate import expected_cycles, moved_states, written_words
 from gen.plan.memories import memory_table
 from gen.plan.parking import may_park
-from gen.plan.plan import Plan, core_room, make_plan
+from gen.plan.plan import Plan, core_room, make_plan, plan_on
 from gen.plan.regions import WHOLE, Room
 from gen.plan.resources import core_resources, link_resources, single_port_blocks
 
@@ -120,13 +120,22 @@ def _with_weights_outside(plan, lanes, target, neurons, room, blocks):
 
 
 def _settled(plan, lanes, neurons):
-    """Return the plan for the room that its own core has, by which others find it again (`gen.plan.plan.plan_on`)."""
+    """Return the plan for the room that its own core has, by which others find it again (`gen.plan.plan.plan_on`).
+
+    Maps that are laid out for some words may need fewer, and in those fewer need more: such a core has the words that
+    its maps were laid out for.
+    """
     for _ in range(SETTLING):
         other = make_plan(plan.network, lanes, neurons=neurons, room=core_room(plan.params))
         if other.params == plan.params:
             return other
-        plan = other
-    return None
+        plan, before = other, plan
+    if plan.params.map_words > before.params.map_words:
+        plan, before = make_plan(plan.network, lanes, neurons=neurons, room=core_room(plan.params)), plan
+    try:
+        return plan_on(plan.network, replace(plan.params, map_words=before.params.map_words))
+    except DoesNotFit:
+        return None
 
 
 def _moved(plan):

@@ -3,9 +3,9 @@
 import numpy as np
 
 from gen.intnet import IntegerNetwork
-from gen.layers import ADAFIRE, INPUT, Readout, Source, Spiking, Synapse
+from gen.layers import ADAFIRE, INPUT, Pool, Readout, Source, Spiking, Synapse
 
-__all__ = ["SHAPE", "chained", "layered", "readout", "spiking"]
+__all__ = ["SHAPE", "chained", "layered", "readout", "residual", "spiking"]
 
 SHAPE = (4, 6, 6)
 
@@ -44,3 +44,24 @@ def layered(*bits, channels=8, side=1):
         layers.append(readout("out", synapse, bits=b) if last else spiking(f"layer{number}", [synapse], bits=b))
         source, inputs = f"layer{number}", outputs
     return IntegerNetwork(Source((1, side, side)), layers, 1)
+
+
+def residual(blocks, channels=(16, 32, 64), side=32):
+    """Return a network as CIFAR-10's ResNets are: 6 ``blocks`` + 2 layers, maps of three sizes, a pool at the end."""
+    def synapse(source, inputs, outputs, stride=1, size=3):
+        weight = np.full((outputs, inputs, size, size), 100)
+        return Synapse(source, weight, (stride, stride), padding=(size // 2, size // 2))
+
+    source, inputs = "first", channels[0]
+    layers = [spiking(source, [synapse(INPUT, 3, inputs)], bits=8, burst=63)]
+    for stage, outputs in enumerate(channels):
+        for block in range(blocks):
+            stride, name = 2 if stage and not block else 1, f"{stage}_{block}"
+            layers.append(spiking(f"{name}a", [synapse(source, inputs, outputs, stride)], bits=8, burst=63))
+            both = [synapse(f"{name}a", outputs, outputs), synapse(source, inputs, outputs, stride, 1)]
+            layers.append(spiking(f"{name}b", both, bits=8, burst=63))
+            source, inputs = f"{name}b", outputs
+    left = side >> len(channels) - 1
+    layers.append(Pool("pool", source, "sum", (left, left), (left, left)))
+    layers.append(readout("out", Synapse("pool", np.full((10, inputs, 1, 1), 100)), bits=8))
+    return IntegerNetwork(Source((3, side, side)), layers, 1)

@@ -15,7 +15,7 @@ from gen.plan.plan import make_plan, plan_on
 from gen.plan.regions import Room
 from gen.plan.resources import core_resources, link_resources
 from gen.plan.target import find_target
-from tests.gen.plan.networks import layered, readout, spiking
+from tests.gen.plan.networks import layered, readout, residual, spiking
 from tests.kit.random_networks import SECOND, random_network, random_staged_network
 
 SMALLEST = Room(weights=1)  # all weights lie outside
@@ -146,6 +146,16 @@ def test_a_board_with_a_memory_keeps_what_fits_and_one_without_refuses():
     fetched = len(plan.contents["outside"])
     slow, fast = (expected_cycles(plan, pace=pace).cycles for pace in (4, 2))
     assert slow - fast == pytest.approx(2 * fetched, rel=0.1), "the memory bounds it"
+
+
+def test_maps_that_need_fewer_words_in_more_and_more_in_fewer_have_a_place():
+    """ResNet-44's need 640 words of 768, and 768 of 640: it was said to fit no board."""
+    network, board = residual(7), find_target("ulx3s_85f")
+    needed = [make_plan(network, 16, room=Room(maps=words)).params.map_words for words in (768, 640)]
+    assert needed == [640, 768]
+    plan = placed_plan(network, 16, board)
+    assert plan.params.outside and core_resources(plan.params, board)["bram"] < board.bram_blocks
+    assert plan_on(network, plan.params).digest == plan.digest, "a folder is read as it was written"
 
 
 def test_block_rams_that_make_it_no_faster_are_left_free(monkeypatch):
