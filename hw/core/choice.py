@@ -8,8 +8,7 @@ __all__ = ["choice"]
 def choice(words, index):
     """Return ``words[index]`` as a tree of choices of two, the lowest bit of ``index`` first.
 
-    Of an `Array` Yosys makes comparisons and a word for each of them; of a tree the flow of an ECP5 makes wide
-    multiplexers (`hw.board.wide_muxes`). Beyond the words the result is any of them.
+    Of an `Array` Yosys makes comparisons and a word for each of them. Beyond the words the result is any of them.
     """
     for bit in index[: (len(words) - 1).bit_length()]:
         pairs = [words[place : place + 2] for place in range(0, len(words), 2)]
