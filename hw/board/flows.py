@@ -167,7 +167,7 @@ def _gowin(family):
 FLOWS = {
     # Yosys makes a table of five inputs or more of two to eight, many of them empty: without, a core is smaller.
     "ecp5": Flow(
-        synth="synth_ecp5 -nowidelut", router="nextpnr-ecp5", packer="ecppack", constraints=".lpf", bitstream=".bit",
+        synth="synth_ecp5", router="nextpnr-ecp5", packer="ecppack", constraints=".lpf", bitstream=".bit",
         insists=("--tmg-ripup",),
         place=_place_ecp5, routed=lambda top: ("--textcfg", f"{top}.config"),
         pack=lambda target, top: ("--compress", "--input", f"{top}.config", "--bit", f"{top}.bit"),
