@@ -86,17 +86,11 @@ if __name__ != "__main__" and SEED in os.environ:
     from cocotb.clock import Clock
     from cocotb.triggers import ClockCycles, FallingEdge, Timer
 
-    from tests.hw.memory.traffic import random_bursts
+    from tests.hw.memory.traffic import moved_words, random_bursts
 
     async def run(dut, bursts, random, lazy):
         """Run the bursts, with pauses where ``lazy``; return the words moved in a cycle, and compare those read."""
-        contents, wanted, written = {}, [], []
-        for address, length, words in bursts:
-            if words is None:
-                wanted += [contents.get(address + n) for n in range(length)]
-            else:
-                contents.update({address + n: word for n, word in enumerate(words)})
-                written += words
+        wanted, written = moved_words(bursts, {}, unwritten=None)
 
         async def send(name, payloads):
             valid, ready, payload = (getattr(dut, f"bus_{name}_{part}") for part in ("valid", "ready", "payload"))

@@ -26,7 +26,7 @@ from sim.loading import inverted, port_stream
 from sim.sdram import SdramModel
 from sim.verify import verify
 from tests.kit.random_networks import random_images, random_network
-from tests.sim.test_verify import FAST, edit, put, tiny_network
+from tests.kit.verified import FAST, edit, put, tiny_network
 
 SEED, IMAGES = 23, 3
 OUTSIDE = Room(weights=1, maps=1)  # as if no more were left on the chip

@@ -53,7 +53,7 @@ if __name__ != "__main__" and "SEED" in os.environ:
     from cocotb.triggers import ClockCycles, RisingEdge
     from cocotbext.axi import AxiBus, AxiRam
 
-    from tests.hw.memory.traffic import random_bursts
+    from tests.hw.memory.traffic import moved_words, random_bursts
 
     @cocotb.test()
     async def words_come_back(dut):
@@ -71,13 +71,8 @@ if __name__ != "__main__" and "SEED" in os.environ:
             channel.set_pause_generator(random.random() < 0.3 for _ in iter(int, 1))
         await ClockCycles(dut.clk, 4)
         dut.rst.value = 0
-        contents, wanted, written = {}, [], []
-        for address, length, words in bursts:
-            if words is None:
-                wanted += [contents.get(address + n, 0) for n in range(length)]
-            else:
-                contents.update({address + n: word for n, word in enumerate(words)})
-                written += words
+        contents = {}
+        wanted, written = moved_words(bursts, contents)
 
         async def send(name, payloads):
             valid, ready, payload = (getattr(dut, f"bus_{name}_{part}") for part in ("valid", "ready", "payload"))

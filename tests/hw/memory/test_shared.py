@@ -6,7 +6,7 @@ from amaranth.lib import wiring
 
 from hw.memory.shared import SharedBus
 from sim.memory import BusModel
-from tests.hw.memory.traffic import random_bursts
+from tests.hw.memory.traffic import moved_words, random_bursts
 from tests.kit.streams import Bench
 
 OWN = 8  # bits of an address within the words of a client
@@ -30,13 +30,7 @@ class Sharing(wiring.Component):
 
 def add_client(bench, bus, bursts, stall):
     """Let a client ask for bursts; return (what it takes, what it must be)."""
-    memory, wanted, written = {}, [], []
-    for address, length, words in bursts:
-        if words is None:
-            wanted += [memory.get(address + n, 0) for n in range(length)]
-        else:
-            memory.update({address + n: word for n, word in enumerate(words)})
-            written += words
+    wanted, written = moved_words(bursts, {})
     bench.source(bus.request, [{"address": address, "length": length - 1, "write": words is not None}
                                for address, length, words in bursts], stall=stall)
     bench.source(bus.write, written, stall=stall)

@@ -4,7 +4,7 @@ import numpy as np
 
 from tests.kit.streams import Bench
 
-__all__ = ["check", "random_bursts"]
+__all__ = ["check", "moved_words", "random_bursts"]
 
 LEFT = 100  # cycles after the last transfer in which what a memory holds back is done
 
@@ -30,6 +30,18 @@ def random_bursts(seed, count, *, address_bits, width, longest=256, local=0.5, r
     return bursts
 
 
+def moved_words(bursts, memory, unwritten=0):
+    """Return (words that are read, words that are written), in order; ``memory`` {address: word} is as after them."""
+    read, written = [], []
+    for address, length, words in bursts:
+        if words is None:
+            read += [memory.get(address + n, unwritten) for n in range(length)]
+        else:
+            memory.update({address + n: word for n, word in enumerate(words)})
+            written += words
+    return read, written
+
+
 def check(
     dut, bus, bursts, *, seed, stall, contents=None, values=True, flip=0, before=None, after=None, tasks=(),
     limit=200_000, stalls=None, around=None, clocks=None,
@@ -49,15 +61,11 @@ def check(
     around : called with the bench before anything else: what answers the component
     clocks : of further domains, as of `tests.kit.streams.Bench`
     """
-    bench, memory, wanted, written = Bench(dut, seed=seed, limit=limit, clocks=clocks), dict(contents or {}), [], []
+    bench = Bench(dut, seed=seed, limit=limit, clocks=clocks)
     if around is not None:
         around(bench)
-    for address, length, words in bursts:
-        if words is None:
-            wanted += [memory.get(address + n, 0) ^ flip for n in range(length)]
-        else:
-            memory.update({address + n: word for n, word in enumerate(words)})
-            written += words
+    wanted, written = moved_words(bursts, dict(contents or {}))
+    wanted = [word ^ flip for word in wanted]
     asks, gives, takes = stalls or (stall, stall, stall)
     bench.source(bus.request, [
         {"address": address, "length": length - 1, "write": int(words is not None)} for address, length, words in bursts
