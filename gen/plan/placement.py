@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from gen.errors import DoesNotFit, InputError
@@ -30,30 +30,36 @@ SETTLING = 8  # times that less room is looked at again
 LEAST_ROOM = 512  # words of weights of a group, in steps of which room is looked for: those of a block
 
 
-def placed_plan(network: Network, lanes: int, target: Target, neurons: int = 1) -> Plan:
-    """Return the plan of ``network`` on a part.
+def placed_plan(
+    network: Network, lanes: int, target: Target, neurons: int = 1, strips: bool = False
+) -> Plan:
+    """Return the plan of ``network`` on a part; ``strips`` as of `make_plan`.
 
     Single-port RAM takes weights, then states, as far as the part has enough. Where the block RAMs do not hold all
     weights, maps and states, and the board has a memory outside, weights and states of some layers and the largest maps
     lie there. Raises what `make_plan` raises without single-port RAM.
     """
+    make = partial(make_plan, network, lanes, neurons=neurons, strips=strips)
     for spram in (2, 1) if target.spram_blocks else ():
         try:
-            plan = make_plan(network, lanes, neurons=neurons, spram=spram)
+            plan = make(spram=spram)
         except InputError:  # tiles too wide for states in single-port RAM
             continue
         if single_port_blocks(plan.params) <= target.spram_blocks and (spram == 1 or plan.params.states):
             return plan
-    plan = make_plan(network, lanes, neurons=neurons)
+    plan = make()
     if not target.dram or _blocks(plan, target) <= target.bram_blocks:
         return plan
-    return _placed_outside(plan, lanes, target, neurons)
+    return _placed_outside(plan, make, target)
 
 
-def _placed_outside(plan, lanes, target, neurons):
-    """Return the plan of the fewest block RAMs that do not slow it; ``plan`` itself where none fits."""
+def _placed_outside(plan, make, target):
+    """Return the plan of the fewest block RAMs that do not slow it; ``plan`` itself where none fits.
+
+    ``make``: `make_plan` of the network, to which a ``room`` may be given.
+    """
     def filled(share):
-        return _of_blocks(plan, lanes, target, neurons, int(share * target.bram_blocks))
+        return _of_blocks(plan, make, target, int(share * target.bram_blocks))
 
     def interval(plan):
         return expected_cycles(plan, pace=target.pace).interval
@@ -72,7 +78,7 @@ def _placed_outside(plan, lanes, target, neurons):
     return spared(fewest) or fullest if fewest else fullest
 
 
-def _of_blocks(plan, lanes, target, neurons, blocks):
+def _of_blocks(plan, make, target, blocks):
     """Return the plan that moves the fewest words of those that so many ``blocks`` hold; None where there is none.
 
     The input lies on the chip if it can. States get as much room as leaves some to maps and weights, and maps as much
@@ -87,7 +93,7 @@ def _of_blocks(plan, lanes, target, neurons, blocks):
                 maps=int(SHARES[maps] * plan.params.map_words) if maps else None, image=image,
                 states=int(shares[states] * held) if states else None,
             )
-            return _with_weights_outside(plan, lanes, target, neurons, room, blocks)
+            return _with_weights_outside(plan, make, target, room, blocks)
 
         def best(states, placed=placed):
             fits = bisect_left(range(len(SHARES)), True, key=lambda maps: placed(states, maps) is not None)
@@ -102,36 +108,36 @@ def _of_blocks(plan, lanes, target, neurons, blocks):
     return None
 
 
-def _with_weights_outside(plan, lanes, target, neurons, room, blocks):
+def _with_weights_outside(plan, make, target, room, blocks):
     """Return the plan with as many weights on the chip as so many blocks hold beside the maps, or None."""
     if room != WHOLE:
-        plan = make_plan(plan.network, lanes, neurons=neurons, room=room)
+        plan = make(room=room)
     left = blocks - _blocks(plan, target) + _weight_blocks(plan.params, target)
     words, fits = range(LEAST_ROOM, plan.params.weights, LEAST_ROOM), len(plan.passes)
     while left > 0 and fits:
         fits = bisect_right(words, left, key=lambda room: _weight_blocks(replace(plan.params, weights=room), target))
         inside = room if fits == len(words) else replace(room, weights=max(1, fits * LEAST_ROOM))
-        other = make_plan(plan.network, lanes, neurons=neurons, room=inside)
+        other = make(room=inside)
         over = _blocks(other, target) - blocks
         if over <= 0 and other.params.outside <= target.dram.words:
-            return _settled(other, lanes, neurons)
+            return _settled(other, make)
         left -= max(1, over)  # passes that are cut have a longer program
     return None
 
 
-def _settled(plan, lanes, neurons):
+def _settled(plan, make):
     """Return the plan for the room that its own core has, by which others find it again (`gen.plan.plan.plan_on`).
 
     Maps that are laid out for some words may need fewer, and in those fewer need more: such a core has the words that
     its maps were laid out for.
     """
     for _ in range(SETTLING):
-        other = make_plan(plan.network, lanes, neurons=neurons, room=core_room(plan.params))
+        other = make(room=core_room(plan.params))
         if other.params == plan.params:
             return other
         plan, before = other, plan
     if plan.params.map_words > before.params.map_words:
-        plan, before = make_plan(plan.network, lanes, neurons=neurons, room=core_room(plan.params)), plan
+        plan, before = make(room=core_room(plan.params)), plan
     try:
         return plan_on(plan.network, replace(plan.params, map_words=before.params.map_words))
     except DoesNotFit:

@@ -48,9 +48,9 @@ def drawn(width, groups, each=EACH):
 
 
 def shared_core(networks, width, groups, neurons, room=ALL):
-    """Return the parameters of one core that runs all of ``networks``."""
+    """Return the parameters of one core that runs all of ``networks``, those that can be with an input in strips."""
     return covering([
-        make_plan(network, width=width, groups=groups, neurons=neurons, room=room) for network in networks
+        make_plan(network, width=width, groups=groups, neurons=neurons, room=room, strips=True) for network in networks
     ])
 
 
