@@ -120,8 +120,7 @@ def _looked_up(plan, stage, p):
     size = stage.network.shapes[p.layer.name][1:]
     for source, key in zip(p.walk.sources, p.reads):
         synapse, region = source.synapse, plan.regions[p.stage, *key]
-        map_size = stage.network.shapes[synapse.source][1:]
-        taps = 1 if region.line else int(synapse.window.reads(map_size, size).sum())
+        taps = 1 if region.line else int(source.window.reads((region.rows, region.columns), size).sum())
         looked_up["image" if synapse.source == INPUT else "maps"] += taps * p.tiles * (source.fields["words"] + 1)
     return looked_up
 

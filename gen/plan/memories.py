@@ -113,8 +113,8 @@ def memory_table(p):
     """
     parameter = sum(parameter_bits(p))
     specs = [
-        MemorySpec("program", WORD_BITS, p.program, latency=1, loadable=True),
-        MemorySpec("limits", WORD_BITS, p.limits, latency=1, loadable=True),
+        MemorySpec("program", WORD_BITS, p.program, loadable=True),
+        MemorySpec("limits", WORD_BITS, p.limits, loadable=True),
     ]
     weights, states = (SINGLE_PORT if p.spram >= level else BLOCK for level in (1, 2))
     own = [range(g * p.neurons, (g + 1) * p.neurons) for g in range(p.groups)]

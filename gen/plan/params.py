@@ -31,7 +31,7 @@ SWITCHES = {  # parameters that may be 0, and what a core without has none of
     "currents": "kept currents", "phase_bits": "upsampled maps", "spram": "single-port RAM",
     "replay": "stages that look at frames", "outside": "weights outside the chip",
     "wide": "maps of wider counts than the others", "spilled": "maps outside the chip",
-    "image_ring": "an input outside the chip", "parked": "states outside the chip",
+    "strips": "an input in strips", "image_ring": "an input outside the chip", "parked": "states outside the chip",
     "supplied": "parameters outside the chip",
 }
 BESIDE = ("width", "groups", "neurons", "program", "spram", "narrow", "input_values")  # no network falls short of them
@@ -112,6 +112,7 @@ class CoreParams:
     image_ring: int = 0  # words of the input held on the chip, a power of two: all of it lies outside; 0: whole slots
     parked: int = 0      # words of 32 bits of the states of a group and pass outside the chip, at most
     supplied: int = 0    # 1: parameters of some layers lie outside the chip
+    strips: int = 0      # values of a row of an input in strips, padding included, at most; 0: no input is
     input_values: int = 1  # taken in a cycle: a beat of them lies in one word of the input
 
     def __post_init__(self):

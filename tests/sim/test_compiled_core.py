@@ -49,9 +49,9 @@ def drawn(width, groups, each=EACH):
 
 
 def shared_core(networks, width, groups, neurons, room=ALL):
-    """Return the parameters of one core that runs all of ``networks``."""
+    """Return the parameters of one core that runs all of ``networks``, those that can be with an input in strips."""
     return covering([
-        make_plan(network, width=width, groups=groups, neurons=neurons, room=room) for network in networks
+        make_plan(network, width=width, groups=groups, neurons=neurons, room=room, strips=True) for network in networks
     ])
 
 
@@ -119,7 +119,7 @@ def test_maps_and_weights_outside_the_chip_change_no_bit(width, groups, neurons)
     check(width, groups, neurons, SOME, MAPS_OUTSIDE)
 
 
-@pytest.mark.parametrize("width, groups, neurons", [(4, 1, 1), (4, 4, 1)])
+@pytest.mark.parametrize("width, groups, neurons", [pytest.param(4, 1, 1, marks=pytest.mark.slow), (4, 4, 1)])
 def test_an_input_outside_the_chip_changes_no_bit(width, groups, neurons):
     """So do maps, weights, states and parameters of these networks, of those whose input passes by row by row."""
     check(width, groups, neurons, FEW, EVERYTHING_OUTSIDE)
