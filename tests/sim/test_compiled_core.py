@@ -247,9 +247,10 @@ def test_networks_of_one_core_are_compiled_once(files):
 
 @pytest.fixture(scope="module")
 def fetching():
-    """A core all of whose weights lie outside the chip, its network, and images."""
+    """A core all of whose weights and parameters lie outside the chip, its network, and images."""
     network = random_network(PAIRS[0], contract=SECOND)
-    plan = plan_on(network, shared_core([network], 4, 2, 2, WEIGHTS_OUTSIDE), WEIGHTS_OUTSIDE)
+    room = Room(weights=1, parameters=0)
+    plan = plan_on(network, shared_core([network], 4, 2, 2, room), room)
     return CompiledCore.for_plan(plan), random_images(network, PAIRS[0], 6)
 
 
