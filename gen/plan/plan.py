@@ -21,7 +21,7 @@ from gen.plan.grouping import weight_sizes
 from gen.plan.image import load_stream, stream_digest
 from gen.plan.maps import count_bits, map_depth, place_maps, wide_depth
 from gen.plan.memories import MemorySpec, memory_table
-from gen.plan.outside import cut_outside, place_buffer
+from gen.plan.outside import Buffer, cut_outside, place_buffers, supply
 from gen.plan.params import CoreParams, shape_of_lanes
 from gen.plan.parking import park
 from gen.plan.passes import Pass, layer_passes
@@ -250,7 +250,7 @@ def core_room(params: CoreParams) -> Room:
         return WHOLE
     return Room(
         params.weights, params.map_words if params.spilled else None, 0 if params.image_ring else None,
-        params.states + params.currents if params.parked else None,
+        params.states + params.currents if params.parked else None, params.parameters if params.supplied else None,
     )
 
 
@@ -268,13 +268,15 @@ def _lay_out(network, width, groups, neurons, halved_bits, room, strip_values):
         [replace(p, neurons=neurons, narrow=_is_narrow(p, halved_bits), loops=share_loops(p, groups)) for p in passes]
         for passes in drafts
     ]
-    drafts, inside, parameters = _place_layers(cut_outside(drafts, room.weights))
-    half = max((sum(p.sizes) for passes in drafts for p in passes if p.streamed), default=0)
+    drafts, inside, parameters = _place_layers(supply(cut_outside(drafts, room.weights), room.parameters))
+    every = [p for passes in drafts for p in passes]
+    buffers = (Buffer(inside, max((sum(p.sizes) for p in every if p.streamed), default=0)),
+               Buffer(parameters, max((p.parameter_words for p in every if p.supplied), default=0)))
     laid, states, currents = [], 0, 0
     for stage, passes in zip(networks, drafts):
         if stage.two_phase:
             passes = two_phase_passes(stage, passes)
-        passes, *depths = place_states(stage, park(stage, place_buffer(passes, inside, half), room.states))
+        passes, *depths = place_states(stage, park(stage, place_buffers(passes, *buffers), room.states))
         laid.append(passes)
         states, currents = max(states, depths[0]), max(currents, depths[1])
     if not all(INPUT in spillable(passes) for passes in laid):  # all stages read the same one
@@ -288,7 +290,7 @@ def _lay_out(network, width, groups, neurons, halved_bits, room, strip_values):
         stages.append(StagePlan(stage, tuple(passes)))
     first = networks[0]
     sizes = {name: int(np.prod(first.shapes[name])) for name in first.outputs}
-    return Layout(tuple(stages), regions, tiling, sizes, inside + 2 * half, parameters, states, currents)
+    return Layout(tuple(stages), regions, tiling, sizes, *(buffer.end for buffer in buffers), states, currents)
 
 
 def _is_narrow(p, bits):
@@ -298,7 +300,8 @@ def _is_narrow(p, bits):
 def _place_layers(stages):
     """Return the passes of all stages with places for weights and parameters, and the words of both.
 
-    All pools share one word of ones. Streamed weights are counted from the first word of their block.
+    All pools share one word of ones. Streamed weights are counted from the first word of their block. What lies outside
+    counts for nothing.
     """
     placed, words, parameters, ones = [], 0, 0, None
     for passes in stages:
@@ -313,6 +316,6 @@ def _place_layers(stages):
             elif not p.streamed:
                 words += sum(sizes)
             row.append(replace(p, sizes=sizes, weights=bases, parameter=parameters))
-            parameters += p.parameter_words if p.layer.weighted else 0
+            parameters += p.parameter_words if p.layer.weighted and not p.supplied else 0
         placed.append(row)
     return placed, words, parameters

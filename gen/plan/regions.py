@@ -14,8 +14,8 @@ __all__ = ["WHOLE", "Region", "Room", "place_states", "share_memory"]
 
 @dataclass(frozen=True)
 class Room:
-    """Words that a group may have on the chip: of weights, of maps, of input maps; of states and kept currents each of
-    its neurons. None: as many as there are.
+    """Words that a group may have on the chip: of weights, of maps, of input maps; of states and kept currents, and of
+    parameters, each of its neurons. None: as many as there are.
 
     ``map_bits``: of a count in a map's word; maps of wider counts are ``wide``. None: all counts have their bits.
     ``signed``: counts are in two's complement.
@@ -25,6 +25,7 @@ class Room:
     maps: int | None = None
     image: int | None = None
     states: int | None = None
+    parameters: int | None = None
     map_bits: int | None = None
     signed: bool = False
 

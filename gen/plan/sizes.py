@@ -81,7 +81,7 @@ def _outside(layout, passes):
     spilled = [r.words for (_, name, _), r in layout.regions.items() if name != INPUT and r.outside is not None]
     return {
         "spilled": max(spilled, default=0), "image_ring": 1 << (ring - 1).bit_length() if ring else 0,
-        "parked": max(parked_words(p, 0) for p in passes),
+        "parked": max(parked_words(p, 0) for p in passes), "supplied": int(any(p.supplied for p in passes)),
         "outside": int(any(p.fetched or p.parked is not None for p in passes)),
     }
 
