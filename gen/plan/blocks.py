@@ -162,7 +162,7 @@ def pack_block(
 ) -> np.ndarray:
     """Return the uint32 words of a block.
 
-    ``runs`` of its weights and parameters, ``addresses`` outside of its copies; ``following``: the next block of the stage.
+    ``runs`` of its weights and parameters, ``addresses`` outside of its copies; ``following``: the stage's next block.
     """
     copies = [
         word for copy, address in zip(block.copies, addresses, strict=True)

@@ -290,7 +290,8 @@ def _lay_out(network, width, groups, neurons, halved_bits, room, strip_values):
         stages.append(StagePlan(stage, tuple(passes)))
     first = networks[0]
     sizes = {name: int(np.prod(first.shapes[name])) for name in first.outputs}
-    return Layout(tuple(stages), regions, tiling, sizes, *(buffer.end for buffer in buffers), states, currents)
+    weights, parameters = (buffer.end for buffer in buffers)
+    return Layout(tuple(stages), regions, tiling, sizes, weights, parameters, states, currents)
 
 
 def _is_narrow(p, bits):

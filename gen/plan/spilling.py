@@ -15,7 +15,9 @@ import numpy as np
 from gen.layers import INPUT, Synapse
 from gen.plan.passes import Pass
 
-__all__ = ["LONGEST_RUN", "MOST_AHEAD", "PATIENCE", "bursts_written", "ring_words", "rows_ahead", "rows_read", "spillable"]
+__all__ = [
+    "LONGEST_RUN", "MOST_AHEAD", "PATIENCE", "bursts_written", "ring_words", "rows_ahead", "rows_read", "spillable",
+]
 
 MOST_AHEAD = 31  # rows of a pass that may be copied before they are begun
 LONGEST_RUN = 16  # words of a map, or of the input
