@@ -111,8 +111,8 @@ class CoreParams:
     spilled: int = 0     # words of the largest map outside the chip
     image_ring: int = 0  # words of the input held on the chip, a power of two: all of it lies outside; 0: whole slots
     parked: int = 0      # words of 32 bits of the states of a group and pass outside the chip, at most
-    supplied: int = 0    # 1: parameters of some layers lie outside the chip
     strips: int = 0      # values of a row of an input in strips, padding included, at most; 0: no input is
+    supplied: int = 0    # 1: parameters of some layers lie outside the chip
     input_values: int = 1  # taken in a cycle: a beat of them lies in one word of the input
 
     def __post_init__(self):

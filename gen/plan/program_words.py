@@ -64,7 +64,7 @@ def _header(plan):
     }
 
 
-def _strips(region):
+def _strips(region) -> dict[str, int]:
     strips = region.strips
     if not strips:
         return dict.fromkeys(("strips", "row_values", "strip_first", "strip_step"), 0)

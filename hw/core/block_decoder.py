@@ -25,8 +25,8 @@ class BlockDecoder(wiring.Component):
     heads, trailer, closes : Out(1)
         The next word begins a run; the run in hand is the trailer; the next word is its data.
     fetches : In(1)
-        Only with ``params.outside``: instead of a memory the head names groups, one bit each, whose weights, or
-        parameters of a neuron of theirs, are written (`gen.plan.blocks`).
+        Only with ``params.outside``: instead of a memory the head names groups, one bit each, whose weights are
+        written, or parameters of a neuron of theirs (`gen.plan.blocks`).
     o, writes : Out(load_port), Out(1)
         A word to write; one is there, or would be if it were not of the trailer.
     """
