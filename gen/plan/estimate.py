@@ -195,7 +195,8 @@ class _Clock:
         needed = len(self._begun) - 1 - block.ahead  # the one that must have begun
         allowed = self._begun[needed] if needed >= 0 else 0
         asking, words = CYCLES["block"] + len(block.copies) * CYCLES["copy"], self._pace * words_moved(block, params)
-        self.memory = np.maximum(self.memory, allowed) + words  # it writes while the block is being asked for
+        # It writes maps while the block is being asked for; where states move, who asks waits for these.
+        self.memory = np.maximum(self.memory, allowed) + words + asking * (block.p.parked is not None)
         self.fetched = np.maximum(np.maximum(self.fetched, allowed) + asking + words, self.memory)
         return self.fetched
 

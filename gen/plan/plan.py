@@ -270,13 +270,14 @@ def _lay_out(network, width, groups, neurons, halved_bits, room, strip_values):
     ]
     drafts, inside, parameters = _place_layers(supply(cut_outside(drafts, room.weights), room.parameters))
     every = [p for passes in drafts for p in passes]
-    buffers = (Buffer(inside, max((sum(p.sizes) for p in every if p.streamed), default=0)),
-               Buffer(parameters, max((p.parameter_words for p in every if p.supplied), default=0)))
+    of_weights = Buffer(inside, max((sum(p.sizes) for p in every if p.streamed), default=0))
+    of_parameters = Buffer(parameters, max((p.parameter_words for p in every if p.supplied), default=0))
     laid, states, currents = [], 0, 0
     for stage, passes in zip(networks, drafts):
         if stage.two_phase:
             passes = two_phase_passes(stage, passes)
-        passes, *depths = place_states(stage, park(stage, place_buffers(passes, *buffers), room.states))
+        passes = place_buffers(passes, of_weights, of_parameters)
+        passes, *depths = place_states(stage, park(stage, passes, room.states))
         laid.append(passes)
         states, currents = max(states, depths[0]), max(currents, depths[1])
     if not all(INPUT in spillable(passes) for passes in laid):  # all stages read the same one
@@ -290,8 +291,7 @@ def _lay_out(network, width, groups, neurons, halved_bits, room, strip_values):
         stages.append(StagePlan(stage, tuple(passes)))
     first = networks[0]
     sizes = {name: int(np.prod(first.shapes[name])) for name in first.outputs}
-    weights, parameters = (buffer.end for buffer in buffers)
-    return Layout(tuple(stages), regions, tiling, sizes, weights, parameters, states, currents)
+    return Layout(tuple(stages), regions, tiling, sizes, of_weights.end, of_parameters.end, states, currents)
 
 
 def _is_narrow(p, bits):

@@ -268,7 +268,7 @@ _BOARDS = (
     Target(
         name="tang_nano_20k", title="Sipeed Tang Nano 20K", family="gw2a", device="GW2AR-LV18QN88C8/I7",
         package="QN88", speed="C8/I7", luts=20736, ffs=15552, bram=_BSRAM, bram_blocks=46, dsps=48,
-        clock_mhz=27, core_mhz=108, flow=_GOWIN_FLOW,
+        clock_mhz=27, core_mhz=108, flow=_GOWIN_FLOW, dram=Dram("SDRAM", 8, 32),
     ),
     _arty(35, 20800, 100, 90), _arty(100, 63400, 270, 240),
     Target(

@@ -5,7 +5,8 @@ Most platforms are amaranth-boards'. Our own, with the document that names their
 - Colorlight i5 (v7.0) on Muselab's extension board i5-extboard v1.2: schematic ``i5_v6.0-extboard.pdf`` and
   ``i5_extboard_v1.2_pinout.png`` of the repository wuxx/Colorlight-FPGA-Projects. Its debugger is a serial port too.
   The SDRAM is an M12L64322A or an EM638325; clock enable is tied high, chip select and byte masks low.
-- Sipeed Tang Nano 20K: schematic ``Tang_Nano_20K_3921_Schematic.pdf``.
+- Sipeed Tang Nano 20K: schematic ``Tang_Nano_20K_3921_Schematic.pdf``. The SDRAM is inside the part's package: Gowin's
+  tools and nextpnr know by their names the ports that lead to it, and where they are.
 - TUL PYNQ-Z2: ``PYNQ-Z2 v1.0.xdc`` and the user manual v1.0.
 
 Pins of DDR3, called ``ddram`` here, as LiteX's boards have them (litex-boards 2023.12, BSD-2, ``gsd_orangecrab.py`` and
@@ -17,8 +18,12 @@ A UART that the board does not lead to USB is on header pins, named in ``uart``:
 
 from dataclasses import dataclass
 from importlib import import_module
+from types import SimpleNamespace
 
 from amaranth.build import Attrs, Clock, Connector, Pins, PinsN, Resource, Subsignal
+from amaranth.build.res import PortMetadata
+from amaranth.hdl import IOPort
+from amaranth.lib.io import SingleEndedPort
 from amaranth.vendor import GowinPlatform, LatticeECP5Platform, XilinxPlatform
 from amaranth_boards.resources import SDRAMResource
 
@@ -26,7 +31,7 @@ from gen.plan.target import find_target
 from hw.board.litedram import LiteDram
 from hw.board.mig import MT41K128M16JT_125, Mig
 from hw.memory.flash import IS25LP128_W25Q128, FlashPart
-from hw.memory.sdram_part import COLORLIGHT_I5, ULX3S, SdramPart
+from hw.memory.sdram_part import COLORLIGHT_I5, TANG_NANO_20K, ULX3S, SdramPart
 
 __all__ = [
     "BOARDS", "Board", "ColorlightI5Platform", "ProcessorPort", "PynqZ2Platform", "TangNano20kPlatform", "find_board",
@@ -160,8 +165,16 @@ class ColorlightI5Platform(LatticeECP5Platform):
     ]
 
 
+# As the part's SDRAM is called in Gowin's and in apicula's tables, and how wide each port is.
+_GW2AR_SDRAM = {
+    "clk": ("O_sdram_clk", 1), "clk_en": ("O_sdram_cke", 1), "cs": ("O_sdram_cs_n", 1), "cas": ("O_sdram_cas_n", 1),
+    "ras": ("O_sdram_ras_n", 1), "we": ("O_sdram_wen_n", 1), "dqm": ("O_sdram_dqm", 4), "a": ("O_sdram_addr", 11),
+    "ba": ("O_sdram_ba", 2), "dq": ("IO_sdram_dq", 32),
+}
+
+
 class TangNano20kPlatform(GowinPlatform):
-    """Sipeed Tang Nano 20K; only what is used here."""
+    """Sipeed Tang Nano 20K; only what is used here. What it calls ``sdram`` has no balls."""
 
     part = "GW2AR-LV18QN88C8/I7"
     family = "GW2AR-18C"
@@ -173,6 +186,20 @@ class TangNano20kPlatform(GowinPlatform):
         _uart("70", "69", PULL_MODE="UP"),
     ]
     connectors = []
+
+    def request(self, name, number=0, *, dir=None, xdr=None):
+        """Return a resource's pins; of ``sdram`` the ports inside the package."""
+        if name != "sdram":
+            return super().request(name, number, dir=dir, xdr=xdr)
+        return SimpleNamespace(**{
+            name: SingleEndedPort(
+                IOPort(width, name=port, metadata=[PortMetadata(None, {})] * width), invert=port.endswith("_n"))
+            for name, (port, width) in _GW2AR_SDRAM.items()
+        })
+
+    def iter_port_constraints_bits(self):
+        """Yield (port, ball, attributes) of all that have a ball."""
+        return (row for row in super().iter_port_constraints_bits() if row[1] is not None)
 
     @property
     def _chipdb_device(self):  # the memory chip beside the die does not matter to the router
@@ -249,7 +276,7 @@ BOARDS = {board.name: board for board in (
         program="openFPGALoader -b tangnano9k {bitstream}",
     ),
     Board(
-        name="tang_nano_20k", platform="hw.board.boards:TangNano20kPlatform",
+        name="tang_nano_20k", platform="hw.board.boards:TangNano20kPlatform", memory=TANG_NANO_20K,
         program="openFPGALoader -b tangnano20k {bitstream}",
     ),
     *map(_arty, (35, 100)),

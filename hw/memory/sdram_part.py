@@ -5,8 +5,8 @@ from dataclasses import dataclass, fields
 
 from gen.errors import InputError
 
-__all__ = ["BANK_BITS", "COLORLIGHT_I5", "IS42S16160G_7", "M12L64322A_7", "MT48LC16M16A2_75", "ULX3S", "W9825G6KH_6",
-           "SdramPart", "SdramTiming", "slowest"]
+__all__ = ["BANK_BITS", "COLORLIGHT_I5", "IS42S16160G_7", "M12L64322A_7", "MT48LC16M16A2_75", "TANG_NANO_20K", "ULX3S",
+           "W9825G6KH_6", "SdramPart", "SdramTiming", "slowest"]
 
 BANK_BITS = 2
 CASES = (2, 3)  # CAS latencies
@@ -162,3 +162,6 @@ def slowest(title: str, *parts: SdramPart) -> SdramPart:
 
 ULX3S = slowest("SDRAM of a ULX3S", W9825G6KH_6, IS42S16160G_7, MT48LC16M16A2_75)
 COLORLIGHT_I5 = M12L64322A_7
+# Inside the package of a GW2AR-18 (Gowin, DS226: 64 Mbit of 32 bits). Gowin does not name the die; LiteX's board takes
+# it for an M12L64322A, and so do we.
+TANG_NANO_20K = M12L64322A_7

@@ -119,7 +119,7 @@ def test_maps_and_weights_outside_the_chip_change_no_bit(width, groups, neurons)
     check(width, groups, neurons, SOME, MAPS_OUTSIDE)
 
 
-@pytest.mark.parametrize("width, groups, neurons", [(4, 1, 1), (4, 4, 1)])
+@pytest.mark.parametrize("width, groups, neurons", [pytest.param(4, 1, 1, marks=pytest.mark.slow), (4, 4, 1)])
 def test_an_input_outside_the_chip_changes_no_bit(width, groups, neurons):
     """So do maps, weights, states and parameters of these networks, of those whose input passes by row by row."""
     check(width, groups, neurons, FEW, EVERYTHING_OUTSIDE)
@@ -247,9 +247,10 @@ def test_networks_of_one_core_are_compiled_once(files):
 
 @pytest.fixture(scope="module")
 def fetching():
-    """A core all of whose weights lie outside the chip, its network, and images."""
+    """A core all of whose weights and parameters lie outside the chip, its network, and images."""
     network = random_network(PAIRS[0], contract=SECOND)
-    plan = plan_on(network, shared_core([network], 4, 2, 2, WEIGHTS_OUTSIDE), WEIGHTS_OUTSIDE)
+    room = Room(weights=1, parameters=0)
+    plan = plan_on(network, shared_core([network], 4, 2, 2, room), room)
     return CompiledCore.for_plan(plan), random_images(network, PAIRS[0], 6)
 
 

@@ -44,7 +44,8 @@ def _network(rng, timesteps=3):
 
 @pytest.mark.parametrize("lanes, neurons, room", [
     (4, 1, WHOLE), (16, 2, Room(weights=1)), (8, 1, Room(weights=1, maps=1)),
-    (16, 1, Room(weights=1, maps=1, image=0)), (32, 1, Room(states=0)), (8, 1, Room(weights=1, maps=1, states=0)),
+    (16, 1, Room(weights=1, maps=1, image=0, parameters=0)), (32, 1, Room(states=0)),
+    (8, 1, Room(weights=1, maps=1, states=0, parameters=0)),
     *(pytest.param(*core, marks=pytest.mark.slow)
       for core in ((16, 2, WHOLE), (32, 1, WHOLE), (8, 1, Room(weights=1)))),
 ])

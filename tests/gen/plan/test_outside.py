@@ -178,7 +178,7 @@ def test_a_digest_tells_every_word_that_is_wrong():
 
 def test_a_board_with_a_memory_keeps_what_fits_and_one_without_refuses():
     network = layered(*[8] * 24, channels=128)  # 370,000 weights
-    board, bare = find_target("ulx3s_12f"), find_target("tang_nano_20k")
+    board, bare = find_target("ulx3s_12f"), find_target("icebreaker")
     plan = placed_plan(network, 16, board)
     used = core_resources(plan.params, board)["bram"] + link_resources(board)["bram"]
     assert plan.params.outside and used <= board.bram_blocks

@@ -122,7 +122,7 @@ def test_a_board_has_the_memory_that_its_target_counts_on():
         assert (dram is None) == (memory is None), board.name
         if isinstance(memory, SdramPart):
             assert (dram.megabytes, dram.width) == (memory.megabytes, memory.width), board.name
-            board.make_platform().lookup("sdram", 0)
+            assert len(board.make_platform().request("sdram", 0, dir="-").dq) == memory.width, board.name
             memory.timing(board.target.core_mhz * 1e6)
         elif isinstance(memory, (LiteDram, Mig)):
             width = 16 if isinstance(memory, LiteDram) else 32
@@ -146,6 +146,21 @@ def test_a_design_with_an_sdram_has_its_pins(name, width, masks):
     files = board.make_platform().prepare(BoardTop(board, setting, Keeping()), TOP, emit_src=False).files
     pins = re.findall(r'LOCATE COMP "sdram_0__(\w+)__io', files[f"{TOP}.lpf"])
     assert (pins.count("dq"), pins.count("dqm"), pins.count("ba"), pins.count("clk")) == (width, masks, 2, 1)
+
+
+def test_the_memory_inside_a_package_has_the_ports_that_gowin_names():
+    """As `apycula` has them for a GW2AR-18C, and without a line of constraints: nextpnr knows where they are."""
+    board = BOARDS["tang_nano_20k"]
+    setting = PLLS["gw2a"].setting(board.target.clock_mhz, board.target.core_mhz)
+    files = board.make_platform().prepare(BoardTop(board, setting, Keeping()), TOP, emit_src=False).files
+    text = files.get(f"{TOP}.il") or files[f"{TOP}.v"]
+    found = {name: int(width or 1) for width, name in re.findall(
+        r"^  wire (?:width (\d+) )?(?:inout|output|input) \d+ +\\(\w*sdram\w*)$", text, re.M)}
+    assert found == {
+        "O_sdram_clk": 1, "O_sdram_cke": 1, "O_sdram_cs_n": 1, "O_sdram_cas_n": 1, "O_sdram_ras_n": 1,
+        "O_sdram_wen_n": 1, "O_sdram_dqm": 4, "O_sdram_addr": 11, "O_sdram_ba": 2, "IO_sdram_dq": 32,
+    }
+    assert "sdram" not in files[f"{TOP}.cst"]
 
 
 # Balls of a DDR3: litex-boards 2023.12 and, for the Arty A7, Digilent's master constraints.

@@ -5,7 +5,8 @@ import pytest
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 
-from hw.core.write_behind import LONGEST_RUN, PATIENCE, TILES, WriteBehind
+from gen.plan.spilling import LONGEST_RUN, PATIENCE
+from hw.core.write_behind import SPARE, TILES, WriteBehind
 from sim.memory import BusModel
 from tests.hw.core.bus_watch import BusWatch, draw_words, pieces_of
 from tests.kit.streams import Bench
@@ -196,7 +197,7 @@ def test_a_run_that_nothing_goes_on_with_is_written_all_the_same(sizes):
 @pytest.mark.parametrize("groups, step", [(1, 37), (1, 1), (4, 1)])
 def test_all_that_is_under_way_finds_room_while_the_memory_takes_nothing(sizes, groups, step):
     """Words come in every cycle; when it is told that there is no room, so many of each group are still to come."""
-    late = TILES * groups + 45
+    late = TILES * groups + SPARE + 13
     writing = Writing(params_of(sizes, SHAPES["2-3"], groups=groups), 5, stall=0, latency=(late, late))
     dut, rng, left = writing.dut, np.random.default_rng(5), TILES * groups
 
