@@ -106,8 +106,8 @@ def memory_table(p):
     """
     parameter = p.theta_bits * (1 + p.signed) + p.bias_bits + p.state_bits
     specs = [
-        MemorySpec("program", WORD_BITS, p.program, latency=1, loadable=True),
-        MemorySpec("limits", WORD_BITS, p.limits, latency=1, loadable=True),
+        MemorySpec("program", WORD_BITS, p.program, loadable=True),
+        MemorySpec("limits", WORD_BITS, p.limits, loadable=True),
     ]
     weights, states = (SINGLE_PORT if p.spram >= level else BLOCK for level in (1, 2))
     own = [range(g * p.neurons, (g + 1) * p.neurons) for g in range(p.groups)]
