@@ -59,13 +59,14 @@ class ImageWriter(wiring.Component):
         place, lane = Signal(range(max(2, p.image_words))), Signal(range(max(2, p.image_tile // p.input_values)))
         begun, later = Signal(), Signal()  # a map is under way; what comes is a later frame of an image
         last, alone = Signal(), header.image_positions == 0  # the position is the map's last one; its only one
-        takes, anew, opens, held, blocked = (
-            Signal(name=name) for name in ("takes", "anew", "opens", "held", "blocked"))
+        takes, anew, opens, held, blocked, amid, may = (
+            Signal(name=name) for name in ("takes", "anew", "opens", "held", "blocked", "amid", "may"))
         word = self.store.p if p.image_ring else self.write
         m.d.comb += [
             self.restart.eq(self.i.valid & beat.first & later), anew.eq(self.i.valid & beat.first & begun & ~later),
-            self.i.ready.eq(self.clear | (self.enable & (slots != p.image_slots) & ~self.restart & ~anew & ~blocked)),
-            takes.eq(self.i.valid & self.i.ready & ~self.clear & (beat.first | begun | later)),
+            amid.eq(begun | later), may.eq(self.enable & (slots != p.image_slots) & ~blocked),
+            self.i.ready.eq(self.clear | (may & ~(self.i.valid & beat.first & amid))),  # no restart, nothing anew
+            takes.eq(self.i.valid & may & ~self.clear & (beat.first ^ amid)),
             self.full.eq(slots != 0), self.idle.eq((slots == 0) & ~begun & ~held),
         ]
         if p.image_ring:
