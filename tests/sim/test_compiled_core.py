@@ -32,7 +32,7 @@ FETCHING = [(4, 1, 1), (8, 2, 2), (4, 4, 1)]  # those that fetch weights from ou
 PARKING = [(4, 2, 2), (8, 1, 4)]  # those whose states alone lie outside
 LONG = [(8, 1, 4), (8, 2, 2)]  # of both, those that wait for `make test-all`
 LARGE = [(16, 1, 1), (8, 2, 1), (8, 4, 2), (16, 2, 4), (16, 4, 1)]
-EACH, FEW, SOME, MANY = 4, 2, 14, 33  # networks of a kind
+EACH, FEW, SOME, MANY = 4, 2, 14, 38  # networks of a kind
 ALL, WEIGHTS_OUTSIDE, MAPS_OUTSIDE = Room(), Room(weights=1), Room(weights=1, maps=1)
 STATES_OUTSIDE, EVERYTHING_OUTSIDE = Room(states=0), Room(weights=1, maps=1, image=0, states=0)
 PAIRS = (2, 11, 14, 33, 46, 51, 52, 53)  # seeds of networks whose core takes two input values in a cycle
@@ -153,6 +153,17 @@ def test_hundreds_of_networks_with_states_outside_the_chip(width, groups, neuron
 @pytest.mark.parametrize("width, groups, neurons", [*CORES, *LARGE])
 def test_thousands_of_random_networks_equal_the_golden_model(width, groups, neurons):
     check(width, groups, neurons, MANY)
+
+
+def test_so_many_networks_are_drawn():
+    """At least: 220 of the second contract in `make test`, 200 beside a tiny chip; 2,000 different ones in all tests."""
+    def quick(cores):
+        return sum(core not in LONG for core in cores)
+
+    second = len(KINDS) - 1
+    assert second * (EACH * quick(CORES) + SOME * quick(FETCHING)) >= 220
+    assert len(KINDS) * (SOME * quick(FETCHING) + EACH * quick(PARKING)) >= 200
+    assert second * MANY * len({core[:2] for core in (*CORES, *LARGE)}) >= 2000  # lanes and groups are the seed
 
 
 @pytest.fixture(scope="module")
