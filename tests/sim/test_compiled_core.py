@@ -156,7 +156,7 @@ def test_thousands_of_random_networks_equal_the_golden_model(width, groups, neur
 
 
 def test_so_many_networks_are_drawn():
-    """At least: 220 of the second contract in `make test`, 200 beside a tiny chip; 2,000 different ones in all tests."""
+    """At least: of the second contract 220 in `make test`, 200 beside a tiny chip, 2,000 different ones in all."""
     def quick(cores):
         return sum(core not in LONG for core in cores)
 
