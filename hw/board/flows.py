@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from hw.board.block_registers import absorb_block_registers
 from hw.board.carries import refine_carries
 from hw.board.multipliers import absorb_registers
 from hw.board.netlist import RELAXED
@@ -175,7 +176,7 @@ FLOWS = {
             "lut": (("TRELLIS_COMB", 1),), "ff": (("TRELLIS_FF", 1),), "bram": (("DP16KD", 1),),
             "dsp": (("MULT18X18D", 1),),
         },
-        refine=refining(absorb_registers, refine_carries),
+        refine=refining(absorb_registers, absorb_block_registers, refine_carries),
     ),
     "ice40": Flow(
         synth="synth_ice40 -device u -dsp -dffe_min_ce_use 4", router="nextpnr-ice40", packer="icepack",

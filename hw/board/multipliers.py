@@ -5,11 +5,11 @@ way to the nearest free ones, which was the slowest path of a core. Inputs keep 
 weights stand beside the block RAMs, whose outputs are slow.
 """
 
-from hw.board.refining import count_readers
+from hw.board.refining import count_readers, plain_registers
 
 __all__ = ["absorb_registers"]
 
-MULTIPLIER, REGISTER = "MULT18X18D", "TRELLIS_FF"
+MULTIPLIER = "MULT18X18D"
 # As Lattice's generator sets them; the clock is always enabled, nothing but the global reset clears the register.
 REGISTERED = {
     "REG_OUTPUT_CLK": "CLK0", "REG_OUTPUT_CE": "CE0", "REG_OUTPUT_RST": "RST0", "GSR": "ENABLED", "RESETMODE": "SYNC",
@@ -23,7 +23,7 @@ def absorb_registers(netlist):
     without enable or reset, 0 in the beginning.
     """
     for module in netlist["modules"].values():
-        cells, readers, registers = module["cells"], count_readers(module), _plain_registers(module["cells"])
+        cells, readers, registers = module["cells"], count_readers(module), plain_registers(module["cells"])
         for cell in [cell for cell in cells.values() if cell["type"] == MULTIPLIER]:
             outputs = {
                 port: bits[0] for port, bits in cell["connections"].items()
@@ -39,15 +39,3 @@ def absorb_registers(netlist):
             cell["parameters"].update(REGISTERED)
             cell["connections"] |= {"CLK0": [clocks.pop()], "CE0": ["1"], "RST0": ["0"]}
             cell["port_directions"] |= dict.fromkeys(("CLK0", "CE0", "RST0"), "input")
-
-
-def _plain_registers(cells):
-    """Return {bit: name of the flip-flop that does nothing but take it every cycle}."""
-    found = {}
-    for name, cell in cells.items():
-        if cell["type"] == REGISTER:
-            parameters, connections = cell["parameters"], cell["connections"]
-            plain = parameters["CEMUX"].strip() == "1" and parameters["CLKMUX"] == "CLK" and connections["LSR"] == ["0"]
-            if plain and parameters["REGSET"] == "RESET" and parameters["LSRMUX"] == "LSR" and "DI" in connections:
-                found[connections["DI"][0]] = name
-    return found

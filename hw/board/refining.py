@@ -3,7 +3,9 @@
 import json
 from collections import Counter
 
-__all__ = ["count_readers", "refining"]
+__all__ = ["count_readers", "plain_registers", "refining"]
+
+REGISTER = "TRELLIS_FF"
 
 
 def refining(*changes):
@@ -26,3 +28,15 @@ def count_readers(module):
             if cell["port_directions"][port] != "output":
                 count.update(bits)
     return count
+
+
+def plain_registers(cells):
+    """Return {bit: name of the flip-flop that does nothing but take it every cycle}."""
+    found = {}
+    for name, cell in cells.items():
+        if cell["type"] == REGISTER:
+            parameters, connections = cell["parameters"], cell["connections"]
+            plain = parameters["CEMUX"].strip() == "1" and parameters["CLKMUX"] == "CLK" and connections["LSR"] == ["0"]
+            if plain and parameters["REGSET"] == "RESET" and parameters["LSRMUX"] == "LSR" and "DI" in connections:
+                found[connections["DI"][0]] = name
+    return found

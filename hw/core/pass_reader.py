@@ -10,12 +10,15 @@ from hw.core import payloads
 
 __all__ = ["PassReader"]
 
+LATENCY = 2  # cycles from an address of the program to its word
+
 
 class PassReader(wiring.Component):
     """Read a pass and its first tile ahead; after ``go`` make tile after tile, synapse after synapse.
 
-    Words are shifted into the block or step that they belong to; a step is in `step` when its strobe tells
-    `TileCursor` to add it. One synapse is made in eight cycles, one of several in eleven.
+    Words are shifted into the block that they belong to, and those of a step before its last one; a step is in `step`
+    when its strobe tells `TileCursor` to add it, its last word as the memory gives it. One synapse is made in eight
+    cycles, one of several in eleven.
     A block is read again only where the pass has several synapses.
 
     Members
@@ -36,7 +39,7 @@ class PassReader(wiring.Component):
     layer, block : Out
         Blocks of the pass in force and of the synapse made.
     step : Out
-        Words of the last cursor's start or step, at the top the last one.
+        Words of the last cursor's start or step, at the top the last one, which comes in this cycle alone.
     level, pass_end : In
     restart, advance : Out(1)
         To `TileLoops`.
@@ -79,7 +82,8 @@ class PassReader(wiring.Component):
         word = Signal(range(max(pass_words, block_words, self._step_words)))
         ahead = Signal(WORD_BITS * pass_words, reset_less=True)
         ahead_block = Signal(payloads.pass_block(p))
-        block, step = Signal(WORD_BITS * block_words, reset_less=True), Signal.like(self.step, reset_less=True)
+        block, step = (Signal(WORD_BITS * words, name=name, reset_less=True)
+                       for words, name in ((block_words, "block"), (self._step_words - 1, "step")))
         layer = Signal(payloads.pass_block(p), reset_less=True)
         several = layer.synapses > 1 if p.synapses > 1 else 0
         m.d.comb += [
@@ -87,18 +91,15 @@ class PassReader(wiring.Component):
             self.next_readout.eq(ahead_block.readout),
             *([self.next_fetched.eq(ahead_block.fetched)] if p.outside else []),
             self.block.eq(block),
-            self.layer.eq(layer), self.step.eq(step), self.o_first.eq(self.index == 0),
+            self.layer.eq(layer), self.step.eq(Cat(step, self.program)), self.o_first.eq(self.index == 0),
             self.o_last.eq(~several | (self.index + 1 == layer.synapses)),
         ]
-        late, asks = Signal(WORD_BITS, reset_less=True), {}  # a pass has time: the fewer registers hang on the memory
-        m.d.sync += late.eq(self.program)
-        for name, register, source in (
-            ("pass", ahead, late), ("block", block, self.program), ("step", step, self.program),
-        ):
-            asks[name], arrives = Signal(name=f"asks_{name}"), Signal(1 + (source is late), name=f"{name}_arrives")
+        asks = {}
+        for name, register in (("pass", ahead), ("block", block), ("step", step)):
+            asks[name], arrives = Signal(name=f"asks_{name}"), Signal(LATENCY, name=f"{name}_arrives")
             m.d.sync += arrives.eq(Cat(asks[name], arrives))
             with m.If(arrives[-1]):
-                m.d.sync += register.eq(Cat(register, source)[WORD_BITS:])
+                m.d.sync += register.eq(Cat(register, self.program)[WORD_BITS:])
         output_asked, output_comes = Signal(), Signal()
         m.d.sync += [output_comes.eq(output_asked), self.add_output.eq(output_comes)]
 
@@ -140,6 +141,8 @@ class PassReader(wiring.Component):
                         m.next = "CURSOR"
             with m.State("BLOCK"), m.If(read(block_words, "block")):
                 m.d.sync += at.eq(place)
+                m.next = "BLOCK COMES" if p.replay and place_words < LATENCY else "CURSOR"
+            with m.State("BLOCK COMES"):  # `TileCursor` asks when it loads whether the synapse reads the input
                 m.next = "CURSOR"
             with m.State("CURSOR"), m.If(read(place_words, "step")):
                 m.next = "ARRIVE"

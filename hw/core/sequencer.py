@@ -22,7 +22,7 @@ class Sequencer(wiring.Component):
     Members
     -------
     program_address, program, reads : Out, In, Out
-        The program's word comes a cycle later; only while ``reads``.
+        The program's word comes two cycles later; only while ``reads``.
     loading : In(1)
         The memories are being filled, or hold what is damaged: no image begins, and the header is read anew.
     header, stage, known : Out
@@ -84,8 +84,6 @@ class Sequencer(wiring.Component):
         stage_index, passes_left = Signal(range(max(2, p.stages))), Signal(range(max(2, p.passes)))
         first_pass, steps = Signal.like(self.running), self.timesteps
         stopping, works = Signal(), Signal()
-        word = Signal(WORD_BITS, reset_less=True)  # of the program; what is shifted in before it is shifted out again
-        m.d.sync += word.eq(self.program)
         m.d.comb += [
             self.header.eq(header), self.stage.eq(stage), self.program_address.eq(place),
             self.stop.eq(stopping), self.first_step.eq(self.step == 0),
@@ -116,8 +114,8 @@ class Sequencer(wiring.Component):
                 m.d.sync += [place.eq(place + 1), left.eq(header_words + 1)]
                 m.next = "HEADER"
             with m.State("HEADER"):
-                m.d.sync += [
-                    header.eq(Cat(header, word)[WORD_BITS:]), place.eq(place + 1), left.eq(left - 1),
+                m.d.sync += [  # what is shifted in before the first word is shifted out again
+                    header.eq(Cat(header, self.program)[WORD_BITS:]), place.eq(place + 1), left.eq(left - 1),
                 ]
                 with m.If(left == 1):
                     m.d.sync += self.known.eq(1)
@@ -136,7 +134,7 @@ class Sequencer(wiring.Component):
                     m.d.sync += self.frame.eq(0)
                 m.next = "STAGE"
             with m.State("STAGE"):
-                m.d.sync += [stage.eq(Cat(stage, word)[WORD_BITS:]), left.eq(left - 1)]
+                m.d.sync += [stage.eq(Cat(stage, self.program)[WORD_BITS:]), left.eq(left - 1)]
                 with m.If(left == 1):
                     m.next = "ROUND"
                 with m.If(left > 2):

@@ -29,7 +29,7 @@ class Walker(wiring.Component):
     Members
     -------
     program_address, program : Out, In(32)
-        The word comes a cycle after its address.
+        The word comes two cycles after its address.
     prepare, pass_address : In
         Strobe: read the pass at this address ahead, as soon as the one in force is ``done``.
     prepared, next_pass, next_readout, next_fetched : Out

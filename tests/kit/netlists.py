@@ -5,7 +5,9 @@ import json
 from hw.board.flows import Command
 from hw.board.tools import run_tool
 
-__all__ = ["prove_netlist"]
+__all__ = ["CLOCK", "RESET", "prove_netlist", "register"]
+
+CLOCK, RESET = 2, 3  # wires
 
 PROOF = """
 read_json top.json; delete =A:blackbox; MODELS read_verilog -overwrite +/ecp5/cells_sim.v;
@@ -36,3 +38,13 @@ def _without_open_outputs(netlist):
                 if bits == ["x"] and cell["port_directions"][port] == "output":
                     cell["connections"][port], wire = [wire], wire + 1
     return netlist
+
+
+def register(take, give, clock=CLOCK, **changes):
+    """Return a flip-flop that takes the wire ``take`` every cycle; ``changes`` of its parameters or wires."""
+    parameters = {"CEMUX": "1 ", "CLKMUX": "CLK", "GSR": "DISABLED", "LSRMUX": "LSR", "REGSET": "RESET"}
+    connections = {"CLK": [clock], "DI": [take], "LSR": ["0"], "Q": [give]}
+    for name, value in changes.items():
+        (parameters if name in parameters else connections)[name] = value
+    directions = {name: "output" if name == "Q" else "input" for name in connections}
+    return {"type": "TRELLIS_FF", "parameters": parameters, "port_directions": directions, "connections": connections}

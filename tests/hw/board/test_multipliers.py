@@ -12,20 +12,10 @@ from hw.board.flows import FLOWS, synthesis
 from hw.board.netlist import netlist as rtlil_text
 from hw.board.tools import run_tool
 from hw.board.multipliers import REGISTERED, absorb_registers
-from tests.kit.netlists import prove_netlist
+from tests.kit.netlists import CLOCK, RESET, prove_netlist, register
 
-CLOCK, RESET = 2, 3
 WIDTH = 4
 A, B, P, Q = ([base + bit for bit in range(WIDTH)] for base in (10, 20, 30, 40))
-
-
-def register(take, give, clock=CLOCK, **changes):
-    parameters = {"CEMUX": "1 ", "CLKMUX": "CLK", "GSR": "DISABLED", "LSRMUX": "LSR", "REGSET": "RESET"}
-    connections = {"CLK": [clock], "DI": [take], "LSR": ["0"], "Q": [give]}
-    for name, value in changes.items():
-        (parameters if name in parameters else connections)[name] = value
-    directions = {name: "output" if name == "Q" else "input" for name in connections}
-    return {"type": "TRELLIS_FF", "parameters": parameters, "port_directions": directions, "connections": connections}
 
 
 def netlist(outputs=Q, **cells):

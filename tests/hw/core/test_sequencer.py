@@ -19,7 +19,7 @@ class Around:
         self.dut, self.log, self.stages, self.frames, self.exit_at = Sequencer(params), [], stages, frames, exit_at
         self._rng = np.random.default_rng(seed)
         self.bench = Bench(self.dut, seed=seed, limit=8000)
-        self.bench.memory(self.dut.program_address, self.dut.program, self._program(params), latency=1)
+        self.bench.memory(self.dut.program_address, self.dut.program, self._program(params), latency=2)
         self.bench.add(self._others, background=True)
         self.maps, self.timesteps = 0, None
 

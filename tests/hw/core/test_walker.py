@@ -25,9 +25,10 @@ def _walk(params, passes, *, rooms, steps, seed, stops=None, ready=1.0):
     simulator.add_clock(1e-6)
 
     async def program(ctx):
-        ctx.set(dut.program, 0)
+        found = 0
         async for _, _, address in ctx.tick().sample(dut.program_address):
-            ctx.set(dut.program, words[address] if address < len(words) else 0)
+            ctx.set(dut.program, found)
+            found = words[address] if address < len(words) else 0
 
     async def run(ctx):
         for number, (one, first) in enumerate(zip(passes, steps)):
