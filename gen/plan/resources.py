@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["ICE40_FREE", "core_resources", "grows_with", "link_resources", "queue_bits", "single_port_blocks"]
 
 QUEUED = 16  # words in a group's queue
+QUEUE_MARKS = 2  # bits of one that lie in tables with its mask in any case (`hw.core.word_queue`)
 BEHIND = 128  # words that wait to be written outside, at most
 SPRAM_BITS, SPRAM_WORDS = 16, 16384  # of one block of single-port RAM
 SOFTMAX_TABLE = 25, 256  # bits and words of exponentials and logarithms
@@ -108,9 +109,11 @@ def _memories(params, target):
         blocks += target.bram.count(width, BEHIND) + 1
     if params.parked:
         blocks += 2 * params.groups * params.neurons * target.bram.count(WORD_BITS, DEPTH)
-    queue = queue_bits(params)
+    queue, marks = queue_bits(params), params.width + QUEUE_MARKS
     if joint:
         return blocks + params.groups * target.bram.count(queue, QUEUED), tables
+    if params.spare_blocks:
+        blocks, queue = blocks + params.groups * target.bram.count(queue - marks, QUEUED), marks
     return blocks, tables + params.groups * TABLE_LUTS * queue
 
 
