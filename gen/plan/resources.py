@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gen.plan.memories import BLOCK, SINGLE_PORT, memory_table
+from gen.plan.memories import BLOCK, SINGLE_PORT, SMALL, memory_table
 from gen.plan.params import WORD_BITS, CoreParams
 from gen.plan.parking import DEPTH
 
@@ -56,7 +56,8 @@ def core_resources(params: CoreParams, target: Target) -> dict[str, int]:
         luts, ffs = luts + kind[0], ffs + kind[1]
     blocks, tables = _memories(params, target)
     blocks += target.dram.blocks if target.dram and params.outside else 0
-    if target.family == "ecp5":  # `hw.board.multipliers`
+    if target.family == "ecp5":  # `hw.board.multipliers`, `hw.board.block_registers`
+        ffs -= _inside_blocks(params)
         ffs -= params.lanes * (params.operand_bits + params.weight_bits) + SOFTMAX_ABSORBED * params.softmax
     else:
         luts *= OTHER_TABLES
@@ -115,6 +116,19 @@ def _memories(params, target):
     if params.spare_blocks:
         blocks, queue = blocks + params.groups * target.bram.count(queue - marks, QUEUED), marks
     return blocks, tables + params.groups * TABLE_LUTS * queue
+
+
+def _inside_blocks(params):
+    """Return the flip-flops that a core in tables has behind its memories, and one in blocks inside them.
+
+    The weights' stay outside, before the multipliers. A queue in a block needs no register behind it.
+    """
+    specs = [spec for spec in memory_table(params).values() if spec.kind == BLOCK and not spec.small]
+    inside = sum(spec.width for spec in specs if spec.role != "weights")
+    if params.spare_blocks:
+        inside += sum(spec.width for spec in specs if spec.depth <= SMALL)
+        inside += params.groups * (queue_bits(params) - params.width - QUEUE_MARKS)
+    return inside
 
 
 def grows_with(p):
