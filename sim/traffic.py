@@ -96,9 +96,11 @@ def _of_pass(plan, stage, p, rounds):
         moved["outputs"] = later, fired
     for memory, looked_up in _looked_up(plan, stage, p).items():
         moved[memory] = looked_up * ((rounds > 0) if p.keep else rounds * p.steps), 0
+    taken = sum(groups.bit_count() for groups in groups_of_parts(p, plan.params.groups))
     if p.streamed:
-        taken = sum(groups.bit_count() for groups in groups_of_parts(p, plan.params.groups))
         moved["weights"] = 0, taken * sum(p.sizes) * rounds
+    if p.supplied:
+        moved["parameters"] = fired, taken * plan.params.neurons * p.parameter_words * rounds
     if p.stored:
         written, (read, _) = p.rows * p.columns * p.tiles * p.steps * rounds, moved.get("maps", (0, 0))
         if plan.regions[p.stage, *p.writes].outside is None:
@@ -118,8 +120,7 @@ def _looked_up(plan, stage, p):
     size = stage.network.shapes[p.layer.name][1:]
     for source, key in zip(p.walk.sources, p.reads):
         synapse, region = source.synapse, plan.regions[p.stage, *key]
-        map_size = stage.network.shapes[synapse.source][1:]
-        taps = 1 if region.line else int(synapse.window.reads(map_size, size).sum())
+        taps = 1 if region.line else int(source.window.reads((region.rows, region.columns), size).sum())
         looked_up["image" if synapse.source == INPUT else "maps"] += taps * p.tiles * (source.fields["words"] + 1)
     return looked_up
 

@@ -15,7 +15,7 @@ from gen.plan.params import LEVELS
 from gen.plan.passes import Pass
 from gen.plan.regions import Region
 from gen.plan.walk import Cursor, SourceWalk, Walk
-from gen.window import POINT, ZEROS
+from gen.window import ZEROS
 
 __all__ = ["build_walk"]
 
@@ -23,7 +23,7 @@ __all__ = ["build_walk"]
 def build_walk(p: Pass, regions: dict[tuple[str, int], Region]) -> Walk:
     """Return the walk of a placed pass; ``regions`` are those of its stage, {(name, timestep): region}."""
     gathers = [_Gather(p, n, regions[key]) for n, key in enumerate(p.reads)]
-    sources = tuple(SourceWalk(gather.synapse, gather.block(), gather.cursor()) for gather in gathers)
+    sources = tuple(SourceWalk(gather.synapse, gather.window, gather.block(), gather.cursor()) for gather in gathers)
     return Walk(**vars(p.loops), output=_output(p, regions[p.writes] if p.writes else None), sources=sources)
 
 
@@ -57,14 +57,14 @@ def _steps(loops, moves):
 class _Gather:
     """One synapse of a pass, reading the map in ``region``: block and cursor of the program.
 
-    Its geometry is that of its window, or of a single point where the map is one line.
+    Its geometry is that of its window over what is stored: a single point where the map is one line.
     """
 
     def __init__(self, p, index, region):
         self.p, self.region, self.synapse = p, region, p.synapses[index]
         self.image = self.synapse.source == INPUT
         self.dense = is_dense(self.synapse, region.tile_channels, p.tile_channels)
-        self.window = POINT if region.line else self.synapse.window
+        self.window = region.window(self.synapse.window)
         self.weight = p.weights[index] << p.narrow
         self.pitches = region.columns * region.words_per_position, region.words_per_position
 

@@ -1,18 +1,19 @@
 """What is fetched from outside the chip while a stage runs: block after block, in the order in which it is needed.
 
-A pass whose weights lie outside, or that reads a map there, begins when its block has come. Of a pass that reads a map
-outside, each row waits for a block of its own, which says what to copy into the rings on the chip
+A pass whose weights or parameters lie outside, or that reads a map there, begins when its block has come. Of a pass
+that reads a map outside, each row waits for a block of its own, which says what to copy into the rings on the chip
 (`gen.plan.spilling`)::
 
     block:  head, copy ..., run ..., digest
     head:   words behind this one | copies << 20 | ahead << 25 | settles << 30 | another block follows << 31
     copy:   place on the chip | of the input << 31, words of 32 bits, address outside
-    run:    groups << 24 | address, memory words, data ...
+    run:    address | groups << 24 | of parameters << 28 | neuron << 29, memory words, data ...
 
 The *next* block is fetched when at most ``ahead`` blocks before it belong to passes and rows that have not begun. What
 has been written outside until then is there before a block that ``settles`` copies anything. ``groups`` has a bit for
-each group that takes the run of weights, ``data`` are as in a load stream (`gen.plan.image`). The digest begins as 0
-and takes each word before it: it is rotated left by one bit, and the word is added.
+each group that takes the run, of weights or of the parameters of that neuron of the group; ``data`` are as in a load
+stream (`gen.plan.image`). The digest begins as 0 and takes each word before it: it is rotated left by one bit, and the
+word is added.
 
 Behind the blocks of all stages lie the maps, then as many input maps as a core holds, then states (`gen.plan.parking`).
 """
@@ -27,17 +28,19 @@ import numpy as np
 from gen.errors import InputError
 from gen.layers import INPUT
 from gen.plan.outside import groups_of_parts
+from gen.plan.memories import parameter_bits
 from gen.plan.params import WORD_BITS, CoreParams
 from gen.plan.parking import parked_end
 from gen.plan.passes import Pass
 from gen.plan.spilling import MOST_AHEAD, rows_read
 
 __all__ = [
-    "Bases", "Block", "Copy", "block_digest", "block_words", "copy_pieces", "outside_bases", "pack_block",
-    "stage_blocks", "words_moved",
+    "Bases", "Block", "Copy", "OF_PARAMETERS", "block_digest", "block_words", "copy_pieces", "outside_bases",
+    "pack_block", "run_head", "stage_blocks", "words_moved",
 ]
 
 COPY_WORDS, RUN_WORDS, BLOCK_WORDS = 3, 2, 2  # of a copy, of a run beside its data, of a block beside both
+OF_PARAMETERS = 4  # bit of a run's head behind the address, which the neuron follows; before it the groups
 FIELDS = {"words": 20, "copies": 5, "ahead": MOST_AHEAD.bit_length(), "settles": 1, "follows": 1}  # of a head, bits
 
 
@@ -60,7 +63,7 @@ class Copy:
 class Block:
     """What comes before a pass (``row`` is None), or before one of its rows.
 
-    weights : whether it has the runs of the pass's weights
+    weights, parameters : whether it has the runs of the pass's weights, of its parameters
     ahead : blocks before it that may belong to what has not begun
     settles : whether it waits for all that has been written
     """
@@ -68,6 +71,7 @@ class Block:
     p: Pass
     row: int | None = None
     weights: bool = False
+    parameters: bool = False
     copies: tuple[Copy, ...] = ()
     ahead: int = 0
     settles: bool = False
@@ -88,7 +92,7 @@ def stage_blocks(passes, regions) -> list[Block]:
     found = []
     for p in passes:
         if p.fetched:
-            found.append(Block(p, weights=p.streamed))
+            found.append(Block(p, weights=p.streamed, parameters=p.supplied))
         if p.rowwise:
             copies = zip(*(_copies(p, n, regions) for n, ring in enumerate(p.rings) if ring))
             found += [
@@ -116,12 +120,20 @@ def _copies(p, number, regions) -> Iterator[tuple[Copy, ...]]:
 
 def block_words(block: Block, params: CoreParams) -> int:
     """Return the 32-bit words of a block."""
-    runs = 0
+    runs, p = 0, block.p
     if block.weights:
         pieces = -(-params.width * params.weight_bits // WORD_BITS)
-        parts = len(groups_of_parts(block.p, params.groups))
-        runs = parts * sum(RUN_WORDS + size * pieces for size in block.p.sizes)
-    return BLOCK_WORDS + COPY_WORDS * len(block.copies) + runs
+        runs += sum(RUN_WORDS + size * pieces for size in p.sizes)
+    if block.parameters:
+        pieces = -(-sum(parameter_bits(params)) // WORD_BITS)
+        runs += params.neurons * (RUN_WORDS + p.parameter_words * pieces)
+    return BLOCK_WORDS + COPY_WORDS * len(block.copies) + runs * len(groups_of_parts(p, params.groups))
+
+
+def run_head(address: int, groups: int, neuron: int | None = None) -> int:
+    """Return the first word of a run of weights for ``groups``, or of the parameters of a ``neuron`` of theirs."""
+    taker = groups if neuron is None else groups | 1 << OF_PARAMETERS | neuron << OF_PARAMETERS + 1
+    return taker << 24 | address
 
 
 def words_moved(block: Block, params: CoreParams) -> int:
@@ -150,7 +162,7 @@ def pack_block(
 ) -> np.ndarray:
     """Return the uint32 words of a block.
 
-    ``runs`` of its weights, ``addresses`` outside of its copies; ``following``: the next block of the stage.
+    ``runs`` of its weights and parameters, ``addresses`` outside of its copies; ``following``: the stage's next block.
     """
     copies = [
         word for copy, address in zip(block.copies, addresses, strict=True)

@@ -16,13 +16,14 @@ from gen.plan.params import LANES, NEURONS, shape_of_lanes
 from gen.plan.plan import Plan, covering, plan_on
 from gen.plan.placement import placed_plan, with_spare_blocks
 from gen.plan.resources import core_resources, link_resources, single_port_blocks
+from gen.plan.strips import find_strips
 from gen.plan.target import TARGETS, Target
 
 __all__ = ["Candidate", "candidates", "choose", "pareto_rows"]
 
 OFFERED = 4  # boards named where a network does not fit
 SERVED = 4  # lanes for each neuron, at least: with fewer the gather is slower nearly always
-PAYS = 0.97  # share of the cycles that twice the neurons may leave, at most, to be tried
+PAYS = 0.97  # share of the cycles that strips, or twice the neurons, may leave, at most, to be tried
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +82,8 @@ def candidates(
     lanes : the only number of lanes; by default each of `LANES`
     neurons : the only number of neurons of a group; by default 1, and twice as many as long as that pays
 
+    The input is cut into strips (`gen.plan.strips`) where that pays.
+
     Raises
     ------
     UnsupportedNetwork
@@ -101,22 +104,30 @@ def candidates(
 
 def _of_lanes(network, target, also, lanes, neurons):
     """Return the candidates of one number of lanes."""
-    if neurons:
-        return [_candidate(network, target, also, lanes, neurons)]
     width, _ = shape_of_lanes(lanes)
-    found = [_candidate(network, target, also, lanes)]
-    for more in (n for n in NEURONS[1:] if width >= SERVED * n):
-        other = _candidate(network, target, also, lanes, more)
-        if other.estimate.interval > PAYS * found[-1].estimate.interval:
+    found = [_candidate(network, target, also, lanes, neurons or 1)]
+
+    def pays(other):
+        better = other.estimate.interval <= PAYS * found[-1].estimate.interval
+        found.extend([other] * better)
+        return better
+
+    plain = found[0].plan
+    in_strips = find_strips(plain.passes, plain.stages[0].network.source.shape, width) is not None and pays(
+        _candidate(network, target, also, lanes, neurons or 1, strips=True))
+    for more in (n for n in NEURONS[1:] if width >= SERVED * n and not neurons):
+        if not pays(_candidate(network, target, also, lanes, more, in_strips)):
             break
-        found.append(other)
     return found
 
 
-def _candidate(network, target, also, lanes, neurons=1):
-    plan = placed_plan(network, lanes, target, neurons)
+def _candidate(network, target, also, lanes, neurons=1, strips=False):
+    def placed(other):
+        return placed_plan(other, lanes, target, neurons, strips)
+
+    plan = placed(network)
     if also:
-        plan = plan_on(network, covering([plan, *(placed_plan(other, lanes, target, neurons) for other in also)]))
+        plan = plan_on(network, covering([plan, *map(placed, also)]))
     plan = with_spare_blocks(plan, target)
     core, link = core_resources(plan.params, target), link_resources(target)
     used = {kind: core[kind] + link[kind] for kind in core}

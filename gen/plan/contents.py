@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gen.plan.blocks import pack_block, stage_blocks
+from gen.plan.blocks import pack_block, run_head, stage_blocks
 from gen.plan.grouping import tile_window
-from gen.plan.memories import loadable_memories
+from gen.plan.memories import loadable_memories, parameter_bits
 from gen.plan.outside import groups_of_parts
 from gen.plan.passes import Pass, thresholds
 from gen.plan.program_words import program_words
@@ -33,12 +33,6 @@ def memory_contents(plan) -> dict[str, Sequence[int] | np.ndarray]:
     }
 
 
-def _words(rows, bits):
-    """Pack rows of values, [words, n], into integers: value i takes ``bits[i]`` bits, the first value the lowest."""
-    columns = [(rows[:, i, None] >> np.arange(width)) & 1 for i, width in enumerate(bits)]
-    return _integers(np.concatenate(columns, axis=1).astype(np.uint8))
-
-
 def _integers(bits):
     """Return the words of which ``bits``, uint8 [words, bits], has the bits, the lowest first."""
     packed = np.packbits(bits, axis=1, bitorder="little")
@@ -58,24 +52,33 @@ def _own_channels(p: Pass, group: int) -> np.ndarray:
 
 def _parameters(plan, neuron):
     params = plan.params
-    group, first = divmod(neuron, params.neurons)
     rows = np.zeros((plan.layout.parameters, 4), np.int64)
     for p in plan.passes:
-        if not p.layer.weighted:
-            continue
-        layer, channels = p.layer, np.full((p.loops.channel_turns, p.tile_words), -1)
-        lanes = _own_channels(p, group)[:, first :: params.neurons]
-        channels[:, : lanes.shape[1]] = lanes
-        channels = channels.ravel()[: p.parameter_words]
-        own = channels >= 0
-        block = rows[p.parameter : p.parameter + len(channels)]
-        block[own, 1] = layer.bias[channels[own]]
-        if layer.fires:
-            block[own, 0] = thresholds(plan.stages[p.stage].network, layer)[channels[own]]
-            block[own, 2] = layer.v_init[channels[own]]
-            block[own, 3] = layer.theta_low[channels[own]] if layer.signed else 0
-    low_bits = params.theta_bits * params.signed
-    return _words(rows, (params.theta_bits, params.bias_bits, params.state_bits, low_bits))
+        if p.layer.weighted and not p.supplied:
+            rows[p.parameter : p.parameter + p.parameter_words] = _channel_rows(plan, p, neuron)
+    return _integers(_row_bits(rows, params))
+
+
+def _channel_rows(plan, p, neuron):
+    """Return int64 [words, 4], theta, bias, v_init and theta_low of the channels of a pass that a neuron serves."""
+    group, first = divmod(neuron, plan.params.neurons)
+    layer, channels = p.layer, np.full((p.loops.channel_turns, p.tile_words), -1)
+    lanes = _own_channels(p, group)[:, first :: plan.params.neurons]
+    channels[:, : lanes.shape[1]] = lanes
+    channels = channels.ravel()[: p.parameter_words]
+    own, rows = channels >= 0, np.zeros((len(channels), 4), np.int64)
+    rows[own, 1] = layer.bias[channels[own]]
+    if layer.fires:
+        rows[own, 0] = thresholds(plan.stages[p.stage].network, layer)[channels[own]]
+        rows[own, 2] = layer.v_init[channels[own]]
+        rows[own, 3] = layer.theta_low[channels[own]] if layer.signed else 0
+    return rows
+
+
+def _row_bits(rows, params):
+    """Return the bits of memory words of parameters, uint8 [words, bits]."""
+    columns = [(rows[:, i, None] >> np.arange(width)) & 1 for i, width in enumerate(parameter_bits(params))]
+    return np.concatenate(columns, axis=1).astype(np.uint8)
 
 
 def _weights(plan, group):
@@ -103,7 +106,7 @@ def _outside(plan, _owner):
     for stage in plan.stages:
         blocks = stage_blocks(stage.passes, plan.regions)
         for block, following in zip(blocks, [*blocks[1:], None]):
-            runs = _runs(block.p, plan.params) if block.weights else []
+            runs = _runs(plan, block)
             addresses = [_address(plan, block.p, copy) for copy in block.copies]
             packed.append(pack_block(block, following, runs, addresses, plan.params))
     return np.concatenate(packed)
@@ -116,16 +119,24 @@ def _address(plan, p, copy):
     return plan.bases.maps + (plan.regions[p.stage, *copy.source].outside + copy.first) * plan.params.map_pieces
 
 
-def _runs(p, params):
-    """Return the runs of a pass's weights as arrays of words."""
-    runs = []
+def _runs(plan, block):
+    """Return the runs of a block as arrays of words: of each part its weights, then the parameters of each neuron."""
+    p, params, runs = block.p, plan.params, []
     for groups in groups_of_parts(p, params.groups):
         group = (groups & -groups).bit_length() - 1  # the first of them
-        for base, source in zip(p.weights, p.walk.sources):
-            packed = np.packbits(_lane_bits(_rows(p, source, group, params), params), axis=1, bitorder="little")
-            packed = np.pad(packed, ((0, 0), (0, -packed.shape[1] % 4)))
-            runs += [np.array([groups << 24 | base, len(packed)], "<u4"), packed.reshape(-1).view("<u4")]
+        for base, source in zip(p.weights, p.walk.sources) if block.weights else ():
+            runs += _run(run_head(base, groups), _lane_bits(_rows(p, source, group, params), params))
+        for neuron in range(params.neurons) if block.parameters else ():
+            rows = _channel_rows(plan, p, group * params.neurons + neuron)
+            runs += _run(run_head(p.parameter, groups, neuron), _row_bits(rows, params))
     return runs
+
+
+def _run(head, bits):
+    """Return the words of a run as arrays; ``bits`` of its memory words, uint8 [words, bits]."""
+    packed = np.packbits(bits, axis=1, bitorder="little")
+    packed = np.pad(packed, ((0, 0), (0, -packed.shape[1] % 4)))
+    return [np.array([head, len(packed)], "<u4"), packed.reshape(-1).view("<u4")]
 
 
 def _rows(p, source, group, params):

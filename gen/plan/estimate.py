@@ -22,6 +22,7 @@ from gen.plan.parking import DEPTH, DIGITS, moves_of_rounds, parked_moves, state
 from gen.plan.passes import Pass
 from gen.plan.plan import Plan
 from gen.plan.program_words import spacing
+from gen.plan.spilling import bursts_written
 from gen.plan.target import Dram
 from gen.plan.tile_work import TileWork, tile_work
 
@@ -38,14 +39,13 @@ CYCLES = {
     "scan": 3,        # from the address of the first value of an output to the value
     "frame": 6,       # before the first pass of every round but the first, of another input map
     "copy": 14,       # of each copy, beside its words
-    "burst": 4,       # of each burst of words written, beside its words
+    "burst": 6,       # of each burst of words of a map written, beside its words: turns, another row of the SDRAM
     "park": 60,       # from the beginning of a pass to the first states of its groups, from its end to its last words
     "block": 31,      # from the beginning of a fetch to the first word of the runs, and from the last one to the pass
 }
 PACE = Dram("SDRAM", 32, 16).pace()  # of a memory outside the chip, where nothing else is said
 # Of a decision, for each position of the output, beside scans of its channels: how many, and the rule itself.
 DECISIONS = {"off": (1, 1), "margin": (2, 3), "confidence": (2, 13), "entropy": (2, 30)}
-RUN = 16  # 32-bit words of maps that are written in a burst, about
 REST = 1  # between the last event of a tile and the first of the next
 QUEUE = 9  # words with events that the walker is ahead of a group, `hw.core.word_queue`
 TOGETHER = 256  # tiles of a pass that are followed one after the other; more of them are followed side by side
@@ -162,7 +162,7 @@ class _Clock:
     """
 
     def __init__(self, plan, stage, pace, rounds):
-        self.now, self.memory = np.zeros((2, rounds))  # until when passes, and the memory, have work
+        self.now, self.memory, self.fetched = np.zeros((3, rounds))  # until when passes, memory and fetching have work
         self._plan, self._pace = plan, pace
         self._blocks, self._begun = iter(stage_blocks(stage.passes, plan.regions)), []  # when what waited for one began
 
@@ -172,7 +172,10 @@ class _Clock:
             self.now = np.maximum(self.now, self._fetched())
             self._begun.append(self.now)
         rows = p.rows if p.rowwise else 1
-        moving = self._pace * written_words(self._plan, p) * (1 + CYCLES["burst"] / RUN)
+        moving = self._pace * written_words(self._plan, p)
+        if moving:
+            region = self._plan.regions[p.stage, *p.writes]
+            moving = moving + CYCLES["burst"] * bursts_written(p, region, cycles)
         if p.parked is not None:
             moving = moving + self._pace * moved_states(self._plan, p)[: len(self.now)]
             self.now = self.now + CYCLES["park"]
@@ -191,9 +194,10 @@ class _Clock:
         block, params = next(self._blocks), self._plan.params
         needed = len(self._begun) - 1 - block.ahead  # the one that must have begun
         allowed = self._begun[needed] if needed >= 0 else 0
-        cost = CYCLES["block"] + len(block.copies) * CYCLES["copy"] + self._pace * words_moved(block, params)
-        self.memory = np.maximum(self.memory, allowed) + cost
-        return self.memory
+        asking, words = CYCLES["block"] + len(block.copies) * CYCLES["copy"], self._pace * words_moved(block, params)
+        self.memory = np.maximum(self.memory, allowed) + words  # it writes while the block is being asked for
+        self.fetched = np.maximum(np.maximum(self.fetched, allowed) + asking + words, self.memory)
+        return self.fetched
 
 
 def _read(network, p, name, maps, steps):

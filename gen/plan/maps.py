@@ -74,8 +74,10 @@ def _input(network, tiling):
     if tiling.line:
         channels, rows, columns = channels * rows * columns, 1, 1
     same = network.source.kind == "direct"
+    if tiling.strips:
+        channels, columns = tiling.strips.values, tiling.strips.columns
     words = -(-channels // tiling.image_tile)
-    return Region(0, words, tiling.image_tile, rows, columns, tiling.line, same, tiling.kept)
+    return Region(0, words, tiling.image_tile, rows, columns, tiling.line, tiling.strips, same, tiling.kept)
 
 
 class _Maps:

@@ -8,7 +8,10 @@ from typing import NamedTuple
 
 from gen.plan.params import WORD_BITS
 
-__all__ = ["BLOCK", "MemorySpec", "OUTSIDE", "Piece", "SINGLE_PORT", "SMALL", "loadable_memories", "memory_table"]
+__all__ = [
+    "BLOCK", "MemorySpec", "OUTSIDE", "Piece", "SINGLE_PORT", "SMALL", "loadable_memories", "memory_table",
+    "parameter_bits",
+]
 
 BLOCK, SINGLE_PORT, OUTSIDE = "block", "single port", "outside"
 SMALL = 16  # words that look-up tables hold
@@ -97,14 +100,18 @@ def _banks(width, depth):
     return [depth]
 
 
+def parameter_bits(p):
+    """Return the bits of what a channel has, side by side from the lowest: theta, bias, v_init, and theta_low or 0."""
+    return p.theta_bits, p.bias_bits, p.state_bits, p.theta_bits * p.signed
+
+
 @lru_cache(maxsize=64)
 def memory_table(p):
     """Return {name: MemorySpec} of every memory of a core of these `CoreParams`, one for each owner.
 
     A memory that nobody reads is not there: no states where none outlives a timestep, no map words of nothing.
-    Parameters of a channel lie side by side: theta, bias, v_init and, with two thresholds, theta_low.
     """
-    parameter = p.theta_bits * (1 + p.signed) + p.bias_bits + p.state_bits
+    parameter = sum(parameter_bits(p))
     specs = [
         MemorySpec("program", WORD_BITS, p.program, loadable=True),
         MemorySpec("limits", WORD_BITS, p.limits, loadable=True),

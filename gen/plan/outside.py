@@ -1,20 +1,39 @@
-"""Weights outside the chip: which layers have theirs there, and how these are cut into passes.
+"""Weights and parameters outside the chip: which layers have theirs there, and how these are cut into passes.
 
 A core keeps the weights that it has room for. The others lie in a memory outside, in blocks, one behind the other as
 they are used (`gen.plan.blocks`). A block is fetched into one half of a buffer at the end of every group's weight
 memory, while the passes before compute with what lies in the other half. A layer is cut into a pass for every turn of
 its channel tiles, as far as its form allows: so a block has the weights of as many channels as there are lanes, and is
 read once in a round.
+
+Parameters do the same: those of a pass come in its block, into one half of a buffer of every neuron.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 from gen.plan.grouping import weight_sizes
 from gen.plan.passes import Pass
 
-__all__ = ["cut_outside", "groups_of_parts", "place_buffer"]
+__all__ = ["Buffer", "cut_outside", "groups_of_parts", "place_buffers", "supply"]
+
+
+class Buffer(NamedTuple):
+    """Two halves of so many words at the end of a memory, behind what stays there: ``first`` words."""
+
+    first: int
+    half: int
+
+    @property
+    def end(self) -> int:
+        """Words of the memory."""
+        return self.first + 2 * self.half
+
+    def place(self, turn: int) -> int:
+        """Return the first word of what comes as number ``turn``: the halves take turns."""
+        return self.first + turn % 2 * self.half
 
 
 def cut_outside(stages: list[list[Pass]], room: int | None) -> list[list[Pass]]:
@@ -68,20 +87,47 @@ def _turns(p, together):
     return found
 
 
-def place_buffer(passes: list[Pass], buffer: int, half: int) -> list[Pass]:
-    """Return the passes of a stage in their final order with the addresses of streamed weights in the buffer.
+def supply(stages: list[list[Pass]], room: int | None) -> list[list[Pass]]:
+    """Return the passes of all stages, cut as they are, those ``supplied`` whose parameters lie outside.
 
-    Their ``weights`` are counted from the first word of a block until then. The halves, of ``half`` words each, take
-    turns from ``buffer`` on.
+    All parameters stay inside where ``room`` words of a neuron hold them, or where it is None. Else the largest stay as
+    far as that makes the memory smaller: the buffer has room for two of the others. What room is left keeps those of
+    passes that wait for no weights, then again the largest.
     """
-    placed, turn = [], 0
+    sizes = {(i, n): p.parameter_words for i, passes in enumerate(stages) for n, p in enumerate(passes)
+             if p.layer.weighted}
+    if room is None or sum(sizes.values()) <= room:
+        return stages
+    largest = sorted(sizes, key=lambda key: -sizes[key])
+    kept = [sum(sizes[key] for key in largest[:number]) for number in range(len(largest))]
+    least = min(range(len(largest)), key=lambda number: kept[number] + 2 * sizes[largest[number]])
+    inside, out = kept[least], largest[least:]
+    for key in sorted(out, key=lambda key: stages[key[0]][key[1]].streamed):
+        others = max((sizes[other] for other in out if other != key), default=0)
+        if inside + sizes[key] + 2 * others <= room:
+            inside += sizes[key]
+            out.remove(key)
+    return [
+        [replace(p, supplied=True) if (i, n) in out else p for n, p in enumerate(passes)]
+        for i, passes in enumerate(stages)
+    ]
+
+
+def place_buffers(passes: list[Pass], weights: Buffer, parameters: Buffer) -> list[Pass]:
+    """Return the passes of a stage in their final order with the addresses in the buffers of what is fetched.
+
+    ``weights`` of a streamed pass are counted from the first word of a block until then.
+    """
+    placed, streamed, supplied = [], 0, 0
     for p in passes:
         if p.streamed and not p.synapses:  # it fires what passes before have added up
             p = replace(p, streamed=False)
         elif p.streamed:
-            base = buffer + turn % 2 * half
-            turn += 1
-            p = replace(p, weights=tuple(base + weight for weight in p.weights))
+            p = replace(p, weights=tuple(weights.place(streamed) + weight for weight in p.weights))
+            streamed += 1
+        if p.supplied:
+            p = replace(p, parameter=parameters.place(supplied))
+            supplied += 1
         placed.append(p)
     return placed
 

@@ -31,8 +31,8 @@ SWITCHES = {  # parameters that may be 0, and what a core without has none of
     "currents": "kept currents", "phase_bits": "upsampled maps", "spram": "single-port RAM",
     "replay": "stages that look at frames", "outside": "weights outside the chip",
     "wide": "maps of wider counts than the others", "spilled": "maps outside the chip",
-    "image_ring": "an input outside the chip", "parked": "states outside the chip",
-    "spare_blocks": "few words in block RAM",
+    "strips": "an input in strips", "image_ring": "an input outside the chip", "parked": "states outside the chip",
+    "supplied": "parameters outside the chip", "spare_blocks": "few words in block RAM",
 }
 # No network falls short of them.
 BESIDE = ("width", "groups", "neurons", "program", "spram", "narrow", "input_values", "spare_blocks")
@@ -108,11 +108,13 @@ class CoreParams:
     currents: int = 0    # currents of a constant input, kept from the first timestep
     spram: int = 0       # in single-port RAM: 1 weights, 2 states as well
     replay: int = 0      # 1: all frames of an image are kept, for stages that look at them again
-    outside: int = 0     # 32-bit words outside the chip: blocks of weights and copies, maps, the input, states
+    outside: int = 0     # 32-bit words outside the chip: blocks (`gen.plan.blocks`), maps, the input, states
     wide: int = 0        # words of maps, from the first on, whose counts have all bits
     spilled: int = 0     # words of the largest map outside the chip
     image_ring: int = 0  # words of the input held on the chip, a power of two: all of it lies outside; 0: whole slots
     parked: int = 0      # words of 32 bits of the states of a group and pass outside the chip, at most
+    strips: int = 0      # values of a row of an input in strips, padding included, at most; 0: no input is
+    supplied: int = 0    # 1: parameters of some layers lie outside the chip
     input_values: int = 1  # taken in a cycle: a beat of them lies in one word of the input
     spare_blocks: int = 0  # 1: few words lie in block RAM too, and so do those in a group's queue; 0: in tables
 
@@ -137,6 +139,8 @@ class CoreParams:
             raise InputError("maps outside the chip need a memory outside, and a core with windows")
         if self.parked and not self.outside:
             raise InputError("states outside the chip need a memory outside")
+        if self.supplied and not self.outside:
+            raise InputError("parameters outside the chip need a memory outside")
         if self.image_ring & (self.image_ring - 1):
             raise InputError(f"the input's words on the chip must be a power of two, not {self.image_ring}")
         if self.narrow and self.weight_bits % 2:

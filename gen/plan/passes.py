@@ -38,7 +38,7 @@ class Pass:
     narrow : two words of its weights lie in a memory word
     loops : its loops, and how the groups share them
     sizes, weights : memory words of every synapse's weights, of each group; the first of them
-    streamed : its weights lie outside the chip
+    streamed, supplied : its weights, its parameters lie outside the chip
     rings : of every synapse that reads a map outside the chip, where on the chip its rows pass by (`gen.plan.spilling`)
     ahead : rows of it whose words are copied into the rings before they are begun, beside the next one
     parameter, state, current : first word of its parameters, states and kept currents, of each neuron
@@ -69,6 +69,7 @@ class Pass:
     weights: tuple[int, ...] = ()
     first_channel: int = 0
     streamed: bool = False
+    supplied: bool = False
     rings: tuple[Ring | None, ...] = ()
     ahead: int = 0
     parameter: int = 0
@@ -99,7 +100,7 @@ class Pass:
     @property
     def fetched(self) -> bool:
         """Whether it waits for a block from outside the chip (`gen.plan.blocks`)."""
-        return self.streamed or self.rowwise
+        return self.streamed or self.supplied or self.rowwise
 
     @property
     def phase(self) -> str:

@@ -1,10 +1,10 @@
-"""Where weights, states and maps of a network lie on a board's part: block RAM, single-port RAM, a memory outside."""
+"""Where weights, states, maps and parameters of a network lie: block RAM, single-port RAM, a memory outside."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from gen.errors import DoesNotFit, InputError
@@ -28,27 +28,30 @@ FILLED = (0.85, 0.6, 0.45, 0.3, 0.2)  # of the block RAMs, where something lies 
 SLOWER = 1.01  # times the cycles that a core may take to need fewer block RAMs: it gains more than that in clock
 SPARED = 0.6  # of the block RAMs, where those of a design take few words that look-up tables would hold
 SETTLING = 8  # times that less room is looked at again
-LEAST_ROOM = 512  # words of weights of a group, in steps of which room is looked for: those of a block
+LEAST_ROOM = 512  # words of weights of a group, in steps of which room is looked for, or of parameters: of a block
 
 
-def placed_plan(network: Network, lanes: int, target: Target, neurons: int = 1) -> Plan:
-    """Return the plan of ``network`` on a part.
+def placed_plan(
+    network: Network, lanes: int, target: Target, neurons: int = 1, strips: bool = False
+) -> Plan:
+    """Return the plan of ``network`` on a part; ``strips`` as of `make_plan`.
 
     Single-port RAM takes weights, then states, as far as the part has enough. Where the block RAMs do not hold all
-    weights, maps and states, and the board has a memory outside, weights and states of some layers and the largest maps
-    lie there. Raises what `make_plan` raises without single-port RAM.
+    weights, maps and states, and the board has a memory outside, weights, states and parameters of some layers and the
+    largest maps lie there. Raises what `make_plan` raises without single-port RAM.
     """
+    make = partial(make_plan, network, lanes, neurons=neurons, strips=strips)
     for spram in (2, 1) if target.spram_blocks else ():
         try:
-            plan = make_plan(network, lanes, neurons=neurons, spram=spram)
+            plan = make(spram=spram)
         except InputError:  # tiles too wide for states in single-port RAM
             continue
         if single_port_blocks(plan.params) <= target.spram_blocks and (spram == 1 or plan.params.states):
             return plan
-    plan = make_plan(network, lanes, neurons=neurons)
+    plan = make()
     if not target.dram or _blocks(plan, target) <= target.bram_blocks:
         return plan
-    return _placed_outside(plan, lanes, target, neurons)
+    return _placed_outside(plan, make, target)
 
 
 def with_spare_blocks(plan: Plan, target: Target) -> Plan:
@@ -60,10 +63,13 @@ def with_spare_blocks(plan: Plan, target: Target) -> Plan:
     return other if target.family == "ecp5" and _blocks(other, target) <= SPARED * target.bram_blocks else plan
 
 
-def _placed_outside(plan, lanes, target, neurons):
-    """Return the plan of the fewest block RAMs that do not slow it; ``plan`` itself where none fits."""
+def _placed_outside(plan, make, target):
+    """Return the plan of the fewest block RAMs that do not slow it; ``plan`` itself where none fits.
+
+    ``make``: `make_plan` of the network, to which a ``room`` may be given.
+    """
     def filled(share):
-        return _of_blocks(plan, lanes, target, neurons, int(share * target.bram_blocks))
+        return _of_blocks(plan, make, target, int(share * target.bram_blocks))
 
     def interval(plan):
         return expected_cycles(plan, pace=target.pace).interval
@@ -82,8 +88,23 @@ def _placed_outside(plan, lanes, target, neurons):
     return spared(fewest) or fullest if fewest else fullest
 
 
-def _of_blocks(plan, lanes, target, neurons, blocks):
+def _of_blocks(plan, make, target, blocks):
     """Return the plan that moves the fewest words of those that so many ``blocks`` hold; None where there is none.
+
+    Parameters, like weights, move once in a round: they go outside too where what moves more often does, or nothing
+    else fits, and where that frees blocks.
+    """
+    inside = _with_parameters(plan, make, target, None, blocks)
+    few = replace(plan.params, parameters=LEAST_ROOM)
+    if inside and not (inside.params.rowwise or inside.params.parked) or not (
+            _blocks_of("parameters", few, target) < _blocks_of("parameters", plan.params, target)):
+        return inside
+    outside = _with_parameters(plan, make, target, LEAST_ROOM, blocks)
+    return min([found for found in (inside, outside) if found], key=_moved, default=None)
+
+
+def _with_parameters(plan, make, target, parameters, blocks):
+    """Return the plan that moves the fewest words with so much room for ``parameters``, or None.
 
     The input lies on the chip if it can. States get as much room as leaves some to maps and weights, and maps as much
     as leaves some to the weights; or the next smaller share each.
@@ -95,9 +116,9 @@ def _of_blocks(plan, lanes, target, neurons, blocks):
         def placed(states, maps, image=image):
             room = Room(
                 maps=int(SHARES[maps] * plan.params.map_words) if maps else None, image=image,
-                states=int(shares[states] * held) if states else None,
+                states=int(shares[states] * held) if states else None, parameters=parameters,
             )
-            return _with_weights_outside(plan, lanes, target, neurons, room, blocks)
+            return _with_weights_outside(plan, make, target, room, blocks)
 
         def best(states, placed=placed):
             fits = bisect_left(range(len(SHARES)), True, key=lambda maps: placed(states, maps) is not None)
@@ -112,36 +133,37 @@ def _of_blocks(plan, lanes, target, neurons, blocks):
     return None
 
 
-def _with_weights_outside(plan, lanes, target, neurons, room, blocks):
+def _with_weights_outside(plan, make, target, room, blocks):
     """Return the plan with as many weights on the chip as so many blocks hold beside the maps, or None."""
     if room != WHOLE:
-        plan = make_plan(plan.network, lanes, neurons=neurons, room=room)
-    left = blocks - _blocks(plan, target) + _weight_blocks(plan.params, target)
+        plan = make(room=room)
+    left = blocks - _blocks(plan, target) + _blocks_of("weights", plan.params, target)
     words, fits = range(LEAST_ROOM, plan.params.weights, LEAST_ROOM), len(plan.passes)
     while left > 0 and fits:
-        fits = bisect_right(words, left, key=lambda room: _weight_blocks(replace(plan.params, weights=room), target))
+        fits = bisect_right(
+            words, left, key=lambda room: _blocks_of("weights", replace(plan.params, weights=room), target))
         inside = room if fits == len(words) else replace(room, weights=max(1, fits * LEAST_ROOM))
-        other = make_plan(plan.network, lanes, neurons=neurons, room=inside)
+        other = make(room=inside)
         over = _blocks(other, target) - blocks
         if over <= 0 and other.params.outside <= target.dram.words:
-            return _settled(other, lanes, neurons)
+            return _settled(other, make)
         left -= max(1, over)  # passes that are cut have a longer program
     return None
 
 
-def _settled(plan, lanes, neurons):
+def _settled(plan, make):
     """Return the plan for the room that its own core has, by which others find it again (`gen.plan.plan.plan_on`).
 
     Maps that are laid out for some words may need fewer, and in those fewer need more: such a core has the words that
     its maps were laid out for.
     """
     for _ in range(SETTLING):
-        other = make_plan(plan.network, lanes, neurons=neurons, room=core_room(plan.params))
+        other = make(room=core_room(plan.params))
         if other.params == plan.params:
             return other
         plan, before = other, plan
     if plan.params.map_words > before.params.map_words:
-        plan, before = make_plan(plan.network, lanes, neurons=neurons, room=core_room(plan.params)), plan
+        plan, before = make(room=core_room(plan.params)), plan
     try:
         return plan_on(plan.network, replace(plan.params, map_words=before.params.map_words))
     except DoesNotFit:
@@ -156,9 +178,9 @@ def _moved(plan):
     return read + parked + sum(written_words(plan, p) for p in plan.passes)
 
 
-def _weight_blocks(params, target):
+def _blocks_of(role, params, target):
     specs = memory_table(params).values()
-    return sum(spec.blocks(target.bram) for spec in specs if spec.role == "weights")
+    return sum(spec.blocks(target.bram) for spec in specs if spec.role == role)
 
 
 def _blocks(plan, target):

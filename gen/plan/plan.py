@@ -21,7 +21,7 @@ from gen.plan.grouping import weight_sizes
 from gen.plan.image import load_stream, stream_digest
 from gen.plan.maps import count_bits, map_depth, place_maps, wide_depth
 from gen.plan.memories import MemorySpec, memory_table
-from gen.plan.outside import cut_outside, place_buffer
+from gen.plan.outside import Buffer, cut_outside, place_buffers, supply
 from gen.plan.params import CoreParams, shape_of_lanes
 from gen.plan.parking import park
 from gen.plan.passes import Pass, layer_passes
@@ -139,7 +139,7 @@ class Plan:
 
 def make_plan(
     network: Network, lanes: int = 16, *, width: int | None = None, groups: int | None = None, neurons: int = 1,
-    spram: int = 0, room: Room = WHOLE,
+    spram: int = 0, room: Room = WHOLE, strips: bool = False,
 ) -> Plan:
     """Lay ``network`` out on the smallest core of ``lanes`` lanes that runs it.
 
@@ -149,6 +149,7 @@ def make_plan(
     neurons : of each group
     spram : 1 puts the weights, 2 the states as well into single-port RAM
     room : what a group may have on the chip: the rest lies outside
+    strips : cut the input into strips, if it can be (`gen.plan.strips`)
 
     Raises
     ------
@@ -159,10 +160,11 @@ def make_plan(
     """
     width, groups = (width, groups) if width and groups else shape_of_lanes(lanes)
     bits = word_bits(network)
-    layout = _lay_out(network, width, groups, neurons, bits, room)
+    values = width * strips
+    layout = _lay_out(network, width, groups, neurons, bits, room, values)
     narrower = _narrower(network, room)
     if narrower != room:
-        other = _lay_out(network, width, groups, neurons, bits, narrower)
+        other = _lay_out(network, width, groups, neurons, bits, narrower, values)
         depth = map_depth(other.regions, [p for stage in other.stages for p in stage.passes])
         layout = other if PAYS * wide_depth(other.regions) <= depth else layout
     params = needed_params(
@@ -191,7 +193,8 @@ def plan_on(network: Network, params: CoreParams, room: Room | None = None) -> P
     room = room or core_room(params)
     if params.wide:
         room = replace(room, map_bits=params.map_bits, signed=bool(params.signed))
-    layout = _lay_out(network, params.width, params.groups, params.neurons, halved, room)
+    values = params.image_tile if params.strips else 0
+    layout = _lay_out(network, params.width, params.groups, params.neurons, halved, room, values)
     bits = widest_weight(network)
     needed = needed_params(
         layout, width=params.width, groups=params.groups, neurons=params.neurons,
@@ -247,29 +250,33 @@ def core_room(params: CoreParams) -> Room:
         return WHOLE
     return Room(
         params.weights, params.map_words if params.spilled else None, 0 if params.image_ring else None,
-        params.states + params.currents if params.parked else None,
+        params.states + params.currents if params.parked else None, params.parameters if params.supplied else None,
     )
 
 
-def _lay_out(network, width, groups, neurons, halved_bits, room):
+def _lay_out(network, width, groups, neurons, halved_bits, room, strip_values):
     """Return the `Layout` for groups of so many lanes and neurons.
 
-    ``halved_bits``: of a lane's weights in words that are halved.
+    ``halved_bits``: of a lane's weights in words that are halved. ``strip_values``: as of `choose_tiles`.
     """
     check_core(network)
     networks = network.stages
-    drafts, tiling = choose_tiles([layer_passes(n, i) for i, n in enumerate(networks)], networks, width)
+    drafts, tiling = choose_tiles(
+        [layer_passes(n, i) for i, n in enumerate(networks)], networks, width,
+        strip_values if room.image is None else 0)  # no strips pass by row by row
     drafts = [
         [replace(p, neurons=neurons, narrow=_is_narrow(p, halved_bits), loops=share_loops(p, groups)) for p in passes]
         for passes in drafts
     ]
-    drafts, inside, parameters = _place_layers(cut_outside(drafts, room.weights))
-    half = max((sum(p.sizes) for passes in drafts for p in passes if p.streamed), default=0)
+    drafts, inside, parameters = _place_layers(supply(cut_outside(drafts, room.weights), room.parameters))
+    every = [p for passes in drafts for p in passes]
+    buffers = (Buffer(inside, max((sum(p.sizes) for p in every if p.streamed), default=0)),
+               Buffer(parameters, max((p.parameter_words for p in every if p.supplied), default=0)))
     laid, states, currents = [], 0, 0
     for stage, passes in zip(networks, drafts):
         if stage.two_phase:
             passes = two_phase_passes(stage, passes)
-        passes, *depths = place_states(stage, park(stage, place_buffer(passes, inside, half), room.states))
+        passes, *depths = place_states(stage, park(stage, place_buffers(passes, *buffers), room.states))
         laid.append(passes)
         states, currents = max(states, depths[0]), max(currents, depths[1])
     if not all(INPUT in spillable(passes) for passes in laid):  # all stages read the same one
@@ -283,7 +290,8 @@ def _lay_out(network, width, groups, neurons, halved_bits, room):
         stages.append(StagePlan(stage, tuple(passes)))
     first = networks[0]
     sizes = {name: int(np.prod(first.shapes[name])) for name in first.outputs}
-    return Layout(tuple(stages), regions, tiling, sizes, inside + 2 * half, parameters, states, currents)
+    weights, parameters = (buffer.end for buffer in buffers)
+    return Layout(tuple(stages), regions, tiling, sizes, weights, parameters, states, currents)
 
 
 def _is_narrow(p, bits):
@@ -293,7 +301,8 @@ def _is_narrow(p, bits):
 def _place_layers(stages):
     """Return the passes of all stages with places for weights and parameters, and the words of both.
 
-    All pools share one word of ones. Streamed weights are counted from the first word of their block.
+    All pools share one word of ones. Streamed weights are counted from the first word of their block. What lies outside
+    counts for nothing.
     """
     placed, words, parameters, ones = [], 0, 0, None
     for passes in stages:
@@ -308,6 +317,6 @@ def _place_layers(stages):
             elif not p.streamed:
                 words += sum(sizes)
             row.append(replace(p, sizes=sizes, weights=bases, parameter=parameters))
-            parameters += p.parameter_words if p.layer.weighted else 0
+            parameters += p.parameter_words if p.layer.weighted and not p.supplied else 0
         placed.append(row)
     return placed, words, parameters

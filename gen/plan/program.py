@@ -44,12 +44,24 @@ def header_fields(p):
     return {
         "stages": _unsigned(p.stages - 1), "frames": FLAG,
         **({"frame_words": _unsigned(p.image_words)} if p.replay else {}),
-        "image_channels": _unsigned(p.image_tile * p.image_words - 1),  # values of one position
+        "image_channels": _unsigned(max(p.image_tile * p.image_words, p.strips) - 1),  # values of one position
         "image_tile": _unsigned(p.image_tile - 1),  # values of one word; a position begins a new word
         "image_positions": _unsigned(p.image_words - 1),
         "outputs": _unsigned(p.outputs - 1),  # values in a result
+        **(_strip_fields(p) if p.strips else {}),
         # outside the chip: the first slot of the input, and how far the second lies behind it
         **({"image": _unsigned(p.outside), "image_pitch": _unsigned(p.outside)} if p.image_ring else {}),
+    }
+
+
+def _strip_fields(p):
+    """In strips a position is a row, of which ``row_values`` + 1 values come, the others are zeros.
+
+    Its first word is whole with ``strip_first`` + 1 of them, another one with every ``strip_step`` + 1.
+    """
+    return {
+        "strips": FLAG, "row_values": _unsigned(p.strips - 1),
+        "strip_first": _unsigned(p.image_tile - 1), "strip_step": _unsigned(p.image_tile - 1),
     }
 
 

@@ -58,9 +58,20 @@ def _header(plan):
         "stages": len(plan.stages) - 1, "frames": source.kind == "frames" and region.versions == 1,
         "frame_words": region.words if plan.layout.replays else 0,
         "image_channels": plan.layout.image_channels - 1, "image_tile": region.tile_channels - 1,
-        "image_positions": region.rows * region.columns * region.versions - 1,
+        "image_positions": region.rows * region.columns * region.versions - 1, **_strips(region),
         "outputs": sum(plan.layout.output_sizes.values()) - 1,
         "image": plan.bases.image, "image_pitch": region.words * plan.params.image_pieces,
+    }
+
+
+def _strips(region) -> dict[str, int]:
+    strips = region.strips
+    if not strips:
+        return dict.fromkeys(("strips", "row_values", "strip_first", "strip_step"), 0)
+    return {
+        "image_channels": strips.row_values - 1, "image_positions": region.rows * region.versions - 1, "strips": 1,
+        "row_values": strips.channels * strips.width - 1,
+        "strip_first": strips.first_values - 1, "strip_step": strips.step_values - 1,
     }
 
 

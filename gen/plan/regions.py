@@ -6,14 +6,16 @@ from dataclasses import dataclass, replace
 
 from gen.intnet import IntegerNetwork
 from gen.plan.passes import Pass
+from gen.plan.strips import Strips
+from gen.window import POINT, Window
 
 __all__ = ["WHOLE", "Region", "Room", "place_states", "share_memory"]
 
 
 @dataclass(frozen=True)
 class Room:
-    """Words that a group may have on the chip: of weights, of maps, of input maps; of states and kept currents each of
-    its neurons. None: as many as there are.
+    """Words that a group may have on the chip: of weights, of maps, of input maps; of states and kept currents, and of
+    parameters, each of its neurons. None: as many as there are.
 
     ``map_bits``: of a count in a map's word; maps of wider counts are ``wide``. None: all counts have their bits.
     ``signed``: counts are in two's complement.
@@ -23,6 +25,7 @@ class Room:
     maps: int | None = None
     image: int | None = None
     states: int | None = None
+    parameters: int | None = None
     map_bits: int | None = None
     signed: bool = False
 
@@ -34,10 +37,11 @@ WHOLE = Room()
 class Region:
     """Where a map lies in its memory: ``base``, words of a position, channels of a word, its size in positions.
 
-    The input has a memory of its own, and begins at 0 of a slot. ``line``: it is stored as one position; ``same``: it
-    is the same at all timesteps. In tile order the ``versions`` of any other map, one a timestep, lie in a row, and so
-    do frames that are kept together. ``outside``: first word in the memory outside the chip, counted in words of maps
-    from the first map there on; its ``base`` is 0 then. ``wide``: its counts have more bits than those of other maps.
+    The input has a memory of its own, and begins at 0 of a slot. ``line``: it is stored as one position; ``strips``: a
+    position is a column of these; ``same``: it is the same at all timesteps. In tile order the ``versions`` of any
+    other map, one a timestep, lie in a row, and so do frames that are kept together. ``outside``: first word in the
+    memory outside the chip, counted in words of maps from the first map there on; its ``base`` is 0 then. ``wide``: its
+    counts have more bits than those of other maps.
     """
 
     base: int
@@ -46,6 +50,7 @@ class Region:
     rows: int
     columns: int
     line: bool = False
+    strips: Strips | None = None
     same: bool = False
     versions: int = 1
     outside: int | None = None
@@ -55,6 +60,10 @@ class Region:
     def words(self) -> int:
         """Words of one timestep's map."""
         return self.rows * self.columns * self.words_per_position
+
+    def window(self, window: Window) -> Window:
+        """Return how the window of a synapse moves over what is stored."""
+        return POINT if self.line else self.strips.window(window) if self.strips else window
 
 
 def place_states(network: IntegerNetwork, passes: list[Pass]) -> tuple[list[Pass], int, int]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gen.plan.memories import BLOCK, SINGLE_PORT, SMALL, memory_table
 from gen.plan.params import WORD_BITS, CoreParams
-from gen.plan.parking import DEPTH
+from gen.plan.parking import DEPTH, DIGIT
 
 if TYPE_CHECKING:
     from gen.plan.target import Target
@@ -33,6 +33,9 @@ ICE40_FREE = 420  # cells that must stay free: of 5,280, nextpnr found a place f
 FLASH = 130, 51  # of what loads a core from a board's flash: Yosys, the link with it less the link without
 # The part that fetches, and what it has more where maps lie outside: `python -m benchmarks.area NETWORK --board BOARD`
 FETCHING, ROWWISE = (560, 180), (1080, 560)
+# What moves states in and out (`hw.core.state_stream`, `hw.memory.shared`), of the components by themselves: for the
+# core, for each group, for each neuron, and for each group of four bits of a state and neuron.
+PARKING = {"core": (160, 57), "group": (402, 142), "neuron": (270, 155), "digits": (75, 4)}
 
 # Tables of four inputs and flip-flops by what they grow with (`grows_with`), fitted by `benchmarks.fit_resources`.
 LOGIC = {
@@ -52,7 +55,8 @@ def core_resources(params: CoreParams, target: Target) -> dict[str, int]:
     luts, ffs = (sum(LOGIC[name][kind] * size for name, size in grows_with(params).items()) for kind in (0, 1))
     loads = target.flash is not None and params.outside > 0
     controller = [(target.dram.luts, target.dram.ffs)] if target.dram and params.outside else []
-    for kind in controller + [FETCHING] * (params.outside > 0) + [ROWWISE] * params.rowwise + [FLASH] * loads:
+    parks = [_parking(params)] if params.parked else []
+    for kind in controller + [FETCHING] * (params.outside > 0) + [ROWWISE] * params.rowwise + [FLASH] * loads + parks:
         luts, ffs = luts + kind[0], ffs + kind[1]
     blocks, tables = _memories(params, target)
     blocks += target.dram.blocks if target.dram and params.outside else 0
@@ -129,6 +133,13 @@ def _inside_blocks(params):
         inside += sum(spec.width for spec in specs if spec.depth <= SMALL)
         inside += params.groups * (queue_bits(params) - params.width - QUEUE_MARKS)
     return inside
+
+
+def _parking(p):
+    """Return (tables, flip-flops) of what moves states to and from the outside."""
+    neurons = p.groups * p.neurons
+    sizes = {"core": 1, "group": p.groups, "neuron": neurons, "digits": neurons * -(-p.state_bits // DIGIT)}
+    return tuple(sum(PARKING[name][kind] * size for name, size in sizes.items()) for kind in (0, 1))
 
 
 def grows_with(p):

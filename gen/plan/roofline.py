@@ -25,8 +25,8 @@ class LayerBound:
     """Cycles of a layer in a mean image.
 
     compute : of its passes if nothing waits
-    weights, maps, states : of the memory, for blocks and weights, and for maps and states read and written, of the
-        layer that reads it first the input too; all 0 where all is inside
+    weights, maps, states : of the memory, for blocks of weights and parameters, and for maps and states read and
+        written, of the layer that reads it first the input too; all 0 where all is inside
     words : of 32 bits that move
     """
 

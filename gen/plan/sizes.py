@@ -61,6 +61,7 @@ def needed_params(layout, *, width, groups, neurons, weight_bits, signed, spram)
         tile_order=int(any(p.steps > 1 for p in passes)),
         pool_steps=max(p.steps if p.window != (1, 1) else 1 for p in passes),
         windows=int(any(p.rowwise or _has_windows(p) for p in passes)), signed=signed,
+        strips=layout.tiling.strips.row_values if layout.tiling.strips else 0,
         dense=int(any(source.dense for _, source in synapses)),
         maximum=int(any(not layer.weighted and layer.kind == "max" for _, layer in layers)),
         softmax=int(any(network.exit_rule.kind in ("entropy", "confidence") for network in networks)),
@@ -81,7 +82,7 @@ def _outside(layout, passes):
     spilled = [r.words for (_, name, _), r in layout.regions.items() if name != INPUT and r.outside is not None]
     return {
         "spilled": max(spilled, default=0), "image_ring": 1 << (ring - 1).bit_length() if ring else 0,
-        "parked": max(parked_words(p, 0) for p in passes),
+        "parked": max(parked_words(p, 0) for p in passes), "supplied": int(any(p.supplied for p in passes)),
         "outside": int(any(p.fetched or p.parked is not None for p in passes)),
     }
 
@@ -177,7 +178,7 @@ def _has_windows(p):
 
 def _reach(p, source, axis):
     """Return the first and the last row (axis 0) or column of the map that any tap looks at, a tap more included."""
-    window, name = source.synapse.window, ("row", "column")[axis]
+    window, name = source.window, ("row", "column")[axis]
     first = source.cursor.start[name]
     tiles = p.walk.turns[f"{name}s"] * p.window[axis] * (p.walk.positions if axis else 1)
     taps = window.dilation[axis] * (source.fields[f"kernel_{name}s"] + 1)

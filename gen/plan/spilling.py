@@ -3,6 +3,9 @@
 A map that lies outside is written there word by word. A pass that reads it has a *ring* on the chip: a power of two of
 words, in which word i of the map lies at place i modulo that number. Row by row of the pass, the rows of the map that
 its windows reach next are copied into the ring, in the place of those that no window reaches any more.
+
+Words that are written at rising addresses go in one burst, of `LONGEST_RUN` words at most; it begins when no more can
+come, or none has for `PATIENCE` cycles.
 """
 
 from __future__ import annotations
@@ -12,9 +15,13 @@ import numpy as np
 from gen.layers import INPUT, Synapse
 from gen.plan.passes import Pass
 
-__all__ = ["MOST_AHEAD", "ring_words", "rows_ahead", "rows_read", "spillable"]
+__all__ = [
+    "LONGEST_RUN", "MOST_AHEAD", "PATIENCE", "bursts_written", "ring_words", "rows_ahead", "rows_read", "spillable",
+]
 
 MOST_AHEAD = 31  # rows of a pass that may be copied before they are begun
+LONGEST_RUN = 16  # words of a map, or of the input
+PATIENCE = 31  # cycles
 
 
 def rows_read(p: Pass, synapse: Synapse, rows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -48,6 +55,20 @@ def _held(p, synapse, region, ahead):
     first, past = rows_read(p, synapse, region.rows)
     later = past[np.minimum(np.arange(p.rows) + 1 + ahead, p.rows - 1)]
     return max(1, int((later - first).max()) * region.columns * region.words_per_position)
+
+
+def bursts_written(p: Pass, region, cycles: np.ndarray) -> np.ndarray:
+    """Return float [rounds], in how many bursts a pass that takes so many ``cycles`` writes its map, in ``region``.
+
+    The groups finish their tiles together: their words are neighbours as far as they share channels.
+    """
+    parts, positions = p.loops.parts, p.loops.positions
+    words, one_turn = p.rows * p.columns * p.tiles, parts * positions
+    of_position = p.tiles if positions == 1 else min(parts, p.tiles)
+    whole = of_position == region.words_per_position
+    longest = LONGEST_RUN if whole else min(LONGEST_RUN, of_position)
+    slow = cycles * one_turn > PATIENCE * words
+    return words / np.where(slow, min(longest, one_turn if whole else parts), longest)
 
 
 def spillable(passes: list[Pass]) -> set[str]:

@@ -15,7 +15,6 @@ from gen.plan.passes import Pass
 from gen.plan.program import cursor_fields, output_fields, synapse_fields, words_of
 from gen.plan.regions import Region
 from gen.plan.walk import SourceWalk
-from gen.window import POINT
 
 __all__ = ["TileWork", "tile_work"]
 
@@ -96,7 +95,7 @@ class _Reader:
 
     def __init__(self, p, source: SourceWalk, region, params):
         self.p, self.source, self.region = p, source, region
-        self.window = POINT if region.line else source.synapse.window
+        self.window = source.window
         self.count = source.fields["words"] + 1
         # In the maximum of counts of both signs, zeros take part.
         self.whole = source.dense and params.maximum and params.signed and not p.layer.weighted
@@ -140,6 +139,7 @@ class _Reader:
     def _words(self, nonzero):
         """Return (nonzero counts, whether there is any) of the map's words, [steps, words, rows, columns]."""
         region = self.region
+        nonzero = region.strips.of_map(nonzero) if region.strips else nonzero
         steps, channels = len(nonzero), nonzero[0].size if region.line else nonzero.shape[1]
         lanes = np.zeros((steps, region.words_per_position * region.tile_channels, region.rows, region.columns))
         lanes[:, :channels] = nonzero.reshape(steps, channels, *lanes.shape[2:])

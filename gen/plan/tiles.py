@@ -9,16 +9,19 @@ A tile of channels is a word of the map it makes. It is as wide as a group where
   where the tiles agree; elsewhere it is gathered like any other grouped synapse.
 
 The input may have the *line form*: where every reader looks at the whole of it at once, it is stored as one position.
+Or it is cut into *strips* (`gen.plan.strips`), if that is asked for.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from gen.errors import UnsupportedNetwork
 from gen.layers import INPUT
 from gen.plan.grouping import is_dense, tile_window
 from gen.plan.passes import Pass
+from gen.plan.strips import Strips, find_strips
 
 __all__ = ["Tiling", "choose_tiles"]
 
@@ -29,16 +32,22 @@ class Tiling:
 
     image_tile : values in a word
     line : it has the line form
+    strips : those it is cut into
     kept : frames of an image that are kept together, 1: each is given up when its round has ended
     """
 
     image_tile: int
     line: bool
+    strips: Strips | None = None
     kept: int = 1
 
 
-def choose_tiles(stages: list[list[Pass]], networks, lanes: int) -> tuple[list[list[Pass]], Tiling]:
+def choose_tiles(
+    stages: list[list[Pass]], networks, lanes: int, strip_values: int = 0
+) -> tuple[list[list[Pass]], Tiling]:
     """Return the passes of all stages with ``tile_channels`` and ``blocks``, and the `Tiling` of the input.
+
+    ``strip_values``: of a word of strips, at most; 0: the input is not cut into strips.
 
     Raises
     ------
@@ -47,7 +56,9 @@ def choose_tiles(stages: list[list[Pass]], networks, lanes: int) -> tuple[list[l
     """
     channels, height, width = networks[0].source.shape
     line = _reads_lines(stages, (height, width))
-    tiles: dict[str | tuple[int, str], int] = {INPUT: min(lanes, channels * (height * width if line else 1))}
+    strips = None if line else find_strips(chain(*stages), networks[0].source.shape, min(lanes, strip_values))
+    values = strips.values if strips else channels * (height * width if line else 1)
+    tiles: dict[str | tuple[int, str], int] = {INPUT: min(lanes, values)}
     for passes in stages:
         tiles |= {_key(p): min(lanes, p.channels) for p in passes}
     while _narrowed(stages, tiles):
@@ -61,7 +72,7 @@ def choose_tiles(stages: list[list[Pass]], networks, lanes: int) -> tuple[list[l
     chosen = [
         [replace(p, tile_channels=tiles[_key(p)], blocks=_blocks(p, tiles)) for p in passes] for passes in stages
     ]
-    return chosen, Tiling(tiles[INPUT], line, _kept(stages, networks[0]))
+    return chosen, Tiling(tiles[INPUT], line, strips, _kept(stages, networks[0]))
 
 
 def _kept(stages, network):

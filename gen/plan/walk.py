@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gen.layers import Synapse
+from gen.window import Window
 
 __all__ = ["Cursor", "Loops", "Ring", "SourceWalk", "Walk", "share_loops"]
 
@@ -53,9 +54,13 @@ class Cursor:
 
 @dataclass(frozen=True)
 class SourceWalk:
-    """How a synapse is gathered: the fields of its block (`gen.plan.program.synapse_fields`) and its cursor."""
+    """How a synapse is gathered: the fields of its block (`gen.plan.program.synapse_fields`) and its cursor.
+
+    ``window``: how it moves over the words of the map.
+    """
 
     synapse: Synapse
+    window: Window
     fields: dict[str, int]
     cursor: Cursor
 

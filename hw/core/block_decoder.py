@@ -1,9 +1,10 @@
 """Decodes runs of memory words, and writes them into the memories that they are for."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from gen.plan.blocks import OF_PARAMETERS
 from gen.plan.image import TRAILER
 from gen.plan.memories import loadable_memories
 from gen.plan.params import WORD_BITS
@@ -24,8 +25,8 @@ class BlockDecoder(wiring.Component):
     heads, trailer, closes : Out(1)
         The next word begins a run; the run in hand is the trailer; the next word is its data.
     fetches : In(1)
-        Only with ``params.outside``: instead of a memory the head names groups, one bit each, whose weights are written
-        (`gen.plan.outside`).
+        Only with ``params.outside``: instead of a memory the head names groups, one bit each, whose weights are
+        written, or parameters of a neuron of theirs (`gen.plan.blocks`).
     o, writes : Out(load_port), Out(1)
         A word to write; one is there, or would be if it were not of the trailer.
     """
@@ -89,9 +90,10 @@ class BlockDecoder(wiring.Component):
                 with m.Case(code):
                     m.d.comb += last.eq(-(-spec.width // WORD_BITS) - 1)
         if self._params.outside:
+            weights, parameters = (-(-next(spec for spec in self._specs if spec.role == role).width // WORD_BITS) - 1
+                                   for role in ("weights", "parameters"))
             with m.If(self.fetches):
-                weights = next(spec for spec in self._specs if spec.role == "weights")
-                m.d.comb += last.eq(-(-weights.width // WORD_BITS) - 1)
+                m.d.comb += last.eq(Mux(self._of_parameters(memory), parameters, weights))
         return last
 
     def _written(self, m, memory):
@@ -103,7 +105,16 @@ class BlockDecoder(wiring.Component):
         if self._params.outside:
             with m.If(self.fetches):
                 m.d.comb += written.eq(0)
+                of_parameters, neurons = self._of_parameters(memory), self._params.neurons
+                neuron = memory[OF_PARAMETERS + 1 :]
                 for code, spec in enumerate(self._specs):
                     if spec.role == "weights":
-                        m.d.comb += written[code].eq(memory[spec.owner])
+                        m.d.comb += written[code].eq(memory[spec.owner] & ~of_parameters)
+                    elif spec.role == "parameters" and self._params.supplied:
+                        group, own = divmod(spec.owner, neurons)
+                        m.d.comb += written[code].eq(memory[group] & of_parameters & (neuron == own))
         return written
+
+    def _of_parameters(self, memory):
+        """Return whether a run that is fetched is one of parameters."""
+        return memory[OF_PARAMETERS] if self._params.supplied else Const(0)

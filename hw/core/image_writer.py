@@ -1,6 +1,6 @@
 """Writes the input, one map ahead of the one that is computed."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,6 +15,9 @@ class ImageWriter(wiring.Component):
     Values come in beats of ``params.input_values``, a beat a cycle. A word ends with ``header.image_tile`` + 1 values
     or with its position; both are whole beats. A beat marked ``first`` begins an image; beats before any are dropped;
     one amid a map takes a cycle more. With ``header.frames`` the maps of an image follow one another.
+
+    In strips (``header.strips``, `gen.plan.strips`) values move down a lane with every beat, a position is a row, and
+    what a row has not is made of zeros, a beat a cycle.
 
     Members
     -------
@@ -52,20 +55,24 @@ class ImageWriter(wiring.Component):
         p, header, beat = self._params, self.header, self.i.payload
         values = payloads.input_values(beat)
         whole = (p.input_values - 1).bit_length()  # low bits of a number of values that whole beats have no need of
-        last_channel, last_lane = header.image_channels[whole:], header.image_tile[whole:]
+        last_channel, top = header.image_channels[whole:], header.image_tile[whole:]
+        in_strips = header.strips if p.strips else Const(0)
         slots = Signal(range(p.image_slots + 1))  # full ones
         into = Signal.like(self.slot)
         channel, position = Signal(max(1, len(last_channel))), Signal(header.image_positions.shape())
         place, lane = Signal(range(max(2, p.image_words))), Signal(range(max(2, p.image_tile // p.input_values)))
         begun, later = Signal(), Signal()  # a map is under way; what comes is a later frame of an image
         last, alone = Signal(), header.image_positions == 0  # the position is the map's last one; its only one
-        takes, anew, opens, held, blocked = (
-            Signal(name=name) for name in ("takes", "anew", "opens", "held", "blocked"))
+        takes, begins, anew, opens, held, blocked, fills = (
+            Signal(name=name) for name in ("takes", "begins", "anew", "opens", "held", "blocked", "fills"))
         word = self.store.p if p.image_ring else self.write
         m.d.comb += [
-            self.restart.eq(self.i.valid & beat.first & later), anew.eq(self.i.valid & beat.first & begun & ~later),
-            self.i.ready.eq(self.clear | (self.enable & (slots != p.image_slots) & ~self.restart & ~anew & ~blocked)),
-            takes.eq(self.i.valid & self.i.ready & ~self.clear & (beat.first | begun | later)),
+            begins.eq(self.i.valid & beat.first & ~fills),  # the map before may wait for nothing but zeros
+            self.restart.eq(begins & later), anew.eq(begins & begun & ~later),
+            self.i.ready.eq(self.clear | (
+                self.enable & (slots != p.image_slots) & ~self.restart & ~anew & ~blocked & ~fills)),
+            takes.eq((fills & ~blocked & ~self.clear) | (
+                self.i.valid & self.i.ready & ~self.clear & (beat.first | begun | later))),
             self.full.eq(slots != 0), self.idle.eq((slots == 0) & ~begun & ~held),
         ]
         if p.image_ring:
@@ -73,9 +80,20 @@ class ImageWriter(wiring.Component):
         else:
             m.d.comb += self.write.enable.eq(held)
         ends_position, ends_word, ends_map = Signal(), Signal(), Signal()
+        later_word, last_lane = Signal(), top  # a word of the row has been made
+        if p.strips:
+            step, at_first, arrives = (
+                value[whole:] for value in (header.strip_step, header.strip_first, header.row_values))
+            last_lane = Mux(in_strips, Mux(later_word, step, at_first), top)
+            with m.If(takes):
+                m.d.sync += [
+                    later_word.eq(~ends_position & (later_word | ends_word)),
+                    fills.eq(in_strips & ~ends_position & (fills | (channel == arrives))),
+                ]
         m.d.comb += [
             ends_position.eq(channel == last_channel),
-            ends_word.eq(ends_position | (lane == last_lane)), opens.eq(~blocked & (lane == 0)),
+            ends_word.eq((ends_position & ~in_strips) | (lane == last_lane)),
+            opens.eq(~blocked & Mux(in_strips, channel == 0, lane == 0)),
             ends_map.eq(takes & ends_position & last),
         ]
         m.d.sync += held.eq((takes & ends_word) | blocked)
@@ -85,15 +103,20 @@ class ImageWriter(wiring.Component):
             m.d.sync += last.eq(position + 1 == header.image_positions)
         with m.If(takes):
             m.d.sync += [
-                begun.eq(1), lane.eq(Mux(ends_word, 0, lane + 1)), place.eq(place + ends_word),
+                begun.eq(1), lane.eq(Mux(ends_word | ends_position, 0, lane + 1)), place.eq(place + ends_word),
                 channel.eq(Mux(ends_position, 0, channel + 1)), position.eq(position + ends_position),
                 word.address.eq(Cat(into, place) if p.image_slots > 1 else place),
             ]
         # The first beat of a word clears the other lanes. What no one takes is written too: the next beat replaces it.
-        for number in range(p.image_tile // p.input_values):
+        chunks = p.image_tile // p.input_values
+        for number in range(chunks):
             for n, value in enumerate(values):
                 kept = word.word[number * len(values) + n]
-                with m.If(opens):
+                with m.If(in_strips):
+                    above = word.word[(number + 1) * len(values) + n] if number + 1 < chunks else 0
+                    with m.If(takes):
+                        m.d.sync += kept.eq(Mux(top == number, Mux(fills, 0, value), Mux(opens, 0, above)))
+                with m.Elif(opens):
                     m.d.sync += kept.eq(0 if number else value)
                 with m.Elif(~blocked & (lane == number)):
                     m.d.sync += kept.eq(value)
@@ -105,4 +128,5 @@ class ImageWriter(wiring.Component):
             m.d.sync += [slots.eq(0), later.eq(0), self.slot.eq(into)]
         with m.If(self.clear | self.ends | anew):
             m.d.sync += [begun.eq(0), place.eq(0), position.eq(0), channel.eq(0), lane.eq(0), last.eq(alone)]
+            m.d.sync += [fills.eq(0), later_word.eq(0)]
         return m

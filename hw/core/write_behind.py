@@ -6,6 +6,7 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from gen.plan.params import WORD_BITS
+from gen.plan.spilling import LONGEST_RUN, PATIENCE
 from hw.core import payloads
 from hw.core.tile_queue import DEPTH, SLACK
 from hw.core.times import times
@@ -14,9 +15,7 @@ from hw.memory.bus import memory_request
 __all__ = ["WriteBehind"]
 
 TILES = DEPTH + SLACK  # of a group that may be under way when it is told that there is no room
-SPARE = 32  # words
-LONGEST_RUN = 16  # memory words of a burst, at most
-PATIENCE = 31  # cycles after which a run ends that nothing has continued
+SPARE = 96  # words: while copies of several bursts are under way none of these is written
 
 
 class WriteBehind(wiring.Component):

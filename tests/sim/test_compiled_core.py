@@ -34,7 +34,8 @@ LONG = [(8, 1, 4), (8, 2, 2)]  # of both, those that wait for `make test-all`
 LARGE = [(16, 1, 1), (8, 2, 1), (8, 4, 2), (16, 2, 4), (16, 4, 1)]
 EACH, FEW, SOME, MANY = 4, 2, 14, 33  # networks of a kind
 ALL, WEIGHTS_OUTSIDE, MAPS_OUTSIDE = Room(), Room(weights=1), Room(weights=1, maps=1)
-STATES_OUTSIDE, EVERYTHING_OUTSIDE = Room(states=0), Room(weights=1, maps=1, image=0, states=0)
+STATES_OUTSIDE, PARAMETERS_OUTSIDE = Room(states=0), Room(parameters=0)
+EVERYTHING_OUTSIDE = Room(weights=1, maps=1, image=0, states=0, parameters=0)
 PAIRS = (2, 11, 14, 33, 46, 51, 52, 53)  # seeds of networks whose core takes two input values in a cycle
 DAMAGED = 5  # every so many networks, a damaged load comes before the right one
 
@@ -48,9 +49,9 @@ def drawn(width, groups, each=EACH):
 
 
 def shared_core(networks, width, groups, neurons, room=ALL):
-    """Return the parameters of one core that runs all of ``networks``."""
+    """Return the parameters of one core that runs all of ``networks``, those that can be with an input in strips."""
     return covering([
-        make_plan(network, width=width, groups=groups, neurons=neurons, room=room) for network in networks
+        make_plan(network, width=width, groups=groups, neurons=neurons, room=room, strips=True) for network in networks
     ])
 
 
@@ -120,7 +121,7 @@ def test_maps_and_weights_outside_the_chip_change_no_bit(width, groups, neurons)
 
 @pytest.mark.parametrize("width, groups, neurons", [(4, 1, 1), (4, 4, 1)])
 def test_an_input_outside_the_chip_changes_no_bit(width, groups, neurons):
-    """So do maps, weights and states of these networks, of those whose input passes by row by row."""
+    """So do maps, weights, states and parameters of these networks, of those whose input passes by row by row."""
     check(width, groups, neurons, FEW, EVERYTHING_OUTSIDE)
 
 
@@ -129,6 +130,11 @@ def test_an_input_outside_the_chip_changes_no_bit(width, groups, neurons):
 ])
 def test_states_outside_the_chip_change_no_bit(width, groups, neurons):
     check(width, groups, neurons, EACH, STATES_OUTSIDE)
+
+
+@pytest.mark.parametrize("width, groups, neurons", [(4, 2, 2)])
+def test_parameters_outside_the_chip_change_no_bit(width, groups, neurons):
+    check(width, groups, neurons, FEW, PARAMETERS_OUTSIDE)
 
 
 @pytest.mark.slow
@@ -141,6 +147,12 @@ def test_hundreds_of_networks_with_all_of_it_outside_the_chip(width, groups, neu
 @pytest.mark.parametrize("width, groups, neurons", FETCHING)
 def test_hundreds_of_networks_with_weights_outside_the_chip(width, groups, neurons):
     check(width, groups, neurons, MANY, WEIGHTS_OUTSIDE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width, groups, neurons", FETCHING)
+def test_hundreds_of_networks_with_parameters_outside_the_chip(width, groups, neurons):
+    check(width, groups, neurons, MANY, PARAMETERS_OUTSIDE)
 
 
 @pytest.mark.slow

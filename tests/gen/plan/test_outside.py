@@ -1,4 +1,4 @@
-"""`gen.plan.outside`, `gen.plan.blocks`: which weights lie outside the chip, and what the words of their blocks say."""
+"""`gen.plan.outside`, `gen.plan.blocks`: which weights and parameters lie outside, what the words of blocks say."""
 
 from collections import Counter
 
@@ -10,6 +10,8 @@ from gen.layers import INPUT, INVERSE_LEAKY, Source, Synapse
 from gen.plan import placement
 from gen.plan.blocks import block_digest, block_words, stage_blocks
 from gen.plan.estimate import expected_cycles
+from gen.plan.memories import parameter_bits
+from gen.plan.outside import groups_of_parts
 from gen.plan.placement import placed_plan
 from gen.plan.plan import make_plan, plan_on
 from gen.plan.regions import Room
@@ -19,17 +21,18 @@ from tests.gen.plan.networks import layered, readout, residual, spiking
 from tests.kit.random_networks import SECOND, random_network, random_staged_network
 
 SMALLEST = Room(weights=1)  # all weights lie outside
+LEAST = Room(weights=1, parameters=0)  # and of parameters as many as make their memory the smallest
 FOLLOWS = 1 << 31  # in a head
 
 
-def random_plans(seed, **core):
-    """Return the plan of a random network with all weights on the chip, and with none."""
+def random_plans(seed, room=SMALLEST, **core):
+    """Return the plan of a random network with all on the chip, and with what has ``room``."""
     draw = (random_network, random_staged_network)[seed % 5 == 4]
     limits = {} if seed % 5 == 4 else {"contract": SECOND}
     if seed % 5 == 3:
         limits["neuron"] = INVERSE_LEAKY
     network = draw(seed, **limits)
-    return make_plan(network, **core), make_plan(network, **core, room=SMALLEST)
+    return make_plan(network, **core), make_plan(network, **core, room=room)
 
 
 def blocks(plan):
@@ -88,7 +91,7 @@ def test_a_group_is_given_the_words_that_it_would_have_on_the_chip(seed, groups)
 
 @pytest.mark.parametrize("seed", range(15))
 def test_blocks_are_whole_and_lie_one_behind_the_other(seed):
-    _, plan = random_plans(seed, width=8, groups=2)
+    _, plan = random_plans(seed, LEAST, width=8, groups=2)
     found, at = list(blocks(plan)), 0
     fetching = [stage_blocks(stage.passes, plan.regions) for stage in plan.stages]
     assert [len(block) for block in found] == [block_words(block, plan.params) for row in fetching for block in row]
@@ -104,12 +107,50 @@ def test_blocks_are_whole_and_lie_one_behind_the_other(seed):
 
 @pytest.mark.parametrize("seed", range(15))
 def test_two_blocks_in_a_row_share_no_word_of_the_buffer(seed):
-    _, plan = random_plans(seed, width=4, groups=2)
+    _, plan = random_plans(seed, LEAST, width=4, groups=2)
     for stage in plan.stages:
         row = [{base + n for base, size in zip(p.weights, p.sizes) for n in range(size)}
-               for p in stage.passes if p.fetched]
+               for p in stage.passes if p.streamed]
         assert all(not one & other for one, other in zip(row, row[1:]))
         assert all(max(words, default=0) < plan.params.weights for words in row)
+        row = [range(p.parameter, p.parameter + p.parameter_words) for p in stage.passes if p.supplied]
+        assert all(one.stop <= other.start or other.stop <= one.start for one, other in zip(row, row[1:]))
+        assert all(words.stop <= plan.params.parameters for words in row)
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_each_neuron_is_given_its_own_parameters(seed):
+    """In the order of the passes, those that stay beside them: as a core has them that holds all."""
+    inside, outside = random_plans(seed, Room(parameters=0), width=4, groups=4, neurons=2)
+    pieces, given = -(-sum(parameter_bits(inside.params)) // 32), {}
+    for block in blocks(outside):
+        for head, address, words in fetched_words(block, pieces):
+            groups, of_parameters, neuron = head & 15, head >> 4 & 1, head >> 5
+            assert of_parameters, f"seed {seed}: weights stay inside"
+            for group in range(4):
+                if groups >> group & 1:
+                    own = given.setdefault(2 * group + neuron, [])
+                    own.append((address, [sum(piece << 32 * n for n, piece in enumerate(word)) for word in words]))
+    supplied = [p for p in outside.passes if p.supplied]
+    assert supplied and outside.params.supplied and outside.params.parameters <= inside.params.parameters * 2
+    held = {(p.layer.name, p.stage, p.update): p.parameter for p in inside.passes}
+    for neuron, runs in given.items():
+        words = inside.contents[f"parameters_{neuron}"]
+        takes = [p for p in supplied if any(groups >> neuron // 2 & 1 for groups in groups_of_parts(p, 4))]
+        assert len(takes) == len(runs), f"seed {seed}: neuron {neuron}"
+        for p, (address, own) in zip(takes, runs):
+            first = held[p.layer.name, p.stage, p.update]
+            assert address == p.parameter and own == words[first : first + p.parameter_words], f"seed {seed}: {p.title}"
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_parameters_have_the_room_that_makes_their_memory_the_smallest_or_more(seed):
+    inside, least = random_plans(seed, Room(parameters=0), width=4, groups=1)
+    whole = inside.params.parameters
+    for room in range(0, whole + 1, max(1, whole // 5)):
+        plan = make_plan(inside.network, width=4, groups=1, room=Room(parameters=room))
+        assert plan.params.parameters <= max(room, least.params.parameters), f"seed {seed}, room {room}"
+    assert not make_plan(inside.network, width=4, groups=1, room=Room(parameters=whole)).params.supplied
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -61,9 +61,19 @@ def test_more_lanes_and_more_features_take_more_logic():
     sizes = [core_resources(make_plan(network, lanes).params, ECP5)["lut"] for lanes in (4, 8, 16, 32, 64)]
     assert sizes == sorted(sizes) and sizes[-1] > 2 * sizes[0]
     plain = _params()
-    for feature in ({"signed": 1}, {"softmax": 1}, {"dense": 1}, {"phase_bits": 2}):
+    for feature in ({"signed": 1}, {"softmax": 1}, {"dense": 1}, {"phase_bits": 2}, {"outside": 1}):
         with_it, without = replace(plain, **feature), replace(plain, **dict.fromkeys(feature, 0))
         assert core_resources(with_it, ECP5)["lut"] > core_resources(without, ECP5)["lut"]
+
+
+def test_states_outside_take_logic_for_each_group_and_neuron():
+    """Yosys: 1,193 tables more with one neuron, and 1,743 with two, what fetches blocks (560) included."""
+    sizes = []
+    for neurons, digits in ((1, 2), (2, 2), (2, 4)):
+        plain = _params(neurons=neurons, state_bits=4 * digits)
+        parked = replace(plain, outside=4096, parked=64)
+        sizes.append(core_resources(parked, ECP5)["lut"] - core_resources(replace(parked, parked=0), ECP5)["lut"])
+    assert sizes == [160 + 402 + neurons * (270 + 75 * digits) for neurons, digits in ((1, 2), (2, 2), (2, 4))]
 
 
 def test_single_port_ram_holds_weights_first_then_states():

@@ -1,0 +1,132 @@
+"""Networks whose input lies in strips: on one compiled core, and laid out as strips by `gen.plan.strips`."""
+
+import numpy as np
+import pytest
+
+from gen.errors import NetworkError
+from gen.intnet import IntegerNetwork
+from gen.layers import INPUT, Source, Synapse
+from gen.plan.plan import covering, make_plan, plan_on
+from gen.plan.strips import find_strips
+from sim.compare import compare_image
+from sim.compiled_core import CompiledCore
+from sim.golden import Golden
+from sim.traffic import memory_traffic
+from tests.gen.plan.networks import readout, spiking
+from tests.kit.random_networks import random_images
+
+NETWORKS, IMAGES = 30, 3
+WIDTH = 8
+
+
+def drawn(seed):
+    """Return a random network that reads its input in strips, in one layer or in two."""
+    rng = np.random.default_rng([seed, 0x57])
+    while True:
+        channels, rows, columns = int(rng.integers(1, 3)), *(int(n) for n in rng.integers(2, 10, 2))
+        kernel = int(rng.integers(2, 1 + WIDTH // channels))
+        stride, before, after = (int(n) for n in rng.integers((1, 0, 0), (kernel + 1, kernel, kernel)))
+        try:
+            return _network(rng, (channels, rows, columns), kernel, stride, before, after)
+        except (NetworkError, ValueError):  # a window larger than its map
+            continue
+
+
+def _network(rng, shape, kernel, stride, before, after):
+    def weight(outputs, inputs, *size):
+        return rng.integers(-8, 8, (outputs, inputs, *size))
+
+    def row(outputs):
+        height = int(rng.integers(1, 4))
+        return Synapse(INPUT, weight(outputs, shape[0], height, kernel), (1, stride),
+                       padding=(height // 2, before, height - 1 - height // 2, after))
+
+    outputs, kind = int(rng.integers(1, 12)), ("direct", "frames")[int(rng.integers(2))]
+    layers = [spiking("first", [row(outputs)], burst=5)]
+    if rng.random() < 0.4:
+        layers.append(spiking("second", [row(3), Synapse("first", weight(3, outputs, 1, 1))], burst=3))
+    last = layers[-1]
+    channels = last.synapses[0].weight.shape[0]
+    size = last.synapses[0].output_shape(shape)[1:]
+    layers.append(readout("out", Synapse(last.name, weight(4, channels, *size))))
+    source = Source(shape, kind, 0, 15, np.full(shape[0], int(rng.integers(0, 9))))
+    return IntegerNetwork(source, layers, int(rng.integers(1, 4)))
+
+
+@pytest.fixture(scope="module")
+def networks():
+    return [drawn(seed) for seed in range(NETWORKS)]
+
+
+@pytest.fixture(scope="module")
+def core(networks):
+    """One core for all of them, and for a network that cannot have strips."""
+    plain = IntegerNetwork(
+        Source((3, 4, 4)), [readout("out", Synapse(INPUT, np.ones((2, 3, 4, 4), int), padding=(1, 1)))], 2)
+    params = covering([
+        make_plan(network, width=WIDTH, groups=2, neurons=2, strips=True) for network in [*networks, plain]])
+    return CompiledCore.for_plan(plan_on(plain, params), stalls=0.3)
+
+
+def test_random_inputs_in_strips_equal_the_golden_model(networks, core):
+    kinds = set()
+    for seed, network in enumerate([core.plan.network, *networks]):
+        plan = plan_on(network, core.plan.params)
+        strips = plan.layout.tiling.strips
+        assert (strips is not None) == (seed > 0)
+        core.load(plan)
+        core.stalls = 0.3 * (seed % 3 > 0)
+        x, golden = random_images(network, seed, IMAGES), Golden(network)
+        core.abort(x[:2], seed * 7)
+        result, probe = core.probe(lambda x=x: core.run(x))
+        for number, image in enumerate(x):
+            traces = golden.traces(image)
+            assert not compare_image(plan, traces, probe.of_image(number), result, number), f"seed {seed}"
+        if strips:
+            kinds |= {strips.channels, f"stride {strips.stride}", f"padded {strips.before > 0}", network.source.kind}
+            kinds.add(f"fills {strips.row_values > strips.width * strips.channels}")
+    assert kinds >= {1, 2, "stride 1", "stride 2", "padded True", "padded False", "fills True", "fills False",
+                     "direct", "frames"}
+
+
+def test_weights_lie_as_without_strips_and_words_are_fewer(networks):
+    words = np.zeros(2, int)
+    for seed, network in enumerate(networks):
+        plain, cut = (make_plan(network, width=WIDTH, groups=1, strips=strips) for strips in (False, True))
+        assert plain.contents["weights_0"] == cut.contents["weights_0"], f"seed {seed}"
+        result = Golden(network).run(random_images(network, seed, 2))
+        few, many = (memory_traffic(plan, result)["image"][0] for plan in (cut, plain))
+        words += np.array([few.sum(), many.sum()])
+    assert 2 * words[0] < words[1]
+
+
+def test_what_is_stored_is_what_a_kernel_row_covers():
+    convolution = Synapse(INPUT, np.ones((1, 2, 3, 3), int), (1, 2), padding=(1, 1))
+    network = IntegerNetwork(Source((2, 4, 6)), [readout("out", convolution)], 1)
+    strips = make_plan(network, width=8, groups=1, strips=True).layout.tiling.strips
+    assert (strips.values, strips.columns) == (6, 3)
+    assert (strips.first_values, strips.step_values, strips.row_values) == (4, 4, 12)
+    values = np.arange(48).reshape(2, 4, 6)
+    stored = strips.of_map(values)
+    assert stored.shape == (6, 4, 3)
+    assert stored[:, 1, 0].tolist() == [0, 0, 6, 30, 7, 31] and stored[:, 3, 2].tolist() == [21, 45, 22, 46, 23, 47]
+
+
+@pytest.mark.parametrize("change", [
+    {"channels": 3}, {"kernel": 1}, {"kernel": 9}, {"side": 80}, {"dilation": (1, 2)}, {"upsample": (2, 2)},
+    {"stride": (1, 4)}, {"padding": (0, 3, 0, 0)},
+], ids=str)
+def test_what_has_no_strips(change):
+    wanted = {"channels": 1, "kernel": 3, "side": 20} | change
+    geometry = {name: value for name, value in wanted.items() if name not in ("channels", "kernel", "side")}
+    convolution = Synapse(INPUT, np.ones((2, wanted["channels"], 3, wanted["kernel"]), int), **geometry)
+    network = IntegerNetwork(
+        Source((wanted["channels"], wanted["side"], wanted["side"])), [readout("out", convolution)], 1)
+    assert make_plan(network, strips=True).params.strips == 0
+
+
+def test_readers_that_differ_in_their_columns_have_no_strips():
+    first = spiking("first", [Synapse(INPUT, np.ones((2, 1, 3, 3), int), padding=(1, 1))])
+    point = readout("out", Synapse(INPUT, np.ones((2, 1, 1, 1), int)), Synapse("first", np.ones((2, 2, 1, 1), int)))
+    plan = make_plan(IntegerNetwork(Source((1, 6, 6)), (first, point), 1), strips=True)
+    assert plan.params.strips == 0 and find_strips(plan.passes, (1, 6, 6), 8) is None
