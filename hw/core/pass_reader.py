@@ -5,7 +5,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gen.plan.params import WORD_BITS
-from gen.plan.program import cursor_fields, cursor_words, output_fields, pass_fields, synapse_fields, words_of
+from gen.plan.program import (
+    cursor_fields, cursor_words, idle_fields, output_fields, pass_fields, synapse_fields, words_of,
+)
 from hw.core import payloads
 
 __all__ = ["PassReader"]
@@ -206,7 +208,8 @@ class PassReader(wiring.Component):
                         m.d.sync += given_up.eq(1)
                         m.next = "EMPTY"
                     with m.Elif(self.go):
-                        m.d.sync += [self.running.eq(1), layer.eq(ahead_block)]
+                        m.d.sync += [self.running.eq(1), layer.eq(ahead_block), *(
+                            layer[name].eq(0) for name in idle_fields(p, pass_fields(p)))]
                         m.next = "BEGIN"
                 with m.Elif(self.stop & self.o_first):
                     m.d.sync += [self.running.eq(0), given_up.eq(1)]
