@@ -14,8 +14,10 @@ apt = if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	else echo "adafire needs $(1). Install it (on Debian or Ubuntu: sudo apt-get install $(1)), then run make again." >&2; \
 	exit 1; fi
 
-# All cores, a test file on each; torch with one thread, since threads that wait for each other spin.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+# All cores, a test file on each, in the order of tests/conftest.py; torch with one thread, since threads that wait for
+# each other spin. Python keeps what it compiles even where it is told not to: the tests start it hundreds of times.
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest \
+	--numprocesses auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-all bench bench-method bitstreams lint clean
 

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gen.netfile import load_network
-from gen.plan.placement import placed_plan
+from gen.plan.placement import placed_plan, with_spare_blocks
 from gen.plan.plan import make_plan
 from gen.plan.target import find_target
 from hw.board.flows import FLOWS, synthesis
@@ -36,6 +36,7 @@ WEIGHTS = {
 PRIMITIVES = {cell for weights in WEIGHTS.values() for cell in weights}
 FLOW = FLOWS["ecp5"]
 TOP, FLAT = "adafire_core", "flat"
+BOARD = "ulx3s_85f"  # whose part has blocks to spare, where nothing else is said
 NUMBER = re.compile(r"\$\d+$")  # Amaranth's, where a component is called as a signal beside it
 
 
@@ -75,7 +76,8 @@ def areas(network, lanes, depth, board=None):
 
     With a ``board`` what does not fit it lies in its memory.
     """
-    plan = placed_plan(network, lanes, find_target(board)) if board else make_plan(network, lanes)
+    target = find_target(board or BOARD)
+    plan = with_spare_blocks(placed_plan(network, lanes, target) if board else make_plan(network, lanes), target)
     text = plain_names(rtlil.convert(Core(plan.params, plan.contents), name=TOP, emit_src=False))
     flat = figures(synthesized(text), TOP)
     return [*by_component(synthesized(text, "-noflatten"), depth), (FLAT, flat)]

@@ -5,12 +5,15 @@
 NETWORK is a network file, DATA as `adafire evaluate` takes it. For each number of lanes the core is the fastest that
 `generate` weighs, whether or not it fits a board: so many neurons a group as pay. Simulated, means over the first
 images: cycles of an image; busy, the share of the cycles in which a group's lanes take an event; lanes, the share of
-lanes and cycles that do a synaptic operation. The estimate is made from the golden model's counts of the same images.
+lanes and cycles that do a synaptic operation. "cycles a second" is how fast the compiled core ran, in seconds of the
+processor: on a machine that does nothing else those of the clock. The estimate is made from the golden model's counts
+of the same images.
 With ``--board`` the cores are those that `generate` makes for it, beside its memory, and words of 32 bits that moved
 between the two are told, an image's, simulated and estimated.
 """
 
 import argparse
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,7 +36,7 @@ from sim.golden import Golden
 
 COLUMNS = {
     "neurons": "{}", "cycles": "{:,.0f}", "busy": "{:.1%}", "lanes": "{:.1%}", "estimate": "{:,.0f}",
-    "too high by": "{:+.2%}", "words moved": "{:,.0f}", "words estimated": "{:,.0f}",
+    "too high by": "{:+.2%}", "cycles a second": "{:,.0f}", "words moved": "{:,.0f}", "words estimated": "{:,.0f}",
 }
 
 
@@ -56,7 +59,10 @@ def measure(network: Network, images: np.ndarray, lanes: int, neurons: int | Non
         target = find_target(board)
         plan, pace = choose(candidates(network, target, (), lanes)).plan, target.pace
     core = CompiledCore.for_plan(plan, board=board)
+    begun = time.process_time()
     result = core.run(images)
+    seconds = time.process_time() - begun
+    assert core.cycles is not None  # a run counts them
     if plan.params.outside:
         words = sum(of.words for of in roofline(plan, pace))
         outside = {"words moved": core.moved / len(images), "words estimated": words}
@@ -66,6 +72,7 @@ def measure(network: Network, images: np.ndarray, lanes: int, neurons: int | Non
         "neurons": plan.params.neurons, "cycles": cycles,
         "busy": float(result.busy_cycles.sum() / (plan.params.groups * result.cycles.sum())),
         "lanes": result.lane_utilization(lanes), "estimate": guess, "too high by": guess / cycles - 1,
+        "cycles a second": core.cycles / seconds,
     }
 
 

@@ -20,6 +20,7 @@ from scipy.optimize import nnls
 from benchmarks.area import TOP, figures, synthesized
 from gen.netfile import load_network
 from gen.plan.params import CoreParams
+from gen.plan.placement import with_spare_blocks
 from gen.plan.plan import make_plan
 from gen.plan.resources import LOGIC, core_resources, grows_with
 from gen.plan.target import find_target
@@ -34,7 +35,7 @@ HELD = 0.05  # how much a table entry wants to stay, against the relative error 
 def synthesized_core(case):
     """Return the row of a core: its parameters and its figures."""
     file, lanes, *neurons = case.split(":")
-    plan = make_plan(load_network(file), int(lanes), neurons=int(*neurons or [1]))
+    plan = with_spare_blocks(make_plan(load_network(file), int(lanes), neurons=int(*neurons or [1])), TARGET)
     text = plain_names(rtlil.convert(Core(plan.params, {}), name=TOP, emit_src=False))
     return {"case": case, "params": asdict(plan.params), "flat": figures(synthesized(text), TOP)}
 

@@ -7,6 +7,23 @@ from types import SimpleNamespace
 
 import pytest
 
+# The files that take longest, the longest first: begun last, one of them would have a core for itself at the end.
+LONGEST = (
+    "sim/test_compiled_core.py", "sim/test_verify.py", "host/test_simulated_board.py", "sim/test_waves.py",
+    "hw/core/test_core.py", "sim/test_estimate.py", "sim/test_buses.py", "sim/test_checked.py", "hw/test_verilog.py",
+    "sim/test_collisions.py", "host/test_generate.py", "host/test_convert.py", "hw/link/test_endpoint.py",
+    "hw/link/test_endpoint_faults.py", "host/test_board_faults.py", "sim/test_cells.py", "sim/test_board_design.py",
+    "hw/board/test_build.py", "gen/data/test_sound.py", "hw/link/test_uart_top.py", "host/test_microcontroller.py",
+    "host/test_demo.py", "hw/core/test_firing.py", "sim/test_traffic.py", "host/report/test_report.py",
+    "gen/data/test_digits.py", "test_tasks_benchmark.py", "sim/test_profile.py",
+)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Begin with the longest files; `make test` keeps this order."""
+    place = {config.rootpath / "tests" / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
+
 
 @pytest.fixture(scope="session", autouse=True)
 def interrupts_are_heard():

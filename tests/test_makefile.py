@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import LONGEST
+
 ROOT = Path(__file__).parent.parent
 LOG = '#!/bin/sh\necho "${0##*/} $*" >> "$LOG"\n'
 VENV_WORKS = '#!/bin/sh\n[ "$2" = venv ] || exit 0\nmkdir -p "$3/bin"; cp "$PIP" "$3/bin/pip"\n'
@@ -110,3 +112,7 @@ def test_lint_checks_style_and_types():
     ).stdout
     assert ".venv/bin/ruff check --no-cache ." in shown
     assert ".venv/bin/pyright --pythonpath .venv/bin/python" in shown
+
+
+def test_the_files_that_begin_first_are_there():
+    assert len(set(LONGEST)) == len(LONGEST) and all((ROOT / "tests" / name).is_file() for name in LONGEST)

@@ -34,7 +34,7 @@ def _range(network, layer):
     drift = np.maximum(high - layer.burst * layer.theta, 0)
     least = np.minimum(0, layer.v_init + fall) + steps * fall
     most = np.maximum(layer.min_burst * layer.theta - 1, layer.v_init + drift) + steps * drift
-    return np.minimum(least, layer.v_init), np.maximum(most, layer.v_init)
+    return least, most
 
 
 def _signed_range(network, layer):
@@ -60,7 +60,7 @@ def _signed_most(steps, min_burst, current, theta, burst, other, start):
     kept = np.maximum(min_burst * theta - theta // 2 - 1, other // 2)
     bounded = np.maximum(kept, start + drift) + steps * drift
     unfired = np.maximum(other // 2, start + rise) + steps * rise
-    return np.maximum(np.minimum(bounded, unfired), start)
+    return np.minimum(bounded, unfired)
 
 
 def _two_phase(network, layer):

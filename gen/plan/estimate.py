@@ -45,7 +45,7 @@ CYCLES = {
 }
 PACE = Dram("SDRAM", 32, 16).pace()  # of a memory outside the chip, where nothing else is said
 # Of a decision, for each position of the output, beside scans of its channels: how many, and the rule itself.
-DECISIONS = {"off": (1, 1), "margin": (1, 4), "confidence": (2, 13), "entropy": (2, 30)}
+DECISIONS = {"off": (1, 1), "margin": (2, 3), "confidence": (2, 13), "entropy": (2, 30)}
 REST = 1  # between the last event of a tile and the first of the next
 QUEUE = 9  # words with events that the walker is ahead of a group, `hw.core.word_queue`
 TOGETHER = 256  # tiles of a pass that are followed one after the other; more of them are followed side by side

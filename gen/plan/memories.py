@@ -137,7 +137,7 @@ def memory_table(p):
     if p.outside:
         specs.append(MemorySpec("outside", WORD_BITS, p.outside, OUTSIDE, 0, True))
     # The part with single-port RAM, an iCE40, has no memory of look-up tables: it would take flip-flops for them.
-    return {spec.name: replace(spec, tables=not p.spram) for spec in specs}
+    return {spec.name: replace(spec, tables=not p.spram and not p.spare_blocks) for spec in specs}
 
 
 def loadable_memories(p):

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, fields
 from gen.errors import InputError
 
 __all__ = [
-    "CORE_TIMESTEPS", "GROUPS", "INPUT_VALUES", "LANES", "LEAST_BEATS", "LEVELS", "LINE_LEVELS", "NEURONS", "WIDTHS",
-    "WORD_BITS", "CoreParams", "shape_of_lanes",
+    "CORE_TIMESTEPS", "GROUPS", "INPUT_VALUES", "LANES", "LEAST_BEATS", "LEAST_TIMESTEPS", "LEVELS", "LINE_LEVELS",
+    "NEURONS", "WIDTHS", "WORD_BITS", "CoreParams", "shape_of_lanes",
 ]
 
 WORD_BITS = 32
@@ -18,7 +18,7 @@ NEURONS = (1, 2, 4)  # of a group
 LEAST_BEATS = 2  # lanes that a neuron serves, at least
 LANES = {4: (4, 1), 8: (8, 1), 16: (16, 1), 32: (16, 2), 64: (16, 4)}  # lanes of a core: width and groups
 INPUT_VALUES = (1, 2, 4)  # that a core may take in a cycle
-CORE_TIMESTEPS = 512
+CORE_TIMESTEPS, LEAST_TIMESTEPS = 512, 16  # that a core may count to, and at least can
 # The loops over a pass's tiles, outermost first (`gen.plan.walk`).
 LEVELS = ("rows", "columns", "blocks", "tiles", "pool_rows", "pool_columns", "steps")
 LINE_LEVELS = ("tiles", "steps")  # those that dense layers have
@@ -32,9 +32,10 @@ SWITCHES = {  # parameters that may be 0, and what a core without has none of
     "replay": "stages that look at frames", "outside": "weights outside the chip",
     "wide": "maps of wider counts than the others", "spilled": "maps outside the chip",
     "strips": "an input in strips", "image_ring": "an input outside the chip", "parked": "states outside the chip",
-    "supplied": "parameters outside the chip",
+    "supplied": "parameters outside the chip", "spare_blocks": "few words in block RAM",
 }
-BESIDE = ("width", "groups", "neurons", "program", "spram", "narrow", "input_values")  # no network falls short of them
+# No network falls short of them.
+BESIDE = ("width", "groups", "neurons", "program", "spram", "narrow", "input_values", "spare_blocks")
 
 
 def shape_of_lanes(lanes):
@@ -92,6 +93,7 @@ class CoreParams:
     value_signed: int = 1  # 0: no input value is below zero, and its sign is not stored
     min_burst: int = 1   # the largest of a layer: 1, 2, 4 or 8
     tile_order: int = 0  # 1: all timesteps of a tile may follow one another
+    timesteps: int = CORE_TIMESTEPS  # of a stage
     pool_steps: int = 1  # timesteps of a tile with a pool behind it: in tile order all of them
     windows: int = 1     # 0: a core of dense layers alone, all of whose maps are one position
     signed: int = 0      # 1: counts may be below zero, their words are two's complement
@@ -114,6 +116,7 @@ class CoreParams:
     strips: int = 0      # values of a row of an input in strips, padding included, at most; 0: no input is
     supplied: int = 0    # 1: parameters of some layers lie outside the chip
     input_values: int = 1  # taken in a cycle: a beat of them lies in one word of the input
+    spare_blocks: int = 0  # 1: few words lie in block RAM too, and so do those in a group's queue; 0: in tables
 
     def __post_init__(self):
         for name, value in asdict(self).items():
@@ -164,6 +167,11 @@ class CoreParams:
                 f"cut into {needed.input_values} at most"
             )
         return sentences
+
+    @property
+    def timestep_bits(self):
+        """Bits of how many timesteps an image has been run for."""
+        return (self.timesteps * self.stages).bit_length()
 
     @property
     def lanes(self):

@@ -19,12 +19,12 @@ that only they need.
 
 from gen.errors import InputError
 from gen.exit_rule import SCALE_MAX
-from gen.plan.params import CORE_TIMESTEPS, WORD_BITS
+from gen.plan.params import WORD_BITS
 from gen.plan.parking import DIGITS
 
 __all__ = [
-    "EXIT_CODES", "cursor_fields", "cursor_words", "header_fields", "output_fields", "pack", "pass_fields",
-    "pass_words", "stage_fields", "synapse_fields", "unpack", "words_of",
+    "EXIT_CODES", "cursor_fields", "cursor_words", "header_fields", "idle_fields", "output_fields", "pack",
+    "pass_fields", "pass_words", "stage_fields", "synapse_fields", "unpack", "words_of",
 ]
 
 EXIT_CODES = {"off": 0, "entropy": 1, "confidence": 2, "margin": 3}
@@ -75,8 +75,8 @@ def stage_fields(p):
     the first one at the address ``blocks`` outside the chip (`gen.plan.outside`).
     """
     return {
-        "first_pass": _unsigned(p.program), "passes": _unsigned(p.passes - 1), "rounds": _unsigned(CORE_TIMESTEPS - 1),
-        "whole": FLAG, "timesteps": _unsigned(CORE_TIMESTEPS - 1), "limits": _unsigned(p.limits),
+        "first_pass": _unsigned(p.program), "passes": _unsigned(p.passes - 1), "rounds": _unsigned(p.timesteps - 1),
+        "whole": FLAG, "timesteps": _unsigned(p.timesteps - 1), "limits": _unsigned(p.limits),
         "exit_kind": (2, False), "exit_shift": _unsigned(p.exit_shift), "exit_scale": _unsigned(SCALE_MAX),
         "output": _unsigned(p.outputs), "classes": _unsigned(p.classes - 1), "positions": _unsigned(p.positions - 1),
         "required": _unsigned(p.positions),
@@ -184,6 +184,12 @@ def synapse_fields(p):
         "weight_word": weight, "weight_tap": weight, "weight_row": weight,
         "active": lanes, "active_last": lanes, **phase, **shared, **ring, **wide,
     }
+
+
+def idle_fields(p, layout):
+    """Return the fields of a stage or a pass that are 0 in all networks that such a core runs: it need not look."""
+    idle = [] if p.tile_order or p.two_phase else ["whole"]
+    return [name for name in (*idle, *([] if p.windows else ["pool", "maximum", "fused_maximum"])) if name in layout]
 
 
 def words_of(layout):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gen.plan.memories import BLOCK, SINGLE_PORT, memory_table
+from gen.plan.memories import BLOCK, SINGLE_PORT, SMALL, memory_table
 from gen.plan.params import WORD_BITS, CoreParams
 from gen.plan.parking import DEPTH, DIGIT
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["ICE40_FREE", "core_resources", "grows_with", "link_resources", "queue_bits", "single_port_blocks"]
 
 QUEUED = 16  # words in a group's queue
+QUEUE_MARKS = 2  # bits of one that lie in tables with its mask in any case (`hw.core.word_queue`)
 BEHIND = 128  # words that wait to be written outside, at most
 SPRAM_BITS, SPRAM_WORDS = 16, 16384  # of one block of single-port RAM
 SOFTMAX_TABLE = 25, 256  # bits and words of exponentials and logarithms
@@ -59,7 +60,8 @@ def core_resources(params: CoreParams, target: Target) -> dict[str, int]:
         luts, ffs = luts + kind[0], ffs + kind[1]
     blocks, tables = _memories(params, target)
     blocks += target.dram.blocks if target.dram and params.outside else 0
-    if target.family == "ecp5":  # `hw.board.multipliers`
+    if target.family == "ecp5":  # `hw.board.multipliers`, `hw.board.block_registers`
+        ffs -= _inside_blocks(params)
         ffs -= params.lanes * (params.operand_bits + params.weight_bits) + SOFTMAX_ABSORBED * params.softmax
     else:
         luts *= OTHER_TABLES
@@ -112,10 +114,25 @@ def _memories(params, target):
         blocks += target.bram.count(width, BEHIND) + 1
     if params.parked:
         blocks += 2 * params.groups * params.neurons * target.bram.count(WORD_BITS, DEPTH)
-    queue = queue_bits(params)
+    queue, marks = queue_bits(params), params.width + QUEUE_MARKS
     if joint:
         return blocks + params.groups * target.bram.count(queue, QUEUED), tables
+    if params.spare_blocks:
+        blocks, queue = blocks + params.groups * target.bram.count(queue - marks, QUEUED), marks
     return blocks, tables + params.groups * TABLE_LUTS * queue
+
+
+def _inside_blocks(params):
+    """Return the flip-flops that a core in tables has behind its memories, and one in blocks inside them.
+
+    The weights' stay outside, before the multipliers. A queue in a block needs no register behind it.
+    """
+    specs = [spec for spec in memory_table(params).values() if spec.kind == BLOCK and not spec.small]
+    inside = sum(spec.width for spec in specs if spec.role != "weights")
+    if params.spare_blocks:
+        inside += sum(spec.width for spec in specs if spec.depth <= SMALL)
+        inside += params.groups * (queue_bits(params) - params.width - QUEUE_MARKS)
+    return inside
 
 
 def _parking(p):

@@ -9,7 +9,7 @@ import numpy as np
 from gen.layers import INPUT, signed_bits
 from gen.plan.blocks import outside_bases
 from gen.plan.maps import count_bits, map_depth, ring_depth, wide_depth
-from gen.plan.params import INPUT_VALUES, LEVELS, LINE_LEVELS, CoreParams
+from gen.plan.params import INPUT_VALUES, LEAST_TIMESTEPS, LEVELS, LINE_LEVELS, CoreParams
 from gen.plan.parking import parked_words
 from gen.plan.passes import thresholds
 from gen.plan.program_words import program_length
@@ -57,6 +57,7 @@ def needed_params(layout, *, width, groups, neurons, weight_bits, signed, spram)
         classes=max(network.classes for network in networks),
         positions=max(_positions(network) for network in networks),
         min_burst=max([layer.min_burst for _, layer in spiking], default=1),
+        timesteps=max(LEAST_TIMESTEPS, *(network.timesteps for network in networks)),
         tile_order=int(any(p.steps > 1 for p in passes)),
         pool_steps=max(p.steps if p.window != (1, 1) else 1 for p in passes),
         windows=int(any(p.rowwise or _has_windows(p) for p in passes)), signed=signed,

@@ -9,6 +9,7 @@ from hw.board.carries import refine_carries
 from hw.board.multipliers import absorb_registers
 from hw.board.netlist import RELAXED
 from hw.board.refining import refining
+from hw.board.wide_muxes import COVER, make_wide_muxes
 
 __all__ = ["Command", "FLOWS", "Flow", "XILINX_CELLS", "XILINX_SYNTH", "synthesis", "verilog_synthesis"]
 
@@ -42,6 +43,8 @@ class Flow:
     ----------
     synth : str
         Yosys' command with its options.
+    tables : str
+        Its label at which tables are made of gates, and ``gates``, what is done to these before.
     router, packer : str
         Tools of `hw.board.tools`.
     constraints, bitstream : str
@@ -69,6 +72,8 @@ class Flow:
     pack: Callable
     cells: dict[str, Cells]
     insists: tuple[str, ...] = ()
+    tables: str = ""
+    gates: str = ""
     refine: Callable = lambda file: None
 
     @property
@@ -95,8 +100,12 @@ def synthesis(flow, top, options="", verilog=()):
 
     ``verilog`` : files of modules that it has instances of
     """
+    synth, last = f"{flow.synth} {options} -top {top}", ""
+    if flow.gates:
+        last = f"{synth} -run {flow.tables}:"
+        synth += f" -run begin:{flow.tables}; {flow.gates}; "
     reads = "".join(f"read_verilog {file}; " for file in verilog)
-    return _yosys(f"read_rtlil {top}.il; {RELAXED}; {reads}{flow.synth} {options} -top {top} -json {top}.json")
+    return _yosys(f"read_rtlil {top}.il; {RELAXED}; {reads}{synth}{last} -json {top}.json")
 
 
 def verilog_synthesis(synth, top, files):
@@ -176,7 +185,8 @@ FLOWS = {
             "lut": (("TRELLIS_COMB", 1),), "ff": (("TRELLIS_FF", 1),), "bram": (("DP16KD", 1),),
             "dsp": (("MULT18X18D", 1),),
         },
-        refine=refining(absorb_registers, absorb_block_registers, refine_carries),
+        tables="map_luts", gates=COVER,
+        refine=refining(make_wide_muxes, absorb_registers, absorb_block_registers, refine_carries),
     ),
     "ice40": Flow(
         synth="synth_ice40 -device u -dsp -dffe_min_ce_use 4", router="nextpnr-ice40", packer="icepack",

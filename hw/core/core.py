@@ -175,12 +175,13 @@ class Core(wiring.Component):
         m.submodules.outside = outside
         if not self._params.parked:
             wiring.connect(m, outside.bus, wiring.flipped(self.memory))
-        code = list(loadable_memories(self._params)).index("outside")
+        code, waits = list(loadable_memories(self._params)).index("outside"), Signal()
+        m.d.sync += waits.eq(outside.writing | loader.o.write[code])  # words of a load are far apart
         m.d.comb += [
             outside.start.eq(sequencer.fetch), outside.address.eq(sequencer.stage.blocks),
             outside.take.eq(sequencer.take), sequencer.ready.eq(outside.ready),
             sequencer.next_fetched.eq(walker.next_fetched),
-            loader.waits.eq(outside.fetching | outside.writing | loader.o.write[code]),
+            loader.waits.eq(outside.fetching | waits),
             loader.fetching.eq(outside.fetching), loader.fetched_valid.eq(outside.o_valid),
             loader.fetched.eq(outside.o), loader.spoiled.eq(outside.spoiled), outside.write.eq(loader.o.write[code]),
             outside.write_address.eq(loader.o.address), outside.word.eq(loader.o.data),

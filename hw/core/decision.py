@@ -1,17 +1,16 @@
 """The decision after a round: the class, and whether the exit rule holds at enough positions."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gen.exit_rule import EXP_BITS
 from gen.plan.memories import memory_table
-from gen.plan.params import CORE_TIMESTEPS
 from gen.plan.program import EXIT_CODES
 from hw.core import payloads
 from hw.core.memory import CoreMemory
 from hw.core.softmax import SoftmaxSums
-from hw.core.sums import plus_or_minus
+from hw.core.sums import sum_with_carry
 
 __all__ = ["Decision"]
 
@@ -24,10 +23,11 @@ def less(a, b):
 
 
 class Decision(wiring.Component):
-    """Find the two largest values of a position, then S and A of the softmax rules, and compare with the limit.
+    """Find the largest value of a position, then the others' margin, or S and A, and compare with the limit.
 
     The equations are those of `gen.exit_rule`, bit for bit; ``S * (limit - L)`` is added up bit by bit. One value is
-    looked at a cycle, once, or twice for the rules of softmax, which only a core with ``params.softmax`` has.
+    looked at a cycle, twice with any rule. The margin is larger than the limit if no second value reaches the largest
+    less the limit. Only a core with ``params.softmax`` has the rules of softmax.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Decision(wiring.Component):
         super().__init__({
             "stage": In(payloads.stage(p)), "load": In(payloads.load_port(p)),
             "address": Out(range(max(2, p.outputs))), "value": In(signed(p.acc_bits)),
-            "begin": In(1), "step": In(range(CORE_TIMESTEPS)), "busy": Out(1), "done": Out(1), "exits": Out(1),
+            "begin": In(1), "step": In(range(p.timesteps)), "busy": Out(1), "done": Out(1), "exits": Out(1),
             "class_": Out(range(max(2, p.classes))),
         })
 
@@ -64,7 +64,7 @@ class Decision(wiring.Component):
         limit_place = Signal.like(limits.address)
         m.d.sync += limit_place.eq(stage.limits + self.step)
         m.d.comb += [limits.load.eq(self.load), limits.address.eq(limit_place)]
-        best, holds = Signal(signed(p.acc_bits), reset_less=True), Signal()
+        best, holds = Signal(signed(p.acc_bits + 2), reset_less=True), Signal()
         index, left, coming = Signal(range(max(2, p.classes))), Signal(range(p.classes + 1)), Signal(2)
         position, passing = Signal(range(max(2, p.positions))), Signal(range(p.positions + 1))
         base, arrived, last = Signal.like(self.address), Signal(), Signal()
@@ -74,9 +74,14 @@ class Decision(wiring.Component):
             m.d.sync += [left.eq(left - 1), self.address.eq(self.address + 1)]
         with m.If(arrived):
             m.d.sync += index.eq(index + 1)
-        lead, largest = Signal(signed(p.acc_bits + 1)), Signal()  # the best less the value; it is the largest so far
-        m.d.comb += [lead.eq(best - self.value), largest.eq((index == 0) | lead[-1])]
-        wins = self._margin(m, arrived, index == 0, largest, lead, limits.data)
+        # The value less one more than the best, not below 0 where it is larger; ``bounds``: the limit less the best.
+        # It is the best that is turned over: so the choice of the other one lies in the chain (`hw.board.carries`).
+        lead, larger, bounds = Signal(signed(p.acc_bits + 3)), Signal(), Signal()
+        limit = limits.data[: p.acc_bits]
+        other = Mux(bounds, Cat(limit, Const(0, 1)).as_signed(), self.value)
+        m.d.comb += [lead.eq(sum_with_carry(other, ~best, bounds)), larger.eq(~lead[-1])]
+        reached, again = Signal(), Signal()  # by one value, the largest; by another one
+        m.d.sync += bounds.eq(0)
 
         def scan(at):
             m.d.sync += [self.address.eq(at), left.eq(stage.classes + 1), index.eq(0)]
@@ -90,25 +95,31 @@ class Decision(wiring.Component):
                     m.next = "LARGEST"
             with m.State("LARGEST"):
                 with m.If(arrived):
-                    with m.If(largest):
+                    with m.If((index == 0) | larger):
                         m.d.sync += best.eq(self.value)
                         with m.If(position == 0):
                             m.d.sync += self.class_.eq(index)
                     with m.If(last):
+                        m.d.sync += bounds.eq(1)
                         m.next = "COMPARE"
             with m.State("COMPARE"):
-                m.d.sync += self.exits.eq(0)
+                m.d.sync += [self.exits.eq(0), reached.eq(0), again.eq(limits.data[p.acc_bits :].any())]
                 with m.Switch(stage.exit_kind):
                     with m.Case(EXIT_CODES["off"]):
                         m.next = "DONE"
                     with m.Case(EXIT_CODES["margin"]):
+                        scan(base)
+                        m.d.sync += best.eq(~lead)  # less the limit and 1: what is larger reaches it
                         m.next = "MARGIN"
                     with m.Default():
                         scan(base)
                         m.next = "SOFTMAX" if p.softmax else "DONE"
             with m.State("MARGIN"):
-                m.d.sync += holds.eq(wins)
-                m.next = "VERDICT"
+                with m.If(arrived & larger):
+                    m.d.sync += [reached.eq(1), again.eq(again | reached)]
+                with m.If(arrived & last):
+                    m.d.sync += holds.eq(~again & ~(reached & larger) & (index != 0))
+                    m.next = "VERDICT"
             if p.softmax:
                 self._softmax(m, arrived, last, best, limits.data, holds)
             with m.State("VERDICT"):
@@ -126,24 +137,6 @@ class Decision(wiring.Component):
                 m.d.comb += self.done.eq(1)
                 m.next = "IDLE"
         return m
-
-    def _margin(self, m, arrived, first, largest, lead, limit):
-        """Return whether the margin is larger than the limit, from the second cycle after the last value on.
-
-        What is kept is the lead of the largest value over the second: its negative where the largest came last, for
-        what was in the lead over it is its margin now.
-        """
-        bits = self._params.acc_bits
-        late, gap = (Signal.like(lead, name=name, reset_less=True) for name in ("lead_late", "gap"))
-        comes, begins, leads, negative, several = (Signal(name=name) for name in (
-            "comes", "begins", "leads", "negative", "several"))
-        m.d.sync += [late.eq(lead), comes.eq(arrived), begins.eq(first), leads.eq(largest)]
-        smaller, wins = (plus_or_minus(value, gap, ~negative)[-1] for value in (late, limit[:bits]))
-        with m.If(comes):
-            m.d.sync += several.eq(~begins)
-            with m.If(leads | ~several | smaller):
-                m.d.sync += [gap.eq(late), negative.eq(leads)]
-        return wins & several & ~limit[bits:].any()
 
     def _softmax(self, m, arrived, last, best, limit, holds):
         """Add up S and A; compare S, or A with S * (limit - L)."""

@@ -63,16 +63,15 @@ class ImageWriter(wiring.Component):
         place, lane = Signal(range(max(2, p.image_words))), Signal(range(max(2, p.image_tile // p.input_values)))
         begun, later = Signal(), Signal()  # a map is under way; what comes is a later frame of an image
         last, alone = Signal(), header.image_positions == 0  # the position is the map's last one; its only one
-        takes, begins, anew, opens, held, blocked, fills = (
-            Signal(name=name) for name in ("takes", "begins", "anew", "opens", "held", "blocked", "fills"))
+        takes, begins, anew, opens, held, blocked, fills, amid, may = (Signal(name=name) for name in (
+            "takes", "begins", "anew", "opens", "held", "blocked", "fills", "amid", "may"))
         word = self.store.p if p.image_ring else self.write
         m.d.comb += [
             begins.eq(self.i.valid & beat.first & ~fills),  # the map before may wait for nothing but zeros
             self.restart.eq(begins & later), anew.eq(begins & begun & ~later),
-            self.i.ready.eq(self.clear | (
-                self.enable & (slots != p.image_slots) & ~self.restart & ~anew & ~blocked & ~fills)),
-            takes.eq((fills & ~blocked & ~self.clear) | (
-                self.i.valid & self.i.ready & ~self.clear & (beat.first | begun | later))),
+            amid.eq(begun | later), may.eq(self.enable & (slots != p.image_slots) & ~blocked & ~fills),
+            self.i.ready.eq(self.clear | (may & ~(self.i.valid & beat.first & amid))),  # no restart, nothing anew
+            takes.eq(~self.clear & Mux(fills, ~blocked, self.i.valid & may & (beat.first ^ amid))),
             self.full.eq(slots != 0), self.idle.eq((slots == 0) & ~begun & ~held),
         ]
         if p.image_ring:

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.core import payloads
-from hw.core.sums import spread, sum_with_carry
+from hw.core.sums import loaded_or_moved, spread, sum_with_carry
 
 __all__ = ["Neuron"]
 
@@ -55,10 +55,12 @@ class Neuron(wiring.Component):
         m = Module()
         p, layer, word = self._params, self.layer, signed(self._params.acc_bits)
         total = self.total + self.bias
+        if p.currents:
+            total = loaded_or_moved(self.use_kept, self.kept, self.total, self.bias)
         before = self.v << 1 if p.two_phase else self.v
         before = Mux(layer.resumes, before, self.v) if p.two_phase else before
         top, theta, low = p.burst_bits - 1, self._late(m, "theta"), Const(0)
-        m.d.sync += self.current.eq(Mux(self.use_kept, self.kept, total) if p.currents else total)
+        m.d.sync += self.current.eq(total)
         if p.signed:
             v, u = Signal(word, name="v_late", reset_less=True), Signal(word, name="u_summed", reset_less=True)
             m.d.sync += [v.eq(before), u.eq(self.current + v)]

@@ -1,6 +1,6 @@
 """Fetches blocks from outside the chip, carries their copies out, and writes there what is loaded or made."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -9,7 +9,7 @@ from gen.plan.params import WORD_BITS
 from hw.core.copier import Copier
 from hw.core.times import times
 from hw.core.write_behind import WriteBehind
-from hw.memory.bus import LONGEST, MemoryBus, memory_request
+from hw.memory.bus import LENGTH_BITS, LONGEST, MemoryBus, memory_request
 
 __all__ = ["Outside"]
 
@@ -72,37 +72,42 @@ class Outside(wiring.Component):
         m = Module()
         p, bus = self._params, self.bus
         place, first = Signal.like(self.address, reset_less=True), Signal.like(self.address, reset_less=True)
-        ask, left = (Signal(FIELDS["words"], name=name, reset_less=True) for name in ("ask", "left"))
+        left, ask = Signal(FIELDS["words"], reset_less=True), Signal(FIELDS["words"], reset_less=True)
+        more, rest, long = ask[LENGTH_BITS:], ask[:LENGTH_BITS], Signal(reset_less=True)  # first the longest bursts
         word, digest, wrong = Signal(WORD_BITS, reset_less=True), Signal(WORD_BITS, reset_less=True), Signal()
         listed = Signal(range(COPY_WORDS << FIELDS["copies"]), reset_less=True)
         wanted, asks, gives, come, follows, settles, begins, done = (Signal(name=name) for name in (
             "wanted", "asks", "gives", "come", "follows", "settles", "begins", "done"))
-        request, burst = Signal(memory_request(p.outside_bits)), Signal(range(LONGEST + 1))
+        request, in_block = Signal(memory_request(p.outside_bits)), Signal()
         head, ahead = data.View(data.StructLayout(FIELDS), word), Signal(FIELDS["ahead"])
-        m.d.comb += [
-            burst.eq(Mux(ask > LONGEST, LONGEST, ask)), request.address.eq(place), request.length.eq(burst - 1),
-        ]
-        m.d.sync += [self.o.eq(word), self.o_valid.eq(0)]
+        m.d.comb += [request.address.eq(place), request.length.eq(Mux(long, LONGEST - 1, rest - 1))]
+        m.d.sync += [self.o.eq(word), self.o_valid.eq(0), self.spoiled.eq(0)]
         m.d.sync += come.eq(bus.read.valid)
         with m.If(bus.read.valid):
             m.d.sync += word.eq(bus.read.payload)
-        loads, copies, given_up = Signal(), Signal(), Signal()
+        loads, copies, given_up, judged = Signal(), Signal(), Signal(), Signal()
         taken = self._join(m, asks, request, loads, gives, word, copies, settles) if p.rowwise else (
             self._ask(m, asks, request, gives, word))
         with m.If(taken & ~request.write):
-            m.d.sync += [place.eq(place + burst), ask.eq(ask - burst), asks.eq(ask > LONGEST)]
+            m.d.sync += [
+                place.eq(place + Cat(Mux(long, 0, rest), long)), more.eq(more - 1), long.eq(more > 1),
+                asks.eq(long & ((more != 1) | rest.any())),
+            ]
         due = self._count(m, wanted, begins, done, ahead)
+        m.d.sync += judged.eq(0)
+        with m.If(judged):  # a cycle later than the block has come: who waits knows of its copies by then
+            m.d.sync += in_block.eq(0)
         with m.FSM() as fsm:
-            m.d.comb += [loads.eq(fsm.ongoing("WRITE")), copies.eq(fsm.ongoing("COPY") if p.rowwise else 0)]
             m.d.sync += given_up.eq((given_up & ~fsm.ongoing("IDLE")) | self.stop)  # with the block that is coming
             with m.State("IDLE"):
                 with m.If(self.write):
-                    m.d.sync += [place.eq(self.write_address), word.eq(self.word), ask.eq(1), asks.eq(1)]
-                    m.d.sync += [gives.eq(1), follows.eq(0)]
+                    m.d.sync += [place.eq(self.write_address), word.eq(self.word), asks.eq(1)]
+                    m.d.sync += [ask.eq(1), long.eq(0), gives.eq(1), follows.eq(0)]
+                    m.d.sync += loads.eq(1)
                     m.next = "WRITE"
                 with m.Elif(wanted | (follows & due)):
                     m.d.comb += begins.eq(1)
-                    m.d.sync += [wanted.eq(0), ask.eq(1), asks.eq(1)]
+                    m.d.sync += [wanted.eq(0), in_block.eq(1), ask.eq(1), long.eq(0), asks.eq(1)]
                     with m.If(wanted):
                         m.d.sync += place.eq(first)
                     m.next = "HEAD"
@@ -113,10 +118,11 @@ class Outside(wiring.Component):
                 with m.If(bus.write.ready):
                     m.d.sync += gives.eq(0)
                 with m.If(~asks & ~gives):
+                    m.d.sync += loads.eq(0)
                     m.next = "IDLE"
             with m.State("HEAD"), m.If(come):
                 m.d.sync += [
-                    left.eq(head.words), ask.eq(head.words), digest.eq(word),
+                    left.eq(head.words), ask.eq(head.words), long.eq(head.words >= LONGEST), digest.eq(word),
                     listed.eq(times(head.copies, COPY_WORDS) if p.rowwise else 0),
                     follows.eq(head.follows & ~given_up), ahead.eq(head.ahead), settles.eq(head.settles), asks.eq(1),
                 ]
@@ -132,16 +138,21 @@ class Outside(wiring.Component):
                 with m.If(left == 1):
                     m.d.sync += wrong.eq((digest != word) | bus.fault)
                     m.next = "JUDGE"
-            with m.State("JUDGE"):  # a cycle of its own: who gives up the image needs most of one
-                m.d.comb += self.spoiled.eq(wrong)
-                m.next = "COPY" if p.rowwise else "IDLE"
+            with m.State("JUDGE"):
+                m.d.sync += [judged.eq(1), self.spoiled.eq(wrong)]
+                m.next = "IDLE"
                 with m.If(wrong):
-                    m.next = "IDLE"
-                if not p.rowwise:
+                    m.d.sync += [wanted.eq(0), follows.eq(0)]
+                if p.rowwise:
+                    with m.Else():
+                        m.d.sync += copies.eq(1)
+                        m.next = "COPY"
+                else:
                     m.d.comb += done.eq(~wrong)
             if p.rowwise:
                 with m.State("COPY"), m.If(self._copier.done):
                     m.d.comb += done.eq(1)
+                    m.d.sync += copies.eq(0)
                     m.next = "IDLE"
                 m.d.comb += [
                     self._copier.clear.eq(fsm.ongoing("HEAD")), self._copier.list_word.eq(word),
@@ -149,10 +160,10 @@ class Outside(wiring.Component):
                     self._copier.list_valid.eq(fsm.ongoing("BODY") & come & (listed != 0)),
                 ]
             m.d.comb += [
-                self.fetching.eq(fsm.ongoing("HEAD") | fsm.ongoing("BODY") | fsm.ongoing("JUDGE") | wanted),
+                self.fetching.eq(in_block | wanted),
                 self.writing.eq(loads | copies | (self._behind.busy if p.rowwise else 0)),
             ]
-        with m.If(self.stop | self.spoiled):
+        with m.If(self.stop):
             m.d.sync += [wanted.eq(0), follows.eq(0)]
         with m.If(self.start):
             m.d.sync += [wanted.eq(1), first.eq(self.address)]

@@ -1,11 +1,13 @@
 """Reads the program: a pass's block, then for each tile the steps of its cursors."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gen.plan.params import WORD_BITS
-from gen.plan.program import cursor_fields, cursor_words, output_fields, pass_fields, synapse_fields, words_of
+from gen.plan.program import (
+    cursor_fields, cursor_words, idle_fields, output_fields, pass_fields, synapse_fields, words_of,
+)
 from hw.core import payloads
 
 __all__ = ["PassReader"]
@@ -16,10 +18,9 @@ LATENCY = 2  # cycles from an address of the program to its word
 class PassReader(wiring.Component):
     """Read a pass and its first tile ahead; after ``go`` make tile after tile, synapse after synapse.
 
-    Words are shifted into the block that they belong to, and those of a step before its last one; a step is in `step`
-    when its strobe tells `TileCursor` to add it, its last word as the memory gives it. One synapse is made in eight
-    cycles, one of several in eleven.
-    A block is read again only where the pass has several synapses.
+    Words are shifted into the block that they belong to, those of steps into `step` before its last one. A tile of one
+    synapse is made in four cycles, each of several in eleven: of a single synapse the next tile's words are read while
+    the one made waits. A block is read again only where the pass has several synapses.
 
     Members
     -------
@@ -39,15 +40,16 @@ class PassReader(wiring.Component):
     layer, block : Out
         Blocks of the pass in force and of the synapse made.
     step : Out
-        Words of the last cursor's start or step, at the top the last one, which comes in this cycle alone.
+        Words of the output's start or step, then of the synapse's, at the top the last one, which comes in this cycle
+        alone.
     level, pass_end : In
-    restart, advance : Out(1)
+    restart, advance, keep : Out(1)
         To `TileLoops`.
     begins, index : Out
         The tile being made is the pass's first; the synapse being made.
     add_output, load, add, carry : Out(1)
-        Add `step` to the output's cursor; fetch the synapse's place, then add `step` to it or, with ``carry``, what a
-        remainder carries.
+        Add its part of `step` to the output's cursor; fetch the synapse's place, then add the other part to it or, with
+        ``carry``, what a remainder carries.
     over : In(1)
         A remainder has reached its factor.
     o_valid, o_ready, o_first, o_last : Out, In, Out, Out
@@ -57,7 +59,7 @@ class PassReader(wiring.Component):
     def __init__(self, params):
         self._params = p = params
         address = range(max(2, p.program))
-        self._step_words = max(words_of(output_fields(p)), words_of(cursor_fields(p)))
+        self._step_words = words_of(output_fields(p)) + words_of(cursor_fields(p))
         super().__init__({
             "program_address": Out(address), "program": In(WORD_BITS),
             "prepare": In(1), "pass_address": In(payloads.pass_block(p).members["next"]), "prepared": Out(1),
@@ -66,7 +68,8 @@ class PassReader(wiring.Component):
             "go": In(1), "stop": In(1), "done": In(1),
             "running": Out(1), "layer": Out(payloads.pass_block(p)), "block": Out(payloads.synapse_block(p)),
             "step": Out(WORD_BITS * self._step_words), "level": In(range(len(p.levels) + 1)), "pass_end": In(1),
-            "restart": Out(1), "advance": Out(1), "begins": Out(1), "index": Out(range(max(2, p.synapses))),
+            "restart": Out(1), "advance": Out(1), "keep": Out(1), "begins": Out(1),
+            "index": Out(range(max(2, p.synapses))),
             "add_output": Out(1), "load": Out(1), "add": Out(1), "carry": Out(1), "over": In(1),
             "o_valid": Out(1), "o_ready": In(1), "o_first": Out(1), "o_last": Out(1),
         })
@@ -85,7 +88,7 @@ class PassReader(wiring.Component):
         block, step = (Signal(WORD_BITS * words, name=name, reset_less=True)
                        for words, name in ((block_words, "block"), (self._step_words - 1, "step")))
         layer = Signal(payloads.pass_block(p), reset_less=True)
-        several = layer.synapses > 1 if p.synapses > 1 else 0
+        several = layer.synapses > 1 if p.synapses > 1 else Const(0)
         m.d.comb += [
             self.program_address.eq(at), ahead_block.eq(ahead), self.next_pass.eq(ahead_block.next),
             self.next_readout.eq(ahead_block.readout),
@@ -100,8 +103,6 @@ class PassReader(wiring.Component):
             m.d.sync += arrives.eq(Cat(asks[name], arrives))
             with m.If(arrives[-1]):
                 m.d.sync += register.eq(Cat(register, self.program)[WORD_BITS:])
-        output_asked, output_comes = Signal(), Signal()
-        m.d.sync += [output_comes.eq(output_asked), self.add_output.eq(output_comes)]
 
         def read(count, name):
             """Ask for the words of one block or step; return whether this is the last."""
@@ -111,11 +112,12 @@ class PassReader(wiring.Component):
             return last
 
         place = section + block_words + self.level * place_words
+        empty, starts, taken, given_up = (Signal(name=name) for name in ("empty", "starts", "taken", "given_up"))
         with m.If(self.prepare):
             m.d.sync += [wants.eq(1), wanted.eq(self.pass_address)]
-        with m.FSM():
+        with m.FSM(name="reads"):
             with m.State("IDLE"):
-                m.d.sync += [at.eq(wanted), self.begins.eq(1)]
+                m.d.sync += [at.eq(wanted), word.eq(0), self.begins.eq(1), given_up.eq(0)]
                 m.d.comb += self.restart.eq(1)
                 with m.If(wants & self.done):
                     m.d.sync += wants.eq(self.prepare)
@@ -129,28 +131,64 @@ class PassReader(wiring.Component):
                     self.index.eq(0),
                 ]
                 m.next = "OUTPUT"
-            with m.State("OUTPUT"):
-                last = read(output_words, "step")
-                m.d.comb += output_asked.eq(last)
-                with m.If(last):
-                    with m.If(self.begins | several):
-                        m.d.sync += at.eq(section)
-                        m.next = "BLOCK"
-                    with m.Else():
-                        m.d.sync += at.eq(place)
-                        m.next = "CURSOR"
+            with m.State("OUTPUT"), m.If(read(output_words, "step")):
+                with m.If(self.begins | several):
+                    m.d.sync += at.eq(section)
+                    m.next = "BLOCK"
+                with m.Else():
+                    m.d.sync += at.eq(place)
+                    m.next = "CURSOR"
             with m.State("BLOCK"), m.If(read(block_words, "block")):
                 m.d.sync += at.eq(place)
                 m.next = "BLOCK COMES" if p.replay and place_words < LATENCY else "CURSOR"
             with m.State("BLOCK COMES"):  # `TileCursor` asks when it loads whether the synapse reads the input
                 m.next = "CURSOR"
-            with m.State("CURSOR"), m.If(read(place_words, "step")):
-                m.next = "ARRIVE"
+            with m.State("CURSOR"):  # the last word comes when it is added: not before the synapse made is taken
+                with m.If(given_up):
+                    m.next = "IDLE"
+                with m.Elif(empty | (word != place_words - 1)), m.If(read(place_words, "step")):
+                    m.d.comb += starts.eq(1)
+                    m.next = "WAIT"
+                    with m.If(~self.begins & ~several):
+                        m.d.comb += self.advance.eq(1)
+                        m.next = "TURN"
+                        with m.If(self.pass_end):
+                            m.next = "END"
+            with m.State("WAIT"):  # the block read next would take the place of this one; or the pass has not begun
+                with m.If(given_up):
+                    m.next = "IDLE"
+                with m.Elif(taken):
+                    if p.synapses > 1:
+                        m.next = "SYNAPSE"
+                    with m.If(self.o_last):
+                        m.next = "MOVE"
+            with m.State("MOVE"):
+                m.d.comb += self.advance.eq(1)
+                m.d.sync += self.begins.eq(0)
+                m.next = "TURN"
+                with m.If(self.pass_end):
+                    m.next = "END"
+            with m.State("END"), m.If(empty):
+                m.d.sync += self.running.eq(0)
+                m.next = "IDLE"
+            if p.synapses > 1:
+                with m.State("SYNAPSE"):
+                    m.d.sync += [section.eq(section + block_words + cursor_words(p, cursor_fields(p))),
+                                 self.index.eq(self.index + 1)]
+                    m.next = "NEXT"
+                with m.State("NEXT"):
+                    m.d.sync += at.eq(section)
+                    m.next = "BLOCK"
+        with m.FSM(name="makes"):
+            with m.State("EMPTY"):
+                m.d.comb += empty.eq(1)
+                with m.If(starts):
+                    m.next = "ARRIVE"
             with m.State("ARRIVE"):
-                m.d.comb += self.load.eq(1)
+                m.d.comb += [self.load.eq(1), self.keep.eq(1)]
                 m.next = "ADD"
             with m.State("ADD"):
-                m.d.comb += self.add.eq(1)
+                m.d.comb += [self.add.eq(1), self.add_output.eq(self.o_first)]
                 m.next = "CARRY" if p.phase_bits else "MADE"
             if p.phase_bits:
                 with m.State("CARRY"):
@@ -167,35 +205,22 @@ class PassReader(wiring.Component):
                 with m.If(self.begins & ~self.running):
                     m.d.comb += self.prepared.eq(~wants)
                     with m.If(wants):
-                        m.next = "IDLE"
+                        m.d.sync += given_up.eq(1)
+                        m.next = "EMPTY"
                     with m.Elif(self.go):
-                        m.d.sync += [self.running.eq(1), layer.eq(ahead_block)]
+                        m.d.sync += [self.running.eq(1), layer.eq(ahead_block), *(
+                            layer[name].eq(0) for name in idle_fields(p, pass_fields(p)))]
                         m.next = "BEGIN"
                 with m.Elif(self.stop & self.o_first):
-                    m.d.sync += self.running.eq(0)
-                    m.next = "IDLE"
+                    m.d.sync += [self.running.eq(0), given_up.eq(1)]
+                    m.next = "EMPTY"
                 with m.Else():
-                    m.d.comb += self.o_valid.eq(1)
+                    m.d.comb += [self.o_valid.eq(1), taken.eq(self.o_ready)]
                     with m.If(self.o_ready):
-                        if p.synapses > 1:
-                            m.next = "SYNAPSE"
-                        with m.If(self.o_last):
-                            m.next = "MOVE"
-            with m.State("MOVE"):  # by itself, so that the loops do not hang on what the walkers are ready for
-                m.d.comb += self.advance.eq(1)
-                m.d.sync += self.begins.eq(0)
-                m.next = "TURN"
-                with m.If(self.pass_end):
-                    m.d.sync += self.running.eq(0)
-                    m.next = "IDLE"
+                        m.next = "EMPTY"
             with m.State("BEGIN"):  # the loops compare their turns with those of the pass
+                m.next = "KEEP"
+            with m.State("KEEP"):
+                m.d.comb += self.keep.eq(1)
                 m.next = "MADE"
-            if p.synapses > 1:
-                with m.State("SYNAPSE"):
-                    m.d.sync += [section.eq(section + block_words + cursor_words(p, cursor_fields(p))),
-                                 self.index.eq(self.index + 1)]
-                    m.next = "NEXT"
-                with m.State("NEXT"):
-                    m.d.sync += at.eq(section)
-                    m.next = "BLOCK"
         return m

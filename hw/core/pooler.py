@@ -44,27 +44,34 @@ class Pooler(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         p, beat, tile, new, o = self._params, self.beat, self.tile, self.count, self.o
-        m.submodules.window = window = Memory(shape=payloads.count_shape(p), depth=p.beats * p.pool_steps, init=[])
-        write = window.write_port()
-        read = window.read_port(domain="comb")
         number, joined = Signal(range(p.beats), name="number"), Signal.like(new, name="joined")
-        place = self._place(m) if p.pool_steps > 1 else number
-        m.d.comb += [
-            read.addr.eq(place), write.addr.eq(place), write.data.eq(joined), write.en.eq(beat.valid),
-            joined.eq(new + read.data),
-        ]
-        if p.maximum:
-            with m.If(self.layer.fused_maximum):
-                m.d.comb += joined.eq(Mux(new > read.data, new, read.data))
-        with m.If(tile.window_first):
-            m.d.comb += joined.eq(new)
+        m.d.comb += joined.eq(new)
+        if p.windows:
+            self._window(m, number, joined)
         with m.If(beat.valid):
             m.d.sync += number.eq(Mux(beat.ends, 0, number + 1))
         m.d.sync += [
-            o.valid.eq(beat.valid & tile.window_last), o.count.eq(joined), o.beat.eq(number), o.ends.eq(beat.ends),
-            o.address.eq(tile.address), *([o.own.eq(beat.own[self._part])] if p.neurons > 1 else []),
+            o.valid.eq(beat.valid & (tile.window_last if p.windows else 1)), o.count.eq(joined), o.beat.eq(number),
+            o.ends.eq(beat.ends), o.address.eq(tile.address),
+            *([o.own.eq(beat.own[self._part])] if p.neurons > 1 else []),
         ]
         return m
+
+    def _window(self, m, number, joined):
+        """Let ``joined`` be the count and what its lane had in the window before."""
+        p, new = self._params, self.count
+        m.submodules.window = window = Memory(shape=payloads.count_shape(p), depth=p.beats * p.pool_steps, init=[])
+        write = window.write_port()
+        read = window.read_port(domain="comb")
+        place = self._place(m) if p.pool_steps > 1 else number
+        m.d.comb += [
+            read.addr.eq(place), write.addr.eq(place), write.data.eq(joined), write.en.eq(self.beat.valid),
+        ]
+        with m.If(~self.tile.window_first):
+            m.d.comb += joined.eq(new + read.data)
+            if p.maximum:
+                with m.If(self.layer.fused_maximum):
+                    m.d.comb += joined.eq(Mux(new > read.data, new, read.data))
 
     def _place(self, m):
         """Return where the lane's count lies: it moves on until the tile's last timestep."""

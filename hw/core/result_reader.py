@@ -7,7 +7,7 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from gen.plan.params import CORE_TIMESTEPS, WORD_BITS
+from gen.plan.params import WORD_BITS
 from gen.result import HEADER_WORDS
 from hw.core import payloads
 
@@ -34,7 +34,7 @@ class ResultReader(wiring.Component):
         self._params = p = params
         super().__init__({
             "header": In(payloads.header(p)), "begin": In(1), "class_": In(range(max(2, p.classes))),
-            "timesteps": In(range(2 * CORE_TIMESTEPS * p.stages)), "counter": In(WORD_BITS), "shift": Out(1),
+            "timesteps": In(p.timestep_bits), "counter": In(WORD_BITS), "shift": Out(1),
             "heading": Out(1), "busy": Out(1), "address": Out(range(max(2, p.outputs))),
             "output": In(signed(p.acc_bits)), "o": Out(stream.Signature(payloads.output_word())),
         })

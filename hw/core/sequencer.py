@@ -4,8 +4,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gen.plan.params import CORE_TIMESTEPS, WORD_BITS
-from gen.plan.program import header_fields, stage_fields, words_of
+from gen.plan.params import WORD_BITS
+from gen.plan.program import header_fields, idle_fields, stage_fields, words_of
 from hw.core import payloads
 
 __all__ = ["COUNTERS", "Sequencer"]
@@ -67,9 +67,9 @@ class Sequencer(wiring.Component):
             "prepare": Out(1), "pass_address": Out(address), "prepared": In(1), "next_pass": In(address),
             "next_readout": In(1), "go": Out(1), "first_step": Out(1), "stop": Out(1), "drained": In(1),
             "running": Out(range(max(2, p.passes))),
-            "decide": Out(1), "step": Out(range(CORE_TIMESTEPS)), "decided": In(1), "exits": In(1),
+            "decide": Out(1), "step": Out(range(p.timesteps)), "decided": In(1), "exits": In(1),
             "answers": Out(1), "answering": In(1), "heading": In(1), "begins": Out(1), "counts": Out(1),
-            "timesteps": Out(range(2 * CORE_TIMESTEPS * p.stages)),
+            "timesteps": Out(p.timestep_bits),
             **({"next_fetched": In(1), "ready": In(1), "fetch": Out(1), "take": Out(1)} if p.outside else {}),
             **({"last_step": Out(1)} if p.parked else {}),
             **({"frame": Out(payloads.header(p).members["frame_words"])} if p.replay else {}),
@@ -87,6 +87,7 @@ class Sequencer(wiring.Component):
         m.d.comb += [
             self.header.eq(header), self.stage.eq(stage), self.program_address.eq(place),
             self.stop.eq(stopping), self.first_step.eq(self.step == 0),
+            *(self.stage[name].eq(0) for name in idle_fields(p, stage_fields(p))),
         ]
         come = self.ready | ~self.next_fetched if p.outside else 1
         # A cycle later than they are known: half the core waits for them.

@@ -49,7 +49,7 @@ class TileCursor(wiring.Component):
     def __init__(self, params):
         self._params = p = params
         tile = payloads.tile(p).members
-        words = max(words_of(output_fields(p)), words_of(cursor_fields(p)))
+        words = words_of(output_fields(p)) + words_of(cursor_fields(p))
         super().__init__({
             "begins": In(1), "step": In(WORD_BITS * words), "block": In(payloads.synapse_block(p)),
             "add_output": In(1), "load": In(1), "add": In(1), "carry": In(1), "index": In(range(max(2, p.synapses))),
@@ -63,8 +63,8 @@ class TileCursor(wiring.Component):
         p = self._params
         output, step = (Signal(_struct(fields), name=name) for name, fields in (
             ("output_step", output_fields(p)), ("place_step", cursor_fields(p))))
-        for view, fields in ((output, output_fields(p)), (step, cursor_fields(p))):
-            m.d.comb += view.eq(self.step[-WORD_BITS * words_of(fields):])
+        behind = WORD_BITS * words_of(output_fields(p))
+        m.d.comb += [output.eq(self.step[:behind]), step.eq(self.step[behind:])]
         for name in ("address", "parameter"):
             total = Signal.like(getattr(self, name), reset_less=True)
             m.d.comb += getattr(self, name).eq(total)

@@ -23,8 +23,8 @@ class Walker(wiring.Component):
 
     Without windows `WordWalker` stands in the place of both.
 
-    A tile of one synapse costs its words and the end, at least seven cycles; of several synapses, each costs at least
-    six and the words of its block. The first word follows ``go`` by five cycles.
+    A tile of one synapse costs its words and the end, at least four cycles; of several synapses, each costs at least
+    six and the words of its block. The first word follows ``go`` by six cycles.
 
     Members
     -------
@@ -90,6 +90,7 @@ class Walker(wiring.Component):
         m.d.comb += [
             reader.over.eq(cursor.over), reader.level.eq(loops.level), reader.pass_end.eq(loops.pass_end),
             loops.layer.eq(self.layer), loops.restart.eq(reader.restart), loops.advance.eq(reader.advance),
+            loops.keep.eq(reader.keep),
             reader.done.eq(self.done),
         ]
         done = ~reader.running & front.empty

@@ -1,7 +1,7 @@
 """The words that wait to be gathered."""
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -13,13 +13,15 @@ __all__ = ["DEPTH", "WordQueue"]
 DEPTH = 16
 UNDER_WAY = LATENCY + 3  # entries that come once `room` has fallen: those in `Fetch`, two more words, their tile's end
 UNCOUNTED = 1  # that have come
+MARKS = ("mask", "dense", "last")  # which of a word's events are left, and what its last one ends
 
 
 class WordQueue(wiring.Component):
     """Queue words that have events; the last one of a tile says so.
 
     A word is held back until the next one or the end of the tile has come. Words without events vanish; a tile without
-    events leaves one entry whose mask is empty. The queue lies in look-up-table RAM with a register behind it.
+    events leaves one entry whose mask is empty. The queue lies in look-up-table RAM with a register behind it; with
+    ``params.spare_blocks`` in block RAM, but for what says at once whether a word has several events.
 
     Members
     -------
@@ -33,7 +35,7 @@ class WordQueue(wiring.Component):
 
     def __init__(self, params):
         shape = payloads.word_entry(params)
-        self._shape = shape
+        self._shape, self._block = shape, bool(params.spare_blocks)
         super().__init__({
             "i_valid": In(1), "i": In(shape), "o": Out(stream.Signature(shape)), "room": Out(1),
         })
@@ -50,10 +52,6 @@ class WordQueue(wiring.Component):
         with m.If(word | end):
             m.d.sync += [held.eq(self.i), mask.eq(self.i.mask), waits.eq(word)]
 
-        m.submodules.words = words = Memory(shape=self._shape, depth=DEPTH, init=[], attrs={"no_rw_check": 1})
-        write = words.write_port()
-        read = words.read_port(domain="comb")
-        entry = Signal(self._shape, reset_less=True)  # a port's own register would begin undefined in Icarus
         written, taken, level = (Signal(range(size), name=name)
                                  for name, size in (("written", DEPTH), ("taken", DEPTH), ("level", 2 * DEPTH)))
         filled, turns, pushed, pulled = (Signal(name=name) for name in ("filled", "turns", "pushed", "pulled"))
@@ -61,10 +59,12 @@ class WordQueue(wiring.Component):
         m.d.comb += [
             further.eq(taken + 1), turns.eq(~self.o.valid | self.o.ready),
             self.room.eq(level < DEPTH - UNDER_WAY - UNCOUNTED),
-            write.en.eq(self.i_valid), write.addr.eq(written),  # there is always room: what is not pushed is replaced
-            write.data.eq(held), write.data.mask.eq(mask), write.data.last.eq(end),
-            pull.eq(filled & turns), read.addr.eq(taken), self.o.payload.eq(entry),
+            pull.eq(filled & turns),
         ]
+        coming = {**{name: held[name] for name, _ in self._shape}, "mask": mask, "last": end}
+        for name, fields in (("marks", MARKS), ("words", set(coming) - {*MARKS})):
+            self._keep(m, name, {field: value for field, value in coming.items() if field in fields},
+                       block=self._block and name == "words", written=written, taken=taken, turns=turns)
         m.d.sync += [  # both who pushes and who pulls are late in the cycle, so they are counted in the next one
             written.eq(written + push), taken.eq(Mux(pull, further, taken)), pushed.eq(push), pulled.eq(pull),
             filled.eq(push | Mux(pull, further != written, filled)),
@@ -72,5 +72,24 @@ class WordQueue(wiring.Component):
         with m.If(pushed != pulled):
             m.d.sync += level.eq(level + Mux(pushed, 1, -1))
         with m.If(turns):
-            m.d.sync += [entry.eq(read.data), self.o.valid.eq(filled)]
+            m.d.sync += self.o.valid.eq(filled)
         return m
+
+    def _keep(self, m, name, coming, *, block, written, taken, turns):
+        """Add a memory of fields of the entries, which gives them to `o` in the cycle after ``turns``."""
+        shape = data.StructLayout({field: self._shape.members[field] for field in coming})
+        attributes = {"no_rw_check": 1, **({"ram_style": "block"} if block else {})}
+        m.submodules[name] = memory = Memory(shape=shape, depth=DEPTH, init=[], attrs=attributes)
+        write, read = memory.write_port(), memory.read_port(domain="sync" if block else "comb")
+        m.d.comb += [  # there is always room: what is not pushed is replaced
+            write.en.eq(self.i_valid), write.addr.eq(written), read.addr.eq(taken),
+            *(write.data[field].eq(value) for field, value in coming.items()),
+        ]
+        entry = read.data
+        if block:
+            m.d.comb += read.en.eq(turns)
+        else:  # a port's own register would begin undefined in Icarus
+            entry = Signal(shape, name=f"{name}_entry", reset_less=True)
+            with m.If(turns):
+                m.d.sync += entry.eq(read.data)
+        m.d.comb += [self.o.payload[field].eq(entry[field]) for field in coming]

@@ -12,7 +12,10 @@ __all__ = ["WordWalker"]
 
 
 class WordWalker(wiring.Component):
-    """Send the words of one synapse after another, one a cycle, then the end of the tile.
+    """Send the words of one synapse after another, one a cycle, and rest for one, in which the end of a tile is sent.
+
+    While nothing is under way the place at hand is loaded, whether or not a synapse begins there: the addresses hang
+    on nothing that is late.
 
     Members
     -------
@@ -45,16 +48,16 @@ class WordWalker(wiring.Component):
         word = Signal(p.turns_bits, reset_less=True)
         address, weight = (Signal.like(self.place[name], name=name, reset_less=True) for name in ("address", "weight"))
         m.d.comb += [
-            last_word.eq(word == block.words), self.i_ready.eq(room & (~walking | (last_word & ~closes))),
+            last_word.eq(word == block.words), self.i_ready.eq(room & ~walking),
             takes.eq(self.i_valid & self.i_ready), self.empty.eq(~walking & ~self.request_valid),
             sends.eq(self.gathers | self.last),  # of a tile that gathers nothing, the last synapse sends the end
         ]
         m.d.sync += [room.eq(self.room), self.request_valid.eq(0), self.tile_valid.eq(0)]
-        with m.If((room & walking) | takes):
+        with m.If(room | ~walking):
             m.d.sync += [
-                word.eq(loaded_or_moved(takes, 0, word)),
-                address.eq(loaded_or_moved(takes, self.place.address, address)),
-                weight.eq(loaded_or_moved(takes, self.place.weight, weight, block.weight_word)),
+                word.eq(loaded_or_moved(~walking, 0, word)),
+                address.eq(loaded_or_moved(~walking, self.place.address, address)),
+                weight.eq(loaded_or_moved(~walking, self.place.weight, weight, block.weight_word)),
             ]
         with m.If(room & walking):
             m.d.sync += [

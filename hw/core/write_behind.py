@@ -95,15 +95,16 @@ class WriteBehind(wiring.Component):
         """Collect runs of words at rising addresses into bursts."""
         p = self._params
         pieces = Mux(word.image, p.image_pieces, p.map_pieces)
-        opens, waited, count = Signal(), Signal(range(PATIENCE + 1)), Signal(range(LONGEST_RUN + 1))
+        held, opens, waited, count = Signal(), Signal(), Signal(range(PATIENCE + 1)), Signal(range(LONGEST_RUN + 1))
         run, after = Signal(burst, reset_less=True), Signal(p.outside_bits, reset_less=True)
         joins, closes = Signal(), Signal()
         m.d.comb += [
             joins.eq(comes & opens & (address == after) & (count != LONGEST_RUN)),
             closes.eq(opens & Mux(comes, ~joins, waited == PATIENCE)),
             bursts.w_data.eq(run), bursts.w_en.eq(closes),
-            self.busy.eq(opens | comes | (words.level != 0)),
+            self.busy.eq(opens | comes | held),
         ]
+        m.d.sync += held.eq(words.level != 0)  # before that a run is open, for longer than a cycle
         m.d.sync += waited.eq(Mux(comes, 0, waited + (waited != PATIENCE)))
         with m.If(closes):
             m.d.sync += opens.eq(0)

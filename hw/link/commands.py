@@ -77,6 +77,8 @@ class Commands(wiring.Component):
         command, sequence, fault = Signal(BYTE), Signal(BYTE), Signal(range(max(Fault) + 1))
         left, position = Signal(range(self._max_payload + 1)), Signal(POSITION_BITS)
         loaded, wide, taken = self.loaded, self.wide, Signal()
+        more, hears = Signal(), Signal()  # ``left`` is not 0; a byte may come
+        moved, offered = Signal(), Signal()  # a word or a value has gone; a value is offered
         awaited, ends = Signal(), Signal()  # the image has its tag already; the piece is its last
         m.submodules.order = order = PieceOrder(left.shape())
         m.d.sync += taken.eq(self.i.valid & self.i.ready)
@@ -97,19 +99,20 @@ class Commands(wiring.Component):
             m.d.sync += fault.eq(NO_FAULT)
             m.next = target
 
+        m.d.sync += offered.eq(0)
         with m.FSM() as fsm:
             state = partial(breakable, m, event=self.stop, target="HEADER")
             with state("HEADER"):
                 m.d.sync += fault.eq(NO_FAULT)
                 with m.If(whole):
-                    m.d.sync += Cat(command, sequence, left).eq(word)
+                    m.d.sync += [Cat(command, sequence, left).eq(word), more.eq(word[2 * BYTE :][: len(left)].any())]
                     m.next = "SIZE"
             with state("SIZE"):
                 m.next = "POSITION"
                 with m.Switch(command):
                     with m.Case(Command.IDENTIFY, Command.COUNTERS):
                         m.next = "ANSWER"
-                        with m.If(left != 0):
+                        with m.If(more):
                             refuse(Fault.PAYLOAD)
                     with m.Case(Command.AWAIT):
                         m.next = "AWAIT"
@@ -117,12 +120,12 @@ class Commands(wiring.Component):
                             refuse(Fault.DIGEST)
                         with m.Elif(~loaded):
                             refuse(Fault.NO_NETWORK)
-                        with m.Elif(left != 0):
+                        with m.Elif(more):
                             refuse(Fault.PAYLOAD)
                         with m.Elif(awaited):
                             refuse(Fault.SEQUENCE)
                     with m.Case(Command.LOAD):
-                        with m.If((left == 0) | (left[:2] != 0)):
+                        with m.If(~more | (left[:2] != 0)):
                             refuse(Fault.PAYLOAD)
                     with m.Case(Command.COMMIT):
                         with m.If(left != COMMIT.size):
@@ -158,7 +161,7 @@ class Commands(wiring.Component):
                     accept("MEASURE")
             with state("SKIP"):
                 m.d.comb += take.eq(1)
-                with m.If(left == 0):
+                with m.If(~more):
                     m.next = "ANSWER"
             with m.State("ANSWER"):
                 m.d.comb += self.o.valid.eq(1)
@@ -171,37 +174,41 @@ class Commands(wiring.Component):
                 with m.If(self.tags.ready):
                     m.d.sync += awaited.eq(1)
                     m.next = "HEADER"
-            self._load(m, state, word, place, whole, take, taken, left, position, awaited)
+            self._load(m, state, word, place, whole, take, taken, left, more, position, awaited)
             with state("MEASURE"):
                 m.d.comb += [order.measuring.eq(1), order.enable.eq(1)]
                 m.d.sync += place.eq(place + 1)
                 with m.If(place == WORD_BYTES - 1):
-                    m.next = "FIT"
+                    m.next = "MEASURED"
+            with state("MEASURED"):
+                m.next = "FIT"
             with state("FIT"):
                 refuse(Fault.PAYLOAD)
                 run = command == Command.RUN
                 with m.If(Mux(order.same, run ^ awaited, ~run & ~order.before)):
                     m.d.sync += ends.eq(order.same & awaited)
                     accept("VALUES")
-            self._image(m, state, word, whole, take, left, position, command)
+            self._image(m, state, word, whole, take, more, offered, position, command)
 
         header = fsm.ongoing("HEADER")
-        m.d.comb += [self.stopped.eq(header), self.i.ready.eq(~whole & (header & ~self.stop | take & (left != 0)))]
-        with m.If(self.i.valid & self.i.ready):
+        heard = self.i.valid & self.i.ready
+        m.d.comb += [self.stopped.eq(header), self.i.ready.eq(hears & ~self.stop), self.values.valid.eq(offered)]
+        m.d.sync += hears.eq((header | take & more) & ~whole & ~heard)  # a byte in two cycles, and all registers near
+        with m.If(heard):
             m.d.sync += [
-                word.eq(Cat(word[BYTE:], self.i.payload)), left.eq(left - 1), place.eq(place + 1),
+                word.eq(Cat(word[BYTE:], self.i.payload)), left.eq(left - 1), more.eq(left != 1), place.eq(place + 1),
                 whole.eq(place == Mux(fsm.ongoing("VALUES"), wide, WORD_BYTES - 1)),
             ]
         with m.If(whole | fsm.ongoing("ANSWER") | self.stop & ~fsm.ongoing("FORGET")):
             m.d.sync += [whole.eq(0), place.eq(0)]
-        given = self.values.valid & self.values.ready
-        with m.If(given | self.load.valid & self.load.ready):
-            m.d.sync += position.eq(position + Mux(given & wide, 2, 1))
+        m.d.sync += moved.eq(self.values.valid & self.values.ready | self.load.valid & self.load.ready)
+        with m.If(moved):
+            m.d.sync += position.eq(position + Mux(loaded & wide, 2, 1))
         with m.If(self.stop & header & (self.reset | loaded)):
             m.d.sync += [position.eq(0), awaited.eq(0), ends.eq(0)]
         return m
 
-    def _load(self, m, state, word, place, whole, take, taken, left, position, awaited):
+    def _load(self, m, state, word, place, whole, take, taken, left, more, position, awaited):
         """Words to the core, and the registers of the network that they were; NETWORK is 0 in between.
 
         Every word is written to LOADED too: of a load that ended well the last one was its digest.
@@ -216,7 +223,7 @@ class Commands(wiring.Component):
             m.d.comb += [take.eq(1), self.write.eq(taken), self.address.eq(LOADED + (place - 1)[:2])]
             with m.If(whole):
                 m.next = "WORD"
-            with m.Elif(left == 0):
+            with m.Elif(~more):
                 m.next = "ANSWER"
         with state("WORD"):
             m.d.comb += self.load.valid.eq(1)
@@ -229,7 +236,7 @@ class Commands(wiring.Component):
                 m.next = "FORGET"
             with m.Else():
                 m.d.comb += self.write.eq(taken)
-                with m.If(left == 0):
+                with m.If(~more):
                     m.d.sync += position.eq(0)
                     m.next = "ANSWER"
         with m.State("FORGET"):
@@ -238,7 +245,7 @@ class Commands(wiring.Component):
             with m.If(place == WORD_BYTES - 1):
                 m.next = "HEADER"
 
-    def _image(self, m, state, word, whole, take, left, position, command):
+    def _image(self, m, state, word, whole, take, more, offered, position, command):
         """Values to the core, and the tag of an image that is complete."""
         wide, value = self.wide, self.values.payload
         with state("VALUES"):
@@ -247,14 +254,15 @@ class Commands(wiring.Component):
                 value.value.eq(Mux(wide, word[-2 * BYTE:], word[-BYTE:]) + self.input_low),
                 value.first.eq(position == 0),
             ]
+            m.d.sync += offered.eq(whole)
             with m.If(whole):
                 m.next = "VALUE"
-            with m.Elif(left == 0):
+            with m.Elif(~more):
                 m.next = "ANSWER"
                 with m.If(command == Command.RUN):
                     m.next = "TAG"
         with state("VALUE"):
-            m.d.comb += self.values.valid.eq(1)
+            m.d.sync += offered.eq(~self.values.ready)
             with m.If(self.values.ready):
                 m.next = "VALUES"
         with state("TAG"):

@@ -26,7 +26,7 @@ class PieceOrder(wiring.Component):
     measuring, left, size, wide : In
         Bytes of the piece; values of the image; a value takes two bytes.
     same, before, zero : Out
-        After byte 3: the first number is the second, is smaller than it; ``byte`` was 0 every time.
+        Two cycles after byte 3: the first number is the second, is smaller than it; ``byte`` was 0 every time.
     """
 
     def __init__(self, left):
@@ -38,22 +38,28 @@ class PieceOrder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        begun, carry, top = self.place != 0, Signal(), Signal()
+        carry, top = Signal(), Signal()
+        found, position, length = (Signal(BYTE, name=name, reset_less=True) for name in ("found", "position", "length"))
+        begun, carries, compares = Signal(reset_less=True), Signal(reset_less=True), Signal()
 
         def slice_of(number):
             return Cat(number, Const(0, WORD - len(number))).word_select(self.place, BYTE)
 
         size, expected = slice_of(self.size), Signal(BYTE + 1)
-        length = Mux(self.measuring, slice_of(self.left), 0)
-        m.d.comb += expected.eq(slice_of(self.position) + length + (carry & begun))
-        doubled = Cat(top & begun, size[:-1])
-        found = Mux(self.measuring, Mux(self.wide, doubled, size), self.byte)
-        equal = found == expected[:BYTE]
+        doubled = Cat(top & (self.place != 0), size[:-1])
+        m.d.sync += [
+            compares.eq(self.enable), begun.eq(self.place != 0), carries.eq(self.measuring),
+            found.eq(Mux(self.measuring, Mux(self.wide, doubled, size), self.byte)),
+            position.eq(slice_of(self.position)), length.eq(Mux(self.measuring, slice_of(self.left), 0)),
+        ]
         with m.If(self.enable):
+            m.d.sync += top.eq(size[-1])
+        m.d.comb += expected.eq(position + length + (carry & begun))
+        equal = found == expected[:BYTE]
+        with m.If(compares):
             m.d.sync += [
                 self.same.eq(equal & (self.same | ~begun)),
                 self.before.eq((found < expected[:BYTE]) | (equal & self.before & begun)),
-                self.zero.eq((self.byte == 0) & (self.zero | ~begun)),
-                carry.eq(expected[BYTE] & self.measuring), top.eq(size[-1]),
+                self.zero.eq((found == 0) & (self.zero | ~begun)), carry.eq(expected[BYTE] & carries),
             ]
         return m

@@ -115,6 +115,8 @@ class Replies(wiring.Component):
                     choose(self.i.payload.command, self.i.payload.sequence, self.i.payload.fault)
             with m.State("BEGIN"):
                 m.d.sync += [left.eq(words), part.eq(HEADER), place.eq(0)]
+                m.next = "ADDRESS"
+            with m.State("ADDRESS"):  # the byte of a result comes two cycles later
                 m.next = "FETCH"
             with m.State("FETCH"):
                 m.d.comb += self.reading.eq(1)
@@ -123,7 +125,7 @@ class Replies(wiring.Component):
             with m.State("TAKE"):
                 m.d.comb += self.reading.eq(1)
                 m.d.sync += [word.eq(Cat(word[BYTE:], byte)), place.eq(place + 1)]
-                m.next = "FETCH"
+                m.next = "ADDRESS"
                 with m.If(last):
                     m.next = "SEND"
             with m.State("SEND"):
@@ -133,7 +135,7 @@ class Replies(wiring.Component):
                     with m.If(last):
                         self._go_on(m, now["command"], part, index, result)
                         m.d.sync += left.eq(left - 1)
-                        m.next = "FETCH"
+                        m.next = "ADDRESS"
                         with m.If(left == 0):
                             m.d.comb += [buffer.end.eq(result), self.i.ready.eq(ours)]
                             m.next = "CHOOSE"
@@ -176,7 +178,8 @@ class Replies(wiring.Component):
 
     def _byte(self, m, now, part, place, words, faulty, result, piece_number, buffer):
         """Return byte ``place`` of the word."""
-        number, byte = Signal(WORD), Signal(BYTE)
+        number, byte, result_byte = Signal(WORD), Signal(BYTE), Signal(BYTE, reset_less=True)
+        m.d.sync += result_byte.eq(buffer.data)
         m.d.comb += [number.eq(self.i.payload.position), byte.eq(number.word_select(place, BYTE))]
         with m.If(part == HEADER):
             command = Mux(faulty, ERROR_REPLY, REPLY | now["command"])
@@ -192,7 +195,7 @@ class Replies(wiring.Component):
         with m.Elif(part == SECOND):
             m.d.comb += number.eq(Cat(Const(0, len(buffer.word)), piece_number))
         with m.Elif(result & (part == OTHER)):
-            m.d.comb += byte.eq(buffer.data)
+            m.d.comb += byte.eq(result_byte)
         with m.Elif(~faulty & ~now["command"].matches(Command.LOAD, Command.INPUT)):
             m.d.comb += byte.eq(self.data)
         return byte

@@ -57,34 +57,36 @@ class Urgent(wiring.Component):
             self.o.payload.sequence.eq(sequence),
         ]
         m.d.sync += [count.eq(count - 1), self.core_reset.eq(0), self.flush.eq(self.urgent)]
-        with m.FSM() as fsm:
+        with m.FSM():  # what it tells others comes from registers: the way to them is long
             state = partial(breakable, m, event=self.flush, target="DROP")
-            m.d.comb += self.stop.eq(~fsm.ongoing("IDLE") & ~fsm.ongoing("RESTART"))
             with state("IDLE"):
                 m.d.sync += count.eq(RESET_CYCLES - 1)
                 with m.If(self.restart):
+                    m.d.sync += self.clear.eq(1)
                     m.next = "RESTART"
             with state("RESTART"):
-                m.d.comb += self.clear.eq(1)
                 m.d.sync += self.core_reset.eq(count != 0)
                 with m.If(count == 0):
                     m.d.comb += self.restarted.eq(1)
+                    m.d.sync += self.clear.eq(0)
                     m.next = "IDLE"
             with state("DROP"):
-                m.d.comb += [self.clear.eq(1), self.abort.eq(~self.reset)]
                 m.d.sync += self.core_reset.eq(self.reset & (count != 0))
                 with m.If(count == 0):
                     m.next = "WAIT"
             with state("WAIT"):
-                m.d.comb += [self.clear.eq(1), self.abort.eq(~self.reset)]
                 with m.If(self.idle & self.stopped):
+                    m.d.sync += [self.clear.eq(0), self.abort.eq(0)]
                     m.next = "ANSWER"
             with state("ANSWER"):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
+                    m.d.sync += self.stop.eq(0)
                     m.next = "IDLE"
         with m.If(self.urgent):
             m.d.sync += [sequence.eq(self.sequence), self.reset.eq(self.command == Command.RESET)]
         with m.If(self.flush):
-            m.d.sync += count.eq(RESET_CYCLES - 1)
+            m.d.sync += [
+                count.eq(RESET_CYCLES - 1), self.stop.eq(1), self.clear.eq(1), self.abort.eq(~self.reset),
+            ]
         return m

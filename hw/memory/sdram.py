@@ -81,9 +81,9 @@ class SdramController(wiring.Component):
 
         coming = cutter.o.payload
         comes = place(coming.address)
-        busy, last = Signal(), Signal()
+        busy, last = Signal(), Signal(reset_less=True)  # a burst is under way; one word of it is left
         now, left, write = Signal(place, reset_less=True), Signal(LENGTH_BITS, reset_less=True), Signal(reset_less=True)
-        run, goes, take = Signal(), Signal(), Signal()
+        run, could, goes, take = Signal(), Signal(), Signal(), Signal()
 
         # What has to wait for time to pass: each counts down to 0.
         settles = Timer(m, "settles", max(t.rcd, t.rrd, t.rp, t.rfc, t.mrd, t.wr + beats - 1))
@@ -100,13 +100,13 @@ class SdramController(wiring.Component):
             closes.eq(run & rows.closes & recovers.over & rests.over & ~(busy & (now.bank == comes.bank)) & free),
             rows.opened.eq(opens), rows.closed.eq(closes),
             rows.forget.eq(~run | take), rows.open_bank.eq(now.bank), rows.open_row.eq(now.row),
-            goes.eq(run & busy & beat.over & Mux(write, words.word & turns.over, words.room) & ~opens & ~closes),
-            last.eq(left == 0),
-            words.reads.eq(goes & ~write), words.writes.eq(goes & write),
-            take.eq(run & rows.ready & settles.over & (~busy | (goes & last))), cutter.o.ready.eq(take),
+            could.eq(run & busy & beat.over & Mux(write, words.word & turns.over, words.room)),
+            goes.eq(could & ~opens & ~closes), words.reads.eq(goes & ~write), words.writes.eq(goes & write),
+            # While a burst is ready, no row is opened or closed for it: the word that could go goes.
+            take.eq(run & rows.ready & settles.over & (~busy | (could & last))), cutter.o.ready.eq(take),
         ]
         with m.If(goes):
-            m.d.sync += [now.column.eq(now.column + 1), left.eq(left - 1)]
+            m.d.sync += [now.column.eq(now.column + 1), left.eq(left - 1), last.eq(left == 1)]
             beat.start(m, beats)
             with m.If(~write):
                 turns.start(m, t.cas + beats + 1)
@@ -114,7 +114,9 @@ class SdramController(wiring.Component):
                 m.d.sync += busy.eq(0)
                 recovers.start(m, Mux(write, t.wr + beats - 1, beats))
         with m.If(take):
-            m.d.sync += [now.eq(comes), left.eq(coming.length), write.eq(coming.write), busy.eq(1)]
+            m.d.sync += [
+                now.eq(comes), left.eq(coming.length), last.eq(coming.length == 0), write.eq(coming.write), busy.eq(1),
+            ]
         with m.If(opens):  # the burst is taken a cycle before its first word, another is looked up two cycles later
             settles.start(m, max(1, t.rcd - 1, t.rrd - 2))
             rests.start(m, max(t.ras, t.rc - t.rp))
@@ -153,6 +155,11 @@ class SdramController(wiring.Component):
         Return (the part is up, close all banks, refresh, set the mode register, open the row of the burst under way).
         """
         t, beats = self._timing, self._beats
+
+        def runs():
+            m.d.sync += run.eq(1)
+            m.next = "RUN"
+
         up, closes_all, refreshes, sets, reopens = (
             Signal(name=name) for name in ("up", "closes_all", "refreshes", "sets", "reopens"))
         with m.FSM(init="REST"):
@@ -160,8 +167,8 @@ class SdramController(wiring.Component):
                 with m.If(must):
                     m.next = "CLOSE"
             with m.State("RUN"):
-                m.d.comb += run.eq(~must)
-                with m.If(must | (~busy & ~waits & due)):
+                with m.If(must | (~busy & ~waits & due)):  # a last command may go in this cycle
+                    m.d.sync += run.eq(0)
                     settles.start(m, t.wr + beats - 1)
                     m.next = "CLOSE"
             with m.State("CLOSE"):
@@ -182,17 +189,17 @@ class SdramController(wiring.Component):
                         m.d.comb += sets.eq(1)
                         m.d.sync += up.eq(1)
                         settles.start(m, t.mrd)
-                        m.next = "RUN"
+                        runs()
                     with m.Elif(busy):
                         m.d.comb += reopens.eq(1)
                         settles.start(m, max(1, t.rcd - 1, t.rrd - 2))
                         rests.start(m, max(t.ras, t.rc - t.rp))
                         m.next = "REOPEN"
                     with m.Else():
-                        m.next = "RUN"
+                        runs()
             with m.State("REOPEN"):
                 with m.If(settles.over):
-                    m.next = "RUN"
+                    runs()
         return up, closes_all, refreshes, sets, reopens
 
 
@@ -203,11 +210,10 @@ class Timer:
     """
 
     def __init__(self, m, name, most):
-        self._left = Signal(range(max(2, most)), name=name)
-        self.over = self._left == 0
+        self._left, self.over = Signal(range(max(2, most)), name=name), Signal(name=f"{name}_over", init=1)
         with m.If(~self.over):
-            m.d.sync += self._left.eq(self._left - 1)
+            m.d.sync += [self._left.eq(self._left - 1), self.over.eq(self._left == 1)]
 
     def start(self, m, cycles):
         """Start it where the module's conditions hold."""
-        m.d.sync += self._left.eq(cycles - 1)
+        m.d.sync += [self._left.eq(cycles - 1), self.over.eq(cycles == 1)]

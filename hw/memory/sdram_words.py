@@ -43,7 +43,7 @@ class SdramWords(wiring.Component):
         width = pins * beats
         super().__init__({
             "write": In(stream.Signature(width)), "read": Out(stream.Signature(width)),
-            "word": Out(1), "room": Out(1), "writes": In(1), "reads": In(1),
+            "word": Out(1), "room": Out(1, init=1), "writes": In(1), "reads": In(1),
             "dq_o": Out(pins), "dq_oe": Out(1), "dq_i": In(pins),
         })
 
@@ -56,7 +56,10 @@ class SdramWords(wiring.Component):
     def _write(self, m):
         pins, beats = self._pins, self._beats
         word = Signal(pins * beats, reset_less=True)
-        m.d.comb += self.write.ready.eq(~self.word | self.writes)
+        # A word of several beats leaves time to take the next one: who decides is late in the cycle.
+        m.d.comb += self.write.ready.eq(~self.word | self.writes if beats == 1 else ~self.word)
+        with m.If(self.writes):
+            m.d.sync += self.word.eq(0)
         with m.If(self.write.ready):
             m.d.sync += [self.word.eq(self.write.valid), word.eq(self.write.payload)]
         m.d.sync += self.dq_oe.eq(self.writes)
@@ -80,11 +83,11 @@ class SdramWords(wiring.Component):
         free = Signal(range(QUEUED + 1), init=QUEUED)
         m.d.sync += [under_way.eq(Cat(self.reads, under_way)), seen.eq(Cat(seen[pins:], self.dq_i))]
         m.d.comb += [
-            queue.i.payload.eq(seen), queue.i.valid.eq(under_way[-1]), self.room.eq(free != 0),
+            queue.i.payload.eq(seen), queue.i.valid.eq(under_way[-1]),
         ]
         taken = Signal()
         m.d.comb += taken.eq(self.read.valid & self.read.ready)
         with m.If(self.reads & ~taken):
-            m.d.sync += free.eq(free - 1)
+            m.d.sync += [free.eq(free - 1), self.room.eq(free != 1)]
         with m.Elif(taken & ~self.reads):
-            m.d.sync += free.eq(free + 1)
+            m.d.sync += [free.eq(free + 1), self.room.eq(1)]

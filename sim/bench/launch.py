@@ -10,8 +10,11 @@ from pathlib import Path
 from sim.bench.job import JOB_VARIABLE
 from sim.toolchain import tool_environment
 
-__all__ = ["launched"]
+__all__ = ["ASSERTIONS", "launched"]
 
+# Of cocotb: the files whose failed assertions it explains. It compiles each module of such a name anew in every
+# simulation, by default all there are, NumPy's too, which takes as long as a short simulation.
+ASSERTIONS = "COCOTB_REWRITE_ASSERTION_FILES"
 ROOT = Path(__file__).parents[2]
 
 

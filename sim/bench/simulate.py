@@ -12,6 +12,7 @@ from cocotb_tools.runner import get_runner
 from sim.bench.compiled import compiled
 from sim.bench.folder import core_text, put_contents, read_folder
 from sim.bench.job import JOB_VARIABLE, WAVES, Job
+from sim.bench.launch import ASSERTIONS
 from sim.bench.view import CONTROLS, TOP, View
 from sim.inside import CORE
 
@@ -39,7 +40,8 @@ def main():
         tests, top, test_filter="|".join(f"{name.replace(' ', '_')}$" for name in job.planned),
         hdl_toplevel_lang="verilog", build_dir=folder, test_dir=work, seed=job.seed,
         waves=job.waves and job.simulator == "icarus",  # only the form of the file: the Verilog says what and when
-        results_xml=str(work / "results.xml"), extra_env={JOB_VARIABLE: os.environ[JOB_VARIABLE]},
+        results_xml=str(work / "results.xml"),
+        extra_env={JOB_VARIABLE: os.environ[JOB_VARIABLE], ASSERTIONS: ""},
     )
 
 

@@ -139,20 +139,36 @@ def test_a_run_is_answered_by_parts_and_a_result():
         link.ask(Command.INPUT)
 
 
-@pytest.mark.parametrize("answers, within", [([0x8A, 0x8A, 0x89], True), ([0x8A, 0x8A], False)])
-def test_every_piece_of_an_answer_renews_the_deadline(answers, within):
-    """They come 0.9 of the time apart: all together take far longer than one deadline."""
-    link, asked, left = linked(lambda *request: asked.append(request)), [], list(answers)
+def slow(answers):
+    """Return a link whose first request is answered by these kinds, each 0.9 of the deadline behind the one before."""
+    link, asked, left, due = linked(lambda *request: asked.append(request)), [], list(answers), [0.9 * TIMEOUT_S]
 
     def read(deadline):
-        now = link.transport.now
-        if not left or now + 0.9 * TIMEOUT_S > deadline:
-            link.transport.now = deadline
+        link.transport.now = min(deadline, due[0]) if left else deadline
+        if not left or link.transport.now < due[0]:
             return b""
-        link.transport.now = now + 0.9 * TIMEOUT_S
+        due[0] += 0.9 * TIMEOUT_S
         return frame(left.pop(0), asked[0][1])
 
     link.transport.read = read
+    return link
+
+
+@pytest.mark.parametrize("answers, within", [([0x8A, 0x8A, 0x89], True), ([0x8A, 0x8A], False)])
+def test_every_piece_of_an_answer_renews_the_deadline_of_what_is_followed(answers, within):
+    link = slow(answers)
+    if within:
+        assert len(link.follow(())) == 3 and link.transport.now == pytest.approx(2.7 * TIMEOUT_S)
+    else:
+        with pytest.raises(LinkFault, match="no reply came within"):
+            link.follow(())
+        assert link.transport.now == pytest.approx(2.8 * TIMEOUT_S, rel=1e-3)
+
+
+@pytest.mark.parametrize("answers, within", [([0x8A, 0x8A, 0x89], True), ([0x8A, 0x8A], False)])
+def test_every_piece_of_an_answer_renews_the_deadline(answers, within):
+    """They come 0.9 of the time apart: all together take far longer than one deadline."""
+    link = slow(answers)
     if within:
         assert len(list(link.stream([(0, Command.RUN, b"x")]))) == 3
         assert link.transport.now == pytest.approx(2.7 * TIMEOUT_S)

@@ -17,7 +17,7 @@ from tests.kit.program_walk import Program, share
 __all__ = ["Fired", "Machine", "MachineError", "Run"]
 
 EXIT_KINDS = {code: kind for kind, code in EXIT_CODES.items()}
-TILE_CYCLES = 7     # the walker makes a tile of one synapse in so many cycles
+TILE_CYCLES = 4     # the walker makes a tile of one synapse in so many cycles
 SYNAPSE_CYCLES = 6  # each of several synapses, beside the words of its block
 PASS_CYCLES = 12    # from a word's request to the first sum, and from the last neuron to the next pass, in all
 

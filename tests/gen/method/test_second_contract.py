@@ -94,11 +94,11 @@ def test_signed_and_clipped_layers_come_close(activation, timesteps, calibrated,
 
 
 def test_amplitudes_are_the_same_on_both_sides():
-    slope = np.array([1.0, 0.5, 0.01, 0.0, 1e-12])
-    layer = FloatLayer("a", (FloatSynapse(INPUT, np.ones((5, 1, 1, 1))),), np.zeros(5), slope=slope)
-    theta = np.array([100, 101, 102, 103, 104])
-    assert theta_below(layer, theta).tolist() == [100, 202, 10200, 2**28, 2**28]
-    assert theta_below(FloatLayer("a", layer.synapses, np.zeros(5)), theta) is None
+    slope = np.array([1.0, 0.5, 0.01, 0.0, 1e-12, 0.3, 0.75])
+    layer = FloatLayer("a", (FloatSynapse(INPUT, np.ones((7, 1, 1, 1))),), np.zeros(7), slope=slope)
+    theta = np.array([100, 101, 102, 103, 104, 101, 100])  # 101 / 0.3 = 336.7, 100 / 0.75 = 133.3
+    assert theta_below(layer, theta).tolist() == [100, 202, 10200, 2**28, 2**28, 337, 133]
+    assert theta_below(FloatLayer("a", layer.synapses, np.zeros(7)), theta) is None
 
 
 @pytest.mark.parametrize("timesteps, burst", [(1, 7), (4, 3), (4, 63), (1, 255)])

@@ -8,7 +8,7 @@ import torch
 
 from gen.exit_rule import ExitRule
 from gen.intnet import IntegerNetwork
-from gen.layers import INPUT, Pool, Readout, Source, Spiking, Synapse
+from gen.layers import INPUT, Pool, Readout, Source, Spiking, Synapse, signed_bits
 from gen.method.simulate import activations, drive, fire, integer_input, pool_counts, readout_sums
 from gen.method.state_bits import proved_state_bits
 from gen.method.torch_windows import convolve, pooled
@@ -188,6 +188,23 @@ def test_no_image_leaves_the_proved_width_of_signed_neurons(seed):
     limit = 2 ** (proved_state_bits(net, layer) - 1)
     assert -limit <= least and most < limit
     assert max(-least, most) > limit / 16 or limit == 2**7, "the bound is far from tight"
+
+
+@pytest.mark.parametrize("low", [False, True], ids=["one threshold", "two"])
+@pytest.mark.parametrize("weight, theta, start, burst, frames, bits", [
+    (1, 100, 0, 8, (255, 255, 239, 0), 11), (1, 10, 1000, 1, (255,) * 4, 12), (-1, 10, -100, 1, (255,) * 4, 12),
+], ids=["silent under its least burst", "from a start above", "from a start below"])
+def test_the_proved_width_is_reached(weight, theta, start, burst, frames, bits, low):
+    """``burst`` is the least one and the cap."""
+    one, kernel = np.array([1]), np.ones((1, 1, 1, 1), int)
+    sides = {"theta_low": theta * one, "burst_low": burst} if low else {}
+    layer = Spiking("a", (Synapse(INPUT, weight * kernel),), 0 * one, theta * one, start * one, burst, 30, 8 * one,
+                    min_burst=burst, **sides)
+    readout = Readout("z", (Synapse("a", kernel),), 0 * one, 8 * one)
+    net = IntegerNetwork(Source((1, 1, 1), "frames"), (layer, readout), 4)
+    x = np.array(frames, np.uint8)[None, :, None, None, None]
+    _, reached = fire(drive(net, layer, {INPUT: integer_input(net, x)}), layer, 4)
+    assert proved_state_bits(net, layer) == bits == signed_bits(*reached)
 
 
 @pytest.mark.parametrize("signed", [{}, {"theta_low": np.array([10]), "burst_low": 1}])

@@ -50,7 +50,9 @@ def test_the_register_moves_into_the_block():
     netlist(word_1=register(FOUND[1], KEPT[1], clock=70)),
     netlist(second=register(FOUND[1], 50)),
     netlist(outputs=[*KEPT, FOUND[1]]), netlist(enable=60),
-], ids=["enable", "reset", "one", "two clocks", "two readers", "an output", "a port that rests"])
+    netlist(product={"type": "MULT18X18D", "parameters": {}, "port_directions": {"A0": "input", "P0": "output"},
+                     "connections": {"A0": [KEPT[1]], "P0": [70]}}),
+], ids=["enable", "reset", "one", "two clocks", "two readers", "an output", "a port that rests", "a multiplier"])
 def test_all_stay_where_one_bit_cannot_move(made):
     before = copy.deepcopy(made)
     absorb_block_registers(made)

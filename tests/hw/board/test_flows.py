@@ -76,6 +76,12 @@ def test_yosys_counts_what_it_made():
                                                                                 ).arguments[1]
 
 
+def test_gates_are_looked_at_before_tables_are_made_of_them():
+    script = synthesis(FLOWS["ecp5"], "top").arguments[1]
+    first, last = (f"synth_ecp5  -top top -run {labels}" for labels in ("begin:map_luts;", "map_luts: -json top.json"))
+    assert script.index(first) < script.index("muxcover -nopartial") < script.index(last)
+
+
 @pytest.mark.parametrize("cells, used, kinds", [
     (FLOWS["ecp5"].cells, {"TRELLIS_COMB": 9, "TRELLIS_FF": 8, "DP16KD": 7, "MULT18X18D": 6, "LUT4": 5},
      {"lut": 9, "ff": 8, "bram": 7, "dsp": 6}),

@@ -122,6 +122,22 @@ def test_decision_and_class_are_the_golden_models(sizes, classes, positions, bit
     assert not wanted - seen or classes == 1, f"the draw never reaches {wanted - seen}"
 
 
+def test_a_limit_over_every_entropy_exits(sizes):
+    """Also one whose distance to L has more bits than the factor of the product."""
+    values = [np.array(z)[:, None] for z in ([9, 9, 9, 9], [9, -2000, -2000, -2000], [9, 8, 7, 6])]
+    rules = [ExitRule("entropy", 0, 2**14, limits=[limit] * LIMITS) for limit in (
+        2**13, 2**14 - 1, 2**14, 2**14 + 1, 2**14 + 512, 2**14 + 513, 2**15 - 1, 2**15, 2**15 + 1, 2**16, LIMIT_MAX)]
+    run = Deciding(sizes(softmax=1, classes=4, positions=1, limits=LIMITS, acc_bits=12), 5)
+
+    async def drive(ctx):
+        for z in values:
+            for rule in rules:
+                assert await run.decide(ctx, z, rule, 2) == expected(rule, z, 2) == (True, 0), f"{z.tolist()}, {rule}"
+
+    run.bench.add(drive)
+    run.bench.run()
+
+
 def test_a_core_without_softmax_knows_the_margin(sizes):
     rng = np.random.default_rng(4)
     run = Deciding(sizes(softmax=0, classes=5, positions=2, limits=LIMITS), 4)

@@ -28,9 +28,10 @@ def draw(rng, p, tiles, longest):
     return coming, wanted
 
 
+@pytest.mark.parametrize("blocks", [0, 1])
 @pytest.mark.parametrize("seed, stall", [(0, 0.0), (1, 0.4), (2, 0.8)])
-def test_words_with_events_come_in_order_and_the_last_one_says_so(sizes, seed, stall):
-    rng, p = np.random.default_rng(seed), sizes()
+def test_words_with_events_come_in_order_and_the_last_one_says_so(sizes, seed, stall, blocks):
+    rng, p = np.random.default_rng(seed), sizes(spare_blocks=blocks)
     coming, wanted = draw(rng, p, 80, 6)
     queue = WordQueue(p)
     bench = Bench(queue, seed=seed)

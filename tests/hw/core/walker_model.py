@@ -3,7 +3,7 @@
 from itertools import product
 
 from gen.plan.params import LEVELS
-from gen.plan.program import cursor_fields, output_fields, pack, pass_fields, synapse_fields
+from gen.plan.program import cursor_fields, idle_fields, output_fields, pack, pass_fields, synapse_fields
 from tests.kit.program_walk import LINE_PASS, LINE_SYNAPSE, whole_cursor
 
 __all__ = ["expected", "random_pass", "words_of_passes"]
@@ -34,7 +34,7 @@ def random_pass(p, rng, synapses, tiles=30, **given):
             turns[level] -= 1
             break
     block = _random(rng, pass_fields(p), synapses=synapses, **{f"{level}_turns": turns[level] for level in p.levels},
-                    **{"keep": int(rng.random() < 0.3), **given})
+                    **{"keep": int(rng.random() < 0.3), **dict.fromkeys(idle_fields(p, pass_fields(p)), 0), **given})
     output = [_random(rng, output_fields(p)) for _ in range(1 + len(p.levels))]
     sources = []
     for _ in range(synapses):

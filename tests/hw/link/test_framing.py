@@ -177,6 +177,12 @@ def test_each_byte_without_stop_bit_damages_a_frame_that_is_whole_otherwise(plac
     assert Judge().run(raw(plain) + raw(plain), broken={place}) == [Fault.DAMAGED, plain]
 
 
+def test_a_byte_without_stop_bit_damages_a_frame_that_is_whole_without_it():
+    plain = HEADER.pack(Command.LOAD, 1, 2) + b"ab"
+    frame = raw(plain)
+    assert Judge().run(frame[:4] + b"U" + frame[4:] + frame, broken={4}) == [Fault.DAMAGED, plain]
+
+
 def test_a_byte_without_stop_bit_damages_its_frame_only():
     frames = [encode(Command.LOAD, 1, b"abcd"), encode(Command.LOAD, 2, b"efgh"), encode(Command.LOAD, 3, b"ijkl")]
     data = b"".join(frames)

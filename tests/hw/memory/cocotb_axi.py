@@ -34,6 +34,7 @@ def main():
     from cocotb_tools.runner import get_runner
 
     from hw.memory.axi import AxiMaster
+    from sim.bench.launch import ASSERTIONS
 
     work, runner = Path(os.environ["WORK"]), get_runner(SIMULATOR)
     master = AxiMaster(ADDRESS_BITS, WIDTH, base=BASE)
@@ -42,7 +43,8 @@ def main():
     (work / "master.v").write_text(verilog.convert(master, name=TOP, ports=ports, emit_src=False))
     runner.build(sources=[work / "master.v"], hdl_toplevel=TOP, build_dir=work / "built", timescale=("1ns", "1ps"))
     results = runner.test(MODULE, TOP, hdl_toplevel_lang="verilog", build_dir=work / "built", test_dir=work,
-                          results_xml=str(work / "results.xml"), extra_env={"SEED": os.environ["SEED"]})
+                          results_xml=str(work / "results.xml"),
+                          extra_env={"SEED": os.environ["SEED"], ASSERTIONS: "cocotb_axi.py"})
     run, failed = get_results(results)
     return int(bool(failed or not run))
 

@@ -47,5 +47,5 @@ def test_the_beats_of_a_word_leave_lowest_first_with_its_command():
     rows += [{}, {}, {}]
     seen = play(SdramWords(8, 4, 2), rows, "word", "write.ready", "dq_oe", "dq_o")
     assert [row[0] for row in seen] == [0, 1, 1, 0, 0, 0, 0]
-    assert [row[1] for row in seen] == [1, 0, 1, 1, 1, 1, 1]
+    assert [row[1] for row in seen] == [1, 0, 0, 1, 1, 1, 1]
     assert [(row[3] if row[2] else None) for row in seen] == [None, None, None, 0xAA, 0xBB, 0xCC, 0xDD]

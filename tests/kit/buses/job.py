@@ -17,7 +17,7 @@ from hw.identity import describe_input, network_id, register_values
 from hw.verilog import AXI, WISHBONE, axi_verilog, core_files, wishbone_verilog
 from sim.bench.compiled import compiled
 from sim.bench.job import JOB_VARIABLE, Told
-from sim.bench.launch import launched
+from sim.bench.launch import ASSERTIONS, launched
 
 __all__ = ["BUILD", "BUSES", "BusJob", "main", "simulate_bus"]
 
@@ -136,7 +136,8 @@ def main():
     folder = compiled(runner, job.simulator, top, verilog, ports, work / "compiled")
     results = runner.test(
         SCENARIOS, top, hdl_toplevel_lang="verilog", build_dir=folder, test_dir=work, seed=job.seed,
-        results_xml=str(work / "results.xml"), extra_env={JOB_VARIABLE: os.environ[JOB_VARIABLE]},
+        results_xml=str(work / "results.xml"),
+        extra_env={JOB_VARIABLE: os.environ[JOB_VARIABLE], ASSERTIONS: "scenarios.py axi.py wishbone.py"},
     )
     run, failed = get_results(results)
     return failed or not run
