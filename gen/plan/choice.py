@@ -105,20 +105,26 @@ def candidates(
 def _of_lanes(network, target, also, lanes, neurons):
     """Return the candidates of one number of lanes."""
     width, _ = shape_of_lanes(lanes)
-    found = [_candidate(network, target, also, lanes, neurons or 1)]
 
-    def pays(other):
-        better = other.estimate.interval <= PAYS * found[-1].estimate.interval
-        found.extend([other] * better)
-        return better
+    def of(count):
+        plain = _candidate(network, target, also, lanes, count)
+        if find_strips(plain.plan.passes, network.stages[0].source.shape, width) is None:
+            return [plain]
+        strips = _candidate(network, target, also, lanes, count, strips=True)
+        return [plain, strips] if _pays(strips, plain) else [plain]
 
-    plain = found[0].plan
-    in_strips = find_strips(plain.passes, plain.stages[0].network.source.shape, width) is not None and pays(
-        _candidate(network, target, also, lanes, neurons or 1, strips=True))
+    found = of(neurons or 1)
     for more in (n for n in NEURONS[1:] if width >= SERVED * n and not neurons):
-        if not pays(_candidate(network, target, also, lanes, more, in_strips)):
+        others = of(more)
+        if not _pays(others[-1], found[-1]):
             break
+        found += others
     return found
+
+
+def _pays(other, before):
+    """Return whether a candidate saves enough of the cycles of the one ``before``."""
+    return other.estimate.interval <= PAYS * before.estimate.interval
 
 
 def _candidate(network, target, also, lanes, neurons=1, strips=False):
@@ -198,6 +204,7 @@ def pareto_rows(found: list[Candidate], chosen: Candidate | None = None) -> list
     return [
         {
             "lanes": candidate.lanes, "neurons": candidate.neurons, "single_port_ram": candidate.plan.params.spram,
+            "strips": candidate.plan.params.strips > 0,
             "cycles": round(candidate.estimate.cycles), "interval": round(candidate.estimate.interval),
             "clock_mhz": candidate.target.core_mhz, "fps": round(candidate.fps, 1), **candidate.used,
             "fits": candidate.fits, "short": list(candidate.short), "basis": candidate.estimate.basis,

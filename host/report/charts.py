@@ -103,7 +103,8 @@ def choice_chart(choices, board):
 
 def core_name(row):
     """Return what tells a core from the others of one network and board."""
-    return f"{row['lanes']} lanes" + f", {row['neurons']} neurons" * (row["neurons"] > 1)
+    neurons = f", {row['neurons']} neurons" * (row["neurons"] > 1)
+    return f"{row['lanes']} lanes{neurons}" + ", input in strips" * row.get("strips", False)
 
 
 class _Logarithmic:

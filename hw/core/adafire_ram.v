@@ -1,5 +1,5 @@
-// A RAM of the core: one write port; one read port, its word a cycle after the address. A word that is read in the
-// cycle in which it is written is undefined: no tool has to add logic that gives the old one.
+// A RAM of the core: one write port; one read port, its word a cycle after the address, if that is enabled. A word that
+// is read in the cycle in which it is written is undefined: no tool has to add logic that gives the old one.
 //
 // FILE holds the contents, a hexadecimal word a line. Without one, words are 0 in simulation and undefined in hardware.
 // Yosys and Vivado look for FILE beside this source file. Simulators look in the folder that they run in, or, from any
@@ -8,7 +8,7 @@
 module adafire_ram #(
   parameter WIDTH = 1, DEPTH = 2, ADDRESS = 1, FILE = "", STYLE = "auto"
 ) (
-  input clk, write_enable,
+  input clk, write_enable, read_enable,
   input [ADDRESS-1:0] write_address, address,
   input [WIDTH-1:0] write_data,
   output reg [WIDTH-1:0] data
@@ -22,7 +22,7 @@ module adafire_ram #(
 `ifdef SYNTHESIS
   always @(posedge clk) begin
     if (write_enable) words[write_address] <= write_data;
-    data <= words[address];
+    if (read_enable) data <= words[address];
   end
 `else
   integer i;
@@ -32,7 +32,7 @@ module adafire_ram #(
   end
   always @(posedge clk) begin
     if (write_enable) words[write_address] <= write_data;
-    data <= address < DEPTH ? words[address] : {WIDTH{1'b1}};  // a part reads something there, never X
+    if (read_enable) data <= address < DEPTH ? words[address] : {WIDTH{1'b1}};  // a part reads something there, never X
   end
 `endif
 endmodule

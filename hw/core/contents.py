@@ -37,7 +37,9 @@ class ContentFiles:
         return file
 
 
-def add_ram(m, platform, name, *, file, depth, init, block, enable, write_address, word, address, data):
+def add_ram(
+    m, platform, name, *, file, depth, init, block, enable, write_address, word, address, data, read_enable=1
+):
     """Add a RAM to the module ``m``: one write port, one read port with the word one cycle after its address.
 
     Nobody reads a word in the cycle in which it is written. Yosys must know: it would add logic to give the old word.
@@ -55,8 +57,8 @@ def add_ram(m, platform, name, *, file, depth, init, block, enable, write_addres
         Initial contents. None: zeros in simulation, undefined in the Verilog's hardware.
     block : bool
         Whether the RAM shall lie in block RAM, however small it is.
-    enable, write_address, word, address : Value
-        What drives the ports; of an address the lowest bits count.
+    enable, write_address, word, address, read_enable : Value
+        What drives the ports; of an address the lowest bits count. Without ``read_enable`` the word read stays.
     data : Signal or Slice
         What the word read drives.
     """
@@ -67,7 +69,8 @@ def add_ram(m, platform, name, *, file, depth, init, block, enable, write_addres
             RAM_MODULE, p_WIDTH=width, p_DEPTH=depth, p_ADDRESS=bits,
             p_FILE=platform.add(file, width, depth, init) if any(init) else "",
             p_STYLE="block" if block else "auto", i_clk=ClockSignal(), i_write_enable=enable,
-            i_write_address=write_address, i_write_data=word, i_address=address, o_data=data,
+            i_write_address=write_address, i_write_data=word, i_read_enable=read_enable, i_address=address,
+            o_data=data,
         )
         return
     attributes = {"no_rw_check": 1, **({"ram_style": "block"} if block else {})}
@@ -75,7 +78,7 @@ def add_ram(m, platform, name, *, file, depth, init, block, enable, write_addres
     write, read = memory.write_port(), memory.read_port()
     m.d.comb += [
         write.en.eq(enable), write.addr.eq(write_address), write.data.eq(word),
-        read.addr.eq(address), data.eq(read.data),
+        read.en.eq(read_enable), read.addr.eq(address), data.eq(read.data),
     ]
 
 

@@ -6,6 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hw.core import payloads
+from hw.core.contents import add_ram
 from hw.core.fetch import LATENCY
 
 __all__ = ["DEPTH", "WordQueue"]
@@ -63,7 +64,7 @@ class WordQueue(wiring.Component):
         ]
         coming = {**{name: held[name] for name, _ in self._shape}, "mask": mask, "last": end}
         for name, fields in (("marks", MARKS), ("words", set(coming) - {*MARKS})):
-            self._keep(m, name, {field: value for field, value in coming.items() if field in fields},
+            self._keep(m, platform, name, {field: value for field, value in coming.items() if field in fields},
                        block=self._block and name == "words", written=written, taken=taken, turns=turns)
         m.d.sync += [  # both who pushes and who pulls are late in the cycle, so they are counted in the next one
             written.eq(written + push), taken.eq(Mux(pull, further, taken)), pushed.eq(push), pulled.eq(pull),
@@ -75,21 +76,20 @@ class WordQueue(wiring.Component):
             m.d.sync += self.o.valid.eq(filled)
         return m
 
-    def _keep(self, m, name, coming, *, block, written, taken, turns):
+    def _keep(self, m, platform, name, coming, *, block, written, taken, turns):
         """Add a memory of fields of the entries, which gives them to `o` in the cycle after ``turns``."""
         shape = data.StructLayout({field: self._shape.members[field] for field in coming})
-        attributes = {"no_rw_check": 1, **({"ram_style": "block"} if block else {})}
-        m.submodules[name] = memory = Memory(shape=shape, depth=DEPTH, init=[], attrs=attributes)
-        write, read = memory.write_port(), memory.read_port(domain="sync" if block else "comb")
-        m.d.comb += [  # there is always room: what is not pushed is replaced
-            write.en.eq(self.i_valid), write.addr.eq(written), read.addr.eq(taken),
-            *(write.data[field].eq(value) for field, value in coming.items()),
-        ]
-        entry = read.data
-        if block:
-            m.d.comb += read.en.eq(turns)
-        else:  # a port's own register would begin undefined in Icarus
-            entry = Signal(shape, name=f"{name}_entry", reset_less=True)
-            with m.If(turns):
-                m.d.sync += entry.eq(read.data)
+        entry, comes = Signal(shape, name=f"{name}_entry", reset_less=True), Signal(shape, name=f"{name}_comes")
+        m.d.comb += [comes[field].eq(value) for field, value in coming.items()]
         m.d.comb += [self.o.payload[field].eq(entry[field]) for field in coming]
+        enable = self.i_valid  # there is always room: what is not pushed is replaced
+        if block:
+            add_ram(m, platform, name, file=name, depth=DEPTH, init=[], block=True, enable=enable,
+                    write_address=written, word=comes.as_value(), address=taken, data=entry.as_value(),
+                    read_enable=turns)
+            return
+        m.submodules[name] = memory = Memory(shape=shape, depth=DEPTH, init=[], attrs={"no_rw_check": 1})
+        write, read = memory.write_port(), memory.read_port(domain="comb")
+        m.d.comb += [write.en.eq(enable), write.addr.eq(written), write.data.eq(comes), read.addr.eq(taken)]
+        with m.If(turns):  # a port's own register would begin undefined in Icarus
+            m.d.sync += entry.eq(read.data)

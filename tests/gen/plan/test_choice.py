@@ -50,6 +50,23 @@ def test_twice_the_neurons_are_a_candidate_where_they_pay():
         candidates(events, BOARD, lanes=4, neurons=4)
 
 
+def test_strips_are_a_candidate_where_they_pay():
+    """A first layer of few events waits for the walk; one of many channels has no strips."""
+    def network(channels):
+        first = spiking("a", [Synapse(INPUT, np.ones((4, channels, 3, 3), int), padding=(1, 1))])
+        return IntegerNetwork(
+            Source((channels, 12, 12)), [first, readout("out", Synapse("a", np.ones((2, 4, 12, 12), int)))], 1)
+
+    plain, strips, *_ = candidates(network(1), BOARD, lanes=16)
+    assert (plain.plan.params.strips, strips.plan.params.strips) == (0, 13)
+    assert strips.neurons == plain.neurons and strips.estimate.interval < 0.97 * plain.estimate.interval
+    assert [row["strips"] for row in pareto_rows([plain, strips])] == [False, True]
+    assert choose(candidates(network(1), BOARD, lanes=16, neurons=1)).plan.params.strips
+    assert not any(each.plan.params.strips for each in candidates(network(3), BOARD, lanes=16))
+    both = choose(candidates(network(1), BOARD, [network(3)], lanes=16))
+    assert both.plan.params.strips and both.plan.layout.tiling.strips
+
+
 def test_the_fastest_that_fits_is_chosen():
     found = candidates(_network(), BOARD)
     chosen = choose(found)
