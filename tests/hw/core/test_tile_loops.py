@@ -10,7 +10,10 @@ RESTS = 2  # from one tile to the next, at least
 
 
 def walk_claims(loops, levels, rests=RESTS):
-    """Claim that each tile is the one behind the last, the innermost loop first, if ``rests`` cycles lie between."""
+    """Claim that each tile is the one behind the last, the innermost loop first, if ``rests`` cycles lie between.
+
+    What is kept is of the tile in hand, or a cycle after ``advance`` of the one before.
+    """
     def claims(m: Module):
         layer, turns, begun, age = loops.layer, {}, Signal(), Signal(range(RESTS + 1), init=RESTS)
         strobe = loops.restart | loops.advance
@@ -35,18 +38,27 @@ def walk_claims(loops, levels, rests=RESTS):
         first = {name: turn == 0 for name, turn in turns.items()}
         last = {name: turn == layer[f"{name}_turns"] for name, turn in turns.items()}
         with m.If(begun & (age == RESTS)):
-            m.d.comb += [
-                Assert(loops.level == level), Assert(loops.pass_end == Cat(last.values()).all()),
-                Assert(loops.first_step == first.get("steps", 1)), Assert(loops.tile.last == last.get("steps", 1)),
-                Assert(loops.row_begins == Cat(is_first for name, is_first in first.items() if name != "rows").all()),
+            m.d.comb += [Assert(loops.level == level), Assert(loops.pass_end == Cat(last.values()).all())]
+        shown = [
+            (loops.first_step, first.get("steps", 1)), (loops.tile.last, last.get("steps", 1)),
+            (loops.row_begins, Cat(is_first for name, is_first in first.items() if name != "rows").all()),
+            *([
+                (loops.tile.window_first, first["pool_rows"] & first["pool_columns"]),
+                (loops.tile.window_last, last["pool_rows"] & last["pool_columns"]),
+                (loops.tile.last_column, last["columns"]), (loops.tile.last_tile, last["blocks"] & last["tiles"]),
+            ] if "columns" in levels else [(loops.tile.last_tile, last["tiles"])]),
+        ]
+        in_hand = Cat(value for _, value in shown)
+        before, kept = Signal(len(in_hand)), Signal(len(in_hand))
+        advanced, known = Signal(), Signal()
+        with m.If(strobe):
+            m.d.sync += [before.eq(in_hand), advanced.eq(loops.advance)]
+        with m.If(loops.keep):
+            m.d.sync += [
+                kept.eq(Mux(age == RESTS, in_hand, before)), known.eq(begun & ((age == RESTS) | advanced)),
             ]
-            if "columns" in levels:
-                m.d.comb += [
-                    Assert(loops.tile.window_first == (first["pool_rows"] & first["pool_columns"])),
-                    Assert(loops.tile.window_last == (last["pool_rows"] & last["pool_columns"])),
-                    Assert(loops.tile.last_column == last["columns"]),
-                    Assert(loops.tile.last_tile == (last["blocks"] & last["tiles"])),
-                ]
+        with m.If(known):
+            m.d.comb += Assert(Cat(port for port, _ in shown) == kept)
     return claims
 
 
