@@ -9,7 +9,6 @@ import pytest
 from benchmarks.campaigns import PACE, attack, compare_devices, disturb, swap
 from benchmarks.compiled import differences
 from gen.exit_rule import ExitRule
-from gen.plan.plan import make_plan, plan_on
 from gen.plan.regions import Room
 from gen.result import results_in
 from host.board import Board
@@ -17,6 +16,7 @@ from hw.emit import generate
 from hw.flash_file import flash_file
 from sim.board import SimulatedBoard
 from sim.golden import Golden
+from tests.kit.little_room import leave_room
 from tests.kit.random_networks import random_images, random_network
 
 SIZES = dict(max_layers=3, max_neurons=400, max_weights=1500)
@@ -83,8 +83,7 @@ def test_what_lies_outside_the_chip_is_loaded_checked_and_loaded_again(tmp_path,
     """A bit that turns in the board's memory costs a load, never a wrong result."""
     network, folder = random_network(23, max_layers=5, max_neurons=600, max_weights=2500), tmp_path / "core"
     room = Room(weights=1, maps=1)  # as if no more were left
-    monkeypatch.setattr("gen.plan.choice.placed_plan", lambda network, lanes, target, neurons=1: plan_on(
-        network, make_plan(network, lanes, neurons=neurons, room=room).params))
+    leave_room(monkeypatch, room)
     manifest = generate(network, lanes=4, out=folder)
     assert not manifest["initialised"]
     x = random_images(network, SEED, 30)
@@ -136,8 +135,7 @@ def test_two_hundred_faults(folder, network):
 def test_a_board_with_a_flash_is_loaded_at_power_up_and_the_host_leaves_it_so(tmp_path, monkeypatch):
     network, folder = random_network(23, max_layers=5, max_neurons=600, max_weights=2500), tmp_path / "core"
     room = Room(weights=1, maps=1)
-    monkeypatch.setattr("gen.plan.choice.placed_plan", lambda network, lanes, target, neurons=1: plan_on(
-        network, make_plan(network, lanes, neurons=neurons, room=room).params))
+    leave_room(monkeypatch, room)
     manifest = generate(network, lanes=4, out=folder)
     flash = flash_file(manifest, (folder / "image.bin").read_bytes(), 1024)
     x = random_images(network, SEED, 30)

@@ -13,9 +13,7 @@ import sim.dram
 import sim.verify
 from gen.errors import AdafireError, InputError
 from gen.exit_rule import ExitRule
-from gen.plan.choice import plan_on
 from gen.plan.image import load_stream, read_image
-from gen.plan.plan import make_plan
 from gen.plan.regions import Room
 from hw.emit import generate
 from sim.bench.folder import read_folder
@@ -25,6 +23,7 @@ from sim.golden import Golden
 from sim.loading import inverted, port_stream
 from sim.sdram import SdramModel
 from sim.verify import verify
+from tests.kit.little_room import leave_room
 from tests.kit.random_networks import random_images, random_network
 from tests.kit.verified import FAST, edit, put, tiny_network
 
@@ -51,8 +50,7 @@ def outside(tmp_path_factory):
 
     def make(network, name, board="ulx3s_85f"):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("gen.plan.choice.placed_plan", lambda network, lanes, target, neurons=1: plan_on(
-                network, make_plan(network, lanes, neurons=neurons, room=OUTSIDE).params))
+            leave_room(patch, OUTSIDE)
             generate(network, board=board, lanes=4, out=folders / name)
         return folders / name
 

@@ -9,7 +9,6 @@ import pytest
 from gen.errors import InputError
 from gen.generated import GeneratedFolder
 from gen.manifest import read_manifest
-from gen.plan.plan import make_plan
 from gen.plan.regions import Room
 from hw.board import steps, tools
 from hw.board.boards import find_board
@@ -17,6 +16,7 @@ from hw.board.build import build
 from hw.board.flows import Command
 from hw.board.vivado import axi_project
 from hw.emit import generate
+from tests.kit.little_room import leave_room
 from tests.kit.random_networks import random_network
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -56,8 +56,7 @@ def outside(tmp_path_factory):
         folder = tmp_path_factory.mktemp(board) / "core"
         network = random_network(3)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("gen.plan.choice.placed_plan", lambda network, lanes, target, neurons=1: make_plan(
-                network, lanes, neurons=neurons, room=Room(weights=1, maps=1, image=0)))
+            leave_room(patch, Room(weights=1, maps=1, image=0))
             generate(network, board=board, lanes=4, out=folder)
         return folder
 
