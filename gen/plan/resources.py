@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gen.plan.memories import BLOCK, SINGLE_PORT, SMALL, memory_table
+from gen.plan.memories import BLOCK, SINGLE_PORT, SMALL, MemorySpec, memory_table
 from gen.plan.params import WORD_BITS, CoreParams
 from gen.plan.parking import DEPTH, DIGIT
 
 if TYPE_CHECKING:
     from gen.plan.target import Target
 
-__all__ = ["ICE40_FREE", "core_resources", "grows_with", "link_resources", "queue_bits", "single_port_blocks"]
+__all__ = ["ICE40_FREE", "core_resources", "grows_with", "link_resources", "queue_specs", "single_port_blocks"]
 
 QUEUED = 16  # words in a group's queue
 QUEUE_MARKS = 2  # bits of one that lie in tables with its mask in any case (`hw.core.word_queue`)
@@ -90,9 +90,17 @@ def single_port_blocks(params: CoreParams) -> int:
     return sum(-(-spec.width // SPRAM_BITS) * -(-spec.depth // SPRAM_WORDS) for spec in specs)
 
 
-def queue_bits(params: CoreParams) -> int:
+def queue_specs(params: CoreParams) -> list[MemorySpec]:
+    """Return the memories of a group's queue of words (`hw.core.word_queue`)."""
+    marks = params.width + QUEUE_MARKS
+    if not params.spare_blocks:
+        return [MemorySpec("queues", _queue_bits(params), QUEUED)]
+    words = MemorySpec("queues", _queue_bits(params) - marks, QUEUED, tables=False)
+    return [words, MemorySpec("marks of queues", marks, QUEUED)]
+
+
+def _queue_bits(p):
     """Return the bits of a word in a group's queue (`hw.core.payloads.word_entry`)."""
-    p = params
     return p.stored_bits + p.width + p.weight_address_bits + p.width.bit_length() + 3
 
 
@@ -114,12 +122,12 @@ def _memories(params, target):
         blocks += target.bram.count(width, BEHIND) + 1
     if params.parked:
         blocks += 2 * params.groups * params.neurons * target.bram.count(WORD_BITS, DEPTH)
-    queue, marks = queue_bits(params), params.width + QUEUE_MARKS
-    if joint:
-        return blocks + params.groups * target.bram.count(queue, QUEUED), tables
-    if params.spare_blocks:
-        blocks, queue = blocks + params.groups * target.bram.count(queue - marks, QUEUED), marks
-    return blocks, tables + params.groups * TABLE_LUTS * queue
+    for spec in queue_specs(params):
+        if spec.small and not joint:
+            tables += params.groups * TABLE_LUTS * spec.width
+        else:
+            blocks += params.groups * spec.blocks(target.bram)
+    return blocks, tables
 
 
 def _inside_blocks(params):
@@ -131,7 +139,7 @@ def _inside_blocks(params):
     inside = sum(spec.width for spec in specs if spec.role != "weights")
     if params.spare_blocks:
         inside += sum(spec.width for spec in specs if spec.depth <= SMALL)
-        inside += params.groups * (queue_bits(params) - params.width - QUEUE_MARKS)
+        inside += params.groups * sum(spec.width for spec in queue_specs(params) if not spec.small)
     return inside
 
 

@@ -12,7 +12,7 @@ from gen.generated import GeneratedFolder
 from gen.plan.estimate import expected_cycles
 from gen.plan.memories import OUTSIDE, SINGLE_PORT, MemorySpec
 from gen.plan.plan import core_room, make_plan
-from gen.plan.resources import QUEUED, SOFTMAX_TABLE, queue_bits, single_port_blocks
+from gen.plan.resources import SOFTMAX_TABLE, queue_specs, single_port_blocks
 from gen.plan.target import find_target
 from host.bounds import describe_bounds
 from host.report.layers import described
@@ -106,7 +106,8 @@ def describe_memories(plan, target):
         width, words = SOFTMAX_TABLE
         _add(memories, "exponentials", target, MemorySpec("exponentials", width, words), words)
     for _ in range(params.groups):
-        _add(memories, "queues", target, MemorySpec("queues", queue_bits(params), QUEUED), QUEUED)
+        for spec in queue_specs(params):
+            _add(memories, spec.role, target, spec, spec.depth)
     return list(memories.values())
 
 

@@ -131,7 +131,9 @@ def with_cycles(report):
 @pytest.mark.parametrize("whole", [False, True])
 def test_the_page_is_sound_and_fetches_nothing(report, whole):
     payload, text = report
-    text = render(with_cycles(payload), "report.json") if whole else text
+    check_page(text)
+    payload = with_cycles(payload) if whole else payload | {"choices": payload["choices"][:1]}
+    text = render(payload, "report.json")
     check_page(text)
     assert ("Other cores for this board" in text) == whole
 
