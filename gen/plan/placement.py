@@ -27,6 +27,7 @@ STATE_SHARES = (1, 3 / 4, 1 / 2, 1 / 4, 1 / 8, 0)  # of the words of all states 
 FILLED = (0.85, 0.6, 0.45, 0.3, 0.2)  # of the block RAMs, where something lies outside: a full part routes badly
 SLOWER = 1.01  # times the cycles that a core may take to need fewer block RAMs: it gains more than that in clock
 SPARED = 0.6  # of the block RAMs, where those of a design take few words that look-up tables would hold
+SPARING = 4  # neurons of a core that may have them
 SETTLING = 8  # times that less room is looked at again
 LEAST_ROOM = 512  # words of weights of a group, in steps of which room is looked for, or of parameters: of a block
 
@@ -58,7 +59,10 @@ def with_spare_blocks(plan: Plan, target: Target) -> Plan:
     """Return the plan with few words in block RAM too, where the part has so much to spare: tables run out before.
 
     Only an ECP5 has RAM of look-up tables that costs half as much again as it holds, and registers inside its blocks.
+    Of cores with more than `SPARING` neurons ABC (Yosys 0.70) makes no tables then: it ends without a word.
     """
+    if plan.params.groups * plan.params.neurons > SPARING:
+        return plan
     other = Plan(plan.network, replace(plan.params, spare_blocks=1), plan.layout)
     return other if target.family == "ecp5" and _blocks(other, target) <= SPARED * target.bram_blocks else plan
 
