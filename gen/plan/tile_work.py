@@ -18,10 +18,9 @@ from gen.plan.walk import SourceWalk
 
 __all__ = ["TileWork", "tile_work"]
 
-# Cycles in which `hw.core.pass_reader` makes a tile: of one synapse at least, or one beside its program words; of
-# several synapses, and each of these, beside the program words.
-MAKE_SINGLE, TURN = 4, 1
-MAKE_TILE, MAKE_SYNAPSE = 5, 5
+# Cycles in which `hw.core.pass_reader` makes a tile: of one synapse at least, or one beside its program words; each of
+# several synapses, beside its program words.
+MAKE_SINGLE, TURN, MAKE_SYNAPSE = 4, 1, 5
 END = 1  # the request behind the words of a tile, or the pause between two synapses
 
 
@@ -57,9 +56,8 @@ def tile_work(p: Pass, regions: dict[tuple[int, str, int], Region], params: Core
     taken, words, sent = np.zeros(shape), np.zeros(shape), np.zeros((steps, turns.count))
     output, places, carries = words_of(output_fields(params)), words_of(cursor_fields(params)), params.phase_bits > 0
     further = MAKE_SYNAPSE + words_of(synapse_fields(params)) + places + carries
-    made = max(MAKE_SINGLE + carries, TURN + output + places)
-    if len(p.synapses) > 1:
-        made = MAKE_TILE - MAKE_SYNAPSE + output + len(p.synapses) * further
+    single = max(MAKE_SINGLE + carries, TURN + output + places)
+    made = output + len(p.synapses) * further if len(p.synapses) > 1 else single
     for number, (source, key, nonzero) in enumerate(zip(p.walk.sources, p.reads, maps), 1):
         reader = _Reader(p, source, regions[p.stage, *key], params)
         events, filled = reader.gathered(np.asarray(nonzero, float), turns)

@@ -175,7 +175,6 @@ def _gowin(family):
 
 
 FLOWS = {
-    # Yosys makes a table of five inputs or more of two to eight, many of them empty: without, a core is smaller.
     "ecp5": Flow(
         synth="synth_ecp5", router="nextpnr-ecp5", packer="ecppack", constraints=".lpf", bitstream=".bit",
         insists=("--tmg-ripup",),

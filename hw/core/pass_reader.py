@@ -179,6 +179,12 @@ class PassReader(wiring.Component):
                 with m.State("NEXT"):
                     m.d.sync += at.eq(section)
                     m.next = "BLOCK"
+        self._make(m, ahead_block, layer, wants, empty, starts, taken, given_up)
+        return m
+
+    def _make(self, m, ahead_block, layer, wants, empty, starts, taken, given_up):
+        """Add up the words of a synapse as they come, and offer it until it is taken; begin the pass, or give it up."""
+        p = self._params
         with m.FSM(name="makes"):
             with m.State("EMPTY"):
                 m.d.comb += empty.eq(1)
@@ -223,4 +229,3 @@ class PassReader(wiring.Component):
             with m.State("KEEP"):
                 m.d.comb += self.keep.eq(1)
                 m.next = "MADE"
-        return m

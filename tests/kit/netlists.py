@@ -5,7 +5,7 @@ import json
 from hw.board.flows import Command
 from hw.board.tools import run_tool
 
-__all__ = ["CLOCK", "RESET", "prove_netlist", "register"]
+__all__ = ["CLOCK", "RESET", "prove_netlist", "register", "shell"]
 
 CLOCK, RESET = 2, 3  # wires
 
@@ -48,3 +48,11 @@ def register(take, give, clock=CLOCK, **changes):
         (parameters if name in parameters else connections)[name] = value
     directions = {name: "output" if name == "Q" else "input" for name in connections}
     return {"type": "TRELLIS_FF", "parameters": parameters, "port_directions": directions, "connections": connections}
+
+
+def shell(outputs, cells):
+    """Return a netlist of ``cells`` with a clock, whose output is the wires ``outputs``."""
+    return {"modules": {"shell": {
+        "ports": {"clk": {"direction": "input", "bits": [CLOCK]}, "o": {"direction": "output", "bits": list(outputs)}},
+        "cells": cells,
+    }}}

@@ -14,7 +14,7 @@ from hw.board.flows import FLOWS, synthesis
 from hw.board.netlist import netlist as rtlil_text
 from hw.board.tools import run_tool
 from hw.core.memory import CoreMemory
-from tests.kit.netlists import CLOCK, RESET, register
+from tests.kit.netlists import CLOCK, RESET, register, shell
 
 FOUND, KEPT = [10, 11], [20, 21]
 
@@ -27,10 +27,7 @@ def netlist(outputs=KEPT, enable="1", **cells):
         "port_directions": {name: "output" if name[:2] == "DO" else "input" for name in wires},
     }
     registers = {f"word_{bit}": register(FOUND[bit], KEPT[bit]) for bit in range(2)}
-    return {"modules": {"shell": {
-        "ports": {"clk": {"direction": "input", "bits": [CLOCK]}, "o": {"direction": "output", "bits": list(outputs)}},
-        "cells": {"block": block} | registers | cells,
-    }}}
+    return shell(outputs, {"block": block} | registers | cells)
 
 
 def test_the_register_moves_into_the_block():

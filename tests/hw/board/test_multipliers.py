@@ -12,7 +12,7 @@ from hw.board.flows import FLOWS, synthesis
 from hw.board.netlist import netlist as rtlil_text
 from hw.board.tools import run_tool
 from hw.board.multipliers import REGISTERED, absorb_registers
-from tests.kit.netlists import CLOCK, RESET, prove_netlist, register
+from tests.kit.netlists import CLOCK, RESET, prove_netlist, register, shell
 
 WIDTH = 4
 A, B, P, Q = ([base + bit for bit in range(WIDTH)] for base in (10, 20, 30, 40))
@@ -27,10 +27,7 @@ def netlist(outputs=Q, **cells):
         "port_directions": {name: "output" if name[0] == "P" else "input" for name in ports},
     }
     registers = {f"product_{bit}": register(P[bit], Q[bit]) for bit in range(WIDTH)}
-    return {"modules": {"shell": {
-        "ports": {"clk": {"direction": "input", "bits": [CLOCK]}, "p": {"direction": "output", "bits": list(outputs)}},
-        "cells": {"product": product} | registers | cells,
-    }}}
+    return shell(outputs, {"product": product} | registers | cells)
 
 
 def test_the_register_of_a_product_moves_into_the_multiplier():
