@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from gen.errors import DoesNotFit, UnsupportedNetwork
 from gen.intnet import Network
@@ -190,9 +191,9 @@ def _does_not_fit(found):
     if single and fewer:
         return f"{problem} It would fit with --lanes {fewer[-1]}."
     boards = [target for target in TARGETS.values() if target is not least.target]
-    others = [target.name for target in boards if _candidate(network, target, also, least.lanes).fits]
-    if others:
-        return f"{problem} It would fit {', '.join(others[:OFFERED])} with {least.lanes} lanes."
+    others = (target.name for target in boards if _candidate(network, target, also, least.lanes).fits)
+    if named := ", ".join(islice(others, OFFERED)):  # no more are looked at: a large network takes seconds for each
+        return f"{problem} It would fit {named} with {least.lanes} lanes."
     return f"{problem} No board here is large enough: use fewer weight bits, fewer channels or smaller maps."
 
 
