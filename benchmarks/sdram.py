@@ -22,7 +22,6 @@ from pathlib import Path
 import numpy as np
 from amaranth.back import rtlil
 from amaranth.hdl import Module
-from amaranth.lib import wiring
 from amaranth.sim import Simulator
 from rich.console import Console
 from rich.table import Table
@@ -38,8 +37,9 @@ from hw.memory.hyperram import HyperRamController
 from hw.memory.hyperram_part import TANG_NANO_9K
 from hw.memory.sdram import SdramController
 from hw.memory.sdram_part import COLORLIGHT_I5, ULX3S
+from hw.memory.sdram_timing import pin_timing
 from hw.names import plain_names
-from sim.sdram import RULES, SdramModel
+from sim.sdram import RULES, SdramModel, connect_pins
 
 PARTS = {"ulx3s": ULX3S, "colorlight_i5": COLORLIGHT_I5}
 ROW_BITS = 4  # of the part that is simulated: rows do not matter, the memory of the simulator does
@@ -65,6 +65,11 @@ KINDS = [
 ]
 
 
+def on_a_board(part, clock_hz, width):
+    """Return the controller as `hw.board.dram` has it."""
+    return SdramController(part, clock_hz, width=width, pin_cycles=pin_timing(part, clock_hz).edges)
+
+
 def data_rate(part, clock_hz, width, asked):
     """Return the beats that the part moves per cycle, from the first word to the last one.
 
@@ -74,10 +79,10 @@ def data_rate(part, clock_hz, width, asked):
         Where a rule of the part was broken.
     """
     part = replace(part, row_bits=ROW_BITS, power_up_us=1)
-    controller, model = SdramController(part, clock_hz, width=width), SdramModel(part, clock_hz)
+    controller, model = on_a_board(part, clock_hz, width), SdramModel(part, clock_hz)
     m = Module()
     m.submodules.controller, m.submodules.model = controller, model
-    wiring.connect(m, controller.pins, model.pins)
+    connect_pins(m, controller.pins, model.pins, pin_timing(part, clock_hz).edges)
     bus, simulator = controller.bus, Simulator(m)
     simulator.add_clock(1 / clock_hz)
     beats = sum(length for _, length, _ in asked) * width // part.width
@@ -140,11 +145,11 @@ def main(argv=None):
             rate = data_rate(part, clock_hz, width, asked)
             rows[" ".join(map(str, kind))] = rate
             table.add_row(kind[0], str(kind[1]), kind[2], f"{rate:.1%}", f"{rate * clock_hz * part.width / 8e6:.1f}")
-        used = area(SdramController(part, clock_hz, width=width))
+        used = area(on_a_board(part, clock_hz, width))
         Console(width=100).print(table, listed(used))
         routed = {}
         if options.route:
-            shell = Shell(SdramController(part, clock_hz, width=width), whole=True)
+            shell = Shell(on_a_board(part, clock_hz, width), whole=True)
             text = rtlil.convert(shell, name=SHELL, emit_src=False)
             routed = routed_seeds(text, range(1, options.route + 1), partial(progress.print, f"{title}:"))
             for seed, row in routed.items():
