@@ -8,7 +8,6 @@ The part is up when a harness has made one, as it is on a board long before the 
 from functools import lru_cache
 from pathlib import Path
 
-from amaranth.back import verilog
 from amaranth.hdl import ClockDomain, Module, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -20,6 +19,7 @@ from hw.memory.bus import MemoryBus
 from hw.memory.sdram import SdramController
 from hw.memory.sdram_part import SdramPart
 from hw.memory.sdram_timing import pin_timing
+from hw.verilog import component_verilog
 from sim.axi import AxiModel
 from sim.sdram import RULES, SdramModel, connect_pins
 from sim.verilate import compile_part
@@ -91,7 +91,7 @@ def _verilog(dram):
     m.domains.sync, m.submodules.dram = clock, dram
     ports = {"_".join(path): (Value.cast(port), None) for path, _, port in dram.signature.flatten(dram)}
     ports["clk"] = clock.clk, None
-    return verilog.convert(m, name=TOP, ports=ports, platform=ContentFiles(), emit_src=False)
+    return component_verilog(m, TOP, ports=ports, platform=ContentFiles())
 
 
 @lru_cache
