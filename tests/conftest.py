@@ -1,5 +1,6 @@
 """What several test files share: the command line in this process, a small network and images for it, one thread."""
 
+import gc
 import json
 import random
 import signal
@@ -23,6 +24,13 @@ def pytest_collection_modifyitems(config, items):
     """Begin with the longest files; `make test` keeps this order."""
     place = {config.rootpath / "tests" / name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.path, len(place)))
+
+
+def pytest_collection_finish():
+    """What is imported and collected stays to the end: the search for garbage leaves it out, and comes less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(scope="session", autouse=True)
