@@ -35,7 +35,7 @@ __all__ = [
 CYCLES = {
     "image": 26,      # from the beginning of an image to its first pass, and from its decision to the result
     "next": 12,       # from there to the beginning of the next image
-    "pass": 29,       # from the beginning of a pass to its first event, from the last one to its neurons, and on
+    "pass": 27,       # from the beginning of a pass to its first event, from the last one to its neurons, and on
     "scan": 3,        # from the address of the first value of an output to the value
     "frame": 6,       # before the first pass of every round but the first, of another input map
     "copy": 14,       # of each copy, beside its words
@@ -47,7 +47,9 @@ PACE = Dram("SDRAM", 32, 16).pace()  # of a memory outside the chip, where nothi
 # Of a decision, for each position of the output, beside scans of its channels: how many, and the rule itself.
 DECISIONS = {"off": (1, 1), "margin": (2, 3), "confidence": (2, 13), "entropy": (2, 30)}
 REST = 1  # between the last event of a tile and the first of the next
-QUEUE = 9  # words with events that the walker is ahead of a group, `hw.core.word_queue`
+# Words with events that the walker is ahead of a group (`hw.core.word_queue`), and the cycles from where one of them
+# leaves the queue to where the next one is there: a walker that waits is told late, and what it asks for comes late.
+QUEUE, RESUMES = 10, 10
 TOGETHER = 256  # tiles of a pass that are followed one after the other; more of them are followed side by side
 
 
@@ -240,13 +242,14 @@ def _followed(work, apart, moving, held):
     lag, ahead = _waits(taken, words)
     mean = taken / np.maximum(words, 1)
     ends = np.zeros((length + 1, *taken.shape[1:]))  # ends[n + 1]: of tile n
+    ends[0] = -RESUMES  # for none does the walker wait
     begun = walker = memory = np.zeros(taken.shape[1:2] + taken.shape[3:])
     own_place = np.ogrid[tuple(map(slice, taken.shape[1:]))]  # np.take_along_axis takes twice the time of all the rest
     for n in range(length):
         begun = np.maximum(walker, begun + work.made * (n > 0))
         own = np.maximum(ends[n] + REST * (n > 0), begun[:, None]) + taken[n]
         ends[n + 1] = own
-        free = ends[lag[n], *own_place] - ahead[n]
+        free = ends[lag[n], *own_place] - ahead[n] + RESUMES
         walker = np.maximum(begun + sent[n], free.max(axis=1))
         last = np.maximum(own, walker[:, None] + mean[n])
         if n:

@@ -78,7 +78,7 @@ def shared_core(networks, width, groups, neurons, room=ALL):
     """Return the parameters of one core that runs all of ``networks``, those that can be with an input in strips."""
     return covering([
         make_plan(network, width=width, groups=groups, neurons=neurons, room=room, strips=True) for network in networks
-    ])
+    ], None if room is ALL else room)
 
 
 def differences(core, network, seed, images=IMAGES):
