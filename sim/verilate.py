@@ -137,7 +137,7 @@ def _runtime(verilator, work, environment):
     texts = [path.read_text() for path in (*units, *sorted(include.glob("verilated*.h")))]
     identity = chr(0).join([verilator, *COMPILE, *HEADERS, *HEADERS.values(), *texts])
     folder = cache_folder() / "models" / f"runtime-{hashlib.sha256(identity.encode()).hexdigest()[:24]}"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     objects = [folder / f"{unit.stem}.o" for unit in units]
     made = [*objects, *(folder / f"{name}.gch" for name in HEADERS.values())]
     if not all(map(is_whole, made)):

@@ -1,5 +1,6 @@
 """What several test files share: the command line in this process, a small network and images for it, one thread."""
 
+import gc
 import json
 import random
 import signal
@@ -9,13 +10,14 @@ import pytest
 
 # The files that take longest, the longest first: begun last, one of them would have a core for itself at the end.
 LONGEST = (
-    "sim/test_compiled_core.py", "sim/test_verify.py", "host/test_simulated_board.py", "sim/test_waves.py",
-    "hw/core/test_core.py", "sim/test_estimate.py", "sim/test_buses.py", "sim/test_checked.py", "hw/test_verilog.py",
-    "sim/test_collisions.py", "host/test_generate.py", "host/test_convert.py", "hw/link/test_endpoint.py",
+    "sim/test_compiled_core.py", "sim/test_verify.py", "host/test_simulated_board.py", "sim/test_estimate.py",
+    "hw/core/test_core.py", "sim/test_waves.py", "sim/test_buses.py", "sim/test_checked.py", "hw/test_verilog.py",
+    "hw/link/test_endpoint.py", "sim/test_collisions.py", "host/test_generate.py", "host/test_convert.py",
     "hw/link/test_endpoint_faults.py", "host/test_board_faults.py", "sim/test_cells.py", "sim/test_board_design.py",
-    "hw/board/test_build.py", "gen/data/test_sound.py", "hw/link/test_uart_top.py", "host/test_microcontroller.py",
-    "host/test_demo.py", "hw/core/test_firing.py", "sim/test_traffic.py", "host/report/test_report.py",
-    "gen/data/test_digits.py", "test_tasks_benchmark.py", "sim/test_profile.py",
+    "hw/board/test_build.py", "hw/core/test_tile_loops.py", "hw/link/test_power_up.py", "hw/link/test_uart_top.py",
+    "host/test_microcontroller.py", "host/test_demo.py", "hw/core/test_firing.py", "sim/test_traffic.py",
+    "gen/plan/test_outside.py", "host/test_bounds.py", "host/report/test_report.py", "sim/test_strips.py",
+    "gen/data/test_digits.py", "hw/board/test_projects.py", "test_tasks_benchmark.py", "sim/test_profile.py",
 )
 
 
@@ -23,6 +25,13 @@ def pytest_collection_modifyitems(config, items):
     """Begin with the longest files; `make test` keeps this order."""
     place = {config.rootpath / "tests" / name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.path, len(place)))
+
+
+def pytest_collection_finish():
+    """What is imported and collected stays to the end: the search for garbage leaves it out, and comes less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(scope="session", autouse=True)

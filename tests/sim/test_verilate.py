@@ -1,10 +1,12 @@
 """The cache of compiled models, with stand-ins for Verilator and g++: a damaged one is made again, never loaded."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from sim import verilate
+from sim.toolchain import tool_environment, verilator_program
 
 
 @pytest.fixture
@@ -39,3 +41,14 @@ def test_a_damaged_library_is_made_again(linked, tmp_path, damage):
     library.write_bytes(damage)
     assert compiled(tmp_path) == library and len(linked) == 2
     assert library.read_bytes() == b"library"
+
+
+@pytest.mark.parametrize("level", verilate.HEADERS)
+def test_headers_are_read_as_they_were_compiled_ahead(tmp_path, level):
+    """By the real g++, with options that a harness may have; it would read the headers themselves without a word."""
+    _, ahead, includes = verilate._runtime(verilator_program(), tmp_path, tool_environment())
+    unit = tmp_path / "unit.cpp"
+    unit.write_text(f'#include "{ahead / verilate.HEADERS[level]}"\n')
+    command = ["g++", level, *verilate.COMPILE, *includes, "-DGROUPS=4", "-DSTATE_BITS=20", "-H", "-S", unit]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr.startswith(f"! {ahead / verilate.HEADERS[level]}.gch")
