@@ -114,8 +114,8 @@ def _of_lanes(network, target, also, lanes, neurons):
         strips = _candidate(network, target, also, lanes, count, strips=True)
         return [plain, strips] if _pays(strips, plain) else [plain]
 
-    found = of(neurons or 1)
-    for more in (n for n in NEURONS[1:] if width >= SERVED * n and not neurons):
+    found = of(1 if neurons is None else neurons)
+    for more in (n for n in NEURONS[1:] if width >= SERVED * n and neurons is None):
         others = of(more)
         if not _pays(others[-1], found[-1]):
             break

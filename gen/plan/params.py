@@ -125,10 +125,8 @@ class CoreParams:
         if self.width not in WIDTHS or self.groups not in GROUPS:
             raise InputError(f"a core has 1, 2 or 4 groups of 4, 8 or 16 lanes, not {self.groups} of {self.width}")
         if self.neurons not in NEURONS or self.width // self.neurons < LEAST_BEATS:
-            raise InputError(
-                f"a group of {self.width} lanes has 1, 2 or 4 neurons, one for {LEAST_BEATS} lanes at most, "
-                f"not {self.neurons}"
-            )
+            fitting = ", ".join(str(n) for n in NEURONS if self.width // n >= LEAST_BEATS)
+            raise InputError(f"A group of {self.width} lanes has one of {fitting} neurons, not {self.neurons}.")
         if self.map_bits > self.count_bits:
             raise InputError(f"counts of {self.count_bits} bits have no {self.map_bits} bits in a map")
         if self.acc_bits > WORD_BITS:
