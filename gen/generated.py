@@ -24,6 +24,7 @@ __all__ = ["BAUD_RANGE", "IMAGE", "NETWORK", "SCHEMA", "VERILOG", "GeneratedFold
 
 SCHEMA = 3
 VERILOG, IMAGE, NETWORK = "core.v", "image.bin", "network.safetensors"
+CONTENTS = ".hex"  # the suffix of what the memories of `VERILOG` hold
 BAUD_RANGE = range(9600, 12_000_001)
 AGAIN = "generate the folder again, and the bitstream from it."
 WORD = range(1, 2**32)
@@ -55,6 +56,8 @@ class GeneratedFolder:
     def open(cls, path: str | Path, *needed: str) -> GeneratedFolder:
         """Open the folder ``path``, with the image, the network and the files ``needed`` in it.
 
+        With `VERILOG` the files are needed as well that hold what its memories do.
+
         Raises
         ------
         InputError : there is none, it is of another version, a file lacks or is not the one that was generated.
@@ -62,8 +65,9 @@ class GeneratedFolder:
         path = Path(path)
         manifest = read_manifest(path)
         _check_fields(path, manifest)
-        lacking = [name for name in (IMAGE, NETWORK, *needed) if name not in manifest["hashes"]]
-        lacking += [name for name in (IMAGE, NETWORK, *needed) if not (path / name).is_file()]
+        contents = [name for name in manifest["hashes"] if name.endswith(CONTENTS) and VERILOG in needed]
+        wanted = IMAGE, NETWORK, *needed, *contents
+        lacking = [name for name in wanted if name not in manifest["hashes"] or not (path / name).is_file()]
         if lacking:
             raise InputError(
                 f"{path} is not a folder made by `adafire generate`: it lacks the file {lacking[0]}; {AGAIN}"

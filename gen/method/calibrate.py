@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from gen.layers import INPUT, signed_bits
+from gen.errors import InputError
+from gen.layers import BIAS_MAX, INPUT, signed_bits
 from gen.method.quantize import settle
 from gen.method.simulate import drive, fire, integer_input, pool_counts
 from gen.method.state_bits import LEAST_STATE, STATE_MAX, proved_state_bits
@@ -49,8 +50,8 @@ def sweep(quantized, pixels, means, sweeps=6, progress=None, rounding=None):
                 layer, maps[layer.name] = _kept(net, layer, maps)
         elif not layer.fires:
             reached = drive(net, layer, maps).double().mean((0, 1, 3, 4)).numpy()
-            missing = np.rint(means[layer.name] * quantized.logits[layer.name] - reached).astype(np.int64)
-            layer = replace(layer, bias=layer.bias + missing)
+            missing = np.rint(means[layer.name] * quantized.logits[layer.name] - reached)
+            layer = replace(layer, bias=_whole(layer.name, layer.bias + missing))
         else:
             layer, counts = _corrected(net, layer, maps, quantized, means[layer.name], sweeps)
             maps[layer.name] = counts
@@ -60,6 +61,16 @@ def sweep(quantized, pixels, means, sweeps=6, progress=None, rounding=None):
         if progress:
             progress((index + 1) / len(net.layers))
     return replace(quantized, network=replace(net, layers=tuple(layers)))
+
+
+def _whole(name, bias):
+    """Return the ``bias`` of an output, float [C], as integers; InputError where the contract has none so large."""
+    if not (abs(bias) <= BIAS_MAX).all():  # none is NaN either
+        raise InputError(
+            f"The output {name} lies so far from 0, beside what its weights add, that 32 bits do not hold it: leave a "
+            "large constant out of the model, or scale its last layers down."
+        )
+    return bias.astype(np.int64)
 
 
 def _corrected(net, layer, maps, quantized, mean, sweeps) -> tuple[Any, Any]:

@@ -6,10 +6,12 @@ from gen.errors import InputError
 from gen.layers import INVERSE_LEAKY, MAX_BURST, MAX_TIMESTEPS, NEURONS, WEIGHT_BITS
 
 __all__ = [
-    "check_neuron", "check_settings", "check_weight_bits", "input_scale", "layer_bits", "normalisation",
+    "check_neuron", "check_normalisation", "check_settings", "check_weight_bits", "input_scale", "layer_bits",
+    "normalisation",
 ]
 
 OFFSET_MAX = 2**14  # of a pixel, in pixel values
+STD_MIN, STD_MAX = 1e-6, 1e6  # of pixels scaled to 0..1
 
 
 def check_neuron(network, neuron):
@@ -68,20 +70,25 @@ def layer_bits(network, weight_bits):
     return {name: int(chosen.get(name, 8)) for name in names}
 
 
+def check_normalisation(mean, std):
+    """Raise InputError unless every number of ``mean`` and of ``std``, one or several each, is a possible one."""
+    mean, std = (np.atleast_1d(np.asarray(value, float)) for value in (mean, std))
+    if not ((mean >= 0) & (mean <= 1)).all():
+        raise InputError(f"mean must lie in 0..1, since images are scaled to 0..1; it is {mean.tolist()}.")
+    if not ((std >= STD_MIN) & (std <= STD_MAX)).all():
+        raise InputError(f"std must lie in {STD_MIN:g}..{STD_MAX:g}; it is {std.tolist()}.")
+
+
 def normalisation(mean, std, channels):
-    """Return ``mean`` and ``std`` as float [C]; InputError for a wrong length or impossible values."""
+    """Return [mean, std], each float [C]; InputError for a wrong length or impossible values."""
     values = []
     for name, value in (("mean", mean), ("std", std)):
         value = np.atleast_1d(np.asarray(value, float))
         if value.shape not in ((1,), (channels,)):
             raise InputError(f"{name} must be one number or {channels}, one per channel, not {value.size}.")
         values.append(np.broadcast_to(value, (channels,)).astype(float))
-    mean, std = values
-    if not ((mean >= 0) & (mean <= 1)).all():
-        raise InputError(f"mean must lie in 0..1, since images are scaled to 0..1; it is {mean.tolist()}.")
-    if not ((std > 0) & np.isfinite(std)).all():
-        raise InputError(f"std must be positive and finite; it is {std.tolist()}.")
-    return mean, std
+    check_normalisation(*values)
+    return values
 
 
 def input_scale(network, mean, std, frames):

@@ -10,8 +10,9 @@ from gen.errors import InputError
 from gen.exit_rule import KINDS, SHARE_ONE
 from gen.intnet import ORDERS, STEPS, TILES
 from gen.layers import ADAFIRE, INVERSE_LEAKY, MAX_TIMESTEPS, NEURONS
-from gen.method.checks import check_settings, check_weight_bits
+from gen.method.checks import check_normalisation, check_settings, check_weight_bits
 from gen.method.exit_fit import FITS
+from gen.plan.params import LANES
 
 __all__ = ["Settings", "check_images", "check_labels", "check_timesteps"]
 
@@ -43,6 +44,7 @@ class Settings:
     def __post_init__(self):
         check_settings(self.timesteps, self.max_burst)
         check_weight_bits(self.weight_bits)
+        check_normalisation(self.mean, self.std)
         _one_of("neuron", self.neuron, NEURONS)
         _one_of("exit", self.exit_rule, KINDS)
         _one_of("exit_fit", self.exit_fit, FITS)
@@ -54,15 +56,17 @@ class Settings:
             )
         if self.two_phase:
             self._check_two_phase()
-        _within("exit_loss", self.exit_loss, "accuracy points", 0, 100)
+        _within("exit_loss", self.exit_loss, "in accuracy points", 0, 100)
         if self.compress is not None:
-            _within("compress", self.compress, "accuracy points", 0, 100)
+            _within("compress", self.compress, "in accuracy points", 0, 100)
         if self.search_burst is not None:
             _within("search_burst", self.search_burst, "a fraction of the uniform network's cost", 0.01, 10)
-        for name, value in (("weight_memory", self.weight_memory), ("search_lanes", self.search_lanes)):
-            if value is not None and (not isinstance(value, int | np.integer) or value < 1):
-                raise InputError(f"{name} must be a positive integer, not {value!r}.")
-        if self.weight_memory is not None and (isinstance(self.weight_bits, dict) or self.weight_bits != 8):
+        if self.search_lanes is not None:
+            _one_of("search_lanes", self.search_lanes, LANES)
+        bits = self.weight_memory
+        if bits is not None and (not isinstance(bits, int | np.integer) or bits < 1):
+            raise InputError(f"weight_memory must be a positive integer, not {bits!r}.")
+        if bits is not None and (isinstance(self.weight_bits, dict) or self.weight_bits != 8):
             raise InputError(
                 "weight_memory chooses the width of every layer's weights: give either it or weight_bits."
             )
@@ -103,12 +107,12 @@ class Settings:
 
 def _one_of(name, value, known):
     if value not in known:
-        raise InputError(f"{name} must be one of {', '.join(known)}, not {value!r}.")
+        raise InputError(f"{name} must be one of {', '.join(map(str, known))}, not {value!r}.")
 
 
 def _within(name, value, unit, low, high):
     if not isinstance(value, Real) or isinstance(value, bool) or not low <= value <= high:
-        raise InputError(f"{name} is in {unit}, {low} to {high}, not {value!r}.")
+        raise InputError(f"{name} is {unit}, {low:g} to {high:g}, not {value!r}.")
 
 
 def check_images(x):

@@ -13,7 +13,7 @@ from itertools import islice
 from gen.errors import DoesNotFit, UnsupportedNetwork
 from gen.intnet import Network
 from gen.plan.estimate import Estimate, expected_cycles
-from gen.plan.params import LANES, NEURONS, shape_of_lanes
+from gen.plan.params import LANES, NEURONS, check_neurons, shape_of_lanes
 from gen.plan.plan import Plan, covering, plan_on
 from gen.plan.placement import placed_plan, with_spare_blocks
 from gen.plan.resources import core_resources, link_resources, single_port_blocks
@@ -106,6 +106,8 @@ def candidates(
 def _of_lanes(network, target, also, lanes, neurons):
     """Return the candidates of one number of lanes."""
     width, _ = shape_of_lanes(lanes)
+    if neurons is not None:
+        check_neurons(width, neurons)
 
     def of(count):
         plain = _candidate(network, target, also, lanes, count)
@@ -114,8 +116,8 @@ def _of_lanes(network, target, also, lanes, neurons):
         strips = _candidate(network, target, also, lanes, count, strips=True)
         return [plain, strips] if _pays(strips, plain) else [plain]
 
-    found = of(neurons or 1)
-    for more in (n for n in NEURONS[1:] if width >= SERVED * n and not neurons):
+    found = of(1 if neurons is None else neurons)
+    for more in (n for n in NEURONS[1:] if width >= SERVED * n and neurons is None):
         others = of(more)
         if not _pays(others[-1], found[-1]):
             break

@@ -8,7 +8,7 @@ from gen.errors import InputError
 
 __all__ = [
     "CORE_TIMESTEPS", "GROUPS", "INPUT_VALUES", "LANES", "LEAST_BEATS", "LEAST_TIMESTEPS", "LEVELS", "LINE_LEVELS",
-    "NEURONS", "WIDTHS", "WORD_BITS", "CoreParams", "shape_of_lanes",
+    "NEURONS", "WIDTHS", "WORD_BITS", "CoreParams", "check_neurons", "shape_of_lanes",
 ]
 
 WORD_BITS = 32
@@ -36,6 +36,15 @@ SWITCHES = {  # parameters that may be 0, and what a core without has none of
 }
 # No network falls short of them.
 BESIDE = ("width", "groups", "neurons", "program", "spram", "narrow", "input_values", "spare_blocks")
+
+
+def check_neurons(width, neurons):
+    """Raise InputError unless a group of ``width`` lanes can have so many neurons."""
+    fitting = [n for n in NEURONS if width // n >= LEAST_BEATS]
+    if neurons not in fitting:
+        raise InputError(
+            f"A group of {width} lanes has one of {', '.join(map(str, fitting))} neurons, not {neurons!r}."
+        )
 
 
 def shape_of_lanes(lanes):
@@ -124,11 +133,7 @@ class CoreParams:
                 raise InputError(f"the core parameter {name} must be a positive integer, not {value!r}")
         if self.width not in WIDTHS or self.groups not in GROUPS:
             raise InputError(f"a core has 1, 2 or 4 groups of 4, 8 or 16 lanes, not {self.groups} of {self.width}")
-        if self.neurons not in NEURONS or self.width // self.neurons < LEAST_BEATS:
-            raise InputError(
-                f"a group of {self.width} lanes has 1, 2 or 4 neurons, one for {LEAST_BEATS} lanes at most, "
-                f"not {self.neurons}"
-            )
+        check_neurons(self.width, self.neurons)
         if self.map_bits > self.count_bits:
             raise InputError(f"counts of {self.count_bits} bits have no {self.map_bits} bits in a map")
         if self.acc_bits > WORD_BITS:

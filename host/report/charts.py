@@ -8,6 +8,7 @@ __all__ = ["accuracy_chart", "block_map", "choice_chart", "core_name", "ticks"]
 
 WIDTH, HEIGHT = 372, 196
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 12, 40
+MARK, LETTER = 6, 5.6  # of a point to its edge; of a letter, its width
 STEPS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 
@@ -85,8 +86,8 @@ def choice_chart(choices, board):
     ))
     front = sorted((share, row["fps"]) for share, row in zip(shares, choices) if row["pareto"])
     drawn.append(element("polyline", class_="line", points=" ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in front)))
-    for share, row in zip(shares, choices):
-        x, y = across(share), up(row["fps"])
+    points = [(across(share), up(row["fps"])) for share, row in zip(shares, choices)]
+    for (x, y), share, row in zip(points, shares, choices):
         name = core_name(row)
         text = f"{name}: {row['fps']:,.0f} images a second, {100 * share:.0f} % of the part"
         title = element("title", text if row["fits"] else f"{text}: it does not fit")
@@ -94,11 +95,39 @@ def choice_chart(choices, board):
             element("path", title, class_="exit", d=f"M{x:.1f} {y - 6:.1f}l6 6l-6 6l-6 -6z") if row["chosen"] else
             element("circle", title, class_="dot" if row["fits"] else "dot unfit", cx=x, cy=y, r=4)
         )
-        aside, anchor = ((8, 8), "start") if row["neurons"] == 1 else ((-8, -4), "end")  # they often lie close together
-        short = f"{row['lanes']}" + f" × {row['neurons']}" * (row["neurons"] > 1)
-        drawn.append(element("text", short, class_="small", x=x + aside[0], y=y + aside[1], text_anchor=anchor))
+    drawn += _labels([(*point, _short_name(row)) for point, row in zip(points, choices)], first=[
+        row["chosen"] for row in choices
+    ])
     title = f"Images a second against the share of the part, for {', '.join(map(core_name, choices))}"
     return drawing(WIDTH, HEIGHT, title, *drawn, class_="chart")
+
+
+def _labels(points, first):
+    """Return a text beside each point (x, y, text) that has room for one; those that are ``first`` choose first."""
+    taken = [(x - MARK, y - MARK, x + MARK, y + MARK) for x, y, _ in points]
+    drawn = []
+    for (x, y, text), _ in sorted(zip(points, first), key=lambda pair: not pair[1]):
+        wide = LETTER * len(text)
+        places = [  # left edge and base line of the text, right of the point, left of it, above, below
+            (x + 9, y + 4), (x - 9 - wide, y + 4), (x - wide / 2, y - 10), (x - wide / 2, y + 17),
+        ]
+        for left, base in places:
+            box = left, base - 9, left + wide, base + 2
+            if left >= LEFT and left + wide <= WIDTH and not any(_meet(box, other) for other in taken):
+                taken.append(box)
+                drawn.append(element("text", text, class_="small", x=round(left, 1), y=round(base, 1)))
+                break
+    return drawn
+
+
+def _meet(a, b):
+    """Return whether two boxes (left, top, right, bottom) overlap."""
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _short_name(row):
+    """Return ``core_name`` as it stands in the chart: lanes, neurons of a group if several, s for strips."""
+    return f"{row['lanes']}" + f" × {row['neurons']}" * (row["neurons"] > 1) + " s" * row.get("strips", False)
 
 
 def core_name(row):
@@ -126,7 +155,7 @@ class _Logarithmic:
 
 def _span(values):
     """Return a range with room around the values."""
-    return min(values) / 1.5, max(values) * 1.3
+    return min(values) / 1.6, max(values) * 1.6  # 2.5 times at least, so that one round value lies in it
 
 
 def ticks(least, most):

@@ -11,6 +11,7 @@ __all__ = [
 
 MOST_LABELS = 20
 MOST_CLASSES = 10
+ACTIVITY = "activity"  # of the provenance: numbers for the estimate of cycles, in the JSON alone
 LONGEST = 27  # letters of a layer's name in the drawing
 LOSSES = {
     "useful": ("lanes at work", "adding a weight"),
@@ -271,7 +272,7 @@ def provenance(report):
         data = p["data"]
         found.append(("images", f"{data['file']}, the first {number(data['images'])} of {number(data['of'])}, "
                                 f"SHA-256 {data['sha256']}"))
-    found += [(name.replace("_", " "), _brief(value)) for name, value in origin.items()]
+    found += [(name.replace("_", " "), _brief(value)) for name, value in origin.items() if name != ACTIVITY]
     found += [(name.replace("_", " "), _brief(p[name])) for name in ("generated_with", "tools", "reported_with")
               if p[name]]
     return [(name, value) for name, value in found if value]

@@ -61,9 +61,9 @@ def verify(
 def build(
     progress,
     folder: Folder,
-    clock: Annotated[float | None, typer.Option(min=0.1, metavar="MHZ", help="Default: the board's own.")] = None,
+    clock: Annotated[float | None, typer.Option(metavar="MHZ", help="Default: the board's own.")] = None,
     core_only: Annotated[bool, typer.Option("--core-only", help="The core's figures alone, no bitstream.")] = False,
-    seed: Annotated[int | None, typer.Option(min=1, help="Of the placer; default: up to three are tried.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the placer; default: up to three are tried.")] = None,
 ):
     """Make the board's bitstream, or the project of the vendor's tool that makes it: size and clock."""
     return commands.build(folder, clock, core_only, seed, progress)

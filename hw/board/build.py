@@ -34,7 +34,7 @@ def build(folder, clock_mhz=None, core_only=False, seed=None, progress=None):
     ----------
     folder : path of a folder made by `generate`
     clock_mhz : float or None
-        The core's clock; by default the board's (`gen.plan.target.Target.core_mhz`).
+        The core's clock, 0.1 to 1,000; by default the board's (`gen.plan.target.Target.core_mhz`).
     core_only : bool
         Route the core alone in a shell of five pins (`hw.board.shell`), for its figures; no bitstream.
     seed : int or None

@@ -21,7 +21,9 @@ from hw.core.core import Core
 __all__ = ["Order", "place_order"]
 
 CORE_ONLY_MHZ = 90
+CLOCK_RANGE = 0.1, 1000  # MHz
 SEEDS = (2, 1, 3)
+SEED_MAX = 2**31 - 1  # of nextpnr
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,13 @@ def place_order(folder, clock_mhz=None, core_only=False, seed=None):
     """Return the `Order` for ``folder``; arguments and errors as of `hw.board.build.build`."""
     found = GeneratedFolder.open(folder, VERILOG)
     manifest, params, board = found.manifest, found.params, find_board(found.manifest["board"])
-    clock = clock_mhz or (CORE_ONLY_MHZ if core_only else board.target.core_mhz)
+    usual = CORE_ONLY_MHZ if core_only else board.target.core_mhz
+    clock = usual if clock_mhz is None else clock_mhz
+    least, most = CLOCK_RANGE
+    if not least <= clock <= most:
+        raise InputError(f"The clock is in MHz, {least} to {most:,}, not {clock}.")
+    if seed is not None and not 1 <= seed <= SEED_MAX:
+        raise InputError(f"The placer's seed is 1 to {SEED_MAX}, not {seed}.")
     seeds = SEEDS if seed is None else (seed,)
     order = Order(folder, manifest, params, found.network, found.image, board, clock, core_only, seeds)
     if core_only and not order.flow:

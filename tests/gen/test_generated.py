@@ -56,6 +56,13 @@ def test_a_host_needs_image_and_network_only(folder, name, lacks):
         GeneratedFolder.open(folder, VERILOG)
 
 
+def test_verilog_needs_the_files_of_its_contents(folder):
+    (folder / "weights_0.hex").unlink()
+    GeneratedFolder.open(folder)
+    with pytest.raises(InputError, match=r"it lacks the file weights_0\.hex"):
+        GeneratedFolder.open(folder, VERILOG)
+
+
 def test_a_file_without_a_hash_counts_as_missing(folder):
     manifest = read_manifest(folder)
     del manifest["hashes"][IMAGE], manifest["sha256"]

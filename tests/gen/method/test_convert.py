@@ -179,8 +179,16 @@ def test_labels_that_are_none(module, labels, text):
     ({"exit_loss": "1"}, "exit_loss is in accuracy points, 0 to 100, not '1'"),
     ({"exit_fit": "hope"}, "exit_fit must be one of loss, paper, not 'hope'"),
     ({"mean": [0.5, 0.5]}, "mean must be one number or 1, one per channel, not 2"),
-    ({"std": -1}, "std must be positive and finite"),
+    ({"std": -1}, r"std must lie in 1e-06..1e\+06"),
 ])
 def test_options_out_of_range(module, option, text):
     with pytest.raises(InputError, match=text):
         convert(module, IMAGES, **option)
+
+
+@pytest.mark.parametrize("bias", [1e9, -1e30])
+def test_an_output_too_far_from_zero_for_integers(bias):
+    model = nn.Sequential(nn.Conv2d(1, 2, 6), nn.Flatten())
+    nn.init.constant_(model[0].bias, bias)
+    with pytest.raises(InputError, match="The output fc1 lies so far from 0, .* 32 bits do not hold it"):
+        convert(model.eval(), IMAGES)

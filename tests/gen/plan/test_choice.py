@@ -46,8 +46,9 @@ def test_twice_the_neurons_are_a_candidate_where_they_pay():
     events = IntegerNetwork(Source((64, 8, 8)), [readout("out", Synapse(INPUT, np.ones((16, 64, 8, 8), int)))], 1)
     assert [candidate.neurons for candidate in candidates(events, BOARD, lanes=16)] == [1]
     assert [candidate.neurons for candidate in candidates(events, BOARD, lanes=16, neurons=4)] == [4]
-    with pytest.raises(InputError, match="a group of 4 lanes has 1, 2 or 4 neurons"):
-        candidates(events, BOARD, lanes=4, neurons=4)
+    for neurons in (4, 0):
+        with pytest.raises(InputError, match=f"A group of 4 lanes has one of 1, 2 neurons, not {neurons}."):
+            candidates(events, BOARD, lanes=4, neurons=neurons)
 
 
 def test_strips_are_a_candidate_where_they_pay():

@@ -21,7 +21,7 @@ from gen.plan.placement import placed_plan
 from gen.plan.resources import core_resources
 from gen.plan.target import TARGETS, find_target
 from host.report import rows
-from host.report.charts import accuracy_chart, block_map, ticks
+from host.report.charts import accuracy_chart, block_map, choice_chart, ticks
 from host.report.costs import energy
 from host.report.drawing import network_drawing
 from host.report.facts import describe_memories
@@ -248,6 +248,22 @@ def test_ticks_hold_what_is_drawn(least, most):
     assert low <= least + 1e-9 and most <= high + 1e-9 and low < high and 2 <= len(marks) <= 7
     assert marks[0][0] == pytest.approx(low) and marks[-1][0] == pytest.approx(high)
     assert high <= 1 + 1e-9 and low >= 0 and len({text for _, text in marks}) == len(marks)
+
+
+def test_names_of_cores_stand_apart_and_the_chosen_one_has_its_own():
+    """Once those of cores that lie close together stood over one another."""
+    choices = [
+        {"lanes": 16, "neurons": neurons, "strips": strips, "fps": fps, "lut": lut, "fits": True, "pareto": True,
+         "chosen": strips}
+        for neurons, strips, fps, lut in [(1, False, 19182, 13), (2, False, 21479, 15), (4, False, 21583, 18),
+                                          (4, True, 23012, 18)]
+    ]
+    svg = str(choice_chart(choices, {"lut": 100}))
+    names = re.findall(r'<text class="small" x="([0-9.]+)" y="([0-9.]+)">(16[^<]*)</text>', svg)
+    assert [text for *_, text in names] == ["16 × 4 s", "16", "16 × 2"]
+    boxes = [(float(x), float(x) + 5 * len(text), float(y) - 9, float(y)) for x, y, text in names]
+    for i, a in enumerate(boxes):
+        assert not any(a[0] < b[1] and b[0] < a[1] and a[2] < b[3] and b[2] < a[3] for b in boxes[:i])
 
 
 @pytest.mark.parametrize("steps", [1, 2, 17, 64])

@@ -182,6 +182,10 @@ def test_a_damaged_folder_is_refused(damage, text, design, toolbox):
 @pytest.mark.parametrize("board, options, text", [
     ("ulx3s_25f", {"clock_mhz": 500}, "A core clock of 500 MHz cannot be made: the PLL of this part gives 3.125"),
     ("ulx3s_25f", {"clock_mhz": 3.5}, "1000000 baud cannot be made from a clock of 3500000 Hz"),
+    ("ulx3s_25f", {"clock_mhz": float("inf")}, r"The clock is in MHz, 0\.1 to 1,000, not inf"),
+    ("ulx3s_25f", {"clock_mhz": 0}, r"The clock is in MHz, 0\.1 to 1,000, not 0"),
+    ("ulx3s_25f", {"seed": 0}, "The placer's seed is 1 to 2147483647, not 0"),
+    ("ulx3s_25f", {"seed": 2**31}, "The placer's seed is 1 to 2147483647, not 2147483648"),
     ("arty_a7_35", {"core_only": True}, "Digilent Arty A7-35T cannot be routed by open tools"),
 ])
 def test_what_cannot_be_is_refused_before_anything_slow(board, options, text, design, toolbox):
