@@ -17,8 +17,8 @@ from hw.link.wishbone import WishboneTop
 from hw.names import plain_names
 from hw.parts import lean_parts
 
-__all__ = ["AXI", "TOP", "UART", "WISHBONE", "axi_verilog", "core_files", "core_rtlil", "core_verilog",
-           "design_verilog", "uart_verilog", "wishbone_verilog"]
+__all__ = ["AXI", "TOP", "UART", "WISHBONE", "axi_verilog", "component_verilog", "core_files", "core_rtlil",
+           "core_verilog", "design_verilog", "uart_verilog", "wishbone_verilog"]
 
 TOP, AXI, WISHBONE, UART = "adafire_core", "adafire_axi", "adafire_wishbone", "adafire_uart"
 
@@ -29,8 +29,7 @@ def core_files(plan):
     The files are read as the simulation begins, or by synthesis: `hw.core.contents` says from where.
     """
     files = ContentFiles()
-    with _uncollected():
-        core = verilog.convert(Core(plan.params, plan.initial_contents), name=TOP, platform=files, emit_src=False)
+    core = component_verilog(Core(plan.params, plan.initial_contents), TOP, platform=files)
     return {VERILOG: ram_verilog() + "\n" + plain_names(lean_parts(core)), **files.texts}
 
 
@@ -56,13 +55,13 @@ def axi_verilog(params, values):
     m.d.comb += [ClockSignal().eq(clock["aclk"]), ResetSignal().eq(~clock["aresetn"])]
     top.interrupt.attrs.update(VIVADO["interrupt"])
     ports = {name: (signal, None) for name, signal in clock.items()}
-    return verilog.convert(m, name=AXI, ports=ports | _ports(top), emit_src=False)
+    return component_verilog(m, AXI, ports=ports | _ports(top))
 
 
 def wishbone_verilog(params, values):
     """Return the Verilog of `WISHBONE`, a `WishboneTop` around the module `TOP`."""
     top = WishboneTop(params, values)
-    return verilog.convert(top, name=WISHBONE, ports=_ports(top), emit_src=False)
+    return component_verilog(top, WISHBONE, ports=_ports(top))
 
 
 def uart_verilog(params, link_params, values):
@@ -72,7 +71,13 @@ def uart_verilog(params, link_params, values):
 
 def design_verilog(top):
     """Return the Verilog of `UART` that is ``top``: a `UartTop`, or a component around one."""
-    return verilog.convert(top, name=UART, ports=_ports(top), emit_src=False)
+    return component_verilog(top, UART, ports=_ports(top))
+
+
+def component_verilog(component, name, *, ports=None, platform=None):
+    """Return the Verilog of a component, its outermost module called ``name``; ``platform`` may be a `ContentFiles`."""
+    with _uncollected():
+        return verilog.convert(component, name=name, ports=ports, platform=platform, emit_src=False)
 
 
 def _ports(component):

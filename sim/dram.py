@@ -8,7 +8,6 @@ The part is up when a harness has made one, as it is on a board long before the 
 from functools import lru_cache
 from pathlib import Path
 
-from amaranth.back import verilog
 from amaranth.hdl import ClockDomain, Module, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -19,8 +18,10 @@ from hw.memory.axi import AxiMaster
 from hw.memory.bus import MemoryBus
 from hw.memory.sdram import SdramController
 from hw.memory.sdram_part import SdramPart
+from hw.memory.sdram_timing import pin_timing
+from hw.verilog import component_verilog
 from sim.axi import AxiModel
-from sim.sdram import RULES, SdramModel
+from sim.sdram import RULES, SdramModel, connect_pins
 from sim.verilate import compile_part
 
 __all__ = ["AxiDram", "Dram", "compiled_axi", "compiled_dram"]
@@ -34,7 +35,7 @@ ROUNDS = 64  # refreshes at power-up, and what else the controller does until it
 
 
 class Dram(wiring.Component):
-    """The controller of a part, and the part.
+    """The controller of a part, the registers at the pins that it has on a board, and the part.
 
     Members
     -------
@@ -44,7 +45,8 @@ class Dram(wiring.Component):
     """
 
     def __init__(self, part: SdramPart, clock_hz: float):
-        self._controller = SdramController(part, clock_hz, width=WORD_BITS)
+        self._pin_cycles = pin_timing(part, clock_hz).edges
+        self._controller = SdramController(part, clock_hz, width=WORD_BITS, pin_cycles=self._pin_cycles)
         self._model = SdramModel(part, clock_hz)
         bus = self._controller.bus.signature
         super().__init__({"bus": In(MemoryBus(bus.address_bits, bus.width)), "broken": Out(len(RULES))})
@@ -53,7 +55,7 @@ class Dram(wiring.Component):
         m = Module()
         m.submodules.controller, m.submodules.model = controller, model = self._controller, self._model
         wiring.connect(m, wiring.flipped(self.bus), controller.bus)
-        wiring.connect(m, controller.pins, model.pins)
+        connect_pins(m, controller.pins, model.pins, self._pin_cycles)
         m.d.comb += self.broken.eq(model.broken.as_value())
         return m
 
@@ -89,7 +91,7 @@ def _verilog(dram):
     m.domains.sync, m.submodules.dram = clock, dram
     ports = {"_".join(path): (Value.cast(port), None) for path, _, port in dram.signature.flatten(dram)}
     ports["clk"] = clock.clk, None
-    return verilog.convert(m, name=TOP, ports=ports, platform=ContentFiles(), emit_src=False)
+    return component_verilog(m, TOP, ports=ports, platform=ContentFiles())
 
 
 @lru_cache

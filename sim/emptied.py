@@ -56,8 +56,8 @@ def core_sources(verilog, params):
 
 def empty_core(params):
     """Return the Verilog of a core of these parameters that holds no network."""
-    from amaranth.back import verilog
-
+    from hw.core.contents import ContentFiles
     from hw.core.core import Core
+    from hw.verilog import component_verilog
 
-    return verilog.convert(Core(params, {}), name=CORE, emit_src=False)
+    return component_verilog(Core(params, {}), CORE, platform=ContentFiles())

@@ -11,7 +11,7 @@ from hw.core.contents import add_ram
 from hw.memory.sdram_part import BANK_BITS, SdramPart
 from hw.memory.sdram_pins import ALL_BANKS, Command, sdram_pins
 
-__all__ = ["RULES", "SdramModel"]
+__all__ = ["RULES", "SdramModel", "connect_pins"]
 
 RULES = {
     "power_up": "a command before the part is up, or out of the order of its initialisation",
@@ -30,6 +30,21 @@ RULES = {
     "bus": "data driven from both sides, or without a cycle between",
 }
 REFRESHES_AT_POWER_UP = 8
+
+
+def connect_pins(m, pins, part, cycles: int):
+    """Connect a controller's ``pins`` with those of a ``part``, so many registers between: the first on the way there.
+
+    With ``cycles`` of `hw.memory.sdram_timing.PinTiming` (``edges``) a cycle of the model is one of the board.
+    """
+    there = min(cycles, 1)
+    for name, member in pins.signature.members.items():
+        near, far = getattr(pins, name), getattr(part, name)
+        level, end, stages = (near, far, there) if member.flow is Out else (far, near, cycles - there)
+        for stage in range(stages):
+            m.d.sync += (after := Signal.like(level, name=f"{name}_{stage}")).eq(level)
+            level = after
+        m.d.comb += end.eq(level)
 
 
 class SdramModel(wiring.Component):

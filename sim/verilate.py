@@ -23,7 +23,8 @@ VERILATE = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-
             "-Wno-style", "--no-timing", "--output-split", "15000")
 COMPILE = ("-std=gnu++17", "-fPIC", "-w", "-DVL_THREADED=0")
 OFTEN, ONCE = "-O1", "-O0"  # what a model does in every cycle, and what it does when it is made
-BUNDLE = 1 << 20  # bytes of C++ compiled at once: Verilator's headers alone take a second, before the first line
+BUNDLE = 1 << 20  # bytes of C++ compiled at once
+HEADERS = {OFTEN: "often.hpp", ONCE: "once.hpp"}  # Verilator's own, a second before the first line: compiled ahead
 
 
 def compile_verilog(
@@ -119,30 +120,40 @@ def _compiled(top, sources, harness, defines, work, environment):
     for name, text in zip(names, sources):
         (work / name).write_text(text)
     _tool([verilator, *_verilate(top), "--Mdir", "obj", *names], work, environment)
-    runtime, includes = _runtime(verilator, work, environment)
-    units = _bundled(sorted((work / "obj").glob("*.cpp")), harness, work)
+    runtime, ahead, includes = _runtime(verilator, work, environment)
+    units = _bundled(sorted((work / "obj").glob("*.cpp")), harness, ahead, work)
     flags = [*COMPILE, *defines, f"-I{harness.parent}", *includes, "-Iobj"]
     return _make_objects(work, units, flags, environment), runtime
 
 
 def _runtime(verilator, work, environment):
-    """Return the objects of Verilator's own runtime, compiled once, and the options that name its headers."""
+    """Return Verilator's own runtime: its objects, the folder of its `HEADERS`, and the options that name their place.
+
+    They are compiled once. A compiler that another one has followed reads the headers themselves.
+    """
     include = _verilator_include(verilator, environment)
     includes = [f"-I{include}", f"-I{include / 'vltstd'}"]
     units = [include / name for name in ("verilated.cpp", "verilated_threads.cpp") if (include / name).exists()]
-    identity = [verilator, *COMPILE, OFTEN, *(unit.read_text() for unit in units)]
-    folder = cache_folder() / "models" / f"runtime-{hashlib.sha256(chr(0).join(identity).encode()).hexdigest()[:24]}"
+    texts = [path.read_text() for path in (*units, *sorted(include.glob("verilated*.h")))]
+    identity = chr(0).join([verilator, *COMPILE, *HEADERS, *HEADERS.values(), *texts])
+    folder = cache_folder() / "models" / f"runtime-{hashlib.sha256(identity.encode()).hexdigest()[:24]}"
     folder.mkdir(exist_ok=True)
     objects = [folder / f"{unit.stem}.o" for unit in units]
-    if not all(map(is_whole, objects)):
-        often = [(unit, OFTEN) for unit in units]
-        for made, new in zip(objects, _make_objects(work, often, [*COMPILE, *includes], environment)):
-            keep(work / new, made)
-    return objects, includes
+    made = [*objects, *(folder / f"{name}.gch" for name in HEADERS.values())]
+    if not all(map(is_whole, made)):
+        for name in HEADERS.values():
+            (work / name).write_text('#include "verilated.h"\n')
+            keep(work / name, folder / name)
+        levels = [(unit, OFTEN) for unit in units] + [(work / name, level) for level, name in HEADERS.items()]
+        for place, new in zip(made, _make_objects(work, levels, [*COMPILE, *includes], environment)):
+            keep(work / new, place)
+    return objects, folder, includes
 
 
-def _bundled(generated, harness, work):
+def _bundled(generated, harness, ahead, work):
     """Write C++ files that include the generated ones and the harness, in order, up to `BUNDLE` bytes each.
+
+    They begin with one of the `HEADERS` in the folder ``ahead``.
 
     Returns
     -------
@@ -159,8 +170,8 @@ def _bundled(generated, harness, work):
                 bundles.append((work / f"bundle_{len(bundles)}.cpp", level, []))
             bundles[-1][2].append(f'#include "{unit}"\n')
             room -= size
-    for path, _, lines in bundles:
-        path.write_text("".join(lines))
+    for path, level, lines in bundles:
+        path.write_text("".join([f'#include "{ahead / HEADERS[level]}"\n', *lines]))
     return [(path, level) for path, level, _ in bundles]
 
 

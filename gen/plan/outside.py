@@ -47,7 +47,7 @@ def cut_outside(stages: list[list[Pass]], room: int | None) -> list[list[Pass]]:
     kept = int(any(not p.layer.weighted for passes in stages for p in passes))  # the word of ones
     if room is None or kept + sum(map(sum, sizes)) <= room:
         return stages
-    blocks = {(i, n): max(sum(weight_sizes(turn, passes)) for turn in _turns(p, 1))
+    blocks = {(i, n): sum(weight_sizes(next(_turns(p, 1)), passes))
               for i, passes in enumerate(stages) for n, p in enumerate(passes) if p.layer.weighted}
     for key in sorted(blocks, key=lambda key: (_tiles_a_turn(stages[key[0]][key[1]]), sizes[key[0]][key[1]])):
         others = [size for other, size in blocks.items() if other != key]
@@ -68,23 +68,24 @@ def _tiles_a_turn(p):
 
 
 def _turns(p, together):
-    """Return the passes that run the channel tiles of a pass, ``together`` turns of them each, or the whole pass.
+    """Yield the passes that run the channel tiles of a pass, ``together`` turns of them each, or the whole pass.
 
+    None has more weights than the first.
     Tiles that share a window of channels stay together, and so do those of an output with several positions, whose
     values lie side by side.
     """
     loops = p.loops
     single = p.layer.emits or p.rows * p.columns == 1
     if p.blocks > 1 or not single or together >= loops.turns["tiles"]:
-        return [p]
-    found, step = [], together * loops.parts * p.tile_channels
+        yield p
+        return
+    step = together * loops.parts * p.tile_channels
     for first in range(0, p.channels, step):
         channels = min(step, p.channels - first)
         tiles = -(-channels // p.tile_channels)
         turns = -(-tiles // loops.parts)
         own = replace(loops, turns={**loops.turns, "tiles": turns}, last_parts=tiles - (turns - 1) * loops.parts)
-        found.append(replace(p, first_channel=first, channels=channels, loops=own))
-    return found
+        yield replace(p, first_channel=first, channels=channels, loops=own)
 
 
 def supply(stages: list[list[Pass]], room: int | None) -> list[list[Pass]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 
 from gen.errors import InputError
 
@@ -153,8 +153,7 @@ class CoreParams:
 
     def shortages(self, needed):
         """Return one sentence per parameter in which ``needed`` is larger than this core."""
-        names = [f.name for f in fields(self) if f.name not in BESIDE]
-        short = [name for name in names if getattr(needed, name) > getattr(self, name)]
+        short = self._short(needed)
         sentences = [
             f"{SWITCHES[name]}: the network needs them, the core has none" if not getattr(self, name) else
             f"{name}: the network needs {getattr(needed, name)}, the core has {getattr(self, name)}" for name in short
@@ -167,6 +166,15 @@ class CoreParams:
                 f"cut into {needed.input_values} at most"
             )
         return sentences
+
+    def grown(self, needed):
+        """Return these parameters, each of them that is short of ``needed`` as large as there."""
+        return replace(self, **{name: getattr(needed, name) for name in self._short(needed)})
+
+    def _short(self, needed):
+        """Return the names of the parameters in which ``needed`` is larger."""
+        names = [f.name for f in fields(self) if f.name not in BESIDE]
+        return [name for name in names if getattr(needed, name) > getattr(self, name)]
 
     @property
     def timestep_bits(self):

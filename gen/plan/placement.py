@@ -52,7 +52,7 @@ def placed_plan(
     plan = make()
     if not target.dram or _blocks(plan, target) <= target.bram_blocks:
         return plan
-    return _placed_outside(plan, make, target)
+    return _placed_outside(plan, cache(make), target)
 
 
 def with_spare_blocks(plan: Plan, target: Target) -> Plan:

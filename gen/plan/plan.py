@@ -189,17 +189,7 @@ def plan_on(network: Network, params: CoreParams, room: Room | None = None) -> P
     DoesNotFit
         Says what is short.
     """
-    halved = params.weight_bits if params.narrow else 0
-    room = room or core_room(params)
-    if params.wide:
-        room = replace(room, map_bits=params.map_bits, signed=bool(params.signed))
-    values = params.image_tile if params.strips else 0
-    layout = _lay_out(network, params.width, params.groups, params.neurons, halved, room, values)
-    bits = widest_weight(network)
-    needed = needed_params(
-        layout, width=params.width, groups=params.groups, neurons=params.neurons,
-        weight_bits=bits + bits % 2 * params.narrow, signed=params.signed, spram=params.spram,
-    )
+    layout, needed = _lay_out_on(network, params, room or core_room(params))
     short = params.shortages(needed)
     length = program_length(layout.stages, params)
     if length > params.program:
@@ -212,8 +202,25 @@ def plan_on(network: Network, params: CoreParams, room: Room | None = None) -> P
     return plan
 
 
-def covering(plans) -> CoreParams:
-    """Return the parameters of the smallest core that runs the networks of all ``plans``, made for as many lanes."""
+def _lay_out_on(network, params, room):
+    """Return the `Layout` on a core of ``params``, be it large enough or not, and the parameters needed there."""
+    halved = params.weight_bits if params.narrow else 0
+    if params.wide:
+        room = replace(room, map_bits=params.map_bits, signed=bool(params.signed))
+    values = params.image_tile if params.strips else 0
+    layout = _lay_out(network, params.width, params.groups, params.neurons, halved, room, values)
+    bits = widest_weight(network)
+    return layout, needed_params(
+        layout, width=params.width, groups=params.groups, neurons=params.neurons,
+        weight_bits=bits + bits % 2 * params.narrow, signed=params.signed, spram=params.spram,
+    )
+
+
+def covering(plans: Sequence[Plan], room: Room | None = None) -> CoreParams:
+    """Return the parameters of the smallest core that runs the networks of all ``plans``, made for as many lanes.
+
+    ``room``: as of `plan_on`, for which the core has enough.
+    """
     shapes = {(plan.params.width, plan.params.groups, plan.params.neurons) for plan in plans}
     if len(shapes) != 1:
         raise InputError(
@@ -227,9 +234,26 @@ def covering(plans) -> CoreParams:
         merged["wide"] = 0
     merged["weight_bits"] += merged["weight_bits"] % 2 * merged["narrow"]
     merged["input_values"] = min(plan.params.input_values for plan in plans)
-    params = CoreParams(**merged)
-    outside = max(Plan(plan.network, params, plan.layout).bases.end for plan in plans)  # its words may be wider
-    return with_program(replace(params, outside=outside), [plan.stages for plan in plans])
+    params, laid = _grown(CoreParams(**merged), [plan.network for plan in plans], room)
+    placed = [*((plan.network, plan.layout) for plan in plans), *laid]
+    outside = max(Plan(network, params, layout).bases.end for network, layout in placed)  # its words may be wider
+    return with_program(replace(params, outside=outside), [layout.stages for _, layout in placed])
+
+
+def _grown(params, networks, room):
+    """Return ``params`` large enough for ``networks`` as `plan_on` lays them out, and [(network, that layout)].
+
+    On its own, a network's maps may lie otherwise: words have the bits of what the widest of all networks fires.
+    """
+    while True:
+        laid, grown = [], params
+        for network in networks:
+            layout, needed = _lay_out_on(network, params, room or core_room(params))
+            laid.append((network, layout))
+            grown = grown.grown(needed)
+        if grown == params:
+            return params, laid
+        params = grown
 
 
 def _narrower(network, room):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from gen.plan.program_words import program_length
 __all__ = ["IMAGE_SLOTS", "needed_params", "with_program"]
 
 IMAGE_SLOTS = 2
+KNOWN = 8  # networks whose ranges are remembered: one is laid out for many rooms
 
 
 def needed_params(layout, *, width, groups, neurons, weight_bits, signed, spram) -> CoreParams:
@@ -25,7 +27,7 @@ def needed_params(layout, *, width, groups, neurons, weight_bits, signed, spram)
     ``weight_bits`` are those of a lane in a weight word. With ``signed`` the core's counts may be below zero, whether
     or not the network's are.
     """
-    networks = [stage.network for stage in layout.stages]
+    networks = tuple(stage.network for stage in layout.stages)
     passes = [p for stage in layout.stages for p in stage.passes]
     layers = [(network, layer) for network in networks for layer in network.layers]
     spiking = [(network, layer) for network, layer in layers if layer.fires]
@@ -38,7 +40,7 @@ def needed_params(layout, *, width, groups, neurons, weight_bits, signed, spram)
         value_bits=signed_bits(lowest, highest), value_signed=int(lowest < 0 or highest < 1),
         count_bits=_count_bits(layout, signed, wide=True), map_bits=_count_bits(layout, signed, wide=False),
         wide=wide_depth(layout.regions),
-        sum_bits=_sum_bits(layers), acc_bits=signed_bits(least, most),
+        sum_bits=_sum_bits(networks), acc_bits=signed_bits(least, most),
         state_bits=max([layer.state_bits for _, layer in spiking], default=1),
         theta_bits=max([_theta_bits(network, layer) for network, layer in spiking], default=1),
         bias_bits=max(signed_bits(layer.bias.min(), layer.bias.max()) for _, layer in layers if layer.weighted),
@@ -99,6 +101,7 @@ def with_program(params: CoreParams, programs) -> CoreParams:
     return params
 
 
+@lru_cache(maxsize=KNOWN)
 def _extremes(networks):
     """Return the least and the greatest value of any accumulator, 0 included."""
     bounds = [(0, 0)]
@@ -111,17 +114,19 @@ def _extremes(networks):
     return min(low for low, _ in bounds), max(high for _, high in bounds)
 
 
-def _sum_bits(layers):
+@lru_cache(maxsize=KNOWN)
+def _sum_bits(networks):
     """Return the bits of what lanes add up for a tile: of a two-phase layer perhaps not over all its synapses."""
     bounds = [(0, 1)]
-    for network, layer in layers:
-        if not layer.weighted:
-            bounds.append(network.value_ranges[layer.name])
-            continue
-        varying, constant = network.sums(layer)
-        least = varying[0] + np.minimum(constant[0] - layer.bias, 0)
-        most = varying[1] + np.maximum(constant[1] - layer.bias, 0)
-        bounds.append((int(least.min()), int(most.max())))
+    for network in networks:
+        for layer in network.layers:
+            if not layer.weighted:
+                bounds.append(network.value_ranges[layer.name])
+                continue
+            varying, constant = network.sums(layer)
+            least = varying[0] + np.minimum(constant[0] - layer.bias, 0)
+            most = varying[1] + np.maximum(constant[1] - layer.bias, 0)
+            bounds.append((int(least.min()), int(most.max())))
     return signed_bits(min(low for low, _ in bounds), max(high for _, high in bounds))
 
 

@@ -56,7 +56,7 @@ def build(payload):
         ]
     rows += [
         ("clock", f"{clock:g} MHz" + (f": {asked:g} MHz were asked for" if abs(asked - clock) > 0.01 else "")),
-        ("bitstream", payload["bitstream"]), ("project", payload.get("project")),
+        *_memory_pins(payload), ("bitstream", payload["bitstream"]), ("project", payload.get("project")),
         ("load it", payload["program"]), *_flash(payload),
         ("UART", None if payload["core_only"] else payload["uart"] or None),
         ("seconds", f"{number(payload['seconds'], 1)} " + ", ".join(
@@ -65,6 +65,15 @@ def build(payload):
         *payload["tools"].items(),
     ]
     yield pairs(f"{what} on {payload['board']}, {payload['kind']}", rows)
+
+
+def _memory_pins(payload):
+    """Return the row about the SDRAM's pins."""
+    if "sdram" not in payload:
+        return []
+    pins, least = payload["sdram"], min(payload["sdram"]["margins_ns"].values())
+    return [("the SDRAM's pins", f"registers in {payload['io']} I/O cells, clock {pins['phase_degrees']:g} degrees "
+                                 f"late, {least:.2f} ns to spare at worst")]
 
 
 def _flash(payload):

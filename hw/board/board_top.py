@@ -5,7 +5,7 @@ from amaranth.lib import io, wiring
 
 from hw.board.boards import find_board
 from hw.board.clocking import PLLS, Clocking, Startup
-from hw.board.dram import board_memory
+from hw.board.dram import board_memory, clock_step
 from hw.board.serial_flash import BoardFlash
 from hw.flash_file import flash_header
 from hw.identity import register_values
@@ -40,7 +40,14 @@ class BoardTop(Elaboratable):
         m.domains.startup = ClockDomain(reset_less=True)
         oscillator = platform.request(platform.default_clk, 0, dir="-")
         pll = PLLS[self._board.target.family]
-        m.submodules.clocking = clocking = Clocking(pll, self._setting, oscillator)
+        memory = self._board.memory if "memory" in self._design.signature.members else None
+        clock_hz = float(self._setting.output) * 1e6
+        step = clock_step(memory, clock_hz, pll.steps(self._setting)) if pll.steps else None
+        m.submodules.clocking = clocking = Clocking(pll, self._setting, oscillator, step)
+        if step is not None:
+            for name, clock in (("pins", clocking.clk), ("late", clocking.late)):
+                m.domains += ClockDomain(name, reset_less=True)
+                m.d.comb += ClockSignal(name).eq(clock)
         m.submodules.startup = startup = DomainRenamer("startup")(Startup(float(self._setting.output)))
         m.submodules.design = design = self._design
         uart, (name, number, *colour) = platform.request("uart", 0, dir="-"), self._board.led
@@ -53,9 +60,8 @@ class BoardTop(Elaboratable):
             startup.locked.eq(clocking.locked), ResetSignal().eq(startup.reset),
             design.rx.eq(rx.i), tx.o.eq(design.tx), light.o.eq(design.active),
         ]
-        if "memory" in design.signature.members:
-            m.submodules.dram = dram = board_memory(
-                self._board.memory, float(self._setting.output) * 1e6, design.memory.signature)
+        if memory is not None:
+            m.submodules.dram = dram = board_memory(memory, clock_hz, design.memory.signature)
             wiring.connect(m, design.memory, dram.bus)
             if "oscillator" in dram.signature.members:
                 m.d.comb += dram.oscillator.eq(clocking.oscillator)

@@ -23,11 +23,12 @@ from types import SimpleNamespace
 from amaranth.build import Attrs, Clock, Connector, Pins, PinsN, Resource, Subsignal
 from amaranth.build.res import PortMetadata
 from amaranth.hdl import IOPort
-from amaranth.lib.io import SingleEndedPort
+from amaranth.lib import io
 from amaranth.vendor import GowinPlatform, LatticeECP5Platform, XilinxPlatform
 from amaranth_boards.resources import SDRAMResource
 
 from gen.plan.target import find_target
+from hw.board.gowin_pins import GowinFFBuffer
 from hw.board.litedram import LiteDram
 from hw.board.mig import MT41K128M16JT_125, Mig
 from hw.memory.flash import IS25LP128_W25Q128, FlashPart
@@ -192,10 +193,19 @@ class TangNano20kPlatform(GowinPlatform):
         if name != "sdram":
             return super().request(name, number, dir=dir, xdr=xdr)
         return SimpleNamespace(**{
-            name: SingleEndedPort(
+            name: io.SingleEndedPort(
                 IOPort(width, name=port, metadata=[PortMetadata(None, {})] * width), invert=port.endswith("_n"))
             for name, (port, width) in _GW2AR_SDRAM.items()
         })
+
+    def get_io_buffer(self, buffer):
+        """Return what stands for a buffer of `amaranth.lib.io`."""
+        if not isinstance(buffer, io.FFBuffer):
+            return super().get_io_buffer(buffer)
+        made = GowinFFBuffer(buffer.direction, buffer.port, i_domain=buffer.i_domain, o_domain=buffer.o_domain)
+        for name in buffer.signature.members:
+            setattr(made, name, getattr(buffer, name))
+        return made
 
     def iter_port_constraints_bits(self):
         """Yield (port, ball, attributes) of all that have a ball."""

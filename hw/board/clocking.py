@@ -50,7 +50,10 @@ class Pll:
     references, multipliers, dividers : sequences of int
     from_output : bool
         The feedback is taken from the output: vco = detector * multiplier * divider.
-    instance : callable(setting, clock, output, locked) -> list of Instance
+    instance : callable(setting, clock, output, locked, late, step) -> list of Instance
+        ``late`` is an output of the same frequency, ``step`` steps behind the first; None where there is none.
+    steps : callable(setting) -> int or None
+        Into how many steps a period of the output is divided; None: the second output is not made here.
     takes_pin : bool
         The PLL takes the oscillator's pin itself, not a signal behind an input buffer.
     """
@@ -62,6 +65,7 @@ class Pll:
     multipliers: range
     dividers: Sequence[int]
     instance: Callable
+    steps: Callable[[Setting], int] | None = None
     from_output: bool = False
     takes_pin: bool = False
 
@@ -119,9 +123,19 @@ def _within(value, limits):
     return limits[0] <= value <= limits[1]
 
 
-def _ecp5(s, clock, output, locked):
-    """CLKOP runs at the phase detector's frequency and is fed back; CLKOS is the output, with its own divider."""
+PHASES = 8  # of a VCO's cycle, on an ECP5
+
+
+def _ecp5(s, clock, output, locked, late=None, step=0):
+    """CLKOP runs at the phase detector's frequency and is fed back; CLKOS is the output, with its own divider.
+
+    CLKOS2 is CLKOS again, so many phases of the VCO later.
+    """
     feedback = Signal()
+    again = {} if late is None else {
+        "a_FREQUENCY_PIN_CLKOS2": f"{float(s.output):.6g}", "p_CLKOS2_ENABLE": "ENABLED", "p_CLKOS2_DIV": s.divider,
+        "p_CLKOS2_CPHASE": s.divider - 1 + step // PHASES, "p_CLKOS2_FPHASE": step % PHASES, "o_CLKOS2": late,
+    }
     return [Instance(
         "EHXPLLL",
         a_FREQUENCY_PIN_CLKI=f"{float(s.source):.6g}", a_FREQUENCY_PIN_CLKOS=f"{float(s.output):.6g}",
@@ -131,14 +145,14 @@ def _ecp5(s, clock, output, locked):
         p_CLKOS_ENABLE="ENABLED", p_CLKOS_DIV=s.divider, p_CLKOS_CPHASE=s.divider - 1, p_CLKOS_FPHASE=0,
         p_OUTDIVIDER_MUXA="DIVA", p_OUTDIVIDER_MUXB="DIVB",
         p_PLLRST_ENA="DISABLED", p_STDBY_ENABLE="DISABLED", p_DPHASE_SOURCE="DISABLED",
-        i_CLKI=clock, i_CLKFB=feedback, o_CLKOP=feedback, o_CLKOS=output, o_LOCK=locked,
+        i_CLKI=clock, i_CLKFB=feedback, o_CLKOP=feedback, o_CLKOS=output, o_LOCK=locked, **again,
         **{f"i_{name}": Const(0) for name in (
             "RST", "STDBY", "PHASESEL0", "PHASESEL1", "PHASEDIR", "PHASESTEP", "PHASELOADREG", "PLLWAKESYNC", "ENCLKOP",
         )},
     )]
 
 
-def _ice40(s, clock, output, locked):
+def _ice40(s, clock, output, locked, late=None, step=0):
     ranges = (17, 26, 44, 66, 101)  # MHz at the phase detector where the next loop filter begins
     return [Instance(
         "SB_PLL40_PAD",
@@ -150,23 +164,24 @@ def _ice40(s, clock, output, locked):
 
 
 def _gowin(device):
-    def instance(s, clock, output, locked):
+    def instance(s, clock, output, locked, late=None, step=0):
         return [Instance(
             "rPLL",
             p_DEVICE=device, p_FCLKIN=f"{float(s.source):g}", p_CLKFB_SEL="internal",
             p_IDIV_SEL=s.reference - 1, p_FBDIV_SEL=s.multiplier - 1, p_ODIV_SEL=s.divider,
             p_DYN_IDIV_SEL="false", p_DYN_FBDIV_SEL="false", p_DYN_ODIV_SEL="false", p_DYN_DA_EN="false",
-            p_PSDA_SEL="0000", p_DUTYDA_SEL="1000", p_DYN_SDIV_SEL=2,
+            p_PSDA_SEL=f"{step:04b}", p_DUTYDA_SEL="1000", p_DYN_SDIV_SEL=2,
             p_CLKOUT_BYPASS="false", p_CLKOUTP_BYPASS="false", p_CLKOUTD_BYPASS="false",
             p_CLKOUTD_SRC="CLKOUT", p_CLKOUTD3_SRC="CLKOUT",
             i_CLKIN=clock, o_CLKOUT=output, o_LOCK=locked, i_CLKFB=Const(0), i_RESET=Const(0), i_RESET_P=Const(0),
+            **({} if late is None else {"o_CLKOUTP": late}),
             **{f"i_{name}": Const(0, 6) for name in ("FBDSEL", "IDSEL", "ODSEL")},
             **{f"i_{name}": Const(0, 4) for name in ("PSDA", "DUTYDA", "FDLY")},
         )]
     return instance
 
 
-def _xilinx7(s, clock, output, locked):
+def _xilinx7(s, clock, output, locked, late=None, step=0):
     feedback, fast = Signal(), Signal()
     return [
         Instance(
@@ -186,6 +201,7 @@ PLLS = {
     "ecp5": Pll(
         detector=(10, 400), vco=(400, 800), output=(Fraction("3.125"), 400),
         references=range(1, 129), multipliers=range(1, 129), dividers=range(1, 129), instance=_ecp5,
+        steps=lambda setting: PHASES * setting.divider,
     ),
     "ice40": Pll(
         detector=(10, 133), vco=(533, 1066), output=(16, 275),
@@ -199,6 +215,7 @@ PLLS = {
     "gw2a": Pll(
         detector=(3, 500), vco=(500, 1250), output=(Fraction("3.90625"), 625), from_output=True,
         references=range(1, 65), multipliers=range(1, 65), dividers=_RPLL_DIVIDERS, instance=_gowin("GW2AR-18C"),
+        steps=lambda setting: 16,
     ),
     "xilinx7": Pll(
         detector=(10, 450), vco=(600, 1200), output=(Fraction("4.69"), 800),
@@ -215,11 +232,15 @@ class Clocking(wiring.Component):
     pll : Pll
     setting : Setting
     pin : amaranth.lib.io port of the oscillator
+    step : int or None
+        By how many steps (`Pll.steps`) ``late`` is late; None: it is not made.
 
     Members
     -------
     clk : Out(1)
         The core's clock.
+    late : Out(1)
+        The same clock behind it.
     locked : Out(1)
         It is stable; belongs to no clock domain.
     oscillator : Out(1)
@@ -227,11 +248,12 @@ class Clocking(wiring.Component):
     """
 
     clk: Out(1)
+    late: Out(1)
     locked: Out(1)
     oscillator: Out(1)
 
-    def __init__(self, pll, setting, pin):
-        self._pll, self._setting, self._pin = pll, setting, pin
+    def __init__(self, pll, setting, pin, step=None):
+        self._pll, self._setting, self._pin, self._step = pll, setting, pin, step
         super().__init__()
 
     def elaborate(self, platform):
@@ -242,7 +264,8 @@ class Clocking(wiring.Component):
             m.submodules.buffer = buffer = io.Buffer(io.Direction.Input, self._pin)
             source = self.oscillator
             m.d.comb += source.eq(buffer.i)
-        for instance in self._pll.instance(self._setting, source, self.clk, self.locked):
+        second = () if self._step is None else (self.late, self._step)
+        for instance in self._pll.instance(self._setting, source, self.clk, self.locked, *second):
             m.submodules[instance.type.lower()] = instance
         return m
 

@@ -54,8 +54,9 @@ class Flow:
     routed : callable(top) -> arguments
         Where the router writes the routed design.
     pack : callable(target, top) -> arguments
-    cells : {lut, ff, bram, dsp, spram: Cells}
-        What is counted, by names in the netlist and in the router's report.
+    cells : {lut, ff, bram, dsp, spram, io: Cells}
+        What is counted, by names in the netlist and in the router's report; ``io`` are registers, or pairs of them, in
+        I/O cells: on an ECP5 a cell for each pin, on Gowin's parts one for each way.
     insists : tuple of str
         What has the router go on until the clock is met, or for ever.
     refine : callable(path)
@@ -152,6 +153,7 @@ _GOWIN_DIES = {"gw1n": "GW1N-9C", "gw2a": "GW2A-18C"}
 def _place_gowin(target, constraints):
     return (
         "--device", target.device, "--vopt", f"family={_GOWIN_DIES[target.family]}",
+        "--vopt", "oreg_in_iob", "--vopt", "ioreg_in_iob",  # `hw.board.gowin_pins`
         *(("--vopt", f"cst={constraints}") if constraints else ()),
         *GIVE_UP,
     )
@@ -170,6 +172,7 @@ def _gowin(family):
             "lut": (("LUT[1-4]", 1), ("ALU", 1), ("RAM16SDP4", 4)), "ff": (("DFF*", 1),),
             "bram": (("BSRAM", 1),),
             "dsp": (("MULT9X9", 0.5), ("MULT18X18", 1), ("MULT36X36", 4), ("MULTALU*", 1), ("MULTADDALU*", 2)),
+            "io": (("IOLOGICI", 1), ("IOLOGICO", 1)),
         },
     )
 
@@ -182,7 +185,7 @@ FLOWS = {
         pack=lambda target, top: ("--compress", "--input", f"{top}.config", "--bit", f"{top}.bit"),
         cells={
             "lut": (("TRELLIS_COMB", 1),), "ff": (("TRELLIS_FF", 1),), "bram": (("DP16KD", 1),),
-            "dsp": (("MULT18X18D", 1),),
+            "dsp": (("MULT18X18D", 1),), "io": (("IOLOGIC", 1), ("SIOLOGIC", 1)),
         },
         tables="map_luts", gates=COVER,
         refine=refining(make_wide_muxes, absorb_registers, absorb_block_registers, refine_carries),

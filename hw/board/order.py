@@ -12,6 +12,7 @@ from gen.plan.plan import plan_on
 from hw.board.board_top import link_params
 from hw.board.boards import Board, find_board
 from hw.board.clocking import PLLS
+from hw.board.dram import pin_figures
 from hw.board.flows import FLOWS
 from hw.board.litedram import LiteDram
 from hw.board.tools import find_tool, tool_version
@@ -56,6 +57,12 @@ class Order:
     def setting(self, wanted_mhz):
         """Return the PLL's setting for the highest clock not above ``wanted_mhz``."""
         return PLLS[self.board.target.family].setting(self.board.target.clock_mhz, wanted_mhz)
+
+    def pin_figures(self, setting):
+        """Return what the report says of the pins of the board's memory, where the core has something there."""
+        pll = PLLS[self.board.target.family]
+        return pin_figures(self.board.memory, float(setting.output) * 1e6, pll.steps(setting)) if (
+            self.params.outside and pll.steps) else {}
 
     def link(self, setting):
         """Return the link's parameters at the clock of ``setting``; InputError if that cannot make the baud rate."""

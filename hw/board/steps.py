@@ -131,7 +131,7 @@ def make_bitstream(order, work, steps):
             with steps.step("bitstream", 0.95):
                 steps.run(order.flow.packing(order.board.target, TOP))
             made = {"bitstream": f"{TOP}{order.flow.bitstream}", **write_flash_file(order, order.link(setting), work)}
-            return best | {"kind": "post-route", **made, "step_seconds": steps.seconds}
+            return best | order.pin_figures(setting) | {"kind": "post-route", **made, "step_seconds": steps.seconds}
         wanted = best["fmax_mhz"]
     raise AdafireError(
         f"No bitstream: the routed design missed {CLOCKS} clocks one after the other, the last of {clock:.4g} MHz at "

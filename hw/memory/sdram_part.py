@@ -55,6 +55,8 @@ class SdramPart:
     access_ns, hold_ns : float
         From the clock's edge until data read are there, and for how long they stay behind the next one; the slower
         CAS latency counts.
+    sent_setup_ns, sent_hold_ns : float
+        How long what is sent to it stands before the clock's edge, and behind it.
     refreshes, retention_ms : int, float
         How many refreshes are wanted within which time.
     power_up_us : float
@@ -75,6 +77,8 @@ class SdramPart:
     wr_ns: float
     access_ns: float
     hold_ns: float
+    sent_setup_ns: float
+    sent_hold_ns: float
     refreshes: int
     ras_max_ns: float = 100_000.0
     retention_ms: float = 64.0
@@ -120,23 +124,27 @@ class SdramPart:
 # of -6; tWR, tRRD and tRSC are 2 tCK there. Of CAS latency 2 the column of -6I is taken: 10 ns.
 W9825G6KH_6 = SdramPart(
     title="W9825G6KH-6", width=16, row_bits=13, column_bits=9, clock_ns=(10.0, 6.0), rcd_ns=15, rp_ns=15, ras_ns=42,
-    rc_ns=60, rrd_ns=12, rfc_ns=60, wr_ns=12, access_ns=6, hold_ns=3, refreshes=8192,
+    rc_ns=60, rrd_ns=12, rfc_ns=60, wr_ns=12, access_ns=6, hold_ns=3, sent_setup_ns=1.5, sent_hold_ns=0.8,
+    refreshes=8192,
 )
 # ISSI, "IS42S83200G, IS42S16160G", "AC Electrical Characteristics", the column of -7, and no time shorter than that
 # of other revisions of the die.
 IS42S16160G_7 = SdramPart(
     title="IS42S16160G-7", width=16, row_bits=13, column_bits=9, clock_ns=(10.0, 7.0), rcd_ns=20, rp_ns=20, ras_ns=42,
-    rc_ns=63, rrd_ns=14, rfc_ns=70, wr_ns=14, access_ns=6.5, hold_ns=2.5, refreshes=8192,
+    rc_ns=63, rrd_ns=14, rfc_ns=70, wr_ns=14, access_ns=6.5, hold_ns=2.5, sent_setup_ns=1.5,
+    sent_hold_ns=0.8, refreshes=8192,
 )
 # Micron, "256Mb: x4, x8, x16 SDRAM", tables of AC characteristics, the column of -75; 100 us at power-up would do.
 MT48LC16M16A2_75 = SdramPart(
     title="MT48LC16M16A2-75", width=16, row_bits=13, column_bits=9, clock_ns=(10.0, 7.5), rcd_ns=20, rp_ns=20,
-    ras_ns=44, rc_ns=66, rrd_ns=15, rfc_ns=66, wr_ns=15, access_ns=6, hold_ns=2.7, refreshes=8192,
+    ras_ns=44, rc_ns=66, rrd_ns=15, rfc_ns=66, wr_ns=15, access_ns=6, hold_ns=2.7, sent_setup_ns=1.5,
+    sent_hold_ns=0.8, refreshes=8192,
 )
 # ESMT, "M12L64322A 512K x 32 bit x 4 banks", "Operating AC parameter", the column of -7; tRDL of 14 ns and 2 CLK.
 M12L64322A_7 = SdramPart(
     title="M12L64322A-7", width=32, row_bits=11, column_bits=8, clock_ns=(10.0, 7.0), rcd_ns=20, rp_ns=20, ras_ns=42,
-    rc_ns=63, rrd_ns=14, rfc_ns=63, wr_ns=14, access_ns=6, hold_ns=2.5, refreshes=4096,
+    rc_ns=63, rrd_ns=14, rfc_ns=63, wr_ns=14, access_ns=6, hold_ns=2.5, sent_setup_ns=2, sent_hold_ns=1,
+    refreshes=4096,
 )
 
 

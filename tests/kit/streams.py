@@ -56,7 +56,7 @@ class Bench:
     dut : a component, or a module with ports in reach of the caller
     seed : of the pauses
     limit : cycles after which the run is given up with `TimeoutError`
-    clocks : of further domains, name to period; that of ``sync`` is 1e-6
+    clocks : of further domains, name to period, or to (period, first edge); those of ``sync`` are 1e-6 and 0.5e-6
     """
 
     def __init__(self, dut, *, seed=0, limit=10_000, clocks=None):
@@ -64,8 +64,9 @@ class Bench:
         self._seed, self._limit, self._streams = seed, limit, 0
         self._simulator = Simulator(dut)
         self._simulator.add_clock(1e-6)
-        for domain, period in (clocks or {}).items():
-            self._simulator.add_clock(period, domain=domain)
+        for domain, times in (clocks or {}).items():
+            period, phase = times if isinstance(times, tuple) else (times, None)
+            self._simulator.add_clock(period, phase=phase, domain=domain)
         self.add(self._watch_the_time, background=True)
 
     async def _watch_the_time(self, ctx):

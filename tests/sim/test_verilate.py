@@ -20,7 +20,7 @@ def linked(monkeypatch, tmp_path):
     monkeypatch.setenv("ADAFIRE_CACHE", str(tmp_path / "cache"))
     for name, stand_in in {
         "choose_simulator": lambda name: name, "verilator_program": lambda: "verilator", "tool_environment": dict,
-        "_runtime": lambda *_words: ([], []), "_make_objects": lambda *_words: [], "_tool": tool,
+        "_runtime": lambda *_words: ([], tmp_path, []), "_make_objects": lambda *_words: [], "_tool": tool,
     }.items():
         monkeypatch.setattr(verilate, name, stand_in)
     return runs

@@ -64,6 +64,17 @@ def test_one_core_runs_two_networks(seed):
         assert plan_on(plan.network, plan.params).contents == plan.contents
 
 
+def test_one_core_has_room_for_maps_that_lie_otherwise_on_it():
+    """Alone, the sums of a network's pools have a second memory; beside one of wider counts they share words."""
+    wide = make_plan(random_network(785300213, contract=SECOND, max_classes=1), width=4, groups=2)
+    loud = chained({"a": [INPUT]})
+    other = make_plan(replace(loud, layers=[replace(loud.layers[0], burst=255), loud.readout]), width=4, groups=2)
+    assert wide.params.wide and wide.params.map_words == 540
+    core = covering([wide, other])
+    assert not core.wide and core.map_words == 556
+    assert plan_on(wide.network, core).params == plan_on(other.network, core).params == core
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_a_core_that_is_too_small_says_in_what(seed):
     plan = random_plan(seed, 8)

@@ -146,6 +146,11 @@ def test_a_design_with_an_sdram_has_its_pins(name, width, masks):
     files = board.make_platform().prepare(BoardTop(board, setting, Keeping()), TOP, emit_src=False).files
     pins = re.findall(r'LOCATE COMP "sdram_0__(\w+)__io', files[f"{TOP}.lpf"])
     assert (pins.count("dq"), pins.count("dqm"), pins.count("ba"), pins.count("clk")) == (width, masks, 2, 1)
+    text = files[f"{TOP}.il"]
+    sent = len(pins) - 1 - 2 * (masks > 0)  # all but the clock and what is constant, chip select and clock enable
+    # nextpnr puts each of these into the I/O cell of its pin, or ends with an error; an output has two, one enables it
+    assert {cell: text.count(f"  cell \\{cell} ") for cell in ("IFS1P3DX", "OFS1P3DX", "ODDRX1F")} == {
+        "IFS1P3DX": width, "OFS1P3DX": 2 * sent + 1, "ODDRX1F": 1}
 
 
 def test_the_memory_inside_a_package_has_the_ports_that_gowin_names():
@@ -161,6 +166,9 @@ def test_the_memory_inside_a_package_has_the_ports_that_gowin_names():
         "O_sdram_wen_n": 1, "O_sdram_dqm": 4, "O_sdram_addr": 11, "O_sdram_ba": 2, "IO_sdram_dq": 32,
     }
     assert "sdram" not in files[f"{TOP}.cst"]
+    # Flip-flops that nextpnr finds at an OBUF or IOBUF: three at each bit of data, one at each other pin that changes.
+    assert {cell: text.count(f"  cell \\{cell} ") for cell in ("IOBUF", "OBUF", "DFF", "ODDR")} == {
+        "IOBUF": 32, "OBUF": 3 + 4 + 11 + 2, "DFF": 3 * 32 + 20, "ODDR": 1}
 
 
 # Balls of a DDR3: litex-boards 2023.12 and, for the Arty A7, Digilent's master constraints.

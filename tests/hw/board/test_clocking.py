@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 import pytest
+from amaranth.hdl import Signal
 from amaranth.sim import Simulator
 
 from gen.errors import InputError
@@ -67,8 +68,6 @@ def test_a_clock_out_of_reach_is_refused(family, source, wanted, text):
 
 def parameters(family, source, wanted):
     """Return the parameters of the primitive of a setting."""
-    from amaranth.hdl import Signal
-
     setting = PLLS[family].setting(source, wanted)
     instance = PLLS[family].instance(setting, Signal(), Signal(), Signal())[0]
     return instance.type, {name: getattr(value, "value", value) for name, value in instance.parameters.items()}
@@ -87,6 +86,27 @@ def test_the_primitives_say_the_dividers_as_their_documents_do():
     kind, p = parameters("xilinx7", 100, 80)
     assert kind == "MMCME2_BASE" and (p["DIVCLK_DIVIDE"], p["CLKFBOUT_MULT_F"], p["CLKOUT0_DIVIDE_F"]) == (1, 12, 15)
     assert p["CLKIN1_PERIOD"] == 10
+
+
+def late(family, source, wanted, step):
+    """Return the parameters of the primitive with a second output, and its name."""
+    setting = PLLS[family].setting(source, wanted)
+    instance = PLLS[family].instance(setting, Signal(), Signal(), Signal(), output := Signal(), step)[0]
+    name = next(name for name, (value, _) in instance.ports.items() if value is output)
+    return name, {name: getattr(value, "value", value) for name, value in instance.parameters.items()}
+
+
+def test_a_second_output_is_the_first_one_late():
+    """Of an ECP5 in eighths of the VCO's cycle, behind the phase of the first output; of Gowin's in sixteenths."""
+    name, p = late("ecp5", 25, 96, 35)  # VCO 575, of 48 steps
+    assert name == "CLKOS2" and PLLS["ecp5"].steps(PLLS["ecp5"].setting(25, 96)) == 48
+    assert (p["CLKOS_DIV"], p["CLKOS_CPHASE"], p["CLKOS_FPHASE"]) == (6, 5, 0)
+    assert (p["CLKOS2_DIV"], p["CLKOS2_CPHASE"], p["CLKOS2_FPHASE"], p["CLKOS2_ENABLE"]) == (6, 5 + 4, 3, "ENABLED")
+    name, p = late("gw2a", 27, 108, 11)
+    assert name == "CLKOUTP" and PLLS["gw2a"].steps(PLLS["gw2a"].setting(27, 108)) == 16
+    assert (p["PSDA_SEL"], p["DUTYDA_SEL"]) == ("1011", "1000")
+    assert "CLKOS2_DIV" not in parameters("ecp5", 25, 96)[1] and parameters("gw2a", 27, 108)[1]["PSDA_SEL"] == "0000"
+    assert PLLS["ice40"].steps is PLLS["xilinx7"].steps is None
 
 
 def test_the_reset_ends_some_time_after_the_pll_has_locked():

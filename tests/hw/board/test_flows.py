@@ -51,6 +51,7 @@ def test_the_router_is_told_part_constraints_clock_and_seed(target):
     assert "--freq 62.5000 --seed 3 --timing-allow-fail --report timing.json" in words and command.log == "route-3.log"
     assert not any(word.startswith("/") for word in command.arguments)  # the WASM tools would not find them
     assert command.tool in FLOWS[target.family].tools
+    assert ("--vopt oreg_in_iob --vopt ioreg_in_iob " in words) == target.is_gowin
     if target.family != "ecp5":  # nextpnr would search a part of 95 % for hours
         assert "--placer-heap-cell-placement-timeout 100 " in f"{words} "
 
@@ -104,7 +105,8 @@ def path(begin, end, *steps):
 def test_figures_are_those_of_the_clocked_paths(tmp_path):
     (tmp_path / "cells.json").write_text(json.dumps({"design": {"num_cells_by_type": {"LUT4": 3}}}))
     (tmp_path / "timing.json").write_text(json.dumps({
-        "utilization": {"TRELLIS_COMB": {"used": 1234}, "TRELLIS_FF": {"used": 7}, "DP16KD": {"used": 3}},
+        "utilization": {"TRELLIS_COMB": {"used": 1234}, "TRELLIS_FF": {"used": 7}, "DP16KD": {"used": 3},
+                        "IOLOGIC": {"used": 35}, "SIOLOGIC": {"used": 2}},
         "fmax": {"clk": {"achieved": 91.239, "constraint": 80}},
         "critical_paths": [
             path("<async>", "posedge clk", (99, "pin", "design.core.core.far_LUT4")),
@@ -114,8 +116,8 @@ def test_figures_are_those_of_the_clocked_paths(tmp_path):
         ],
     }))
     assert post_route_figures(tmp_path, FLOWS["ecp5"], 80) == {
-        "lut": 1234, "ff": 7, "bram": 3, "dsp": 0, "fmax_mhz": 91.23, "slack_ns": pytest.approx(12.5 - 10.96, abs=1e-3),
-        "critical_path": "core.segments -> core.gather",
+        "lut": 1234, "ff": 7, "bram": 3, "dsp": 0, "io": 37, "fmax_mhz": 91.23,
+        "slack_ns": pytest.approx(12.5 - 10.96, abs=1e-3), "critical_path": "core.segments -> core.gather",
     }
 
 
