@@ -2,15 +2,15 @@
 
     python -m benchmarks.fit_resources ROWS.jsonl [NETWORK:LANES[:NEURONS] ...]
 
-Every NETWORK (a network file) is synthesized for LANES, with NEURONS a group or one, and added to ROWS.jsonl, a row for
-each core; then the table is fitted to all rows there: the least squares of relative errors, held near the table in
-force where cores do not tell.
+Of every NETWORK (a network file) the core that `generate --lanes LANES`, or with NEURONS a group, makes for a ULX3S is
+synthesized, without what drives its memory, and added to ROWS.jsonl, a row for each core; then the table is fitted to
+all rows there: the least squares of relative errors, held near the table in force where cores do not tell.
 Prints how far the table in force is off, the new one, and how far that is off.
 """
 
 import argparse
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +19,15 @@ from scipy.optimize import nnls
 
 from benchmarks.area import TOP, figures, synthesized
 from gen.netfile import load_network
+from gen.plan.choice import candidates, choose
 from gen.plan.params import CoreParams
-from gen.plan.placement import with_spare_blocks
-from gen.plan.plan import make_plan
 from gen.plan.resources import LOGIC, core_resources, grows_with
 from gen.plan.target import find_target
 from hw.core.core import Core
 from hw.names import plain_names
 
 TARGET = find_target("ulx3s_85f")
+BARE = replace(TARGET, dram=None, flash=None)  # of which a core is all there is
 KINDS = {"lut": "comb", "ff": "FF", "bram": "DP16KD", "dsp": "MULT18"}
 HELD = 0.05  # how much a table entry wants to stay, against the relative error of a core
 
@@ -35,7 +35,8 @@ HELD = 0.05  # how much a table entry wants to stay, against the relative error 
 def synthesized_core(case):
     """Return the row of a core: its parameters and its figures."""
     file, lanes, *neurons = case.split(":")
-    plan = with_spare_blocks(make_plan(load_network(file), int(lanes), neurons=int(*neurons or [1])), TARGET)
+    found = candidates(load_network(file), TARGET, lanes=int(lanes), neurons=int(neurons[0]) if neurons else None)
+    plan = choose(found).plan
     text = plain_names(rtlil.convert(Core(plan.params, {}), name=TOP, emit_src=False))
     return {"case": case, "params": asdict(plan.params), "flat": figures(synthesized(text), TOP)}
 
@@ -49,7 +50,7 @@ def fitted(rows):
         for row in rows:
             params = CoreParams(**row["params"])
             sizes.append([grows_with(params)[name] for name in LOGIC])
-            rest.append(core_resources(params, TARGET)[kind] - np.dot(sizes[-1], before))
+            rest.append(core_resources(params, BARE)[kind] - np.dot(sizes[-1], before))
             found.append(row["flat"][KINDS[kind]])
         matrix, wanted = np.array(sizes) * before / np.array(found)[:, None], 1 - np.array(rest) / found
         held = HELD * np.eye(len(before))
@@ -61,7 +62,7 @@ def fitted(rows):
 def show_errors(rows):
     """Print estimate over synthesis, less one, of every core."""
     for row in rows:
-        found = core_resources(CoreParams(**row["params"]), TARGET)
+        found = core_resources(CoreParams(**row["params"]), BARE)
         errors = "  ".join(f"{kind} {found[kind]:,} ({found[kind] / row['flat'][name] - 1:+.1%})" for kind, name in
                            KINDS.items() if row["flat"][name])
         print(f"{row['case']:40} {errors}")

@@ -39,9 +39,9 @@ PARKING = {"core": (160, 57), "group": (402, 142), "neuron": (270, 155), "digits
 
 # Tables of four inputs and flip-flops by what they grow with (`grows_with`), fitted by `benchmarks.fit_resources`.
 LOGIC = {
-    "core": (634, 567), "softmax": (440, 247), "program": (14.4, 27.7), "serial": (9.2, 6.95), "lane": (16.3, 9.9),
-    "lane bits": (1.61, 6.44), "signed": (4.46, 9.12), "dense": (1.9, 4.15), "phase": (249, 47.7),
-    "narrow": (6.14, 1.51),
+    "core": (536, 680), "softmax": (438, 271), "program": (13.6, 22.7), "serial": (6.62, 8.94), "lane": (19.5, 5.67),
+    "lane bits": (1.84, 6.31), "signed": (7.17, 7.29), "dense": (1.82, 5.64), "phase": (227, 41.7),
+    "narrow": (3.33, 0.663), "windows": (231, 51.7), "strips": (71.0, 34.9),
 }
 
 
@@ -79,7 +79,7 @@ def link_resources(target: Target) -> dict[str, int]:
     On an iCE40 and on Gowin's parts with the cells that placing needs free.
     """
     if target.family == "ice40":
-        return {"lut": ICE40_LINK + ICE40_FREE, "ff": 800, "bram": 6, "dsp": 0}
+        return {"lut": ICE40_LINK + ICE40_FREE, "ff": 800, "bram": 8, "dsp": 0}
     luts = 1500 + JOINED.get(target.family, 0) * 800 + GOWIN_FREE * target.luts * target.is_gowin
     return {"lut": round(luts), "ff": 800, "bram": 2, "dsp": 0}
 
@@ -156,9 +156,9 @@ def grows_with(p):
     return {
         "core": 1, "softmax": p.softmax, "program": program,
         "serial": p.groups * p.neurons * (p.acc_bits + p.state_bits + p.burst_bits * 4),
-        "lane": p.lanes, "lane bits": p.lanes * p.sum_bits, "signed": p.signed * p.groups * p.acc_bits,
+        "lane": p.lanes, "lane bits": p.lanes * p.sum_bits, "signed": p.signed * p.groups * p.neurons * p.acc_bits,
         "dense": p.dense * p.lanes * p.count_bits, "phase": p.phase_bits > 0,
-        "narrow": p.narrow * p.lanes * p.weight_bits,
+        "narrow": p.narrow * p.lanes * p.weight_bits, "windows": p.windows, "strips": p.strips > 0,
     }
 
 
