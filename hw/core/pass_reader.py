@@ -25,7 +25,8 @@ class PassReader(wiring.Component):
     Members
     -------
     prepare, pass_address : In
-        Read the pass at this address ahead, as soon as the one in force has been sent.
+        Read the pass at this address ahead, as soon as the one in force has been sent. One that is read ahead is given
+        up, whatever words came for it: who gives up an image may read the program meanwhile.
     prepared, next_pass, next_readout, next_fetched : Out
         Until ``go``; the address of the pass behind the one read ahead; the one read ahead makes an output; it waits
         for a block of weights (only with ``params.outside``).
@@ -185,6 +186,7 @@ class PassReader(wiring.Component):
     def _make(self, m, ahead_block, layer, wants, empty, starts, taken, given_up):
         """Add up the words of a synapse as they come, and offer it until it is taken; begin the pass, or give it up."""
         p = self._params
+        waits = self.begins & ~self.running  # what is made was read ahead
         with m.FSM(name="makes"):
             with m.State("EMPTY"):
                 m.d.comb += empty.eq(1)
@@ -199,7 +201,8 @@ class PassReader(wiring.Component):
             if p.phase_bits:
                 with m.State("CARRY"):
                     m.next = "MADE"
-                    with m.If(self.over & (ahead_block.synapses != 0)):  # without synapses, the block is none
+                    # Without synapses the block is none, nor is it one if someone else read the program meanwhile.
+                    with m.If(self.over & (ahead_block.synapses != 0) & ~(waits & wants)):
                         m.next = "AGAIN"
                 with m.State("AGAIN"):
                     m.d.comb += [self.load.eq(1), self.carry.eq(1)]
@@ -208,7 +211,7 @@ class PassReader(wiring.Component):
                     m.d.comb += [self.add.eq(1), self.carry.eq(1)]
                     m.next = "CARRY"
             with m.State("MADE"):
-                with m.If(self.begins & ~self.running):
+                with m.If(waits):
                     m.d.comb += self.prepared.eq(~wants)
                     with m.If(wants):
                         m.d.sync += given_up.eq(1)

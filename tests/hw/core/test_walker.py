@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from gen.plan.params import LEVELS
+from gen.plan.params import LEVELS, WORD_BITS
 from hw.core.fetch import LATENCY
 from hw.core.walker import Walker
 from tests.hw.core.walker_model import expected, random_pass, words_of_passes
@@ -14,28 +14,40 @@ CYCLES = 60_000
 RESTS = 12  # cycles after which a row is freed, at most
 
 
-def _walk(params, passes, *, rooms, steps, seed, stops=None, ready=1.0):
+def _walk(params, passes, *, rooms, steps, seed, stops=None, ready=1.0, given_up=0):
     """Run the passes one after another; return [[(cycle after go, what was sent)] of each].
 
-    ``rooms``, ``ready``: how likely there is room, or the next row is ready, in a cycle.
+    ``rooms``, ``ready``: how likely there is room, or the next row is ready, in a cycle. ``given_up``: cycles, at most,
+    for which before each pass another one is read ahead, of words that are none of the program's.
     """
     dut, logs, rng = Walker(params), [], np.random.default_rng([seed, 1])
     words, addresses = words_of_passes(params, passes, base=3)
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)
 
+    taken = False  # by someone else: the program's port
+
     async def program(ctx):
         found = 0
         async for _, _, address in ctx.tick().sample(dut.program_address):
-            ctx.set(dut.program, found)
+            ctx.set(dut.program, int(rng.integers(1 << WORD_BITS)) if taken else found)
             found = words[address] if address < len(words) else 0
 
+    async def prepare(ctx, address):
+        ctx.set(dut.pass_address, address)
+        ctx.set(dut.prepare, 1)
+        await ctx.tick()
+        ctx.set(dut.prepare, 0)
+
     async def run(ctx):
+        nonlocal taken
         for number, (one, first) in enumerate(zip(passes, steps)):
-            ctx.set(dut.pass_address, addresses[number])
-            ctx.set(dut.prepare, 1)
-            await ctx.tick()
-            ctx.set(dut.prepare, 0)
+            if given_up:
+                taken = True
+                await prepare(ctx, 0)
+                await ctx.tick().repeat(int(rng.integers(1, given_up)))
+                taken = False
+            await prepare(ctx, addresses[number])
             for _ in range(200):
                 if ctx.get(dut.prepared):
                     break
@@ -115,6 +127,18 @@ def test_walks_what_the_program_says(sizes, shape, rooms, seed):
     logs = _walk(params, passes, rooms=rooms, steps=steps, seed=seed)
     for number, (one, first, log) in enumerate(zip(passes, steps, logs)):
         assert [what for _, what in log] == expected(params, one, first), f"seed {seed}, pass {number}"
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: "-".join(f"{k}{v}" for k, v in shape.items()))
+def test_what_was_read_ahead_in_vain_does_not_stop_the_next_pass(sizes, shape):
+    """A pass is read ahead as its image is given up; with the next image the sequencer reads the program meanwhile."""
+    params = sizes(**{"program": 2048, "weights": 512, **shape})
+    for seed in range(4):
+        rng = np.random.default_rng([seed, 4])
+        passes = [random_pass(params, rng, params.synapses, tiles=4) for _ in range(4)]
+        for number, (one, log) in enumerate(zip(passes, _walk(
+                params, passes, rooms=1.0, steps=[1] * 4, seed=seed, given_up=120))):
+            assert [what for _, what in log] == expected(params, one, 1), f"seed {seed}, pass {number}"
 
 
 def test_stops_at_a_tile(sizes):
