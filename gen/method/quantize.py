@@ -37,7 +37,7 @@ __all__ = [
 
 THETA_MAX = 2**17
 THETA_LOW_MAX = 2**28  # as good as never: the threshold below zero where the slope is 0 or next to it
-BIAS_MAX = 2**24
+FIRING_BIAS_MAX = 2**24
 EMPTY_SCALE = 256.0  # of a channel without weights, for the sake of its bias
 
 
@@ -183,7 +183,7 @@ def settle(bias, theta, timesteps, neuron=ADAFIRE, signed=False):
     best that one number can do for exits at any of them. An inverse-leaky neuron has the theta/2 in its bias, one with
     two thresholds adds it where it fires.
     """
-    bias = np.clip(bias, -BIAS_MAX, BIAS_MAX)
+    bias = np.clip(bias, -FIRING_BIAS_MAX, FIRING_BIAS_MAX)
     if neuron == INVERSE_LEAKY:
         return np.rint(bias + theta / 2).astype(np.int64), np.zeros(len(theta), np.int64)
     rounded = np.rint(bias)

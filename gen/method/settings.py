@@ -63,6 +63,11 @@ class Settings:
             _within("search_burst", self.search_burst, "a fraction of the uniform network's cost", 0.01, 10)
         if self.search_lanes is not None:
             _one_of("search_lanes", self.search_lanes, LANES)
+            if not self.searches:
+                raise InputError(
+                    "search_lanes says how searches count costs, and none was asked for: give search_burst, compress "
+                    "or weight_memory, or leave it out."
+                )
         bits = self.weight_memory
         if bits is not None and (not isinstance(bits, int | np.integer) or bits < 1):
             raise InputError(f"weight_memory must be a positive integer, not {bits!r}.")

@@ -17,6 +17,7 @@ from gen.method.settings import Settings
     ({"weight_memory": 0}, "weight_memory must be a positive integer, not 0"),
     ({"search_lanes": 2.5}, r"search_lanes must be one of 4, 8, 16, 32, 64, not 2\.5"),
     ({"search_lanes": 3}, "search_lanes must be one of 4, 8, 16, 32, 64, not 3"),
+    ({"search_lanes": 16}, "searches .* none was asked for: give search_burst, compress or weight_memory"),
     ({"mean": float("nan")}, r"mean must lie in 0..1, since images are scaled to 0..1; it is \[nan\]"),
     ({"std": [1, 1e-300]}, r"std must lie in 1e-06..1e\+06; it is \[1.0, 1e-300\]"),
     ({"weight_memory": 99, "weight_bits": 4}, "weight_memory chooses .*: give either it or weight_bits"),
