@@ -85,10 +85,14 @@ class Published:
             )
             save_network(made, file)
         network = load_network(file)
-        return network if exits else replace(network, exit_rule=ExitRule(), order=order)
+        if not exits:
+            network = replace(network, exit_rule=ExitRule(), order=order)
+        if order != "steps":
+            save_network(network, file.with_stem(f"{file.stem}_{order}"))
+        return network
 
     def cascade(self, depth: int, points: float) -> StagedNetwork:
-        """Return ResNet-20 with the network of ``depth`` behind it, fitted on images that converted neither.
+        """Return ResNet-20 with the network of ``depth`` behind it, kept too, fitted on images that converted neither.
 
         The models were trained on these images and hardly ever err there, so it is fitted without their labels: to
         decide as the second stage does.
@@ -96,7 +100,9 @@ class Published:
         start = self.options.calibration
         small, large = (self.network(one, 1, BURST) for one in (20, depth))
         x = self.train[0][start : start + self.options.fit]
-        return cascade(small, large, x, exit_loss=points, exit="confidence")
+        both = cascade(small, large, x, exit_loss=points, exit="confidence")
+        save_network(both, self.options.out / f"resnet20_then{depth}_{points}_{start}.safetensors")
+        return both
 
     def accuracy(self, depth: int) -> dict:
         """Return the accuracy of the float network."""

@@ -70,9 +70,8 @@ def _tiles_a_turn(p):
 def _turns(p, together):
     """Yield the passes that run the channel tiles of a pass, ``together`` turns of them each, or the whole pass.
 
-    None has more weights than the first.
     Tiles that share a window of channels stay together, and so do those of an output with several positions, whose
-    values lie side by side.
+    values lie side by side. None of the passes has more weights than the first.
     """
     loops = p.loops
     single = p.layer.emits or p.rows * p.columns == 1

@@ -55,8 +55,8 @@ class Dram:
     width: int
     share: float = BURST_RATE
     clock_mhz: float | None = None
-    luts: int = 555
-    ffs: int = 319
+    luts: int = 504
+    ffs: int = 329
     blocks: int = 0
 
     @property

@@ -50,8 +50,8 @@ class Pll:
     references, multipliers, dividers : sequences of int
     from_output : bool
         The feedback is taken from the output: vco = detector * multiplier * divider.
-    instance : callable(setting, clock, output, locked, late, step) -> list of Instance
-        ``late`` is an output of the same frequency, ``step`` steps behind the first; None where there is none.
+    instance : callable(setting, clock, output, locked[, late, step]) -> list of Instance
+        ``late``, only with ``steps``: another output of the same frequency, ``step`` of them behind the first.
     steps : callable(setting) -> int or None
         Into how many steps a period of the output is divided; None: the second output is not made here.
     takes_pin : bool
@@ -152,7 +152,7 @@ def _ecp5(s, clock, output, locked, late=None, step=0):
     )]
 
 
-def _ice40(s, clock, output, locked, late=None, step=0):
+def _ice40(s, clock, output, locked):
     ranges = (17, 26, 44, 66, 101)  # MHz at the phase detector where the next loop filter begins
     return [Instance(
         "SB_PLL40_PAD",
@@ -181,7 +181,7 @@ def _gowin(device):
     return instance
 
 
-def _xilinx7(s, clock, output, locked, late=None, step=0):
+def _xilinx7(s, clock, output, locked):
     feedback, fast = Signal(), Signal()
     return [
         Instance(

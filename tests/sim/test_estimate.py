@@ -55,14 +55,14 @@ def _narrow_network(rng):
     return IntegerNetwork(Source((1, SIZE, SIZE)), layers, 1)
 
 
-def _within(network, plan, images, bound):
+def _within(network, plan, images, bound, where):
     """Hold the estimate of every image against the cycles of the compiled core."""
     golden, run = Golden(network), CompiledCore.for_plan(plan).run(images)
     for image, cycles, values in zip(images, run.cycles, input_values(network, images)):
         traces = golden.traces(image)
         counts = [{INPUT: values[None], **trace.counts} for trace in traces]
         found = estimate_cycles(plan, counts, [trace.exit_step for trace in traces], PACE)
-        assert found.cycles == pytest.approx(cycles, rel=bound)
+        assert found.cycles == pytest.approx(cycles, rel=bound), where
 
 
 def _images(rng):
@@ -82,7 +82,7 @@ def test_cycles_are_foretold_within_few_percent(lanes, neurons, room):
     rng = np.random.default_rng(lanes)
     network, images = _network(rng), _images(rng)
     within = WITHIN if room.maps is room.states is None else OUTSIDE
-    _within(network, make_plan(network, lanes, neurons=neurons, room=room), images, within)
+    _within(network, make_plan(network, lanes, neurons=neurons, room=room), images, within, f"seed {lanes}")
 
 
 @pytest.mark.parametrize("lanes, neurons", [(32, 4), pytest.param(64, 2, marks=pytest.mark.slow)])
@@ -90,4 +90,4 @@ def test_groups_that_wait_for_each_other_are_foretold(lanes, neurons):
     rng = np.random.default_rng(lanes)
     network, images = _narrow_network(rng), _images(rng)
     images[..., :2, :] = images[..., :5] = 0  # so groups have unequal work
-    _within(network, make_plan(network, lanes, neurons=neurons), images, WITHIN)
+    _within(network, make_plan(network, lanes, neurons=neurons), images, WITHIN, f"seed {lanes}")
