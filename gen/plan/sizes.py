@@ -22,7 +22,7 @@ KNOWN = 8  # networks whose ranges are remembered: one is laid out for many room
 
 
 def needed_params(layout, *, width, groups, neurons, weight_bits, signed, spram) -> CoreParams:
-    """Return the parameters of the smallest core for a `gen.plan.plan.Layout`.
+    """Return the parameters of the smallest core for a `gen.plan.layout.Layout`.
 
     ``weight_bits`` are those of a lane in a weight word. With ``signed`` the core's counts may be below zero, whether
     or not the network's are.
