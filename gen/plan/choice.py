@@ -13,7 +13,7 @@ from itertools import islice
 from gen.errors import DoesNotFit, UnsupportedNetwork
 from gen.intnet import Network
 from gen.plan.estimate import Estimate, expected_cycles
-from gen.plan.params import LANES, NEURONS, check_neurons, shape_of_lanes
+from gen.plan.params import LANES, NEURONS, check_neurons, neurons_of, shape_of_lanes
 from gen.plan.plan import Plan, covering, plan_on
 from gen.plan.placement import placed_plan, with_spare_blocks
 from gen.plan.resources import core_resources, link_resources, single_port_blocks
@@ -80,7 +80,7 @@ def candidates(
     Parameters
     ----------
     also : networks that the core shall be large enough for
-    lanes : the only number of lanes; by default each of `LANES`
+    lanes : the only number of lanes; by default each of `LANES` whose groups may have ``neurons``
     neurons : the only number of neurons of a group; by default 1, and twice as many as long as that pays
 
     The input is cut into strips (`gen.plan.strips`) where that pays.
@@ -90,10 +90,13 @@ def candidates(
     UnsupportedNetwork
         Where no core runs them.
     InputError
-        For neurons that groups of ``lanes`` lanes do not have.
+        For neurons that groups of ``lanes`` lanes, or any groups, do not have.
     """
     found, refused = [], None
-    for choice in LANES if lanes is None else (lanes,):
+    choices = LANES if lanes is None else (lanes,)
+    if lanes is None and neurons is not None:
+        choices = [n for n in LANES if neurons in neurons_of(shape_of_lanes(n)[0])] or [max(LANES)]
+    for choice in choices:
         try:
             found += _of_lanes(network, target, also, choice, neurons)
         except UnsupportedNetwork as error:

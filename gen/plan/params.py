@@ -8,7 +8,7 @@ from gen.errors import InputError
 
 __all__ = [
     "CORE_TIMESTEPS", "GROUPS", "INPUT_VALUES", "LANES", "LEAST_BEATS", "LEAST_TIMESTEPS", "LEVELS", "LINE_LEVELS",
-    "NEURONS", "WIDTHS", "WORD_BITS", "CoreParams", "check_neurons", "shape_of_lanes",
+    "NEURONS", "WIDTHS", "WORD_BITS", "CoreParams", "check_neurons", "neurons_of", "shape_of_lanes",
 ]
 
 WORD_BITS = 32
@@ -38,9 +38,14 @@ SWITCHES = {  # parameters that may be 0, and what a core without has none of
 BESIDE = ("width", "groups", "neurons", "program", "spram", "narrow", "input_values", "spare_blocks")
 
 
+def neurons_of(width):
+    """Return how many neurons a group of ``width`` lanes may have, one number for each choice."""
+    return [n for n in NEURONS if width // n >= LEAST_BEATS]
+
+
 def check_neurons(width, neurons):
     """Raise InputError unless a group of ``width`` lanes can have so many neurons."""
-    fitting = [n for n in NEURONS if width // n >= LEAST_BEATS]
+    fitting = neurons_of(width)
     if neurons not in fitting:
         raise InputError(
             f"A group of {width} lanes has one of {', '.join(map(str, fitting))} neurons, not {neurons!r}."

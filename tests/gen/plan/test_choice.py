@@ -49,6 +49,9 @@ def test_twice_the_neurons_are_a_candidate_where_they_pay():
     for neurons in (4, 0):
         with pytest.raises(InputError, match=f"A group of 4 lanes has one of 1, 2 neurons, not {neurons}."):
             candidates(events, BOARD, lanes=4, neurons=neurons)
+    assert [candidate.lanes for candidate in candidates(events, BOARD, neurons=4)] == [8, 16, 32, 64]
+    with pytest.raises(InputError, match="A group of 16 lanes has one of 1, 2, 4 neurons, not 3."):
+        candidates(events, BOARD, neurons=3)
 
 
 def test_strips_are_a_candidate_where_they_pay():
