@@ -65,7 +65,7 @@ $(MODELS)/mnist_%.pt2: | $(READY)
 
 lint: $(READY)
 	$(BIN)/ruff check --no-cache .
-	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/pyright --threads 2 --pythonpath $(BIN)/python
 
 clean:
 	rm -rf $(VENV) *.egg-info build adafire-demo .hypothesis

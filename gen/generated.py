@@ -167,14 +167,19 @@ INPUT_FIELDS = {
 
 
 def _is_input(value):
-    return all(name in value and fits(value[name]) for name, fits in INPUT_FIELDS.items())
+    return _has_images(value) and all(name in value and fits(value[name]) for name, fits in INPUT_FIELDS.items())
 
 
 def _is_outputs(value):
     shapes = value.get("shapes")
-    return isinstance(shapes, dict) and value.get("decides") in shapes and all(
+    return _has_images(value) and isinstance(shapes, dict) and value.get("decides") in shapes and all(
         isinstance(shape, list) and len(shape) == 3 and all(map(_is_size, shape)) for shape in shapes.values()
     )
+
+
+def _has_images(value):
+    """Return whether it says how many images are run together, where these are several."""
+    return "images" not in value or (type(value["images"]) is int and value["images"] > 1)
 
 
 def _check_fields(path, manifest):
@@ -189,3 +194,10 @@ def _check_fields(path, manifest):
     for name, (fits, meaning) in FIELDS.items():
         if not fits(manifest[name]):
             raise InputError(f"{path / MANIFEST}: {name} must be {meaning}, not {manifest[name]!r:.80}: {AGAIN}")
+    said = ("parameters", "batch"), ("input", "images"), ("outputs", "images")
+    images = [manifest[name].get(field, 1) for name, field in said]
+    if len(set(images)) > 1:
+        raise InputError(
+            f"{path / MANIFEST}: parameters, input and outputs must be of as many images that are run together, not of "
+            f"{images[0]}, {images[1]} and {images[2]}: {AGAIN}"
+        )

@@ -6,7 +6,7 @@ import numpy as np
 
 from gen.errors import InputError
 
-__all__ = ["input_beats", "input_stream", "input_values"]
+__all__ = ["input_beats", "input_stream", "input_values", "together"]
 
 
 def input_values(network, x):
@@ -45,10 +45,24 @@ def input_values(network, x):
     return x.astype(np.int64) - source.offset[:, None, None]
 
 
-def input_stream(network, x):
-    """Return `input_values` as they travel, int32 [N, words]: map by map in raster order, channels innermost."""
-    values = np.moveaxis(input_values(network, x), -3, -1)
+def input_stream(network, x, images=1):
+    """Return `input_values` as they travel, int32 [N, words]: map by map in raster order, channels innermost.
+
+    For a core that takes several ``images`` together a row has so many, the last one the last image again and again.
+    """
+    values = together(np.moveaxis(input_values(network, x), -3, -1), images)
     return np.ascontiguousarray(values.reshape(len(values), math.prod(values.shape[1:])), np.int32)
+
+
+def together(x, images):
+    """Return [N, ...] as [runs, images, ...], those of each run of a core that takes several images together.
+
+    In the last run the last image stands again for those that are missing.
+    """
+    x = np.asarray(x)
+    if missing := -len(x) % images:
+        x = np.concatenate([x, np.repeat(x[-1:], missing, axis=0)])
+    return x.reshape(-1, images, *x.shape[1:])
 
 
 def input_beats(words, params):

@@ -1,15 +1,18 @@
 """What every device returns: golden model, compiled RTL, simulated board and real board alike."""
 
+from __future__ import annotations
+
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
 __all__ = [
     "HEADER_WORDS", "Result", "answered", "classes_of", "form_words", "result_form", "result_words", "results_in",
-    "results_of",
+    "results_of", "shared_out",
 ]
 
+UNSAID = -1  # for the class of an image of which a core tells none
 HEADER_WORDS = 6  # of a core's result: class, timesteps executed, cycles, busy cycles, events, synaptic operations
 
 
@@ -27,6 +30,9 @@ class Result:
     spike_ops : int64 [N] or None  synaptic operations, a burst of k spikes counting |k| times
     outputs : name of every output to int64 [N, C, H, W]; empty of a device that returns the deciding one alone
     stages : int64 [N] or None     stage that answered, from 0; None of a network without stages
+
+    A core that runs several images together counts for all of them: cycles, busy cycles, events and operations are then
+    shared out, so that their sums are right. The last image counts as often as it ran (`gen.inputs.together`).
     """
 
     classes: np.ndarray
@@ -39,6 +45,12 @@ class Result:
     spike_ops: np.ndarray | None = None
     outputs: dict[str, np.ndarray] = field(default_factory=dict)
     stages: np.ndarray | None = None
+
+    def first(self, count: int) -> Result:
+        """Return the rows of the first ``count`` images."""
+        columns = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "outputs"}
+        cut = {name: None if values is None else values[:count] for name, values in columns.items()}
+        return replace(self, **cut, outputs={name: values[:count] for name, values in self.outputs.items()})
 
     def lane_utilization(self, lanes: int) -> float | None:
         """Return synaptic operations / (lanes x cycles), over all images; None without cycle counts."""
@@ -65,14 +77,15 @@ def classes_of(logits: np.ndarray) -> np.ndarray:
     return (logits[:, 0] > 0).astype(np.int64) if one else logits.argmax(axis=1)
 
 
-def result_form(network) -> dict:
+def result_form(network, images: int = 1) -> dict:
     """Return what must be known of a network to read its results, in plain values.
 
     ``shapes``: name of every output, in the order of a result, to [C, H, W]; ``decides``: the name of the one that
-    decides; ``timesteps`` of every stage.
+    decides; ``timesteps`` of every stage; ``images`` of which a result tells, where these are several.
     """
     stages = network.stages
     return {
+        **({"images": images} if images > 1 else {}),
         "shapes": {name: [int(size) for size in stages[0].shapes[name]] for name in network.outputs},
         "decides": network.readout.name, "timesteps": [stage.timesteps for stage in stages],
     }
@@ -80,17 +93,17 @@ def result_form(network) -> dict:
 
 def form_words(form: dict) -> int:
     """Return how many words a result of a `result_form` has: the header and every value of every output."""
-    return HEADER_WORDS + sum(math.prod(shape) for shape in form["shapes"].values())
+    return HEADER_WORDS + form.get("images", 1) * _values(form)
 
 
-def result_words(network) -> int:
-    """Return how many words a core's result has."""
-    return form_words(result_form(network))
+def result_words(network, images: int = 1) -> int:
+    """Return how many words a core's result has, of so many ``images`` together."""
+    return form_words(result_form(network, images))
 
 
-def results_of(network, words: np.ndarray) -> Result:
+def results_of(network, words: np.ndarray, images: int = 1) -> Result:
     """Return the `Result` of what a core answers, a row for each image; `results_in` of the network's form."""
-    return results_in(result_form(network), words)
+    return results_in(result_form(network, images), words)
 
 
 def results_in(form: dict, words: np.ndarray) -> Result:
@@ -100,17 +113,21 @@ def results_in(form: dict, words: np.ndarray) -> Result:
     ----------
     form : as `result_form` makes it
     words : integers [N, `form_words`]: class at the first position, timesteps, cycles, busy cycles, events,
-        synaptic operations; then the outputs in order, each in raster order, channels innermost
+        synaptic operations; then the outputs in order, each in raster order, channels innermost. Of several images
+        together: of the last one the class, of all of them the counters, then the outputs image by image
     """
-    words = np.asarray(words, np.int64).reshape(-1, form_words(form))
-    counters, outputs, first = words[:, 2:HEADER_WORDS] & 0xFFFFFFFF, {}, HEADER_WORDS
+    words = np.array(words, np.int64).reshape(-1, form_words(form))
+    words[:, 2:HEADER_WORDS] &= 0xFFFFFFFF
+    if form.get("images", 1) > 1:
+        words = _image_by_image(form, words)
+    counters, outputs, first = words[:, 2:HEADER_WORDS], {}, HEADER_WORDS
     for name, (channels, height, width) in form["shapes"].items():
         values = words[:, first : first + channels * height * width]
         outputs[name] = np.moveaxis(values.reshape(-1, height, width, channels), -1, 1)
         first += values.shape[1]
     logits = outputs[form["decides"]]
     dense = logits.shape[2:] != (1, 1)
-    classes, stages = words[:, 0].copy(), None
+    classes, stages = np.where(words[:, 0] == UNSAID, logits[..., 0, 0].argmax(axis=1), words[:, 0]), None
     if dense:
         everywhere = logits.argmax(axis=1)
         everywhere[:, 0, 0] = classes  # the core's own
@@ -121,3 +138,24 @@ def results_in(form: dict, words: np.ndarray) -> Result:
         classes, words[:, 1], logits if dense else logits[..., 0, 0], counters[:, 2], counters[:, 3],
         counters[:, 0], counters[:, 1], outputs=outputs, stages=stages,
     )
+
+
+def shared_out(totals: np.ndarray, images: int) -> np.ndarray:
+    """Return integers [images, ...], whose sums over the images are those of ``totals``, as equal as can be."""
+    number = np.arange(images).reshape(-1, *np.ones(np.ndim(totals), int))
+    return totals // images + (number < totals % images)
+
+
+def _values(form):
+    """Return the values of all outputs of an image."""
+    return sum(math.prod(shape) for shape in form["shapes"].values())
+
+
+def _image_by_image(form, words):
+    """Return a row for each image of rows that tell of several: of all but the last one the class is `UNSAID`."""
+    images = form["images"]
+    each = np.moveaxis(shared_out(words[:, 1:HEADER_WORDS], images), 0, 1)
+    classes = np.full((len(words), images, 1), UNSAID)
+    classes[:, -1, 0] = words[:, 0]
+    values = words[:, HEADER_WORDS:].reshape(len(words), images, _values(form))
+    return np.concatenate([classes, each, values], axis=2).reshape(-1, HEADER_WORDS + values.shape[2])

@@ -134,23 +134,24 @@ class Board:
         InputError : the images are not the network's; nothing has been sent.
         LinkError : the board, or the line to it, stays disturbed.
         """
-        images = self._content.encode(x)
-        rows = np.zeros((len(images), self._content.words), np.int64)
-        waiting = dict.fromkeys(range(len(images)))
+        x, content = np.atleast_1d(x), self._content
+        runs = content.encode(x)
+        rows = np.zeros((len(runs), content.words), np.int64)
+        waiting = dict.fromkeys(range(len(runs)))
 
         def answer_those_waiting():
             filled = dict.fromkeys(waiting, 0)
-            for image, last, reply in self._link.stream(self._requests(images, list(waiting))):
-                if image is not None:
-                    filled[image] = self._take(reply, rows[image], filled[image], last)
-                if image is not None and last:
-                    del waiting[image]
+            for run, last, reply in self._link.stream(self._requests(runs, list(waiting))):
+                if run is not None:
+                    filled[run] = self._take(reply, rows[run], filled[run], last)
+                if run is not None and last:
+                    del waiting[run]
                     self._advance()
                     if progress:
-                        progress(len(images) - len(waiting), len(images))
+                        progress(min(len(x), content.images * (len(runs) - len(waiting))), len(x))
 
         self._steadily(answer_those_waiting)
-        return results_in(self._content.outputs, rows)
+        return results_in(content.outputs, rows).first(len(x))
 
     def watch(self, x: np.ndarray, due: Callable[[int], bool] = lambda frame: True) -> tuple[np.ndarray, float]:
         """Run one recording whose frames come one by one, until the board has decided; it holds its state meanwhile.
@@ -265,7 +266,7 @@ class Board:
                 self.statistics.retries += 1
 
     def _advance(self, furthest=0):
-        """Note progress: an image answered, or a load that is ``furthest`` since the last image."""
+        """Note progress: a run answered, or a load that is ``furthest`` since the last one."""
         self._advances += 1
         self._furthest = furthest
 
@@ -321,10 +322,10 @@ class Board:
                 self._taken = refused.expected
             raise
 
-    def _requests(self, images, numbers):
-        """Yield the requests for images: pieces without a key, the last one with the image's number."""
+    def _requests(self, runs, numbers):
+        """Yield the requests for runs: pieces without a key, the last one with the run's number."""
         for number in numbers:
-            data = images[number].tobytes()
+            data = runs[number].tobytes()
             for position in range(0, len(data), self._piece):
                 piece = POSITION.pack(position) + data[position : position + self._piece]
                 last = position + self._piece >= len(data)

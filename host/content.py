@@ -19,13 +19,13 @@ _VALUES_AT_ONCE = 2**22  # of images that are turned into bytes
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """One network as a board holds it.
+    """One network as a board holds it. A *run* is one image, or those that the core takes together.
 
     identity : the register NETWORK
     outputs : what a result holds (`gen.result.result_form`)
     digest : the register LOADED
     input : ``manifest.json``'s ``input``
-    cycles : clock cycles of one image, estimated, all timesteps
+    cycles : clock cycles of a run, estimated, all timesteps
     folder : the `GeneratedFolder` that holds the load stream and the network; None if ``made`` does
     made : (network, load stream), or None
     """
@@ -39,8 +39,13 @@ class Content:
     made: tuple | None = None
 
     @property
+    def images(self):
+        """Images of a run."""
+        return self.input.get("images", 1)
+
+    @property
     def words(self):
-        """Words of one result."""
+        """Words of the result of a run."""
         return form_words(self.outputs)
 
     @property
@@ -73,7 +78,9 @@ class Content:
         }
 
     def encode(self, x):
-        """Return images as they travel, uint8 [N, bytes]: maps in raster order, channels innermost.
+        """Return images as they travel, uint8 [runs, bytes]: maps in raster order, channels innermost.
+
+        A last run that lacks images has the last one again in their place (`gen.inputs.together`).
 
         Raises `InputError` for images that are not the network's.
         """
@@ -85,10 +92,10 @@ class Content:
         kind = np.uint8 if described["bytes"] == 1 else np.dtype("<u2")
         x = np.atleast_1d(x)
 
-        def encoded(images):
-            return (input_stream(view, images) - described["lowest"]).astype(kind).view(np.uint8)
+        def encoded(part):
+            return (input_stream(view, part, self.images) - described["lowest"]).astype(kind).view(np.uint8)
 
-        step = max(1, _VALUES_AT_ONCE // described["values"])
+        step = self.images * max(1, _VALUES_AT_ONCE // described["values"])
         return np.concatenate([encoded(x[start : start + step]) for start in range(0, max(len(x), 1), step)])
 
 
@@ -96,9 +103,9 @@ def read_manifest(folder):
     """Return (manifest, `Content`) of a folder that `adafire generate` made; `InputError` if it is none."""
     found = GeneratedFolder.open(folder)
     manifest = found.manifest
+    cycles = manifest["parameters"].get("batch", 1) * manifest["estimated_cycles_per_image"]
     return manifest, Content(
-        manifest["network_id"], manifest["outputs"], manifest["image_digest"], manifest["input"],
-        manifest["estimated_cycles_per_image"], found,
+        manifest["network_id"], manifest["outputs"], manifest["image_digest"], manifest["input"], cycles, found,
     )
 
 
@@ -133,10 +140,10 @@ def content_of(network, parameters):
     from gen.plan.plan import plan_on
     from hw.identity import describe_input, network_id
 
-    plan = plan_on(network, CoreParams(**parameters))
+    images, plan = parameters.get("batch", 1), plan_on(network, CoreParams(**parameters))
     return Content(
-        network_id(network), result_form(network), plan.digest, describe_input(network),
-        round(expected_cycles(plan).cycles), made=(network, plan.load_stream.astype("<u4").tobytes()),
+        network_id(network), result_form(network, images), plan.digest, describe_input(network, images),
+        round(images * expected_cycles(plan).cycles), made=(network, plan.load_stream.astype("<u4").tobytes()),
     )
 
 

@@ -42,6 +42,7 @@ def generate(
     baud: int = DEFAULT_BAUD,
     target_fps: float | None = None,
     neurons: int | None = None,
+    batch: int = 1,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write the core, its links and all a host must know of them into the folder ``out``.
@@ -68,6 +69,9 @@ def generate(
         Instead of ``lanes``: the smallest core that makes so many images a second, by the estimate.
     neurons : int or None
         1, 2 or 4: lanes of each group that fire in a cycle; by default as many as pay.
+    batch : int
+        Images that the core runs together: the weights of dense layers that lie outside the chip are fetched once for
+        all of them.
     progress : callable(step, fraction) or None
 
     Returns
@@ -77,7 +81,7 @@ def generate(
     Raises
     ------
     DoesNotFit : the network is larger than the board, or too slow on it; says what is short and what would do.
-    InputError : unknown board, lanes out of range, ``out`` not writable or in use.
+    InputError : unknown board, lanes out of range, ``out`` not writable or in use, a batch that saves nothing.
     """
     target, out = find_target(board), Path(out)
     if baud not in BAUD_RANGE:
@@ -89,7 +93,7 @@ def generate(
     _check_folder(out, force)
     report = progress or (lambda step, fraction: None)
     report("plan", 0.0)
-    found = candidates(network, target, also, lanes, neurons)
+    found = candidates(network, target, also, lanes, neurons, batch)
     chosen = choose(found, target_fps)
     manifest = _manifest(chosen, baud)
     with whole_folder(out) as work:
@@ -131,9 +135,9 @@ def _manifest(chosen, baud):
         "network_id": network_id(network),
         "image_digest": plan.digest,
         "classes": network.classes,
-        "outputs": describe_outputs(network),
+        "outputs": describe_outputs(network, params.batch),
         "task": network.task.as_dict(),
-        "input": describe_input(network),
+        "input": describe_input(network, params.batch),
         "initialised": params.initialised,
         "baud": baud,
         "parameters": asdict(params),

@@ -27,30 +27,36 @@ def network_id(network):
     return int(network_hash(network)[:8], 16) or 1
 
 
-def describe_input(network):
-    """Return the input of ``network`` in plain values, enough for `gen.inputs.input_values` and the link.
+def describe_input(network, images=1):
+    """Return the input of ``network`` in plain values, enough for `gen.inputs.input_stream` and the link.
 
-    Raises `InputError` for recordings of more bytes than a position of the link can name.
+    ``values`` are those of all ``images`` that a core runs together, which has ``images`` where they are several.
+
+    Raises `InputError` for more bytes than a position of the link can name.
     """
     source = network.source
     lowest, highest = source.range
-    maps = network.timesteps if source.kind == "frames" else 1
+    maps = images * (network.timesteps if source.kind == "frames" else 1)
     values, size = maps * prod(source.shape), 1 if highest - lowest < 256 else 2
     if values * size > MOST_IMAGE_BYTES:
+        what, mend = f"The network looks at {maps} frames", "Convert it for fewer or smaller frames."
+        if images > 1:
+            what, mend = f"The core would take {images} images together", "Give a smaller --batch."
         raise InputError(
-            f"The network looks at {maps} frames of {prod(source.shape)} values, {values * size} bytes in all; a host "
-            f"can send {MOST_IMAGE_BYTES} at most. Convert it for fewer or smaller frames."
+            f"{what} of {prod(source.shape)} values, {values * size} bytes in all; a host can send {MOST_IMAGE_BYTES} "
+            f"at most. {mend}"
         )
     return {
+        **({"images": images} if images > 1 else {}),
         "shape": list(source.shape), "kind": source.kind, "low": source.low, "high": source.high,
         "offset": source.offset.tolist(), "timesteps": network.timesteps, "values": values,
         "lowest": lowest, "bytes": size,
     }
 
 
-def describe_outputs(network):
-    """Return the outputs of ``network`` in plain values: what a host must know to read its results."""
-    return result_form(network)
+def describe_outputs(network, images=1):
+    """Return the outputs of ``network`` in plain values: what a host must know to read results of ``images`` each."""
+    return result_form(network, images)
 
 
 def register_values(manifest, **link):

@@ -10,6 +10,7 @@ from random import Random
 import numpy as np
 
 from gen.errors import AdafireError
+from gen.inputs import together
 from gen.plan.image import read_image
 from sim.bench.folder import IMAGE, board_of, core_text
 from sim.compare import compare_image, compared_values, expected_probe, first_difference
@@ -26,14 +27,17 @@ LOADED_WORDS = 300_000  # outside the chip, at most, that go through the load po
 STALLS = 0.3  # chance that a stream pauses in a cycle
 
 
-def planned_checks(images, once=False):
-    """Return name of every scenario to the records it makes for ``images`` images, each of them ``once`` or more."""
-    again = {"aborted": 1, "shuffled": min(images, SHUFFLED), "loaded": min(images, LOADED)}
-    return {"in order": images, **({} if once else again)}
+def planned_checks(runs, once=False):
+    """Return name of every scenario to the records it makes, of so many ``runs`` in order, each ``once`` or more.
+
+    A run is an image, or those of a batch that a core takes together.
+    """
+    again = {"aborted": 1, "shuffled": min(runs, SHUFFLED), "loaded": min(runs, LOADED)}
+    return {"in order": runs, **({} if once else again)}
 
 
 def checked(core, golden, images, progress=None):
-    """Run images on a `CompiledCore`, each behind the other; return a record of each.
+    """Run images on a `CompiledCore`, each behind the other; return a record of each, or of each run of a batch.
 
     Returns
     -------
@@ -42,16 +46,18 @@ def checked(core, golden, images, progress=None):
         compared : values compared, by kind
         cycles, busy, synaptic_ops : of the core
     """
-    result, probe = core.probe(lambda: core.run(images, progress))
-    return [_record(core.plan, golden.traces(image), probe.of_image(n), result, n) for n, image in enumerate(images)]
+    runs = together(images, core.plan.layout.images)
+    result, probe = core.probe(lambda: core.run(np.concatenate(runs), progress))
+    return [_record(core.plan, golden.traces_of(run), probe.of_image(n), result, n) for n, run in enumerate(runs)]
 
 
 def _record(plan, traces, probe, result, n):
-    difference = compare_image(plan, traces, probe, result, n)
+    difference, images = compare_image(plan, traces, probe, result, n), plan.layout.images
+    rows = slice(n * images, (n + 1) * images)
     return {
         "difference": None if difference is None else str(difference),
-        "compared": compared_values(plan, expected_probe(plan, traces)), "cycles": int(result.cycles[n]),
-        "busy": int(result.busy_cycles[n]), "synaptic_ops": int(result.synaptic_ops[n]),
+        "compared": compared_values(plan, expected_probe(plan, traces)), "cycles": int(result.cycles[rows].sum()),
+        "busy": int(result.busy_cycles[rows].sum()), "synaptic_ops": int(result.synaptic_ops[rows].sum()),
     }
 
 
@@ -62,8 +68,8 @@ def check_folder(folder, plan, x, seed=0, progress=None, once=False):
     every stream; and some after the memory image came through the load port, which refused a damaged one before.
     Of an image with more than `LOADED_WORDS` for outside the chip these are put into the memory there at once.
 
-    Records are those of `checked`, with ``scenario`` and ``image``, the number in ``x``; only those of runs without
-    pauses have ``cycles``. A core that gives no result ends them.
+    Records are those of `checked`, with ``scenario`` and ``images``, their numbers in ``x``, of a batch those of all
+    that are run together; only those of runs without pauses have ``cycles``. A core that gives no result ends them.
 
     Raises
     ------
@@ -82,33 +88,41 @@ class _Checks:
         self.records = []
         self._core, self._x, self._golden, self._stream = core, x, Golden(core.network), stream
         self._random, self._progress = Random(seed), progress
-        self._planned = planned_checks(len(x), once)
+        self._batch = core.plan.layout.images
+        self._runs = self._of(range(len(x)))
+        self._planned = planned_checks(len(self._runs), once)
         for name in self._planned:
             try:
                 getattr(self, f"_{name.replace(' ', '_')}")(name)
             except RuleBroken:
                 raise
             except AdafireError as error:  # one that hangs says it all, and takes long enough
-                self.records.append({"scenario": name, "image": None, "difference": str(error)})
+                self.records.append({"scenario": name, "images": [], "difference": str(error)})
                 break
 
+    def _of(self, numbers):
+        """Return the runs of images of these numbers, lists of numbers."""
+        return together(numbers, self._batch).tolist()
+
     def _in_order(self, name):
-        for n in range(len(self._x)):
-            self._run(name, [n])
+        for run in self._runs:
+            self._run(name, [run])
 
     def _aborted(self, name):
-        n, core = self._random.randrange(len(self._x)), self._core
-        cycle = self._random.randrange(max(1, self.records[n]["cycles"]))
-        results, probe = core.probe(lambda: core.abort(self._x[n : n + 1], cycle))
-        expected = expected_probe(core.plan, self._golden.traces(self._x[n]))
+        n, core = self._random.randrange(len(self._runs)), self._core
+        cycle, images = self._random.randrange(max(1, self.records[n]["cycles"])), self._x[self._runs[n]]
+        results, probe = core.probe(lambda: core.abort(images, cycle))
+        expected = expected_probe(core.plan, self._golden.traces_of(images))
         difference = first_difference(core.plan, expected, probe, complete=False)
         if results and difference is None:
             difference = f"a result came although the image had been given up after {cycle} cycles"
-        self._write(name, n, {"difference": None if difference is None else str(difference)})
+        self._write(name, self._runs[n], {"difference": None if difference is None else str(difference)})
 
     def _shuffled(self, name):
         self._core.stalls = STALLS
-        self._run(name, self._random.sample(range(len(self._x)), self._planned[name]), timed=False)
+        count = len(self._x)
+        numbers = self._random.sample(range(count), min(count, self._planned[name] * self._batch))
+        self._run(name, self._of(numbers), timed=False)
         self._core.stalls = 0.0
 
     def _loaded(self, name):
@@ -126,19 +140,19 @@ class _Checks:
         if outside is not None:
             self._core.fill(outside)
         for _ in range(self._planned[name]):
-            self._run(name, [self._random.randrange(len(self._x))])
+            self._run(name, [[self._random.randrange(len(self._x)) for _ in range(self._batch)]])
 
-    def _run(self, name, numbers, timed=True):
-        """Run images of these numbers, each behind the other."""
+    def _run(self, name, runs, timed=True):
+        """Make runs of images of these numbers, each behind the other."""
         before = len(self.records)
 
         def heard(done, _):
-            self._progress("simulating", (before + done) / sum(self._planned.values()))
+            self._progress("simulating", (before + done / self._batch) / sum(self._planned.values()))
 
         heard(0, 1)
-        for n, record in zip(numbers, checked(self._core, self._golden, self._x[np.array(numbers)], heard)):
-            self._write(name, n, record if timed else {**record, "cycles": None})
+        for run, record in zip(runs, checked(self._core, self._golden, self._x[np.concatenate(runs)], heard)):
+            self._write(name, run, record if timed else {**record, "cycles": None})
 
-    def _write(self, name, n, record):
+    def _write(self, name, run, record):
         record = {key: value for key, value in record.items() if value is not None or key == "difference"}
-        self.records.append({"scenario": name, "image": n, **record})
+        self.records.append({"scenario": name, "images": run, **record})

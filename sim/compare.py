@@ -8,7 +8,7 @@ round. A spiking layer shows its own map, also where a pool is fused behind it; 
 counts of readouts and of layers that accumulate only mean nothing, nor do the states of pools.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -30,6 +30,7 @@ class Difference:
     neuron : (channel, row, column), or None
     phase : `gen.plan.passes.Pass.phase` of a two-phase network: what it does with that timestep
     stage : from 0; None of a network without stages
+    image : of those that a core runs together, from 0; None where it runs one alone
     """
 
     kind: str
@@ -40,9 +41,12 @@ class Difference:
     neuron: tuple[int, int, int] | None = None
     phase: str | None = None
     stage: int | None = None
+    image: int | None = None
 
     def __str__(self):
-        where = [] if self.stage is None else [f"stage {self.stage + 1}"]
+        where = [] if self.image is None else [f"image {self.image + 1} of those together"]
+        if self.stage is not None:
+            where.append(f"stage {self.stage + 1}")
         if self.layer is not None:
             where.append(f"layer {self.layer!r}")
         if self.timestep is not None:
@@ -111,15 +115,17 @@ def expected_probe(plan, traces):
     Parameters
     ----------
     plan : gen.plan.plan.Plan
-    traces : of every stage that runs, as `sim.golden.Golden.traces` has them
+    traces : of every stage that runs, as `sim.golden.Golden.traces` has them; of a batch of all its images
     """
     groups = []
     for group in range(plan.params.groups):
         parts, run = [], 0
-        for stage, trace in zip(plan.stages, traces):
-            for round_ in range(min(stage.rounds, trace.exit_step)):
+        for stage in plan.stages:
+            if stage.number >= len(traces):
+                break
+            for round_ in range(min(stage.rounds, traces[stage.number].exit_step)):
                 for p in stage.passes:
-                    columns = _fired(p, trace, group, round_)
+                    columns = _fired(p, traces[p.stage + p.image], group, round_)
                     parts.append((np.full_like(columns[0], run), *columns))
                     run += 1
         groups.append(Expected(*(np.concatenate(column) for column in zip(*parts))))
@@ -130,7 +136,7 @@ def compared_values(plan, expected):
     """Return how many values a comparison with ``expected`` looks at, by kind, the answer's included."""
     is_readout = np.array([not p.layer.emits for p in plan.passes])
     outputs = sum(int((e.has_state & is_readout[e.index]).sum()) for e in expected)
-    answer = result_words(plan.network) - HEADER_WORDS
+    answer = result_words(plan.network, plan.layout.images) - HEADER_WORDS
     return {
         "counts": sum(int(e.has_count.sum()) for e in expected),
         "states": sum(int(e.has_state.sum()) for e in expected) - outputs,
@@ -182,7 +188,9 @@ def _difference(plan, right, at, index, counts, states):
         where = {
             "layer": p.layer.name, "timestep": int(right.timestep[at]),
             "neuron": (int(right.channel[at]), int(right.row[at]), int(right.column[at])),
-            "phase": p.phase if _timestep(p) else None, "stage": p.stage if len(plan.stages) > 1 else None,
+            "phase": p.phase if _timestep(p) else None,
+            "stage": p.stage if len(plan.network.stages) > 1 else None,
+            "image": p.image if plan.layout.images > 1 else None,
         }
     if at >= len(right) or at >= len(index) or right.index[at] != index[at]:
         return Difference("pass", _title(plan, right.index, at), _title(plan, index, at), **where)
@@ -199,23 +207,36 @@ def _title(plan, index, at):
 
 
 def answer_difference(plan, traces, result, n=0):
-    """Return the first `Difference` between the golden model's answer and image ``n`` of a `Result`, or None."""
-    network, trace = plan.network, traces[-1]
-    timesteps = sum(stage.exit_step for stage in traces)
-    if result.exit_steps[n] != timesteps:
-        return Difference("timesteps", timesteps, int(result.exit_steps[n]))
+    """Return the first `Difference` between the golden model's answer and image ``n`` of a `Result`, or None.
+
+    In a batch ``n`` counts runs, and the result has a row for each of its images.
+    """
+    images = plan.layout.images
+    rows = range(n * images, (n + 1) * images)
+    timesteps, steps = sum(trace.exit_step for trace in traces), int(result.exit_steps[rows].sum())
+    if steps != timesteps:
+        return Difference("timesteps", timesteps, steps)
+    for image, (trace, row) in enumerate(zip(traces[-images:], rows)):
+        if different := _output_difference(plan.network, trace, result, row, timesteps if images == 1 else 1):
+            return different if images == 1 else replace(different, image=image)
+    for kind, right, got in (
+        ("events", sum(t.events for t in traces), result.events[rows].sum()),
+        ("synaptic ops", sum(t.synaptic_ops for t in traces), result.synaptic_ops[rows].sum()),
+    ):
+        if right != got:
+            return Difference(kind, right, int(got))
+    return None
+
+
+def _output_difference(network, trace, result, row, timesteps):
+    """Return the first `Difference` of an image's outputs or class, or None."""
     for name in network.outputs:
-        right, got = trace.outputs[name][-1], result.outputs[name][n]
+        right, got = trace.outputs[name][-1], result.outputs[name][row]
         if (right != got).any():
             c, y, x = (int(i) for i in np.argwhere(right != got)[0])
             return Difference("output", int(right[c, y, x]), int(got[c, y, x]), name, timesteps, (c, y, x))
-    for kind, right, got in (
-        ("class", trace.class_, result.classes[n]), ("events", sum(t.events for t in traces), result.events[n]),
-        ("synaptic ops", sum(t.synaptic_ops for t in traces), result.synaptic_ops[n]),
-    ):
-        if np.any(right != got):
-            return Difference(kind, np.asarray(right).tolist(), np.asarray(got).tolist())
-    return None
+    right, got = np.asarray(trace.class_), np.asarray(result.classes[row])
+    return Difference("class", right.tolist(), got.tolist()) if (right != got).any() else None
 
 
 def compare_image(plan, traces, probe, result, n=0):

@@ -56,6 +56,7 @@ struct Feed {
 };
 
 struct Core {
+    Outside outside;  // the core goes first, while the thread has its context
     VerilatedContext context;
     Vadafire_core top{&context};
     Feed feed;
@@ -66,7 +67,6 @@ struct Core {
     int64_t received = 0;             // words of the result that is being taken
     bool probing = false;
     std::vector<Fired> fired;
-    Outside outside;
     std::function<void()> look;  // at what cannot be seen from outside, once a cycle, for other harnesses
 
     bool pauses() {
@@ -150,7 +150,10 @@ Core* core_create() {
     return core;
 }
 
-void core_destroy(Core* core) { delete core; }
+void core_destroy(Core* core) {
+    Verilated::threadContextp(&core->context);  // which its scopes leave
+    delete core;
+}
 
 // Returns 0; 1 when the core has not taken all words after `limit` cycles; 2 when it finds the load damaged.
 int core_load(Core* core, const uint32_t* words, int64_t count, int64_t limit) {
@@ -198,8 +201,9 @@ int64_t core_go(Core* core, int64_t cycles) {
 }
 
 // Give the batch up and wait until the core is idle. Returns the results that came all the same, or -1 when it is not
-// idle after `limit` cycles.
+// idle after `limit` cycles. Neurons that fire later are not seen: they may be of another image's input.
 int64_t core_abort(Core* core, int64_t limit) {
+    const bool probing = core->probing;
     int64_t results = 0;
     core->feed = {};  // nothing is offered any more: a first word would begin another image
     core->top.__SYM__abort = 1;
@@ -207,8 +211,10 @@ int64_t core_abort(Core* core, int64_t limit) {
         const bool given_up = !core->top.__SYM__abort;
         results += core->step(word) && (word >> 32 & 1);
         core->top.__SYM__abort = 0;
+        core->probing = false;
         if (given_up && core->top.idle) break;
     }
+    core->probing = probing;
     core->rest();
     core->image++;
     return limit > 0 ? results : -1;

@@ -161,25 +161,26 @@ class CompiledCore:
 
         Of an image of many cycles ``progress`` is told in between, too.
         """
-        words = input_stream(self.network, x)
-        rows = np.zeros((len(words), result_words(self.network)), np.int32)
+        images = self.plan.layout.images
+        words = input_stream(self.network, x, images)
+        rows = np.zeros((len(words), result_words(self.network, images)), np.int32)
         limit = cycle_limit(self.plan, self.stalls)
         before = self._library.core_cycles(self._core)
         self._begin(words)
         try:
             for number, row in enumerate(rows):
-                heard = progress and (lambda share, n=number: progress(n + share, len(words)))
+                heard = progress and (lambda share, n=number: progress(min(len(x), images * (n + share)), len(x)))
                 received = self._result(row, limit, heard)
                 if received < 0:
                     raise AdafireError(f"image {number}: the core gave no result within {limit} cycles")
                 if received != len(row):
                     raise AdafireError(f"image {number}: the core's result has {received} words, not {len(row)}")
-                if progress:
-                    progress(number + 1, len(words))
+                if heard:
+                    heard(1)
         finally:
             self._library.core_end(self._core)
         self.cycles = self._library.core_cycles(self._core) - before
-        return results_of(self.network, rows)
+        return results_of(self.network, rows, images).first(len(x))
 
     @property
     def moved(self) -> int:
@@ -195,7 +196,8 @@ class CompiledCore:
 
         Returns when the core is idle again.
         """
-        words, limit = input_stream(self.network, images), cycle_limit(self.plan, self.stalls)
+        words = input_stream(self.network, images, self.plan.layout.images)
+        limit = cycle_limit(self.plan, self.stalls)
         self._begin(words)
         results = 0
         for before in range(0, cycle, SLICE):
@@ -235,8 +237,8 @@ class CompiledCore:
 
     @cached_property
     def _expected(self):
-        """Cycles of a mean image."""
-        return expected_cycles(self.plan).interval
+        """Cycles of a mean image, or of all that are run together."""
+        return self.plan.layout.images * expected_cycles(self.plan).interval
 
     def _check(self):
         check_rules(self._library.core_broken(self._core))

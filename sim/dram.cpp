@@ -54,7 +54,10 @@ Dram::Dram() : model_(new Model) {
     hear();
 }
 
-Dram::~Dram() { delete static_cast<Model*>(model_); }
+Dram::~Dram() {
+    Verilated::threadContextp(&model(model_).context);  // which its scopes leave
+    delete static_cast<Model*>(model_);
+}
 
 void Dram::clock() {
     auto& top = model(model_).top;

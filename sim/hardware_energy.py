@@ -4,6 +4,8 @@ Nothing here is measured: words and operations are counted exactly, then each is
 for a 45 nm process say (docs/energy.md).
 """
 
+import numpy as np
+
 from sim.traffic import memory_traffic, neurons_fired, rounds_of_stages
 
 __all__ = ["ESTIMATE", "estimated"]
@@ -29,9 +31,9 @@ def estimated(plan, result):
     Returns
     -------
     dict
-        memory_words : {memory: (words read, words written, bits of a word)}, int64 [N], int64 [N], int
+        memory_words : {memory: (words read, words written, bits of a word)} as `memory_traffic` has them
         multiplications : int64 [N], synaptic operations, ``weight_bits`` times ``operand_bits``, each with an addition
-        additions : int64 [N], of ``acc_bits``: those, and those of the neurons, a comparison being one
+        additions : [N], of ``acc_bits``: those, and those of the neurons, a comparison being one
         memory_estimated_uJ, arithmetic_estimated_uJ, hardware_estimated_uJ : float [N], the last their sum
     """
     params, moved = plan.params, memory_traffic(plan, result)
@@ -50,15 +52,15 @@ def estimated(plan, result):
 
 
 def _neuron_additions(plan, result):
-    """Return int64 [N], the additions and comparisons of the neurons: bias, membrane, one for each bit of a burst.
+    """Return the additions and comparisons of the neurons [N]: bias, membrane, one for each bit of a burst.
 
-    A neuron that keeps its current adds the bias once.
+    A neuron that keeps its current adds the bias once. Of a batch they are shared out, as of `rounds_of_stages`.
     """
     total, bits = 0, plan.params.burst_bits
     for stage, rounds in zip(plan.stages, rounds_of_stages(plan, result)):
         for p in stage.passes:
             if p.layer.weighted:
                 fired = neurons_fired(plan, p)
-                kept = fired * rounds - fired // p.steps * (rounds > 0) if p.keep else 0
+                kept = fired * rounds - fired // p.steps * np.minimum(rounds, 1) if p.keep else 0
                 total = total + fired * rounds * (2 + (bits if p.layer.fires else 0)) - kept
     return total

@@ -11,7 +11,10 @@ WORD = 8  # of a 32-bit word from outside the chip, at most
 
 
 def cycle_limit(plan, stalls=0.0):
-    """Return cycles that no image needs, however dense it is; ``stalls`` is the chance of a pause on either side."""
+    """Return cycles that no image needs, however dense it is; ``stalls`` is the chance of a pause on either side.
+
+    Of a batch, that no run of all its images needs.
+    """
     work = 0
     for stage in plan.stages:
         for p in stage.passes:
@@ -21,7 +24,7 @@ def cycle_limit(plan, stalls=0.0):
         moved += sum(written_words(plan, p) for p in stage.passes)
         work += stage.rounds * WORD * moved
     network = plan.network
-    maps = 1 if network.source.kind == "direct" else network.frames
+    maps = plan.layout.images if network.source.kind == "direct" else network.frames
     channels, height, width = network.source.shape
     values = maps * channels * height * width + plan.params.outputs * len(plan.stages) * network.timesteps
     return int((FIXED + 2 * work + 8 * values) / (1 - stalls))

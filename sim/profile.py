@@ -23,7 +23,7 @@ import numpy as np
 
 from gen.errors import AdafireError
 from gen.inputs import input_stream
-from gen.result import Result, result_words, results_of
+from gen.result import Result, result_words, results_of, shared_out
 from sim.compiled_core import HARNESS, CompiledCore, core_defines
 from sim.bench.folder import board_of, core_text, read_folder
 from sim.emptied import core_sources, empty_core
@@ -53,6 +53,9 @@ GROUP = {
 @dataclass(frozen=True, eq=False)
 class Profile:
     """What N images cost in a plan of P passes whose stages run up to T rounds.
+
+    Of a batch a pass is in the row of its own image. What belongs to no pass is shared out to the images of a run, as
+    the counters of ``result`` are; only the sums over a run are the core's.
 
     result : gen.result.Result
     cycles : name of every kind to int64 [N, T, P + 1]; row P is the machine's, what was not run is 0
@@ -101,12 +104,13 @@ class ProfiledCore(CompiledCore):
 
     def profile(self, x, progress=None):
         """Run images uint8 [N, C, H, W] or [N, H, W], one after the other; return their `Profile`."""
-        words, passes = input_stream(self.network, x), len(self.plan.passes)
+        images, passes = self.plan.layout.images, len(self.plan.passes)
+        words = input_stream(self.network, x, images)
         rounds = max(stage.rounds for stage in self.plan.stages)
         firsts = {stage.passes[0].index for stage in self.plan.stages}
         begins = np.array([index in firsts for index in range(passes)], np.int32)
         table = np.zeros((len(words), rounds, passes + 1, len(KINDS + WORK)), np.int64)
-        rows = np.zeros((len(words), result_words(self.network)), np.int32)
+        rows = np.zeros((len(words), result_words(self.network, images)), np.int32)
         limit = ctypes.c_int64(cycle_limit(self.plan))
         for n, row in enumerate(rows):
             self._begin(words[n : n + 1])
@@ -119,9 +123,18 @@ class ProfiledCore(CompiledCore):
             if received != len(row):
                 raise AdafireError(f"Image {n}: the core gave no result within {limit.value} cycles.")
             if progress:
-                progress(n + 1, len(rows))
-        columns = dict(zip(KINDS + WORK, np.moveaxis(table, -1, 0)))
+                progress(min(images * (n + 1), len(x)), len(x))
+        columns = dict(zip(KINDS + WORK, np.moveaxis(_image_by_image(self.plan, table)[: len(x)], -1, 0)))
         return Profile(
-            results_of(self.network, rows), {kind: columns[kind] for kind in KINDS},
+            results_of(self.network, rows, images).first(len(x)), {kind: columns[kind] for kind in KINDS},
             *(columns[name][:, :, :-1] for name in WORK),
         )
+
+
+def _image_by_image(plan, table):
+    """Return int64 [runs, T, P + 1, kinds] as [N, ...], rows of images as `Profile` has them."""
+    images, rows = plan.layout.images, []
+    of = np.array([p.image for p in plan.passes])
+    for image, machine in enumerate(shared_out(table[:, :, -1:], images)):
+        rows.append(np.concatenate([table[:, :, :-1] * (of == image)[:, None], machine], axis=2))
+    return np.stack(rows, axis=1).reshape(-1, *table.shape[1:])

@@ -6,6 +6,7 @@ the plan and the rounds that ran but for one number, the cycles in which lanes a
 weights: the core counts these. Groups have memories of their own; what is said is their sum. A frame that is dropped
 because the network has stopped before it, a pass that is read ahead in vain, and what a neuron reads beside the last
 lanes of a tile are not counted. Queues between components and the tables of the exit rules are no memories here.
+A batch does some of it once for all its images: each image has an equal share of what a run of them moves.
 """
 
 from math import prod
@@ -25,7 +26,12 @@ __all__ = ["memory_traffic", "neurons_fired", "rounds_of_stages"]
 
 
 def rounds_of_stages(plan, result):
-    """Return int64 [stages, N], how often each stage's passes were run; one that did not answer ran all its rounds."""
+    """Return int64 [stages, N], how often each stage's passes were run; one that did not answer ran all its rounds.
+
+    Of a batch float, each image's share of the run in which all stages are run once.
+    """
+    if plan.layout.images > 1:
+        return np.full((len(plan.stages), len(result.exit_steps)), 1 / plan.layout.images)
     before = np.cumsum([0, *(stage.network.timesteps for stage in plan.stages)])
     steps = result.exit_steps - before[:-1, None]
     return np.stack([np.clip(own, 0, stage.rounds) for own, stage in zip(steps, plan.stages)])
@@ -47,26 +53,29 @@ def memory_traffic(plan, result):
 
     Returns
     -------
-    dict, memories named as in `gen.plan.memories.memory_table` without their owner's number; words as int64 [N]
+    dict, memories named as in `gen.plan.memories.memory_table` without their owner's number; words as int64
+        [N], of a batch as float
     """
     bits = {spec.role: spec.width for spec in plan.memories.values()}
-    words = {name: np.zeros((2, len(result.exit_steps)), np.int64) for name in bits}
-    for stage, rounds in zip(plan.stages, rounds_of_stages(plan, result)):
+    runs = rounds_of_stages(plan, result)
+    words = {name: np.zeros((2, len(result.exit_steps)), runs.dtype) for name in bits}
+    for stage, rounds in zip(plan.stages, runs):
         for p in stage.passes:
             for name, (read, written) in _of_pass(plan, stage, p, rounds).items():
                 words[name][0] += read
                 words[name][1] += written
-        for name, read in _of_decisions(plan, stage, rounds).items():
-            words[name][0] += read
+        if plan.layout.images == 1 or stage is plan.stages[-1]:
+            for name, read in _of_decisions(plan, stage, rounds).items():
+                words[name][0] += read
         for block in stage_blocks(stage.passes, plan.regions):
             words["outside"][0] += words_moved(block, plan.params) * rounds
             for copy in block.copies:
                 words["image" if copy.of_input else "maps"][1] += copy.words * plan.params.groups * rounds
-        words["program"][0] += (rounds > 0) * words_of(stage_fields(plan.params))
-    words["program"][0] += words_of(header_fields(plan.params))
+        words["program"][0] += np.minimum(rounds, 1) * words_of(stage_fields(plan.params))
+    words["program"][0] += np.minimum(runs[0], 1) * words_of(header_fields(plan.params))
     region = plan.regions[0, INPUT, 0]
     frames = plan.network.source.kind == "frames" and region.versions == 1  # one at a time
-    maps = rounds_of_stages(plan, result)[0] if frames else max(1, region.versions)
+    maps = runs[0] if frames else max(1, region.versions)
     if region.outside is None:
         words["image"][1] += region.words * plan.params.groups * maps
     else:
@@ -77,13 +86,14 @@ def memory_traffic(plan, result):
 
 
 def _of_pass(plan, stage, p, rounds):
-    """Return {memory: [words read, words written]} of a pass that is run in so many ``rounds``, each int64 [N].
+    """Return {memory: [words read, words written]} of a pass that is run in so many ``rounds``, each [N].
 
     ``fired`` counts neurons, and ``later`` those of them that had fired before: in earlier rounds or, in tile order,
     at earlier timesteps of the round.
     """
     each = neurons_fired(plan, p)
-    fired, first = each * rounds, each // p.steps * (rounds > 0)
+    begun = np.minimum(rounds, 1)
+    fired, first = each * rounds, each // p.steps * begun
     later = fired if p.resumes else fired - first
     moved: dict = {"program": (_program_words(plan.params, p) * rounds, 0)}
     if p.layer.weighted:
@@ -95,11 +105,11 @@ def _of_pass(plan, stage, p, rounds):
     if not p.layer.emits:
         moved["outputs"] = later, fired
     for memory, looked_up in _looked_up(plan, stage, p).items():
-        moved[memory] = looked_up * ((rounds > 0) if p.keep else rounds * p.steps), 0
+        moved[memory] = looked_up * (begun if p.keep else rounds * p.steps), 0
     taken = sum(groups.bit_count() for groups in groups_of_parts(p, plan.params.groups))
-    if p.streamed:
+    if p.streamed and not p.again:
         moved["weights"] = 0, taken * sum(p.sizes) * rounds
-    if p.supplied:
+    if p.supplied and not p.again:
         moved["parameters"] = fired, taken * plan.params.neurons * p.parameter_words * rounds
     if p.stored:
         written, (read, _) = p.rows * p.columns * p.tiles * p.steps * rounds, moved.get("maps", (0, 0))

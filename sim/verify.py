@@ -47,21 +47,23 @@ def verify(folder, x, images=20, simulator=None, seed=0, progress=None, waves=No
     folder : made by `hw.emit.generate`
     x : uint8 images [N, C, H, W], or [N, H, W] for one channel; [N, T, C, H, W] for a network of frames
     images : the first so many of them are run in order; some again: twice, in random order, after an aborted
-        one, after one cut short, and after the memories were loaded through the load port
+        one, after one cut short, and after the memories were loaded through the load port. A core of a batch takes
+        several together, in the last run the last image again where some are missing
     simulator : ``icarus``, ``verilator`` or None for what is installed, under cocotb; ``compiled``: the Verilog in C++,
         for networks of many cycles, with fewer runs again (`sim.checked.check_folder`), and with the board's own
         memory outside at its timing
     seed : of the pauses in every stream and of the choice of images
     progress : called with (text, fraction done)
     waves : file for a waveform (.vcd from Verilator, .fst from Icarus), a save file beside it (`sim.waves`)
-    wave_image, wave_step : what the waveform shows: this image of ``x``, counted from 0, by default the first one,
-        and this timestep of it, counted from 1, by default all of them
+    wave_image, wave_step : what the waveform shows: this image of ``x``, counted from 0, by default the first one (of
+        a batch those run with it are the ones behind it), and this timestep of it, counted from 1, by default all of
+        them
     once : whether no image is run again, for networks of many cycles
 
     Returns
     -------
     images : int
-    mismatches : runs of an image in which some value differs, or that never ended
+    mismatches : runs, of an image or of a batch, in which some value differs, or that never ended
     compared : values compared, by kind
     cycles_per_image, lane_utilization : float, over the images that were sent without pauses; None if none ended
     simulator : str
@@ -97,7 +99,7 @@ def verify(folder, x, images=20, simulator=None, seed=0, progress=None, waves=No
     else:
         records, save_file = _under_cocotb(folder, plan, x, count, simulator, int(seed), progress, window, once)
     return {
-        "images": count, **_figures(records, plan.params.lanes), "simulator": simulator,
+        "images": count, **_figures(records, plan), "simulator": simulator,
         "first_difference": _first_difference(records, seed, simulator), "save_file": save_file and str(save_file),
         "seconds": time.perf_counter() - start,
     }
@@ -110,7 +112,7 @@ def _under_cocotb(folder, plan, x, count, simulator, seed, progress, window, onc
         job = Job(
             folder=str(Path(folder).absolute()), count=count, records=str(work / "records"), work=str(work),
             simulator=simulator, seed=seed, waves=window.file is not None, wave_image=window.image,
-            wave_step=window.step, once=once,
+            wave_step=window.step, once=once, batch=plan.layout.images,
         )
         job.write_images(x)
         _foretell(plan, sum(job.planned.values()))
@@ -120,19 +122,20 @@ def _under_cocotb(folder, plan, x, count, simulator, seed, progress, window, onc
 
 def _foretell(plan, runs):
     """Say how long so many runs may take, where it is long."""
-    minutes = runs * expected_cycles(plan).interval / COCOTB_SPEED / 60
+    images = runs * plan.layout.images
+    minutes = images * expected_cycles(plan).interval / COCOTB_SPEED / 60
     if minutes > LONG_MINUTES:
         LOG.warning(
             "%d images of some %s cycles each may take %s under cocotb; --once runs each once, --simulator compiled is "
-            "quick.", runs,
+            "quick.", images,
             f"{expected_cycles(plan).cycles:,.0f}",
             f"{minutes:.0f} minutes" if minutes < 100 else f"{minutes / 60:.0f} hours",
         )
 
 
 def _longest_silence(plan):
-    """Return the seconds without a result of an image after which a simulator is taken to hang."""
-    return SILENCE_SECONDS * max(1, expected_cycles(plan).interval / SILENCE_CYCLES)
+    """Return the seconds without a result after which a simulator is taken to hang."""
+    return SILENCE_SECONDS * max(1, plan.layout.images * expected_cycles(plan).interval / SILENCE_CYCLES)
 
 
 def _simulate(job, planned, silence, progress):
@@ -183,21 +186,22 @@ def _records(file):
     return [json.loads(line) for line in file.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
 
-def _figures(records, lanes):
+def _figures(records, plan):
     runs = [record for record in records if "done" not in record]
     timed = [record for record in runs if "cycles" in record]
     cycles = sum(record["cycles"] for record in timed)
     return {
         "mismatches": sum(record["difference"] is not None for record in runs),
         "compared": {kind: sum(record.get("compared", {}).get(kind, 0) for record in runs) for kind in KINDS},
-        "cycles_per_image": cycles / len(timed) if cycles else None,
-        "lane_utilization": sum(record["synaptic_ops"] for record in timed) / (lanes * cycles) if cycles else None,
+        "cycles_per_image": cycles / (plan.layout.images * len(timed)) if cycles else None,
+        "lane_utilization": sum(r["synaptic_ops"] for r in timed) / (plan.params.lanes * cycles) if cycles else None,
     }
 
 
 def _first_difference(records, seed, simulator):
     for record in records:
         if record.get("difference") is not None:
-            which = "" if record["image"] is None else f"image {record['image']}, "
+            images = record["images"]
+            which = f"image{'s' * (len(images) > 1)} {' '.join(map(str, images))}, " if images else ""
             return f"{record['difference']} ({which}scenario {record['scenario']!r}, seed {seed}, {simulator})"
     return None

@@ -88,7 +88,7 @@ def write_save_file(window, view):
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     with open(partial, "w") as file:
         save = GTKWSave(file)
-        save.comment(f"adafire verify: image {window.image}, " + (
+        save.comment(f"adafire verify: {view.shown(window.image)}, " + (
             "every timestep" if window.step is None else f"timestep {window.step}"
         ))
         save.dumpfile(str(window.file))

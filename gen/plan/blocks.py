@@ -36,7 +36,7 @@ from gen.plan.spilling import MOST_AHEAD, rows_read
 
 __all__ = [
     "Bases", "Block", "Copy", "OF_PARAMETERS", "block_digest", "block_words", "copy_pieces", "outside_bases",
-    "pack_block", "run_head", "stage_blocks", "words_moved",
+    "pack_block", "run_head", "stage_blocks", "stage_words", "words_moved",
 ]
 
 COPY_WORDS, RUN_WORDS, BLOCK_WORDS = 3, 2, 2  # of a copy, of a run beside its data, of a block beside both
@@ -130,6 +130,12 @@ def block_words(block: Block, params: CoreParams) -> int:
     return BLOCK_WORDS + COPY_WORDS * len(block.copies) + runs * len(groups_of_parts(p, params.groups))
 
 
+def stage_words(stage, params: CoreParams, regions) -> int:
+    """Return the 32-bit words of the blocks of a stage; 0 where they are those of another one."""
+    own = stage_blocks(stage.passes, regions) if stage.blocks_of is None else []
+    return sum(block_words(block, params) for block in own)
+
+
 def run_head(address: int, groups: int, neuron: int | None = None) -> int:
     """Return the first word of a run of weights for ``groups``, or of the parameters of a ``neuron`` of theirs."""
     taker = groups if neuron is None else groups | 1 << OF_PARAMETERS | neuron << OF_PARAMETERS + 1
@@ -147,14 +153,14 @@ def copy_pieces(copy: Copy, params: CoreParams) -> int:
 
 
 def outside_bases(params: CoreParams, stages, regions) -> Bases:
-    """Return what lies where outside the chip; ``stages`` are the passes of each."""
-    blocks = sum(block_words(block, params) for passes in stages for block in stage_blocks(passes, regions))
+    """Return what lies where outside the chip; ``stages``: `gen.plan.layout.StagePlan`."""
+    blocks = sum(stage_words(stage, params, regions) for stage in stages)
     maps = [r.outside + r.words for (_, name, _), r in regions.items() if name != INPUT and r.outside is not None]
     image = regions[0, INPUT, 0]
     slots = params.image_slots * (image.outside is not None)
     at = blocks + max(maps, default=0) * params.map_pieces
     states = at + slots * image.words * params.image_pieces
-    return Bases(blocks, at, states, states + max(parked_end(p) for passes in stages for p in passes))
+    return Bases(blocks, at, states, states + max(parked_end(p) for stage in stages for p in stage.passes))
 
 
 def pack_block(

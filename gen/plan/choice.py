@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from gen.errors import DoesNotFit, UnsupportedNetwork
+from gen.errors import DoesNotFit, InputError, UnsupportedNetwork
 from gen.intnet import Network
+from gen.plan.batch import check_batch, fetches_less
 from gen.plan.estimate import Estimate, expected_cycles
 from gen.plan.params import LANES, NEURONS, check_neurons, neurons_of, shape_of_lanes
 from gen.plan.plan import Plan, covering, plan_on
@@ -73,7 +74,7 @@ class Candidate:
 
 def candidates(
     network: Network, target: Target, also: Sequence[Network] = (), lanes: int | None = None,
-    neurons: int | None = None,
+    neurons: int | None = None, batch: int = 1,
 ) -> list[Candidate]:
     """Return a `Candidate` for every number of lanes and of neurons in a group, by rising lanes.
 
@@ -82,6 +83,7 @@ def candidates(
     also : networks that the core shall be large enough for
     lanes : the only number of lanes; by default each of `LANES` whose groups may have ``neurons``
     neurons : the only number of neurons of a group; by default 1, and twice as many as long as that pays
+    batch : images that are run together (`gen.plan.batch`)
 
     The input is cut into strips (`gen.plan.strips`) where that pays.
 
@@ -90,15 +92,16 @@ def candidates(
     UnsupportedNetwork
         Where no core runs them.
     InputError
-        For neurons that groups of ``lanes`` lanes, or any groups, do not have.
+        For neurons that groups of ``lanes`` lanes, or any groups, do not have, and a ``batch`` that no core takes.
     """
+    check_batch(network, batch)
     found, refused = [], None
     choices = LANES if lanes is None else (lanes,)
     if lanes is None and neurons is not None:
         choices = [n for n in LANES if neurons in neurons_of(shape_of_lanes(n)[0])] or [max(LANES)]
     for choice in choices:
         try:
-            found += _of_lanes(network, target, also, choice, neurons)
+            found += _of_lanes(network, target, also, choice, neurons, batch)
         except UnsupportedNetwork as error:
             refused = error
     if not found and refused:
@@ -106,17 +109,17 @@ def candidates(
     return found
 
 
-def _of_lanes(network, target, also, lanes, neurons):
+def _of_lanes(network, target, also, lanes, neurons, batch):
     """Return the candidates of one number of lanes."""
     width, _ = shape_of_lanes(lanes)
     if neurons is not None:
         check_neurons(width, neurons)
 
     def of(count):
-        plain = _candidate(network, target, also, lanes, count)
+        plain = _candidate(network, target, also, lanes, count, batch=batch)
         if find_strips(plain.plan.passes, network.stages[0].source.shape, width) is None:
             return [plain]
-        strips = _candidate(network, target, also, lanes, count, strips=True)
+        strips = _candidate(network, target, also, lanes, count, strips=True, batch=batch)
         return [plain, strips] if _pays(strips, plain) else [plain]
 
     found = of(1 if neurons is None else neurons)
@@ -133,9 +136,9 @@ def _pays(other, before):
     return other.estimate.interval <= PAYS * before.estimate.interval
 
 
-def _candidate(network, target, also, lanes, neurons=1, strips=False):
+def _candidate(network, target, also, lanes, neurons=1, strips=False, batch=1):
     def placed(other):
-        return placed_plan(other, lanes, target, neurons, strips)
+        return placed_plan(other, lanes, target, neurons, strips, batch)
 
     plan = placed(network)
     if also:
@@ -166,13 +169,15 @@ def choose(found: list[Candidate], target_fps: float | None = None) -> Candidate
     ------
     DoesNotFit
         None fits, or none that fits is fast enough; says what is short, and what would do.
+    InputError
+        The one chosen is no faster for running several images together.
     """
     fitting = [candidate for candidate in found if candidate.fits]
     if not fitting:
         raise DoesNotFit(_does_not_fit(found))
     fastest = min(fitting, key=lambda candidate: (candidate.estimate.interval, candidate.size))
     if target_fps is None:
-        return fastest
+        return _worth_waiting(fastest)
     enough = [candidate for candidate in fitting if candidate.fps >= target_fps]
     if not enough:
         raise DoesNotFit(
@@ -180,7 +185,22 @@ def choose(found: list[Candidate], target_fps: float | None = None) -> Candidate
             f"{fastest.lanes} lanes and makes {fastest.fps:,.0f} at {fastest.target.core_mhz:g} MHz (estimated from "
             f"{fastest.estimate.basis}). Ask for fewer, or generate for a larger board."
         )
-    return min(enough, key=lambda candidate: (candidate.size, candidate.lanes, candidate.neurons))
+    return _worth_waiting(min(enough, key=lambda candidate: (candidate.size, candidate.lanes, candidate.neurons)))
+
+
+def _worth_waiting(chosen):
+    """Return a candidate whose images do not wait for one another in vain."""
+    plan, target = chosen.plan, chosen.target
+    if plan.params.batch == 1:
+        return chosen
+    alone = _candidate(plan.network, target, chosen.also, chosen.lanes, chosen.neurons, plan.params.strips > 0)
+    if fetches_less(plan.passes) and chosen.estimate.interval < alone.estimate.interval:
+        return chosen
+    raise InputError(
+        f"{plan.params.batch} images together are not faster on {target.title}: with {chosen.lanes} lanes one takes "
+        f"{chosen.estimate.interval:,.0f} cycles, and {alone.estimate.interval:,.0f} alone (estimated). It pays where "
+        "dense layers behind all others fetch their weights for every image. Leave --batch out."
+    )
 
 
 def _does_not_fit(found):
@@ -191,12 +211,13 @@ def _does_not_fit(found):
         f"The network does not fit {least.target.title} with {lanes}: {'; '.join(least.short)} (estimated, "
         f"{least.lanes} lanes)."
     )
-    network, also = least.plan.network, least.also
-    fewer = [n for n in LANES if n < least.lanes and _candidate(network, least.target, also, n).fits]
+    network, also, batch = least.plan.network, least.also, least.plan.params.batch
+    fewer = [n for n in LANES if n < least.lanes and _candidate(network, least.target, also, n, batch=batch).fits]
     if single and fewer:
         return f"{problem} It would fit with --lanes {fewer[-1]}."
     boards = [target for target in TARGETS.values() if target is not least.target]
-    others = (target.name for target in boards if _candidate(network, target, also, least.lanes).fits)
+    others = (
+        target.name for target in boards if _candidate(network, target, also, least.lanes, batch=batch).fits)
     if named := ", ".join(islice(others, OFFERED)):  # no more are looked at: a large network takes seconds for each
         return f"{problem} It would fit {named} with {least.lanes} lanes."
     return f"{problem} No board here is large enough: use fewer weight bits, fewer channels or smaller maps."

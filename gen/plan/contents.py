@@ -104,7 +104,7 @@ def _outside(plan, _owner):
     """Return the uint32 words of all blocks (`gen.plan.blocks`)."""
     packed = [np.zeros(0, np.uint32)]
     for stage in plan.stages:
-        blocks = stage_blocks(stage.passes, plan.regions)
+        blocks = stage_blocks(stage.passes, plan.regions) if stage.blocks_of is None else []
         for block, following in zip(blocks, [*blocks[1:], None]):
             runs = _runs(plan, block)
             addresses = [_address(plan, block.p, copy) for copy in block.copies]

@@ -3,9 +3,8 @@
 A pass, or a row of one, that needs something from outside the chip begins when its block has come; further blocks are
 fetched meanwhile, and what spills is written.
 
-The walker makes and sends tiles for all groups at once; each group takes the events of its own tile out of a queue of
-words, and the ends of its tiles lie apart by what the neurons need. So a pass is a chain of maxima, which is followed
-for all timesteps together. What does not depend on events is a few constants, fitted to the compiled core.
+While an image is computed the next one comes: where the input lies outside the chip, it is written there first.
+`gen.plan.pass_cycles` says what a pass takes if nothing waits.
 """
 
 from __future__ import annotations
@@ -18,52 +17,36 @@ import numpy as np
 from gen.layers import INPUT
 from gen.plan.activity import Activity, find_activity
 from gen.plan.blocks import stage_blocks, words_moved
-from gen.plan.parking import DEPTH, DIGITS, moves_of_rounds, parked_moves, state_digits
+from gen.plan.parking import moves_of_rounds, parked_moves
+from gen.plan.pass_cycles import CYCLES, pass_cycles
 from gen.plan.passes import Pass
 from gen.plan.plan import Plan
-from gen.plan.program_words import spacing
-from gen.plan.spilling import bursts_written
+from gen.plan.spilling import LONGEST_RUN, bursts_written
 from gen.plan.target import Dram
-from gen.plan.tile_work import TileWork, tile_work
+from gen.plan.tile_work import tile_work
 
 __all__ = [
-    "CYCLES", "PACE", "Estimate", "estimate_cycles", "expected_cycles", "expected_passes", "moved_states",
-    "pass_cycles", "written_words",
+    "PACE", "Estimate", "estimate_cycles", "expected_cycles", "expected_passes", "moved_states", "written_words",
 ]
 
-# Cycles of the compiled core, beside what tiles, lanes, neurons and values take.
-CYCLES = {
-    "image": 26,      # from the beginning of an image to its first pass, and from its decision to the result
-    "next": 12,       # from there to the beginning of the next image
-    "pass": 27,       # from the beginning of a pass to its first event, from the last one to its neurons, and on
-    "scan": 3,        # from the address of the first value of an output to the value
-    "frame": 6,       # before the first pass of every round but the first, of another input map
-    "copy": 14,       # of each copy, beside its words
-    "burst": 6,       # of each burst of words of a map written, beside its words: turns, another row of the SDRAM
-    "park": 60,       # from the beginning of a pass to the first states of its groups, from its end to its last words
-    "block": 31,      # from the beginning of a fetch to the first word of the runs, and from the last one to the pass
-}
 PACE = Dram("SDRAM", 32, 16).pace()  # of a memory outside the chip, where nothing else is said
 # Of a decision, for each position of the output, beside scans of its channels: how many, and the rule itself.
 DECISIONS = {"off": (1, 1), "margin": (2, 3), "confidence": (2, 13), "entropy": (2, 30)}
-REST = 1  # between the last event of a tile and the first of the next
-# Words with events that the walker is ahead of a group (`hw.core.word_queue`), and the cycles from where one of them
-# leaves the queue to where the next one is there: a walker that waits is told late, and what it asks for comes late.
-QUEUE, RESUMES = 10, 10
-TOGETHER = 256  # tiles of a pass that are followed one after the other; more of them are followed side by side
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Cycles of an image.
+    """Cycles of an image; of a batch those of all its images, shared out.
 
-    cycles : of the work, as a result reports them
-    interval : between the results of a long run of images, whose input is read meanwhile
+    cycles : of the work, as a result reports them of an image alone
+    followed : of the work while the input of the next image comes
+    interval : between the results of a long run of images
     timesteps : run
     basis : what the numbers of events were taken from
     """
 
     cycles: float
+    followed: float
     interval: float
     timesteps: float
     basis: str
@@ -79,15 +62,18 @@ def estimate_cycles(plan: Plan, counts, timesteps, pace: float = PACE) -> Estima
     Parameters
     ----------
     counts : for every stage that runs, in order, {name of a map: array [timesteps run, C, H, W]}, as a trace of the
-        golden model has them, and under `INPUT` the values of the input ([1, C, H, W] if it is constant)
-    timesteps : for every one of these stages, the timesteps that it runs
+        golden model has them, and under `INPUT` the values of the input ([1, C, H, W] if it is constant); of a batch
+        for every image
+    timesteps : for every one of these stages, the timesteps that it runs; of a batch 1 for every image
     pace : cycles of a 32-bit word from outside the chip
     """
-    work = 0.0
-    for number, (stage, steps) in enumerate(zip(counts, timesteps, strict=True)):
-        nonzero = {name: np.asarray(values) != 0 for name, values in stage.items()}
-        work += _stage_cycles(plan, number, nonzero, steps, pace).sum()
-    return _estimate(plan, CYCLES["image"] + work, sum(timesteps), "the counts of one image")
+    nonzero = [{name: np.asarray(values) != 0 for name, values in run.items()} for run in counts]
+    if plan.layout.images > 1:
+        runs = [(stage, nonzero, 1) for stage in plan.stages]
+    else:
+        runs = [(stage, [maps], steps) for stage, maps, steps in zip(plan.stages, nonzero, timesteps)]
+    work = sum(_stage_cycles(plan, stage, maps, steps, pace).sum(axis=1) for stage, maps, steps in runs)
+    return _estimate(plan, work, sum(timesteps), "the counts of one image")
 
 
 def expected_cycles(plan: Plan, activity: Activity | None = None, pace: float = PACE) -> Estimate:
@@ -97,40 +83,64 @@ def expected_cycles(plan: Plan, activity: Activity | None = None, pace: float = 
     of `estimate_cycles`.
     """
     activity = activity or find_activity(plan.network)
-    cycles, timesteps = float(CYCLES["image"]), 0.0
-    for number, stage in enumerate(activity.stages):
-        each = _stage_cycles(plan, number, stage.maps, len(stage.running), pace)
-        if len(each) == len(stage.running):
-            cycles += float(each @ stage.running)
+    work = np.zeros(2)
+    for stage in plan.stages:
+        known = activity.stages[stage.number]
+        each = _stage_cycles(plan, stage, [known.maps] * plan.layout.images, len(known.running), pace)
+        if each.shape[1] == len(known.running):
+            work += each @ known.running
         else:  # one round is all timesteps
-            cycles += float(each.sum() * stage.running[0])
-        timesteps += float(stage.running.sum())
-    return _estimate(plan, cycles, timesteps, activity.basis)
+            work += each.sum(axis=1) * known.running[0]
+    images, timesteps = plan.layout.images, sum(float(known.running.sum()) for known in activity.stages)
+    return _estimate(plan, work, images * timesteps, activity.basis)
 
 
-def _estimate(plan, cycles, timesteps, basis):
-    source, results = plan.network.source, sum(plan.layout.output_sizes.values())
-    maps = timesteps if source.kind == "frames" and plan.layout.tiling.kept == 1 else plan.layout.tiling.kept
+def _estimate(plan, work, timesteps, basis):
+    """Return the `Estimate` of a run of ``timesteps`` in all; ``work``: cycles alone, and while the next one comes."""
+    source, layout, images = plan.network.source, plan.layout, plan.layout.images
+    alone, followed = (CYCLES["image"] + work).tolist()
+    maps = timesteps if source.kind == "frames" and layout.tiling.kept == 1 else images * layout.tiling.kept
     beats = maps * float(np.prod(source.shape)) / plan.params.input_values
-    return Estimate(cycles, max(cycles + CYCLES["next"], beats, results), timesteps, basis)
+    interval = max(followed + CYCLES["next"], beats, layout.values)
+    return Estimate(alone / images, followed / images, interval / images, timesteps / images, basis)
 
 
-def _stage_cycles(plan, number, maps, steps, pace):
-    """Return float [rounds], the cycles of every round of a stage that runs ``steps``, its decision included."""
-    stage = plan.stages[number]
-    total = np.full(min(stage.rounds, steps), float(_decision(stage.network)))
+def _stage_cycles(plan, stage, maps, steps, pace):
+    """Return float [2, rounds], the cycles of every round of a stage that runs ``steps``, its decision included.
+
+    Alone, then while the next input comes. ``maps``: of a batch those of each image, else one.
+    """
+    decided = plan.layout.images == 1 or stage is plan.stages[-1]
+    total = np.full(min(stage.rounds, steps), float(_decision(stage.network) if decided else CYCLES["frame"]))
     if stage.network.source.kind == "frames":
         total[1:] += CYCLES["frame"]
-    clock = _Clock(plan, stage, pace, len(total))
+    clocks = [_Clock(plan, stage, pace, coming) for coming in _coming(plan, stage, pace, len(total))]
     for p, cycles in _passes(plan, stage, maps, steps, pace):
-        clock.run(p, cycles)
-    return total + clock.now
+        for clock in clocks:
+            clock.run(p, cycles)
+    return total + np.stack([clock.now for clock in clocks])
+
+
+def _coming(plan, stage, pace, rounds):
+    """Return float [2, rounds], the cycles in which the memory takes input that comes, alone and in a row.
+
+    It comes as fast as a core takes it, while the input before it is computed.
+    """
+    first, region, p = stage.passes[0], plan.regions[0, INPUT, 0], plan.params
+    coming = np.zeros((2, rounds))
+    if region.outside is not None and stage is next(s for s in plan.stages if s.passes[0].image == first.image):
+        coming[1, 0] = region.words * (pace * p.image_pieces + (CYCLES["burst"] + CYCLES["turn"]) / LONGEST_RUN)
+        coming[0, 0] = coming[1, 0] * (first.image < plan.layout.images - 1)
+        if plan.network.source.kind == "frames":
+            coming[:, :] = coming[1, 0]
+            coming[0, -1] = 0
+    return coming
 
 
 def _passes(plan, stage, maps, steps, pace=0.0):
     """Yield (pass, float [rounds], its cycles) of a stage that runs ``steps``, in which it waits for states alone."""
     for p in stage.passes:
-        read = [_read(stage.network, p, source, maps, steps) for source, _ in p.reads]
+        read = [_read(stage.network, p, source, maps[p.image], steps) for source, _ in p.reads]
         states = pace * moved_states(plan, p)[:steps] if p.parked is not None else 0.0
         yield p, pass_cycles(plan, p, tile_work(p, plan.regions, plan.params, read), states)
 
@@ -141,11 +151,16 @@ def moved_states(plan: Plan, p: Pass) -> np.ndarray:
 
 
 def expected_passes(plan: Plan, activity: Activity | None = None) -> Iterator[tuple[Pass, float, float]]:
-    """Yield (pass, its cycles in a mean image if nothing waits, how often it is run) of every pass."""
-    for number, known in enumerate((activity or find_activity(plan.network)).stages):
-        stage, steps = plan.stages[number], len(known.running)
+    """Yield (pass, its cycles in a mean image if nothing waits, how often it is run) of every pass.
+
+    Of a batch they are those of all its images.
+    """
+    activity = activity or find_activity(plan.network)
+    for stage in plan.stages:
+        known = activity.stages[stage.number]
+        steps = len(known.running)
         rounds = known.running if stage.rounds == steps else known.running[:1]
-        for p, cycles in _passes(plan, stage, known.maps, steps):
+        for p, cycles in _passes(plan, stage, [known.maps] * plan.layout.images, steps):
             cycles = cycles if len(cycles) == len(rounds) else np.full(len(rounds), cycles.sum() / len(rounds))
             yield p, float(cycles @ rounds), float(rounds.sum())
 
@@ -163,8 +178,9 @@ class _Clock:
     states that are parked.
     """
 
-    def __init__(self, plan, stage, pace, rounds):
-        self.now, self.memory, self.fetched = np.zeros((3, rounds))  # until when passes, memory and fetching have work
+    def __init__(self, plan, stage, pace, coming):
+        self.now, self.fetched = np.zeros((2, len(coming)))  # until when passes and fetching have work
+        self.memory = coming  # and the memory: first it takes the input that comes
         self._plan, self._pace = plan, pace
         self._blocks, self._begun = iter(stage_blocks(stage.passes, plan.regions)), []  # when what waited for one began
 
@@ -178,6 +194,7 @@ class _Clock:
         if moving:
             region = self._plan.regions[p.stage, *p.writes]
             moving = moving + CYCLES["burst"] * bursts_written(p, region, cycles)
+            moving = moving + CYCLES["turn"] * p.rows * p.columns * p.tiles / LONGEST_RUN
         if p.parked is not None:
             moving = moving + self._pace * moved_states(self._plan, p)[: len(self.now)]
             self.now = self.now + CYCLES["park"]
@@ -216,71 +233,3 @@ def _decision(network):
     rule, (channels, rows, columns) = network.exit_rule.kind, network.shapes[network.readout.name]
     scans, more = DECISIONS[rule]
     return CYCLES["scan"] + (1 if rule == "off" else rows * columns) * (scans * (channels + CYCLES["scan"]) + more)
-
-
-def pass_cycles(plan: Plan, p, work: TileWork, states: np.ndarray | float = 0.0) -> np.ndarray:
-    """Return float [steps] (one for all: [1]), the cycles of a pass whose tiles do this `TileWork`.
-
-    ``states``: cycles [steps] that the memory needs for the states that are parked.
-    """
-    drain = plan.params.neuron_latency + p.beats
-    moving = np.broadcast_to(states, work.sent.shape[:1]) / work.runs.shape[1]
-    held = DEPTH * DIGITS // (p.beats * state_digits(p))
-    return CYCLES["pass"] + drain + _followed(work, spacing(p, plan.params), moving, held)
-
-
-def _followed(work, apart, moving, held):
-    """Return float [steps], when the last event of the last tile is taken.
-
-    Times are [steps, groups, runs]: a long pass is cut into runs of tiles that are followed side by side, as if each
-    began with empty queues. The memory takes ``moving`` [steps] for the states of a tile of each group, of which those
-    of ``held`` tiles wait in a queue.
-    """
-    runs = max(1, work.runs.shape[1] // TOGETHER)
-    length = -(-work.runs.shape[1] // runs)
-    sent, taken, words, present = (_cut(a, runs, length) for a in (work.sent, work.taken, work.words, work.runs))
-    lag, ahead = _waits(taken, words)
-    mean = taken / np.maximum(words, 1)
-    ends = np.zeros((length + 1, *taken.shape[1:]))  # ends[n + 1]: of tile n
-    ends[0] = -RESUMES  # for none does the walker wait
-    begun = walker = memory = np.zeros(taken.shape[1:2] + taken.shape[3:])
-    own_place = np.ogrid[tuple(map(slice, taken.shape[1:]))]  # np.take_along_axis takes twice the time of all the rest
-    for n in range(length):
-        begun = np.maximum(walker, begun + work.made * (n > 0))
-        own = np.maximum(ends[n] + REST * (n > 0), begun[:, None]) + taken[n]
-        ends[n + 1] = own
-        free = ends[lag[n], *own_place] - ahead[n] + RESUMES
-        walker = np.maximum(begun + sent[n], free.max(axis=1))
-        last = np.maximum(own, walker[:, None] + mean[n])
-        if n:
-            last = np.maximum(last, ends[n] + apart)
-        if moving.any():
-            memory = np.maximum(memory, ends[max(0, n - held)].max(axis=1)) + moving[:, None]
-            last = np.maximum(last, memory[:, None])
-        ends[n + 1] = np.where(present[n], last, ends[n])
-    return np.maximum(ends[-1].max(axis=1), walker).sum(axis=-1)
-
-
-def _cut(a, runs, length):
-    """Return [..., tiles] as [length, ..., runs], tile first; what is missing in the last run costs nothing."""
-    padded = np.zeros((*a.shape[:-1], runs * length), a.dtype)
-    padded[..., : a.shape[-1]] = a
-    return np.moveaxis(padded.reshape(*a.shape[:-1], runs, length), -1, 0)
-
-
-def _waits(taken, words):
-    """Return for each tile which other one's end the walker waits for at its last word, and how long before that end.
-
-    ``words`` wait in a queue of `QUEUE`: the end is that of the tile whose words must have left it (counted from 1; 0:
-    of none).
-    """
-    total = np.cumsum(words, axis=0)
-    must = total - QUEUE
-    lag = np.zeros(total.shape, np.int64)
-    columns, wanted = total.reshape(len(total), -1), must.reshape(len(total), -1)
-    for i in range(columns.shape[1]):
-        lag.reshape(len(total), -1)[:, i] = np.searchsorted(columns[:, i], wanted[:, i])
-    mean = np.take_along_axis(taken, lag, axis=0) / np.maximum(np.take_along_axis(words, lag, axis=0), 1)
-    ahead = (np.take_along_axis(total, lag, axis=0) - must) * mean
-    waits = must > 0
-    return np.where(waits, lag + 1, 0), np.where(waits, ahead, 0)

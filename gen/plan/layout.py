@@ -9,6 +9,7 @@ import numpy as np
 from gen.intnet import IntegerNetwork, Network
 from gen.layers import INPUT
 from gen.plan.addresses import build_walk
+from gen.plan.batch import Part, batch_parts, check_batch, head_and_tail
 from gen.plan.grouping import weight_sizes
 from gen.plan.maps import place_maps
 from gen.plan.outside import Buffer, cut_outside, place_buffers, supply
@@ -27,10 +28,22 @@ __all__ = ["Layout", "StagePlan", "lay_out"]
 
 @dataclass(frozen=True, eq=False)
 class StagePlan:
-    """One stage: its network, its passes in order, and how often they are run for an image at most."""
+    """One stage: its network, its passes in order, and how often they are run for an image at most.
+
+    In a batch several of them run one network; ``program_of``, ``blocks_of`` and ``ends`` are then those of
+    `gen.plan.batch.Part`.
+    """
 
     network: IntegerNetwork
     passes: tuple[Pass, ...]
+    program_of: int | None = None
+    blocks_of: int | None = None
+    ends: bool = False
+
+    @property
+    def number(self) -> int:
+        """Number of the network's stage, which all images of a batch run through."""
+        return self.passes[0].stage
 
     @property
     def rounds(self) -> int:
@@ -45,6 +58,7 @@ class Layout:
     regions : {(stage, name, timestep): Region}
     tiling : the form of the input
     output_sizes : values of every output, in the order of a result
+    images : that are run together, each with results of its own (`gen.plan.batch`)
     weights, parameters, states, currents : words that the memories of a group, or of a neuron, need
     """
 
@@ -56,6 +70,12 @@ class Layout:
     parameters: int
     states: int
     currents: int
+    images: int = 1
+
+    @property
+    def values(self) -> int:
+        """Values in a result, of all images that are run together."""
+        return self.images * sum(self.output_sizes.values())
 
     @property
     def image_channels(self) -> int:
@@ -70,13 +90,16 @@ class Layout:
 
 
 def lay_out(
-    network: Network, width: int, groups: int, neurons: int, halved_bits: int, room: Room, strip_values: int
+    network: Network, width: int, groups: int, neurons: int, halved_bits: int, room: Room, strip_values: int,
+    images: int = 1,
 ) -> Layout:
     """Return the `Layout` for groups of so many lanes and neurons.
 
     ``halved_bits``: of a lane's weights in words that are halved. ``strip_values``: as of `choose_tiles`.
+    ``images``: that are run together.
     """
     check_core(network)
+    check_batch(network, images)
     networks = network.stages
     drafts, tiling = choose_tiles(
         [layer_passes(n, i) for i, n in enumerate(networks)], networks, width,
@@ -89,11 +112,13 @@ def lay_out(
     every = [p for passes in drafts for p in passes]
     of_weights = Buffer(inside, max((sum(p.sizes) for p in every if p.streamed), default=0))
     of_parameters = Buffer(parameters, max((p.parameter_words for p in every if p.supplied), default=0))
-    laid, states, currents = [], 0, 0
+    laid, states, currents, last = [], 0, 0, 0
     for stage, passes in zip(networks, drafts):
         if stage.two_phase:
             passes = two_phase_passes(stage, passes)
-        passes = place_buffers(passes, of_weights, of_parameters)
+        head, tail = head_and_tail(passes) if images > 1 else (passes, [])
+        passes = [p for part in (head, tail) for p in place_buffers(part, of_weights, of_parameters)]
+        last = len(head)
         passes, *depths = place_states(stage, park(stage, passes, room.states))
         laid.append(passes)
         states, currents = max(states, depths[0]), max(currents, depths[1])
@@ -101,14 +126,15 @@ def lay_out(
         room = replace(room, image=None)
     stages, regions, index = [], {}, 0
     for number, (stage, passes) in enumerate(zip(networks, laid)):
-        own, passes = place_maps(stage, passes, tiling, room)
-        passes = [replace(p, index=index + i, walk=build_walk(p, own)) for i, p in enumerate(passes)]
-        index += len(passes)
+        own, passes = place_maps(stage, passes, tiling, room, images)
         regions |= {(number, *key): region for key, region in own.items()}
-        stages.append(StagePlan(stage, tuple(passes)))
+        for part in batch_parts(passes[:last], passes[last:], images) if images > 1 else [Part(passes)]:
+            passes = [replace(p, index=index + i, walk=build_walk(p, own)) for i, p in enumerate(part.passes)]
+            index += len(passes)
+            stages.append(StagePlan(stage, tuple(passes), *part[1:]))
     first = networks[0]
     sizes = {name: int(np.prod(first.shapes[name])) for name in first.outputs}
-    return Layout(tuple(stages), regions, tiling, sizes, of_weights.end, of_parameters.end, states, currents)
+    return Layout(tuple(stages), regions, tiling, sizes, of_weights.end, of_parameters.end, states, currents, images)
 
 
 def _is_narrow(p, bits):

@@ -17,19 +17,21 @@ __all__ = ["count_bits", "map_depth", "place_maps", "ring_depth", "wide_depth"]
 
 
 def place_maps(
-    network: IntegerNetwork, passes: list[Pass], tiling: Tiling, room: Room
+    network: IntegerNetwork, passes: list[Pass], tiling: Tiling, room: Room, images: int = 1
 ) -> tuple[dict[tuple[str, int], Region], list[Pass]]:
     """Return {(name, timestep): region} of the input and of every stored map of a stage, and the passes with rings.
 
     Timestep 0 stands for a map that is overwritten at each timestep, and for the input. In tile order there is a region
-    for every timestep, that of timestep 1 tells how many there are. Where the ``room`` does not hold all maps, the
-    largest lie outside the chip (`gen.plan.spilling`).
+    for every timestep, that of timestep 1 tells how many there are. In a batch of ``images`` a map of which each has
+    its own has a region for every one, counted from 0. Where the ``room`` does not hold all maps, the largest lie
+    outside the chip (`gen.plan.spilling`).
     """
     wide, image = _wide(network, room), _input(network, tiling)
-    may_spill, first = spillable(passes) - wide, []
+    own = frozenset().union(*(p.per_image for p in passes))
+    may_spill, first = spillable(passes) - wide - own, []
     if room.image is not None and image.words * image.versions > room.image and INPUT in may_spill:
         first = [INPUT] if not image.line and image.versions == 1 else []
-    maps = _Maps(network, passes, image, wide)
+    maps = _Maps(network, passes, image, wide, images)
     names = sorted((name for name, _ in maps.made if name in may_spill), key=maps.words, reverse=True)
     number = 0
     if (most := room.maps) is not None:
@@ -83,7 +85,7 @@ def _input(network, tiling):
 class _Maps:
     """The maps of a stage: how large they are, from which pass to which they live, and their rings if they spill."""
 
-    def __init__(self, network, passes, image, wide):
+    def __init__(self, network, passes, image, wide, images):
         self._image, self.made, self._lives = image, {}, {}
         last_read = {}
         for i, p in enumerate(passes):
@@ -91,10 +93,13 @@ class _Maps:
         for i, p in enumerate(passes):
             if p.writes and not p.first_channel:
                 words = -(-network.shapes[p.stored][0] // p.tile_channels)
+                own = p.stored in p.per_image
                 region = Region(
-                    0, words, p.tile_channels, p.rows, p.columns, versions=p.steps, wide=p.stored in wide)
+                    0, words, p.tile_channels, p.rows, p.columns, versions=images if own else p.steps,
+                    wide=p.stored in wide)
                 self.made[p.writes] = region
-                self._lives[p.writes] = i, max(last_read[p.writes], i), region.words * region.versions, 1
+                life = (0, len(passes)) if own else (i, max(last_read[p.writes], i))  # until the last image's tail
+                self._lives[p.writes] = *life, region.words * region.versions, 1
         regions = {(INPUT, 0): image, **self.made}
         may_spill = spillable(passes)
         self._rings = [(i, n, s.source, ring_words(p, s, regions[key])) for i, p in enumerate(passes)

@@ -130,6 +130,7 @@ class CoreParams:
     strips: int = 0      # values of a row of an input in strips, padding included, at most; 0: no input is
     supplied: int = 0    # 1: parameters of some layers lie outside the chip
     input_values: int = 1  # taken in a cycle: a beat of them lies in one word of the input
+    batch: int = 1       # images that are run together: a result has the outputs of all
     spare_blocks: int = 0  # 1: few words lie in block RAM too, and so do those in a group's queue; 0: in tables
 
     def __post_init__(self):

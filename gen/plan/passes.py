@@ -46,6 +46,9 @@ class Pass:
     update : in a two-phase network the number of this pass among its layer's, from 1
     reads_at, stores_at : timestep of the maps read and stored, the first one's in tile order; 0: any
     biased : whether the bias is added
+    image : in a batch the number of its image, from 0 (`gen.plan.batch`)
+    again : what it needs from outside the chip has come for the same pass of the image before
+    per_image : names of the maps of which each image of a batch has its own
     walk : all addresses, once everything is placed
     """
 
@@ -80,6 +83,9 @@ class Pass:
     reads_at: int = 0
     stores_at: int = 0
     biased: bool = True
+    image: int = 0
+    again: bool = False
+    per_image: frozenset[str] = frozenset()
     walk: Walk = None  # pyright: ignore[reportAssignmentType] - a plan's passes have one
 
     @property
@@ -100,7 +106,7 @@ class Pass:
     @property
     def fetched(self) -> bool:
         """Whether it waits for a block from outside the chip (`gen.plan.blocks`)."""
-        return self.streamed or self.supplied or self.rowwise
+        return (self.streamed or self.supplied or self.rowwise) and not self.again
 
     @property
     def phase(self) -> str:
@@ -116,13 +122,17 @@ class Pass:
 
     @property
     def reads(self) -> tuple[tuple[str, int], ...]:
-        """Name and timestep of the (first) map that each synapse reads; see `gen.plan.regions.Region`."""
-        return tuple((s.source, 0 if s.source == INPUT else self.reads_at) for s in self.synapses)
+        """Name and timestep, or image, of the (first) map that each synapse reads; see `gen.plan.regions.Region`."""
+        return tuple((s.source, 0 if s.source == INPUT else self._version(s.source, self.reads_at))
+                     for s in self.synapses)
 
     @property
     def writes(self) -> tuple[str, int] | None:
-        """Name and timestep of the (first) map stored, or None."""
-        return (self.stored, self.stores_at) if self.stored else None
+        """Name and timestep, or image, of the (first) map stored, or None."""
+        return (self.stored, self._version(self.stored, self.stores_at)) if self.stored else None
+
+    def _version(self, name, timestep):
+        return self.image if name in self.per_image else timestep
 
     @property
     def tiles(self) -> int:

@@ -47,16 +47,16 @@ class Plan:
         """The passes of all stages, in program order."""
         return tuple(p for stage in self.stages for p in stage.passes)
 
-    @cached_property
-    def output_bases(self) -> dict[str, int]:
-        """Name of every output to the address of its first value."""
+    def output_base(self, name: str, image: int = 0) -> int:
+        """Return the address of the first value of an output, of an ``image`` of a batch."""
         sizes = self.layout.output_sizes
-        return dict(zip(sizes, np.cumsum([0, *sizes.values()]).tolist()))
+        before = list(sizes).index(name)
+        return image * sum(sizes.values()) + sum(list(sizes.values())[:before])
 
     @cached_property
     def bases(self) -> Bases:
         """What lies where outside the chip."""
-        return outside_bases(self.params, [stage.passes for stage in self.stages], self.regions)
+        return outside_bases(self.params, self.stages, self.regions)
 
     @cached_property
     def memories(self) -> dict[str, MemorySpec]:
@@ -86,7 +86,7 @@ class Plan:
 
 def make_plan(
     network: Network, lanes: int = 16, *, width: int | None = None, groups: int | None = None, neurons: int = 1,
-    spram: int = 0, room: Room = WHOLE, strips: bool = False,
+    spram: int = 0, room: Room = WHOLE, strips: bool = False, batch: int = 1,
 ) -> Plan:
     """Lay ``network`` out on the smallest core of ``lanes`` lanes that runs it.
 
@@ -97,21 +97,23 @@ def make_plan(
     spram : 1 puts the weights, 2 the states as well into single-port RAM
     room : what a group may have on the chip: the rest lies outside
     strips : cut the input into strips, if it can be (`gen.plan.strips`)
+    batch : images that are run together (`gen.plan.batch`)
 
     Raises
     ------
     UnsupportedNetwork
         With all that no core runs.
     InputError
-        For states in single-port RAM that a tile would read and write in the same cycle.
+        For states in single-port RAM that a tile would read and write in the same cycle, or a ``batch`` of a network
+        that has none.
     """
     width, groups = (width, groups) if width and groups else shape_of_lanes(lanes)
     bits = word_bits(network)
     values = width * strips
-    layout = lay_out(network, width, groups, neurons, bits, room, values)
+    layout = lay_out(network, width, groups, neurons, bits, room, values, batch)
     narrower = _narrower(network, room)
     if narrower != room:
-        other = lay_out(network, width, groups, neurons, bits, narrower, values)
+        other = lay_out(network, width, groups, neurons, bits, narrower, values, batch)
         depth = map_depth(other.regions, [p for stage in other.stages for p in stage.passes])
         layout = other if PAYS * wide_depth(other.regions) <= depth else layout
     params = needed_params(
@@ -155,7 +157,7 @@ def _lay_out_on(network, params, room):
     if params.wide:
         room = replace(room, map_bits=params.map_bits, signed=bool(params.signed))
     values = params.image_tile if params.strips else 0
-    layout = lay_out(network, params.width, params.groups, params.neurons, halved, room, values)
+    layout = lay_out(network, params.width, params.groups, params.neurons, halved, room, values, params.batch)
     bits = widest_weight(network)
     return layout, needed_params(
         layout, width=params.width, groups=params.groups, neurons=params.neurons,

@@ -72,7 +72,8 @@ def stage_fields(p):
     all timesteps (a two-phase network, tile order), then ``timesteps`` + 1 is what a result reports. ``limits`` is the
     address of the first exit limit. The output that decides has ``classes`` + 1 channels at ``positions`` + 1 places
     from address ``output`` on; ``required`` places must pass. With ``fetches`` blocks of weights are fetched for it,
-    the first one at the address ``blocks`` outside the chip (`gen.plan.outside`).
+    the first one at the address ``blocks`` outside the chip (`gen.plan.outside`). In a batch an image ``ends`` with it:
+    its input is not needed any more.
     """
     return {
         "first_pass": _unsigned(p.program), "passes": _unsigned(p.passes - 1), "rounds": _unsigned(p.timesteps - 1),
@@ -81,6 +82,7 @@ def stage_fields(p):
         "output": _unsigned(p.outputs), "classes": _unsigned(p.classes - 1), "positions": _unsigned(p.positions - 1),
         "required": _unsigned(p.positions),
         **({"fetches": FLAG, "blocks": _unsigned(p.outside)} if p.outside else {}),
+        **({"ends": FLAG} if p.batch > 1 else {}),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gen.exit_rule import SHARE_ONE
 from gen.layers import INPUT
-from gen.plan.blocks import block_words, stage_blocks
+from gen.plan.blocks import stage_words
 from gen.plan.params import LEVELS, CoreParams
 from gen.plan.parking import parked_words, state_digits
 from gen.plan.passes import Pass
@@ -18,23 +18,30 @@ __all__ = ["program_length", "program_words", "spacing"]
 
 def program_length(stages, params: CoreParams) -> int:
     """Return the words of the program of ``stages`` on a core of ``params``."""
-    passes = [p for stage in stages for p in stage.passes]
-    records = sum(pass_words(params, len(p.synapses)) for p in passes)
+    records = sum(_record_words(stage, params) for stage in stages)
     return words_of(header_fields(params)) + len(stages) * words_of(stage_fields(params)) + records
+
+
+def _record_words(stage, params):
+    """Return the words of the records of a stage's passes; 0 where they are those of another stage."""
+    own = stage.passes if stage.program_of is None else ()
+    return sum(pass_words(params, len(p.synapses)) for p in own)
 
 
 def program_words(plan) -> list[int]:
     """Return the words of a plan's program."""
     params, stages = plan.params, plan.stages
-    words, limit, blocks = pack(header_fields(params), _known(header_fields(params), _header(plan))), 0, 0
-    address = len(words) + len(stages) * words_of(stage_fields(params))
-    for stage in stages:
-        fields = _stage(plan, stage, address, limit, blocks)
+    words, limit = pack(header_fields(params), _known(header_fields(params), _header(plan))), 0
+    records, blocks = [len(words) + len(stages) * words_of(stage_fields(params))], [0]  # where those of a stage begin
+    for number, stage in enumerate(stages):
+        first_pass = records[number if stage.program_of is None else stage.program_of]
+        first_block = blocks[number if stage.blocks_of is None else stage.blocks_of]
+        fields = _stage(plan, stage, first_pass, limit, first_block)
         words += pack(stage_fields(params), _known(stage_fields(params), fields))
-        blocks += sum(block_words(block, params) for block in stage_blocks(stage.passes, plan.regions))
-        address += sum(pass_words(params, len(p.synapses)) for p in stage.passes)
+        records.append(records[-1] + _record_words(stage, params))
+        blocks.append(blocks[-1] + stage_words(stage, params, plan.regions))
         limit += len(stage.network.exit_rule.limits)
-    for p in plan.passes:
+    for p in (p for stage in stages if stage.program_of is None for p in stage.passes):
         words += _record(plan, p, len(words) + pass_words(params, len(p.synapses)))
     return words
 
@@ -59,7 +66,7 @@ def _header(plan):
         "frame_words": region.words if plan.layout.replays else 0,
         "image_channels": plan.layout.image_channels - 1, "image_tile": region.tile_channels - 1,
         "image_positions": region.rows * region.columns * region.versions - 1, **_strips(region),
-        "outputs": sum(plan.layout.output_sizes.values()) - 1,
+        "outputs": plan.layout.values - 1,
         "image": plan.bases.image, "image_pitch": region.words * plan.params.image_pieces,
     }
 
@@ -82,9 +89,9 @@ def _stage(plan, stage, first_pass, limits, blocks):
         "first_pass": first_pass, "passes": len(stage.passes) - 1, "rounds": stage.rounds - 1,
         "whole": stage.rounds != network.timesteps, "timesteps": network.timesteps - 1, "limits": limits,
         "exit_kind": EXIT_CODES[rule.kind], "exit_shift": rule.shift, "exit_scale": rule.scale,
-        "output": plan.output_bases[network.readout.name], "classes": network.classes - 1,
+        "output": plan.output_base(network.readout.name, plan.layout.images - 1), "classes": network.classes - 1,
         "positions": rows * columns - 1, "required": -(-rule.share * rows * columns // SHARE_ONE),
-        "fetches": any(p.fetched for p in stage.passes), "blocks": blocks,
+        "fetches": any(p.fetched for p in stage.passes), "blocks": blocks, "ends": stage.ends,
     }
 
 
@@ -132,7 +139,7 @@ def _pass_block(plan, p, following):
         "two_thresholds": signed, "quiet": layer.min_burst - 1 if fires else 0,
         "state_limit": 2 ** (layer.state_bits - 1) - 1 if layer.fires else 0,
         "state": p.state, "current": p.current,
-        "output": 0 if layer.emits else plan.output_bases[layer.name] + p.first_channel,
+        "output": 0 if layer.emits else plan.output_base(layer.name, p.image) + p.first_channel,
         "narrow": p.narrow, "fetched": p.fetched, "rowwise": p.rowwise,
         "spills": spill is not None, "spill": plan.bases.maps + (spill or 0) * params.map_pieces,
         "parks": p.parked is not None, "digits": state_digits(p), "park": plan.bases.states + (p.parked or 0),

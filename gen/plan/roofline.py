@@ -22,7 +22,7 @@ LANES, WEIGHTS, MAPS, STATES = "lanes", "weights", "maps", "states"
 
 @dataclass(frozen=True)
 class LayerBound:
-    """Cycles of a layer in a mean image.
+    """Cycles of a layer in a mean image; what it does once for a batch is shared out.
 
     compute : of its passes if nothing waits
     weights, maps, states : of the memory, for blocks of weights and parameters, and for maps and states read and
@@ -58,6 +58,7 @@ def roofline(plan: Plan, pace: float, activity: Activity | None = None) -> list[
     found: dict[tuple[int, str], LayerBound] = {}
     for p, compute, runs in expected_passes(plan, activity):
         of = found.setdefault((p.stage, p.layer.name), LayerBound(p.stage, p.layer.name))
+        runs, compute = runs / plan.layout.images, compute / plan.layout.images
         weights = runs * fetched.get(p.index, 0)
         maps = runs * (copied.get(p.index, 0) + written_words(plan, p))
         if any(source == INPUT for source, _ in p.reads):

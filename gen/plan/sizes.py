@@ -52,7 +52,7 @@ def needed_params(layout, *, width, groups, neurons, weight_bits, signed, spram)
         image_slots=IMAGE_SLOTS,
         map_words=map_depth(layout.regions, passes),
         weights=layout.weights, parameters=layout.parameters, states=layout.states, currents=layout.currents,
-        outputs=sum(layout.output_sizes.values()),
+        outputs=layout.values, batch=layout.images,
         limits=max(1, sum(len(network.exit_rule.limits) for network in networks)),
         program=1, passes=len(passes), stages=len(networks),
         synapses=max(len(p.synapses) for p in passes),
@@ -73,8 +73,7 @@ def needed_params(layout, *, width, groups, neurons, weight_bits, signed, spram)
         phase_bits=_phase_bits(source for _, source in synapses), spram=spram,
         replay=int(layout.replays), input_values=_input_values(layout), **_outside(layout, passes),
     )
-    stages = [stage.passes for stage in layout.stages]
-    params = replace(params, outside=outside_bases(params, stages, layout.regions).end)
+    params = replace(params, outside=outside_bases(params, layout.stages, layout.regions).end)
     return with_program(params, [layout.stages])
 
 

@@ -32,7 +32,8 @@ typedef struct {
 } adafire_port;
 
 /* What a network is to the link; in manifest.json: network_id, image_digest, the product of every shape of outputs,
- * all together, input's values, lowest and bytes, and estimated_cycles_per_image. */
+ * all together, input's values, lowest and bytes, and estimated_cycles_per_image. Where input says how many images are
+ * run together, outputs and cycles are so many times these. */
 typedef struct {
   uint32_t number, digest, outputs, input_size;
   int32_t input_low;
@@ -110,12 +111,16 @@ adafire_status adafire_load(adafire_board *board, const adafire_network *network
 /* A source that lies in memory: `context` is its first byte. */
 int adafire_memory(void *context, uint32_t position, uint8_t *data, size_t size);
 
-/* Make the input of adafire_run, input_size * input_bytes bytes, of pixels. */
+/* Make the input of adafire_run, input_size * input_bytes bytes, of pixels; where several images are run together that
+ * of one of them, or of all, whose maps lie one behind the other. */
 void adafire_input(const adafire_network *network, const adafire_pixels *shape, const uint8_t *pixels,
                    uint8_t *input);
 
 /* Run one image; `values` takes the values of all outputs, one output behind the other, each in raster order, its
- * channels innermost: `size` says how many it can hold. */
+ * channels innermost: `size` says how many it can hold.
+ * A design for several images together, ADAFIRE_DESIGN_IMAGES, takes so many as one: `input` has one behind the other,
+ * and so has `values`. The class is that of the last one then, and timesteps, cycles and counts are of all together;
+ * adafire_classes has the class of each. */
 adafire_status adafire_run(adafire_board *board, const uint8_t *input, adafire_result *result, int32_t *values,
                            uint32_t size);
 

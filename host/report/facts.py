@@ -43,8 +43,8 @@ def facts(folder, plan):
     return {
         "core": {
             "name": folder.resolve().name, "board": target.name, "title": target.title, "device": target.device,
-            "lanes": params.lanes, "neurons": params.neurons, "board_clock_mhz": target.clock_mhz,
-            "router": target.flow.name, "parameters": manifest["parameters"],
+            "lanes": params.lanes, "neurons": params.neurons, "batch": params.batch,
+            "board_clock_mhz": target.clock_mhz, "router": target.flow.name, "parameters": manifest["parameters"],
         },
         "network": described(network),
         "memories": describe_memories(plan, target),
@@ -98,7 +98,8 @@ def describe_memories(plan, target):
     """
     params, memories = plan.params, {}
     size = {name: getattr(params, name) for name in ("width", "groups", "neurons", "spram")}
-    needed = make_plan(plan.network, **size, room=core_room(params), strips=bool(params.strips)).memories
+    needed = make_plan(
+        plan.network, **size, room=core_room(params), strips=bool(params.strips), batch=params.batch).memories
     for name, spec in plan.memories.items():
         used = min(spec.depth, needed[name].depth) if name in needed else 0
         _add(memories, spec.role, target, spec, used)

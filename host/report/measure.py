@@ -72,8 +72,9 @@ def measure(plan, folder, x, y, decisions, image, progress):
     ------
     AdafireError : the simulated core does not do what the golden model does.
     """
-    network = plan.network
+    network, batch = plan.network, plan.layout.images
     count = int(np.clip(CYCLE_BUDGET // expected_cycles(plan).cycles, 1, min(MOST_IMAGES, len(x))))
+    count = min(len(x), batch * max(1, count // batch))  # whole runs, if there are as many
     progress.stage(f"Counting events and operations of {count} images")
     counted = _Counted(plan, x[:count], progress)
     profile = _profile(folder, counted, decisions, x[:count], progress)
@@ -96,26 +97,31 @@ def measure(plan, folder, x, y, decisions, image, progress):
 class _Counted:
     """Counts of the golden model in the shapes of `sim.profile.Profile`: events and operations.
 
-    ran : of each stage bool [N, timesteps]
+    ran : of each stage of the network bool [N, timesteps]
     """
 
     def __init__(self, plan, x, progress):
         golden, rounds = Golden(plan.network), max(stage.rounds for stage in plan.stages)
-        self.ran = [np.zeros((len(x), stage.network.timesteps), bool) for stage in plan.stages]
+        self.ran = [np.zeros((len(x), stage.timesteps), bool) for stage in plan.network.stages]
         self.events, self.operations = np.zeros((2, len(x), rounds, len(plan.passes)), np.int64)
         values = input_values(plan.network, x)
         for n, image in enumerate(x):
-            for stage, ran, trace in zip(plan.stages, self.ran, golden.traces(image)):
+            traces = golden.traces(image)
+            for ran, trace in zip(self.ran, traces):
                 ran[n, : trace.exit_step] = True
+            for stage in plan.stages:
+                if stage.number == len(traces):  # the one before has answered
+                    break
+                trace = traces[stage.number]
+                passes = [p for p in stage.passes if p.image == n % plan.layout.images]
                 for turn in range(min(stage.rounds, trace.exit_step)):
-                    self._count(stage, n, turn, {INPUT: values[n], **trace.counts})
+                    self._count(stage.network, passes, n, turn, {INPUT: values[n], **trace.counts})
             progress(n + 1, len(x))
 
-    def _count(self, stage, n, turn, counts):
-        """Count what the passes of one round of a stage do."""
-        network = stage.network
+    def _count(self, network, passes, n, turn, counts):
+        """Count what the passes of one round of a stage do for an image."""
         maps = _Maps(network, counts, turn)
-        for p in stage.passes:
+        for p in passes:
             if is_read(network, p):
                 own = slice(p.first_channel, p.first_channel + p.channels)
                 self.events[n, turn, p.index] = np.count_nonzero(maps.of(p, p.writes)[:, own])
@@ -135,8 +141,9 @@ class _Maps:
         self._network, self._counts, self._turn = network, counts, turn
 
     def of(self, p, key):
-        """Return [timesteps, C, H, W] of what pass ``p`` reads or stores as ``key``, (name, timestep)."""
+        """Return [timesteps, C, H, W] of what pass ``p`` reads or stores as ``key``, (name, timestep or image)."""
         (name, timestep), maps = key, self._counts[key[0]]
+        timestep = 0 if name in p.per_image else timestep
         if name == INPUT and self._network.source.kind == "direct":
             return maps[None] if self._turn == 0 else maps[None][:0]  # its current is kept
         return maps if p.steps > 1 else maps[[(timestep or self._turn + 1) - 1]]
@@ -209,32 +216,33 @@ def _exits(network, x, y, decisions):
 def _passes(plan, counted, profile):
     """Return one dict for all passes of a layer: a pool by itself is one too."""
     found = []
-    for stage, ran in zip(plan.stages, counted.ran):
-        cycles = profile and {kind: _by_layer(stage, values) for kind, values in profile.cycles.items()}
-        events, ops = _by_layer(stage, counted.events, fired=True), _by_layer(stage, counted.operations)
+    for number, ran in enumerate(counted.ran):
+        stages = [stage for stage in plan.stages if stage.number == number]
+        cycles = profile and {kind: _by_layer(stages, values) for kind, values in profile.cycles.items()}
+        events, ops = _by_layer(stages, counted.events, fired=True), _by_layer(stages, counted.operations)
         found += [
             _pass(plan, p, events[:, :, i], ops[:, :, i], ran[:, : events.shape[1]],
                   cycles and {kind: values[:, :, i] for kind, values in cycles.items()})
-            for i, p in enumerate(_last_passes(stage).values())
+            for i, p in enumerate(_last_passes(stages).values())
         ]
     return found
 
 
-def _last_passes(stage):
+def _last_passes(stages):
     """Return {name: the last pass} of every layer that has one, in the order in which they begin."""
-    return {p.layer.name: p for p in stage.passes}
+    return {p.layer.name: p for stage in stages for p in stage.passes}
 
 
-def _by_layer(stage, values, fired=False):
-    """Return a stage's part [N, timesteps, layers] of [N, rounds, P] of all passes; in tile order [N, 1, layers].
+def _by_layer(stages, values, fired=False):
+    """Return the part [N, timesteps, layers] of ``stages`` of one network in [N, rounds, P] of all passes.
 
-    A pass of a two-phase network that takes one timestep and fires another belongs to the first, or with ``fired`` to
-    the second.
+    In tile order it is [N, 1, layers]. A pass of a two-phase network that takes one timestep and fires another belongs
+    to the first, or with ``fired`` to the second.
     """
-    layers, two_phase = list(_last_passes(stage)), stage.network.two_phase
-    turns = stage.network.timesteps if two_phase else stage.rounds
+    network, layers = stages[0].network, list(_last_passes(stages))
+    two_phase, turns = network.two_phase, network.timesteps if network.two_phase else stages[0].rounds
     total = np.zeros((len(values), turns, len(layers)), np.int64)
-    for p in stage.passes:
+    for p in (p for stage in stages for p in stage.passes):
         if not two_phase:
             total[:, :, layers.index(p.layer.name)] += values[:, :turns, p.index]
             continue
@@ -244,7 +252,7 @@ def _by_layer(stage, values, fired=False):
 
 
 def _pass(plan, p, events, ops, ran, cycles):
-    network = plan.stages[p.stage].network
+    network = plan.network.stages[p.stage]
     layers = [title(plan.network, p.stage, each.name) for each in (p.layer, p.pool) if each]
     stored = int(np.prod(network.shapes[p.stored])) * p.steps if is_read(network, p) else 0
     by_timestep = _by_timestep(events, ran)
@@ -278,8 +286,8 @@ def _cycles(plan, profile):
     if profile is None:
         return None
     lanes, result = plan.params.lanes, profile.result
-    total, kinds = int(result.cycles.sum()), {kind: int(cycles.sum()) for kind, cycles in profile.cycles.items()}
-    used, busy = int(result.synaptic_ops.sum()), kinds.pop("busy")
+    kinds = {kind: int(cycles.sum()) for kind, cycles in profile.cycles.items()}
+    total, used, busy = sum(kinds.values()), int(profile.lane_cycles.sum()), kinds.pop("busy")
     shares = {"useful": used / (lanes * total), "idle": (lanes * busy - used) / (lanes * total)}
     machine = {kind: float(cycles[:, :, -1].sum(axis=1).mean()) for kind, cycles in profile.cycles.items()}
     return {

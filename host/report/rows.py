@@ -68,7 +68,8 @@ def lede(report):
     text = (
         f"A {'two-phase' if two_phase else 'burst-spiking'} network of {number(network['weights'])} weights, from "
         f"{times(network['input']['shape'])} to {_answer(network)} in{'' if two_phase else ' at most'} "
-        f"{network['timesteps']} timesteps, on a core of {core['lanes']} lanes for the {core['title']}."
+        f"{network['timesteps']} timesteps, on a core of {core['lanes']} lanes for the {core['title']}"
+        + (f" that takes {core['batch']} images together." if core["batch"] > 1 else ".")
     )
     if accuracy:
         right = "right for" if accuracy["measured_against"] == "labels" else "decided as after all timesteps for"
@@ -91,8 +92,8 @@ def _answer(network):
 
 def keys(report):
     """Return the figures that come first, each with label, value, unit, kind."""
-    accuracy, cycles, speed = report["accuracy"], report["cycles"], report["speed"]
-    found = []
+    accuracy, cycles, speed, batch = report["accuracy"], report["cycles"], report["speed"], report["core"]["batch"]
+    found, each = [], "cycles an image" + (f", {batch} together" if batch > 1 else "")
     if accuracy:
         what = "accuracy" if accuracy["measured_against"] == "labels" else "agreement with all timesteps"
         steps = report["network"]["timesteps"]
@@ -100,10 +101,10 @@ def keys(report):
         found.append((f"{what}, early exit", f"{100 * accuracy['early_exit']:.2f}", "%", "golden"))
         found.append((f"timesteps of {steps}, mean", f"{accuracy['mean_timesteps']:.2f}", "", "golden"))
     if cycles:
-        found.append(("cycles an image", number(cycles["per_image"]), "", "simulated"))
+        found.append((each, number(cycles["per_image"]), "", "simulated"))
         found.append(("lane utilization", f"{100 * cycles['lane_utilization']:.1f}", "%", "simulated"))
     else:
-        found.append(("cycles an image", number(report["estimated_cycles"]["mean_image"]), "", "estimated"))
+        found.append((each, number(report["estimated_cycles"]["mean_image"]), "", "estimated"))
     if speed:
         found.append(("images a second", number(speed["images_per_second"]), "", "simulated, post-route"))
     for resource in report["resources"]:

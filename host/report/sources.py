@@ -15,6 +15,7 @@ def sources(report, folder, data=None, split="test", limit=None, image=None):
     chosen = [] if image is None else ["--image", image]
     this = _command("report", folder, *([*given, *some, *chosen] if data else []))
     size = ["--lanes", core["lanes"], "--neurons", core["neurons"]]
+    size += ["--batch", core["batch"]] if core["batch"] > 1 else []
     generate = _command("generate", network, "--board", core["board"], *size, "--out", "DIR")
     figures = {
         "network": [_figure("read", "from the network file.", _command("info", network))],

@@ -12,6 +12,7 @@ def generated(payload):
         ("memory", kilobits(payload["memory_bits"])),
         ("of it weights, as stored", _weights(payload["memories"])),
         ("in the board's memory, fetched as it is needed", _outside(payload["memories"])),
+        ("images run together", payload["input"].get("images")),
         (f"cycles per image ({payload['kinds']['estimated_cycles_per_image']})",
          number(payload["estimated_cycles_per_image"])),
         (f"images a second ({payload['kinds']['estimated_fps']})", number(payload["estimated_fps"])),

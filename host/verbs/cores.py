@@ -26,6 +26,9 @@ def generate(
     neurons: Annotated[
         int | None, typer.Option(metavar="1|2|4", help="Of each group of lanes. Default: as many as pay.")
     ] = None,
+    batch: Annotated[
+        int, typer.Option(metavar="N", help="Images run together: weights of dense layers outside come once for all.")
+    ] = 1,
     force: Annotated[bool, typer.Option("--force", help="Replace another build in DIR.")] = False,
     also: Annotated[
         list[Path] | None, typer.Option(metavar="NET", help="Make the core large enough for this network too.")
@@ -33,7 +36,7 @@ def generate(
     baud: Annotated[int, typer.Option(help="Bits per second of the UART link.")] = 1_000_000,
 ):
     """Write Verilog, memory image and manifest for a board."""
-    return commands.generate(network, board, lanes, target_fps, neurons, out, force, also or (), baud, progress)
+    return commands.generate(network, board, lanes, target_fps, neurons, batch, out, force, also or (), baud, progress)
 
 
 @verb(tables.verification, failed=lambda payload: payload["mismatches"] > 0)

@@ -14,7 +14,8 @@ class ImageWriter(wiring.Component):
 
     Values come in beats of ``params.input_values``, a beat a cycle. A word ends with ``header.image_tile`` + 1 values
     or with its position; both are whole beats. A beat marked ``first`` begins an image; beats before any are dropped;
-    one amid a map takes a cycle more. With ``header.frames`` the maps of an image follow one another.
+    one amid a map takes a cycle more. With ``header.frames`` the maps of an image follow one another, with
+    ``params.batch`` so many of them as if they were one image.
 
     In strips (``header.strips``, `gen.plan.strips`) values move down a lane with every beat, a position is a row, and
     what a row has not is made of zeros, a beat a cycle.
@@ -119,8 +120,9 @@ class ImageWriter(wiring.Component):
                     m.d.sync += kept.eq(0 if number else value)
                 with m.Elif(~blocked & (lane == number)):
                     m.d.sync += kept.eq(value)
+        more = self._more(m, ends_map)
         with m.If(ends_map):
-            m.d.sync += [begun.eq(0), later.eq(header.frames), position.eq(0), place.eq(0), into.eq(into + 1)]
+            m.d.sync += [begun.eq(0), later.eq(more), position.eq(0), place.eq(0), into.eq(into + 1)]
             m.d.sync += last.eq(alone)
         m.d.sync += [slots.eq(slots + ends_map - self.release), self.slot.eq(self.slot + self.release)]
         with m.If(self.clear | self.ends):
@@ -129,3 +131,15 @@ class ImageWriter(wiring.Component):
             m.d.sync += [begun.eq(0), place.eq(0), position.eq(0), channel.eq(0), lane.eq(0), last.eq(alone)]
             m.d.sync += [fills.eq(0), later_word.eq(0)]
         return m
+
+    def _more(self, m, ends_map):
+        """Return whether another map of the image follows the one that ends."""
+        images = self._params.batch
+        if images == 1:
+            return self.header.frames
+        number = Signal(range(images))
+        with m.If(self.clear | self.ends):
+            m.d.sync += number.eq(0)
+        with m.Elif(ends_map):
+            m.d.sync += number.eq(Mux(number == images - 1, 0, number + 1))
+        return number != images - 1

@@ -17,7 +17,8 @@ class Sequencer(wiring.Component):
     """Read the program's header, then run every image through its stages.
 
     A round is a run through the passes of a stage: a timestep, or all of them. Each pass is read ahead while the one
-    before ends, and goes when all groups are idle.
+    before ends, and goes when all groups are idle. With ``params.batch`` an image ends with a stage that says so, and
+    nothing is decided before the last stage, which needs no input, has ended.
 
     Members
     -------
@@ -145,7 +146,7 @@ class Sequencer(wiring.Component):
                     passes_left.eq(self.stage.passes), self.pass_address.eq(self.stage.first_pass), self.prepare.eq(1),
                     self.running.eq(first_pass - 1),
                 ]
-                with m.If(self.full):
+                with m.If(self.full | last_stage if p.batch > 1 else self.full):
                     if p.outside:
                         m.d.comb += self.fetch.eq(self.stage.fetches)
                     m.next = "SETTLE"
@@ -177,20 +178,22 @@ class Sequencer(wiring.Component):
                     m.next = "DECIDE"
                     with m.If(stopping):
                         m.next = "DROP"
+                    if p.batch > 1:
+                        with m.Elif(~last_stage):
+                            m.d.comb += self.decide.eq(0)
+                            m.d.sync += [steps.eq(steps + self.stage.ends), self.release.eq(self.stage.ends)]
+                            self._next_stage(m, stage_index, first_pass)
             with m.State("DECIDE"):
                 with m.If(self.decided):
-                    m.d.sync += steps.eq(steps + Mux(self.stage.whole, self.stage.timesteps + 1, 1))
+                    if p.batch == 1:
+                        m.d.sync += steps.eq(steps + Mux(self.stage.whole, self.stage.timesteps + 1, 1))
                     with m.If(stopping):
                         m.next = "DROP"
                     with m.Elif(self.exits | (last_round & last_stage)):
-                        m.d.sync += [self.release.eq(1), drops.eq(self.header.frames)]
+                        m.d.sync += [self.release.eq(p.batch == 1), drops.eq(self.header.frames)]
                         m.next = "ANSWER"
                     with m.Elif(last_round):
-                        m.d.sync += [
-                            stage_index.eq(stage_index + 1),
-                            first_pass.eq(first_pass + self.stage.passes + 1),
-                        ]
-                        m.next = "PLACE"
+                        self._next_stage(m, stage_index, first_pass)
                     with m.Else():
                         m.d.sync += self.step.eq(self.step + 1)
                         m.d.sync += self.release.eq(self.header.frames)
@@ -215,6 +218,11 @@ class Sequencer(wiring.Component):
                 m.next = "IDLE"
         with m.If(self.abort):  # at once, not when the work has come to rest: what follows is another image
             m.d.comb += self.clear.eq(1)
+            m.d.sync += [self.release.eq(0), drops.eq(0)]  # of maps that are dropped now, not of those that come next
             with m.If(works):
                 m.d.sync += stopping.eq(1)
         return m
+
+    def _next_stage(self, m, stage_index, first_pass):
+        m.d.sync += [stage_index.eq(stage_index + 1), first_pass.eq(first_pass + self.stage.passes + 1)]
+        m.next = "PLACE"

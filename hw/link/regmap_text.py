@@ -4,8 +4,8 @@
 """
 
 import sys
-from math import prod
 
+from gen.result import HEADER_WORDS, form_words
 from gen.task import CLASSIFY, DETECT, SEGMENT, VALUES
 from hw import regmap
 from hw.regmap import REGISTERS, Command, Fault
@@ -94,15 +94,17 @@ def _design(design):
     """The constants of one generated folder."""
     build, source = int(design["build_id"], 16), design["input"]
     channels, height, width = source["shape"]
+    images = source.get("images", 1)
+    cycles = images * design["estimated_cycles_per_image"]
     offsets = ", ".join(map(str, source["offset"]))
     return "/* The design of this folder and the network it was generated for. */\n" + _defines((
         ("ADAFIRE_DESIGN_BUILD", "{" + ", ".join(f"0x{build >> 32 * i & 0xFFFFFFFF:08X}u" for i in range(4)) + "}",
          "BUILD_0 to BUILD_3."),
         ("ADAFIRE_DESIGN_NETWORK", f"0x{design['network_id']:08X}u", "Register NETWORK."),
         ("ADAFIRE_DESIGN_DIGEST", f"0x{design['image_digest']:08X}u", "Register LOADED."),
-        ("ADAFIRE_DESIGN_OUTPUTS", sum(prod(shape) for shape in design["outputs"]["shapes"].values()),
-         "Values of a result."),
+        ("ADAFIRE_DESIGN_OUTPUTS", form_words(design["outputs"]) - HEADER_WORDS, "Values of a result."),
         ("ADAFIRE_DESIGN_BAUD", design["baud"], ""),
+        ("ADAFIRE_DESIGN_IMAGES", images, "Images that are run together."),
         ("ADAFIRE_DESIGN_MAPS", source["timesteps"] if source["kind"] == "frames" else 1, "Maps of one image."),
         ("ADAFIRE_DESIGN_CHANNELS", channels, ""),
         ("ADAFIRE_DESIGN_HEIGHT", height, ""),
@@ -111,7 +113,7 @@ def _design(design):
         ("ADAFIRE_DESIGN_INPUT_SIZE", source["values"], "Register INPUT_SIZE."),
         ("ADAFIRE_DESIGN_INPUT_LOW", f"({source['lowest']})", "Register INPUT_LOW."),
         ("ADAFIRE_DESIGN_INPUT_BYTES", source["bytes"], "Register INPUT_BYTES."),
-        ("ADAFIRE_DESIGN_CYCLES", min(design["estimated_cycles_per_image"], 2**32 - 1), "Of a mean image, estimated."),
+        ("ADAFIRE_DESIGN_CYCLES", min(cycles, 2**32 - 1), "Of a mean run, estimated."),
     ))
 
 

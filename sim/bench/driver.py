@@ -30,9 +30,9 @@ class Stuck(AssertionError):
 
 @dataclass
 class Run:
-    """What the core showed of an image.
+    """What the core showed of an image, or of all that it takes together.
 
-    words : the result, signed; empty if the image was given up
+    words : the result, signed; empty if it was given up
     fired : (which, pass, counts, states) of every cycle in which neurons fired, vectors as the simulator's integers
     """
 
@@ -109,7 +109,7 @@ class Driver:
         await self._edge
 
     def send(self, values, stall=STALL):
-        """Queue the input values of one image; ``stall`` is the chance of a pause before each beat of them."""
+        """Queue the input values of one run; ``stall`` is the chance of a pause before each beat of them."""
         self._input += [(beat, stall) for beat in input_beats(values, self.params)]
 
     async def until(self, finished, limit):
@@ -130,12 +130,13 @@ class Driver:
         """Pulse ``abort``, forget the words not yet offered, wait until the core is idle; return the cut `Run`.
 
         A result that is on its way when the pulse comes is taken as usual and stands in ``runs``; any other
-        is a `Violation`.
+        is a `Violation`. What fires after the pulse is not in the cut run: it may be of another image's input.
         """
         finished = len(self.runs)
         self.dut.abort.value = 1
         await self._cycle()
         self.dut.abort.value = 0
+        cut = Run(fired=list(self._run.fired))
         self._input.clear()
         await self._cycle()
         await self._cycle()
@@ -143,12 +144,8 @@ class Driver:
         await self.until(lambda: not self._offering and self.dut.idle.value, limit)
         if len(self.runs) > finished and not answering:
             raise Violation("a result came although the image had been given up before")
-        return self.cut()
-
-    def cut(self):
-        """Return the `Run` since the last result was offered, without a result, and begin another one."""
-        run, self._run = self._run, Run()
-        return run
+        self._run = Run()
+        return cut
 
     async def load(self, words, limit, stall=STALL):
         """Send 32-bit words to the load port."""

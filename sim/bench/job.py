@@ -15,13 +15,16 @@ SHUFFLED = 5
 ABORTS = 3
 
 
-def planned_runs(images, waves=False, once=False):
-    """Return name of every scenario to the records it writes for ``images`` images, each of them ``once`` or more."""
+def planned_runs(runs, waves=False, once=False, batch=1):
+    """Return name of every scenario to the records it writes, of so many ``runs`` in order, each ``once`` or more.
+
+    A run is an image, or those of a ``batch`` that a core takes together.
+    """
     again = {
-        "twice": 2, "shuffled": min(images, SHUFFLED), "aborted": 1 + 2 * ABORTS, "restarted": 2,
-        "loaded": min(images, 2),
+        "twice": 2, "shuffled": min(runs, SHUFFLED), "aborted": 1 + 2 * ABORTS, "restarted": 2 if batch == 1 else 4,
+        "loaded": min(runs, 2),
     }
-    return {**({"waved": 1} if waves else {}), "in order": images, **({} if once else again)}
+    return {**({"waved": 1} if waves else {}), "in order": runs, **({} if once else again)}
 
 
 @dataclass(frozen=True)
@@ -44,9 +47,11 @@ class Job(Told):
 
     folder : made by `adafire generate`
     count : images to verify
-    records : where the bench appends one JSON object for every image run
+    batch : of them the core takes together
+    records : where the bench appends one JSON object for every run
     work : folder for builds and simulator output
-    waves : whether a waveform is written: of image ``wave_image``, and of its timestep ``wave_step`` unless None
+    waves : whether a waveform is written: of image ``wave_image``, of a batch of the run that begins with it, and of
+        its timestep ``wave_step`` unless None
     once : whether no image is run again
     """
 
@@ -60,18 +65,21 @@ class Job(Told):
     wave_image: int = 0
     wave_step: int | None = None
     once: bool = False
+    batch: int = 1
 
     @property
     def planned(self):
         """The scenarios and their records, as of `planned_runs`."""
-        return planned_runs(self.count, self.waves, self.once)
+        return planned_runs(-(-self.count // self.batch), self.waves, self.once, self.batch)
 
     def write_images(self, x):
         """Choose from all images ``x`` what the simulation needs."""
-        np.savez(Path(self.work) / "images.npz", x=x[: self.count], waved=x[self.wave_image : self.wave_image + 1])
+        waved = x[self.wave_image : self.wave_image + self.batch]
+        np.savez(Path(self.work) / "images.npz", x=x[: self.count], waved=waved)
 
     def read_images(self):
         """Return the numbers of images and the images."""
         images = np.load(Path(self.work) / "images.npz")
-        numbers = [*range(self.count), *([self.wave_image] if self.waves else [])]
-        return numbers, np.concatenate([images["x"], images["waved"]])[: len(numbers)]
+        waved = images["waved"] if self.waves else images["waved"][:0]
+        numbers = [*range(self.count), *range(self.wave_image, self.wave_image + len(waved))]
+        return numbers, np.concatenate([images["x"], waved])

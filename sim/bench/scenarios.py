@@ -1,9 +1,10 @@
 """The cocotb tests of one generated folder, run inside the simulator; `sim.bench.simulate` starts them.
 
 Every scenario compares every count, state, output, class, exit step and counter of every image it runs with the
-golden model, computed here from the folder's network, and appends one record for each. The core begins with the
-memories of its Verilog, or, where these hold no weights, with what the load port brings before anything else; the
-last scenario fills them again. A memory outside the chip holds its words from the beginning.
+golden model, computed here from the folder's network, and appends one record for each run. A *run* is a list of the
+numbers of images: of one, or of a batch those that the core takes together. The core begins with the memories of its
+Verilog, or, where these hold no weights, with what the load port brings before anything else; the last scenario fills
+them again. A memory outside the chip holds its words from the beginning.
 """
 
 import json
@@ -15,7 +16,7 @@ import cocotb
 import numpy as np
 from cocotb.clock import Clock
 
-from gen.inputs import input_stream
+from gen.inputs import input_stream, together
 from gen.plan.image import read_image
 from gen.result import result_words, results_of
 from sim.bench.driver import STALL, Driver, Stuck, Violation, probe_of
@@ -36,11 +37,25 @@ class Session:
         self.plan, self.stream = read_folder(job.folder), read_image(Path(job.folder) / IMAGE)
         numbers, images = job.read_images()
         words = input_stream(self.plan.network, images)
-        self.images, self.words = dict(zip(numbers, images)), dict(zip(numbers, words))
+        self.images, self.batch = dict(zip(numbers, images)), self.plan.layout.images
+        self.result_words = result_words(self.plan.network, self.batch)
         self.limit = cycle_limit(self.plan, STALL)
         golden = Golden(self.plan.network)
-        self.traces = lru_cache(maxsize=64)(lambda n: golden.traces(self.images[n]))
+        self._words = dict(zip(numbers, words))
+        self._traces = lru_cache(maxsize=64)(lambda n: golden.traces(self.images[n]))
         self.stuck = False
+
+    def runs(self, numbers):
+        """Return the runs of images of these numbers, in the last one the last again where some are missing."""
+        return together(numbers, self.batch).tolist()
+
+    def words(self, run):
+        """Return the words that the core takes of a run."""
+        return np.concatenate([self._words[n] for n in run])
+
+    def traces(self, run):
+        """Return the golden model's traces of a run."""
+        return [trace for n in run for trace in self._traces(n)]
 
     def record(self, **fields):
         """Append one record."""
@@ -62,67 +77,69 @@ class Check:
         self.random = Random(f"{session.job.seed} {name}")
 
     def wanted(self):
-        """Return how many images this scenario is to run."""
+        """Return how many runs this scenario is to make."""
         return self.session.job.planned[self.name]
 
-    def image(self):
-        """Draw an image."""
-        return self.random.randrange(self.session.job.count)
+    def run(self):
+        """Draw a run."""
+        return [self.random.randrange(self.session.job.count) for _ in range(self.session.batch)]
 
-    def send(self, driver, n, **options):
-        """Queue image ``n``."""
-        driver.send(self.session.words[n], **options)
+    def send(self, driver, run, **options):
+        """Queue the images of a run."""
+        driver.send(self.session.words(run), **options)
 
-    def whole(self, n, run, full_speed=False):
-        """Compare an image that ran to its end."""
-        self._compare(n, run, self.probe(run), full_speed)
+    def whole(self, run, shown, full_speed=False):
+        """Compare with a run that went to its end what the core has ``shown`` (`sim.bench.driver.Run`)."""
+        self._compare(run, shown, self.probe(shown), full_speed)
 
-    def part(self, n, probe):
-        """Compare the neurons of an image that was given up."""
-        self._write(n, first_difference(self.plan, self._expected(n), probe, complete=False))
+    def part(self, run, probe):
+        """Compare the neurons of a run that was given up."""
+        self._write(run, first_difference(self.plan, self._expected(run), probe, complete=False))
 
-    def behind(self, n, after, run):
-        """Compare a run that holds the neurons of an image given up, ``n``, before those of the image ``after``."""
-        probe = self.probe(run)
+    def behind(self, run, after, shown):
+        """Compare what holds the neurons of a run given up before those of the run ``after`` it."""
+        probe = self.probe(shown)
         early = np.zeros(len(probe.group), bool)
         for group, right in enumerate(self._expected(after)):
             own = np.flatnonzero(probe.group == group)
             early[own[: max(0, len(own) - len(right))]] = True
-        self.part(n, probe.chosen(early))
-        self._compare(after, run, probe.chosen(~early))
+        self.part(run, probe.chosen(early))
+        self._compare(after, shown, probe.chosen(~early))
 
-    def same(self, n, first, second):
-        """Compare two runs of one image with each other: every group, and all but the cycles of the answer."""
-        one, other = ((self.probe(run).by_group(), run.words[:2] + run.words[3:]) for run in (first, second))
+    def same(self, run, first, second):
+        """Compare what was shown of a run twice: every group, and all but the cycles of the answer."""
+        one, other = ((self.probe(shown).by_group(), shown.words[:2] + shown.words[3:]) for shown in (first, second))
         if not (all(map(np.array_equal, one[0], other[0])) and one[1] == other[1]):
-            self._write(n, "the same image gave other bits the second time")
+            self._write(run, "the same image gave other bits the second time")
 
-    def probe(self, run):
-        """Return the `Probe` of a run."""
-        return probe_of(run.fired, self.plan.params)
+    def probe(self, shown):
+        """Return the `Probe` of what was shown."""
+        return probe_of(shown.fired, self.plan.params)
 
     def failed(self, error):
         """Record what ended the scenario early."""
-        self._write(None, str(error))
+        self._write([], str(error))
 
-    def _expected(self, n):
-        return expected_probe(self.plan, self.session.traces(n))
+    def _expected(self, run):
+        return expected_probe(self.plan, self.session.traces(run))
 
-    def _compare(self, n, run, probe, full_speed=False):
-        words = result_words(self.plan.network)
-        if len(run.words) != words:
-            self._write(n, Difference("words of the result", words, len(run.words)))
+    def _compare(self, run, shown, probe, full_speed=False):
+        words = self.session.result_words
+        if len(shown.words) != words:
+            self._write(run, Difference("words of the result", words, len(shown.words)))
             return
-        result = results_of(self.plan.network, np.array([run.words]))
-        difference = compare_image(self.plan, self.session.traces(n), probe, result)
+        result = results_of(self.plan.network, np.array([shown.words]), self.session.batch)
+        difference = compare_image(self.plan, self.session.traces(run), probe, result)
         assert result.cycles is not None  # a core counts them
-        timed = {"cycles": int(result.cycles[0]), "synaptic_ops": int(result.synaptic_ops[0])} if full_speed else {}
-        self._write(n, difference, compared=compared_values(self.plan, self._expected(n)), **timed)
+        timed = {
+            "cycles": int(result.cycles.sum()), "synaptic_ops": int(result.synaptic_ops.sum()),
+        } if full_speed else {}
+        self._write(run, difference, compared=compared_values(self.plan, self._expected(run)), **timed)
 
-    def _write(self, n, difference, **fields):
+    def _write(self, run, difference, **fields):
         self.differences += difference is not None
         text = None if difference is None else str(difference)
-        self.session.record(scenario=self.name, image=n, difference=text, **fields)
+        self.session.record(scenario=self.name, images=run, difference=text, **fields)
 
 
 def scenario(function):
@@ -135,7 +152,7 @@ def scenario(function):
         check = Check(session, name)
         Clock(dut.clk, 10, "ns").start()
         plan = session.plan
-        driver = Driver(dut, plan.params, result_words(plan.network), f"{session.job.seed} {name}")
+        driver = Driver(dut, plan.params, session.result_words, f"{session.job.seed} {name}")
         if plan.params.outside:
             memory = OutsideMemory(dut, plan.params.outside_bits, plan.contents["outside"], session.job.seed)
             cocotb.start_soon(memory.serve())
@@ -150,82 +167,86 @@ def scenario(function):
             session.stuck = isinstance(error, Stuck)
             check.failed(error)
         session.record(scenario=name, done=True)
-        assert not check.differences, f"{name}, seed {session.job.seed}: {check.differences} images differ"
+        assert not check.differences, f"{name}, seed {session.job.seed}: {check.differences} runs differ"
 
     return test
 
 
 @scenario
 async def in_order(check, driver):
-    """All images, one behind the other; every second one without pauses, and these give the cycle counts."""
-    images = range(check.wanted())
-    for n in images:
-        check.send(driver, n, stall=0.0 if n % 2 == 0 else STALL)
-    for n in images:
-        run, = await driver.results(1, check.limit)
-        check.whole(n, run, full_speed=n % 2 == 0)
+    """All images, run behind run; every second one without pauses, and these give the cycle counts."""
+    runs = check.session.runs(range(check.session.job.count))
+    for n, run in enumerate(runs):
+        check.send(driver, run, stall=0.0 if n % 2 == 0 else STALL)
+    for n, run in enumerate(runs):
+        shown, = await driver.results(1, check.limit)
+        check.whole(run, shown, full_speed=n % 2 == 0)
 
 
 @scenario
 async def twice(check, driver):
-    """One image twice, with other pauses."""
-    n = check.image()
-    check.send(driver, n)
-    check.send(driver, n)
+    """One run twice, with other pauses."""
+    run = check.run()
+    check.send(driver, run)
+    check.send(driver, run)
     first, second = await driver.results(2, check.limit)
-    check.whole(n, first)
-    check.whole(n, second)
-    check.same(n, first, second)
+    check.whole(run, first)
+    check.whole(run, second)
+    check.same(run, first, second)
 
 
 @scenario
 async def shuffled(check, driver):
     """Some images in random order."""
-    images = check.random.sample(range(check.session.job.count), check.wanted())
-    for n in images:
-        check.send(driver, n)
-    for n, run in zip(images, await driver.results(len(images), check.limit)):
-        check.whole(n, run)
+    count = check.session.job.count
+    runs = check.session.runs(check.random.sample(range(count), min(count, check.wanted() * check.session.batch)))
+    for run in runs:
+        check.send(driver, run)
+    for run, shown in zip(runs, await driver.results(len(runs), check.limit)):
+        check.whole(run, shown)
 
 
 @scenario
 async def aborted(check, driver):
-    """Images given up in a random cycle, each followed by one that runs to its end."""
-    n = check.image()
-    check.send(driver, n)
-    run, = await driver.results(1, check.limit)
-    check.whole(n, run)
+    """Runs given up in a random cycle, each followed by one that goes to its end."""
+    run = check.run()
+    check.send(driver, run)
+    shown, = await driver.results(1, check.limit)
+    check.whole(run, shown)
     for _ in range(ABORTS):
-        before, cycles = driver.sent, check.random.randrange(max(1, run.words[2]))
-        check.send(driver, n)
+        before, cycles = driver.sent, check.random.randrange(max(1, shown.words[2]))
+        check.send(driver, run)
         await driver.until(lambda before=before: driver.sent > before, check.limit)
         last = driver.cycle + cycles
         await driver.until(lambda last=last: driver.cycle > last, check.limit)
         finished = len(driver.runs)
         cut = await driver.abort(check.limit)
         if len(driver.runs) > finished:
-            check.whole(n, driver.runs[-1])
+            check.whole(run, driver.runs[-1])
         else:
-            check.part(n, check.probe(cut))
-        n = check.image()
-        check.send(driver, n)
-        run, = await driver.results(1, check.limit)
-        check.whole(n, run)
+            check.part(run, check.probe(cut))
+        run = check.run()
+        check.send(driver, run)
+        shown, = await driver.results(1, check.limit)
+        check.whole(run, shown)
 
 
 @scenario
 async def restarted(check, driver):
-    """An image whose words end early: the next image's first word gives it up."""
-    n, after = check.image(), check.image()
-    words, network = check.session.words[n], check.plan.network
-    maps = network.frames if network.source.kind == "frames" else 1
-    most = len(words) // maps * min(maps, sum(trace.exit_step for trace in check.session.traces(n)))
-    taken = check.random.randrange(1, most) if most > 1 else 0
-    taken -= taken % check.plan.params.input_values
-    driver.send(words[:taken])
-    check.send(driver, after)
-    run, = await driver.results(1, check.limit)
-    check.behind(n, after, run)
+    """A run whose words end early: the next one's first word gives it up. Of a batch one more ends behind an image."""
+    batch, beat = check.session.batch, check.plan.params.input_values
+    for between in range(check.wanted() // 2):
+        run, after = check.run(), check.run()
+        words, network = check.session.words(run), check.plan.network
+        maps = network.frames if network.source.kind == "frames" else 1
+        most = len(words) // maps * min(maps, sum(trace.exit_step for trace in check.session.traces(run)))
+        taken = check.random.randrange(1, most) if most > 1 else 0
+        if between:
+            taken = len(words) // batch * check.random.randrange(1, batch)
+        driver.send(words[: taken - taken % beat])
+        check.send(driver, after)
+        shown, = await driver.results(1, check.limit)
+        check.behind(run, after, shown)
 
 
 @scenario
@@ -238,7 +259,7 @@ async def loaded(check, driver):
     await driver.load(stream, check.limit)
     if driver.fault:
         raise Violation("the core took a good load for a damaged one")
-    for n in range(check.wanted()):
-        check.send(driver, n)
-        run, = await driver.results(1, check.limit)
-        check.whole(n, run)
+    for run in check.session.runs(range(check.session.job.count))[: check.wanted()]:
+        check.send(driver, run)
+        shown, = await driver.results(1, check.limit)
+        check.whole(run, shown)

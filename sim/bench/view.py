@@ -103,6 +103,11 @@ class View:
             "endmodule\n",
         ])
 
+    def shown(self, image):
+        """Return in words what is seen of a run that begins with an image."""
+        images = self._plan.layout.images
+        return f"image {image}" + f" and those run with it, {images} in all" * (images > 1)
+
     def files(self):
         """Return {name: text} of the files that the simulator reads: where all lie that a neuron fires, in order."""
         line = ("{:04x}" * len(COORDINATES) + "\n").format
@@ -179,8 +184,11 @@ class View:
         """Where the machine is."""
         passes = _text("probe_layer", {p.index: p.title for p in self._plan.passes})
         step_order = all(stage.rounds == stage.network.timesteps for stage in self._plan.stages)
+        image = "image"
+        if self._plan.layout.images > 1:  # that is in work, of a run that begins with ``image``
+            image = f"image + ({_choice('probe_layer', {p.index: p.image for p in self._plan.passes})})"
         return [
-            Seen("now", "of_image", 32, "image"),
+            Seen("now", "of_image", 32, image),
             Seen("now", "in_timestep", 32, "timestep" if step_order else self._timestep(0)),
             *self._state("sequencer", Sequencer(self._plan.params)),
             Seen("now", "in_pass", *passes, "ascii"),
@@ -192,6 +200,8 @@ class View:
         names = [f"{output} {place}" for output in self._plan.network.outputs for place in range(
             int(np.prod(self._plan.network.stages[0].shapes[output]))
         )]
+        if (images := self._plan.layout.images) > 1:
+            names = [f"{name} of image {image}" for image in range(images) for name in names]
         words = dict(enumerate([*RESULT_WORDS, *(names if len(names) <= 64 else self._plan.network.outputs)]))
         return [
             *(

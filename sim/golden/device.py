@@ -91,6 +91,10 @@ class Golden:
                 break
         return traces
 
+    def traces_of(self, images: np.ndarray) -> list[Trace]:
+        """Return `traces` of all images that a core runs together, one behind the other."""
+        return [trace for image in images for trace in self.traces(image)]
+
     def trace(self, image: np.ndarray) -> Trace:
         """Run one image and return the `Trace` of the stage whose answer stands: the only one, or the last that ran."""
         return self.traces(image)[-1]

@@ -79,6 +79,12 @@ def test_a_file_without_a_hash_counts_as_missing(folder):
     ({"input": {**HELD["input"], "bytes": 3}}, "input must be the description of an input"),
     ({"input": []}, "input must be"), ({"parameters": {"lanes": "16"}}, "parameters must be a table of numbers"),
     ({"hashes": {IMAGE: "12"}}, "hashes must be a table of SHA-256 hashes"), ({"initialised": 1}, "true or false"),
+    *(({"input": {**HELD["input"], "images": images}}, "input must be the description") for images in (0, 1, 2.0, "3")),
+    *(({"outputs": {**HELD["outputs"], "images": images}}, "outputs must be the shapes") for images in (1, True, None)),
+    ({"parameters": {"batch": 3}}, "parameters, input and outputs must be of as many images that are run together"),
+    ({"parameters": {"batch": 0}}, "images that are run together, not of 0, 1 and 1: generate the folder again"),
+    ({"input": {**HELD["input"], "images": 2}}, "images that are run together, not of 1, 2 and 1"),
+    ({"outputs": {**HELD["outputs"], "images": 2}, "parameters": {"batch": 2}}, "run together, not of 2, 1 and 2"),
 ])
 def test_a_field_that_cannot_be_is_refused_although_the_digest_is_right(folder, change, text):
     manifest = {name: value for name, value in read_manifest(folder).items() if name != "sha256"}
@@ -86,6 +92,13 @@ def test_a_field_that_cannot_be_is_refused_although_the_digest_is_right(folder, 
     with pytest.raises(InputError) as caught:
         GeneratedFolder.open(folder)
     assert text in str(caught.value) and len(str(caught.value)) < 400
+
+
+def test_several_images_that_are_run_together(folder):
+    manifest = {name: value for name, value in read_manifest(folder).items() if name != "sha256"}
+    several = {name: {**HELD[name], "images": 2} for name in ("input", "outputs")}
+    write_manifest(folder, manifest | several | {"parameters": {"batch": 2}})
+    assert GeneratedFolder.open(folder).manifest["input"]["images"] == 2
 
 
 @pytest.mark.parametrize("name", sorted(HELD))

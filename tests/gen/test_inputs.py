@@ -6,7 +6,7 @@ import pytest
 
 from gen.errors import InputError
 from gen.exit_rule import ExitRule
-from gen.inputs import input_beats, input_stream, input_values
+from gen.inputs import input_beats, input_stream, input_values, together
 from gen.intnet import IntegerNetwork, StagedNetwork
 from gen.layers import INPUT, Readout, Source, Synapse
 
@@ -70,6 +70,22 @@ def test_values_travel_map_by_map_with_channels_innermost(kind):
     assert stream.dtype == np.int32 and stream.shape == (2, values[0].size)
     for n, m, channel, row, column in np.ndindex(values.shape):
         assert stream[n, ((m * 3 + row) * 5 + column) * 2 + channel] == values[n, m, channel, row, column]
+
+
+@pytest.mark.parametrize("count, images", [(6, 3), (7, 3), (1, 4), (5, 1), (0, 3)])
+def test_images_of_a_run_lie_side_by_side_and_the_last_one_stands_for_those_missing(count, images):
+    x = np.arange(count * 8).reshape(count, 2, 4)
+    runs, numbers = together(x, images), np.minimum(np.arange(-(-count // images) * images), count - 1)
+    np.testing.assert_array_equal(runs, x[numbers].reshape(-1, images, 2, 4))
+    assert len(runs) == -(-count // images)
+
+
+def test_images_of_a_run_travel_one_behind_the_other():
+    seen, x = network((2, 3, 5), timesteps=1, offset=[4, 7]), np.random.default_rng(0).integers(0, 256, (5, 2, 3, 5))
+    alone, stream = input_stream(seen, x), input_stream(seen, x, 3)
+    assert stream.dtype == np.int32
+    np.testing.assert_array_equal(stream, alone[[[0, 1, 2], [3, 4, 4]]].reshape(2, -1))
+    assert input_stream(seen, x[:0], 3).shape == (0, 90)
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])

@@ -39,9 +39,9 @@ def make_folder(folder, network, lanes=4, params=None, **changes):
     manifest = {
         "network": network_hash(network), "parameters": vars(plan.params), "lanes": plan.params.lanes,
         "board": "ulx3s_85f", "build_id": BUILD, "network_id": network_id(network), "classes": network.classes,
-        "image_digest": plan.digest, "outputs": describe_outputs(network), "task": network.task.as_dict(),
-        "input": describe_input(network), "initialised": True, "baud": 1_000_000,
-        "estimated_cycles_per_image": 2000, **changes,
+        "image_digest": plan.digest, "outputs": describe_outputs(network, plan.params.batch),
+        "task": network.task.as_dict(), "input": describe_input(network, plan.params.batch), "initialised": True,
+        "baud": 1_000_000, "estimated_cycles_per_image": 2000, **changes,
     }
     (folder / IMAGE).write_bytes(stream)
     save_network(network, folder / NETWORK)
@@ -286,10 +286,10 @@ class FakeBoard:
             values = values.reshape(-1, height, columns, channels).transpose(0, 3, 1, 2)
             pixels = values + network.source.offset[:, None, None]
             result = Golden(network).run(pixels if network.source.kind == "direct" else pixels[None])
-            counts = ([fake_cycles(image)], [7], result.events, result.synaptic_ops)
-            header = [int(np.ravel(column)[0]) for column in (result.classes, result.exit_steps, *counts)]
-            outputs = [np.moveaxis(values[0], 0, -1).ravel().tolist() for values in result.outputs.values()]
-            words = sum(outputs, header)
+            counts = fake_cycles(image), 7, result.events.sum(), result.synaptic_ops.sum()
+            header = [result.classes[-1].flat[0], result.exit_steps.sum(), *counts]
+            outputs = [np.moveaxis(values, 1, -1).reshape(len(values), -1) for values in result.outputs.values()]
+            words = [*map(int, header), *np.hstack(outputs).ravel().tolist()]
             self.known[self.memory, image] = struct.pack(f"<{len(words)}i", *words)
         return self.known[self.memory, image]
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gen.inputs import input_values
+from gen.plan.plan import make_plan
 from hw.regmap import COUNTERS, Fault, register
 from sim.golden import Golden
 from tests.host.fake_board import Faults, FakeBoard, MemoryTransport, make_folder
@@ -16,7 +17,7 @@ from tests.kit.c_host import (
     BUFFER, BUILD, DAMAGED, IMAGE, NETWORK, OK, PORT, REFUSED, SINK, SOURCE, STRANGER, TIMEOUT, CHost, compiled_library,
     described,
 )
-from tests.kit.random_networks import random_images, random_network
+from tests.kit.random_networks import FIRST, random_batch_network, random_images, random_network
 
 SMALL = dict(
     max_layers=2, max_neurons=60, max_weights=300, max_channels=4, max_size=5, max_timesteps=3, max_classes=5,
@@ -82,6 +83,18 @@ def test_two_byte_inputs(library, tmp_path):
     host = CHost(library, case.line(), case.manifest)
     assert host.open() == OK and [host.run(image) for image in case.x] == case.expected
     assert input_values(network, case.x).min() >= low
+
+
+@pytest.mark.parametrize("seed", [0, 3, 4, 7])
+def test_several_images_that_are_run_together_are_one(library, tmp_path, seed):
+    """Class and counts are as the core gives them, of the last one and of all; the values are those of each."""
+    network = random_batch_network(seed, FIRST, **SMALL)
+    case = Case(tmp_path / "folder", seed, network=network, params=make_plan(network, 4, batch=IMAGES).params)
+    host = CHost(library, case.line(max_payload=64), case.manifest)
+    assert host.open() == OK
+    found, (_, classes, steps, events, operations, values) = host.run(case.x), zip(*case.expected)
+    assert found == (OK, classes[-1], sum(steps), sum(events), sum(operations), sum(values, []))
+    assert host.board.retries == 0
 
 
 @pytest.mark.parametrize("size", [272, 2048])

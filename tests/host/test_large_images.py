@@ -66,7 +66,7 @@ def test_as_many_images_at_a_time_as_memory_has_room_for(case, monkeypatch):
     """Images of any number are encoded in parts, and the parts are those of the whole."""
     content, x = read_manifest(case.folder)[1], np.concatenate([case.x] * 5)
     parts, encoded = [], content.encode(x)
-    monkeypatch.setattr("host.content.input_stream", lambda view, images: parts.append(len(images)) or np.zeros(
+    monkeypatch.setattr("host.content.input_stream", lambda view, images, _: parts.append(len(images)) or np.zeros(
         (len(images), images[0].size), np.int32))
     monkeypatch.setattr("host.content._VALUES_AT_ONCE", 2 * x[0].size)
     content.encode(x)

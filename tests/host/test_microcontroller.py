@@ -7,18 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gen.plan.plan import make_plan
 from gen.task import DETECT, SEGMENT
 from hw.emit import generate
 from hw.link.regmap_text import c_header
 from sim.board import SimulatedBoard
 from sim.golden import Golden
-from tests.kit.random_networks import random_images, random_network
+from tests.kit.random_networks import FIRST, random_batch_network, random_images, random_network
 from tests.host.fake_board import FakeBoard, Faults, PtyBoard, make_folder
 from tests.kit.task_networks import NETWORKS
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [ROOT / "host/c/adafire.c", ROOT / "host/c/adafire_frames.c", ROOT / "examples/microcontroller/main.c"]
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", f"-I{ROOT / 'host/c'}")
+WARNINGS = ("-O2", "-Wconversion", "-Wshadow", "-Wcast-qual", "-Wstrict-prototypes")
 SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 SMALL = dict(
     max_layers=2, max_neurons=60, max_weights=300, max_channels=4, max_size=5, max_timesteps=3, max_classes=5,
@@ -131,8 +133,23 @@ def test_what_it_prints_of_other_tasks(tmp_path):
         assert (done.returncode, done.stdout.splitlines(), done.stderr) == (0, wanted, ""), kind
 
 
+@pytest.mark.parametrize("together", [2, 3, 8])
+def test_several_images_that_are_run_together(tmp_path, together):
+    """Seven images on a board that takes so many at a time: a line for each."""
+    network = random_batch_network(3, FIRST, **SMALL)
+    params = make_plan(network, 4, batch=together).params
+    folder, _, _ = make_folder(tmp_path / "core", network, params=params, initialised=False)
+    (folder / "adafire_registers.h").write_text(c_header(json.loads((folder / "manifest.json").read_text())))
+    compiled(folder, *WARNINGS)
+    program = Program(folder, network, 7, *SANITIZED)
+    board = FakeBoard(folder, {(folder / "image.bin").read_bytes(): network})
+    with PtyBoard(board, tmp_path / "port") as served:
+        assert program(served.port, program.images, folder / "image.bin") == (0, program.lines, "")
+    assert len(set(program.lines)) > 1 and board.computed == -(-7 // together)
+
+
 def test_it_compiles_with_every_warning(folder):
-    compiled(folder, "-O2", "-Wconversion", "-Wshadow", "-Wcast-qual", "-Wstrict-prototypes")
+    compiled(folder, *WARNINGS)
 
 
 def test_the_header_is_also_one_of_c_plus_plus(folder):

@@ -1,6 +1,7 @@
 """What the host is told of a design."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from gen.inputs import input_values
 from gen.intnet import IntegerNetwork
 from gen.layers import INPUT, Readout, Source, Synapse
 from gen.plan.plan import make_plan
-from hw.identity import build_id, describe_input, network_id, register_values
+from hw.identity import build_id, describe_input, describe_outputs, network_id, register_values
 from tests.kit.random_networks import random_images, random_network
 
 SEEDS = range(20)
@@ -41,6 +42,19 @@ def test_recordings_beyond_the_positions_of_the_link_are_refused():
     with pytest.raises(InputError, match="512 frames of 8388608 values, 4294967296 bytes in all; a host can send 429"):
         describe_input(recordings)
     assert describe_input(replace(recordings, timesteps=511))["values"] == 511 * 2**23
+
+
+def test_images_that_are_run_together_are_one_input():
+    network = random_network(3, sources=("direct",), max_timesteps=1)
+    alone, together = describe_input(network), describe_input(network, 3)
+    assert together == {"images": 3, **alone, "values": 3 * alone["values"]} and "images" not in alone
+    assert describe_outputs(network, 3) == {"images": 3, **describe_outputs(network)}
+    assert describe_input(network, 1) == alone and describe_outputs(network, 1) == describe_outputs(network)
+    large = SimpleNamespace(source=Source((4, 2**14, 2**14)), timesteps=1)
+    assert describe_input(large, 3)["values"] == 3 * 2**30
+    said = r"would take 4 images together of 1073741824 values, 4294967296 bytes in all; .* Give a smaller --batch\."
+    with pytest.raises(InputError, match=said):
+        describe_input(large, 4)
 
 
 def test_the_build_id_names_parameters_image_and_tools():

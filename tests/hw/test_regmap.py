@@ -169,8 +169,8 @@ def test_the_c_header_says_what_the_map_says(compiled):
 
 def test_the_c_header_of_a_design(compiled):
     expected = {
-        "NETWORK": 7, "DIGEST": 0x89ABCDEF, "OUTPUTS": 34, "BAUD": 115200, "MAPS": 4, "CHANNELS": 3, "HEIGHT": 8,
-        "WIDTH": 9, "INPUT_SIZE": 864, "INPUT_LOW": -3, "INPUT_BYTES": 2, "CYCLES": 2**32 - 1,
+        "NETWORK": 7, "DIGEST": 0x89ABCDEF, "OUTPUTS": 34, "BAUD": 115200, "IMAGES": 1, "MAPS": 4, "CHANNELS": 3,
+        "HEIGHT": 8, "WIDTH": 9, "INPUT_SIZE": 864, "INPUT_LOW": -3, "INPUT_BYTES": 2, "CYCLES": 2**32 - 1,
     }
     assert {name: compiled[f"ADAFIRE_DESIGN_{name}"] for name in expected} == expected
     assert compiled["build"] == 0x01234567 and compiled["offset"] == -2
@@ -180,6 +180,16 @@ def test_the_c_header_of_a_design(compiled):
     assert "DESIGN" not in regmap_text.c_header()
     direct = {**DESIGN, "input": {**DESIGN["input"], "kind": "direct"}}
     assert "#define ADAFIRE_DESIGN_MAPS        1" in regmap_text.c_header(direct)
+
+
+def test_the_c_header_of_a_design_for_several_images():
+    together = {
+        **DESIGN, "estimated_cycles_per_image": 500, "outputs": {**DESIGN["outputs"], "images": 3},
+        "input": {**DESIGN["input"], "kind": "direct", "images": 3, "values": 648},
+    }
+    expected = {"IMAGES": 3, "MAPS": 1, "OUTPUTS": 102, "INPUT_SIZE": 648, "CYCLES": 1500}
+    defined = dict(re.findall(r"#define ADAFIRE_DESIGN_(\w+) +(\d+)", regmap_text.c_header(together)))
+    assert {name: int(defined[name]) for name in expected} == expected
 
 
 def test_the_tables():

@@ -115,14 +115,14 @@ class CHost:
         )
 
     def run(self, pixels, room=None, sink=None, source=None):
-        """Return (status, class, exit step, events, synaptic operations, values) of one image.
+        """Return (status, class, exit step, events, synaptic operations, values) of one image, or of a run of several.
 
         ``sink`` takes the values piece by piece; ``source``, with a sink, gives those of the image: it is told the
         position and the bytes there, and returns 0 to go on.
         """
         described = self.manifest["input"]
         offsets = (ctypes.c_int32 * len(described["offset"]))(*described["offset"])
-        maps = described["timesteps"] if described["kind"] == "frames" else 1
+        maps = described["timesteps"] if described["kind"] == "frames" else described.get("images", 1)
         values = (ctypes.c_uint8 * (self.network.input_size * self.network.input_bytes))()
         self.library.adafire_input(
             ctypes.byref(self.network), ctypes.byref(Pixels(maps, *described["shape"], offsets)),
@@ -152,8 +152,8 @@ class CHost:
 
 def described(manifest):
     source = manifest["input"]
-    outputs = sum(math.prod(shape) for shape in manifest["outputs"]["shapes"].values())
+    images, outputs = source.get("images", 1), sum(map(math.prod, manifest["outputs"]["shapes"].values()))
     return Network(
-        manifest["network_id"], manifest["image_digest"], outputs, source["values"], source["lowest"], source["bytes"],
-        manifest["estimated_cycles_per_image"],
+        manifest["network_id"], manifest["image_digest"], images * outputs, source["values"], source["lowest"],
+        source["bytes"], images * manifest["estimated_cycles_per_image"],
     )

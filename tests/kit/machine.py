@@ -73,26 +73,33 @@ class Machine:
         self._walked = {}
 
     def run(self, values) -> Run:
-        """Run one image, the flat input values in raster order, channels innermost, all frames one after another."""
+        """Run one image, the flat input values in raster order, channels innermost, all frames one after another.
+
+        Of a batch all its images.
+        """
         run = Run(fired=[[] for _ in self._groups])
         header = self.program.header
         size = (header["image_channels"] + 1) * (header["image_positions"] + 1)
         images = [self._image(values[at : at + size]) for at in range(0, len(values), size)]
-        index = 0
+        index = ended = 0
         for number, stage in enumerate(self.program.stages):
             passes = self.program.passes(number)
             for step in range(stage["rounds"] + 1):
-                image = images[step if header["frames"] else 0][step * header.get("frame_words", 0):]
+                image = images[step if header["frames"] else min(ended, len(images) - 1)]
+                image = image[step * header.get("frame_words", 0):]
                 for n, one in enumerate(passes):
                     self._run_pass(one, index + n, image, step == 0, run)
-                run.passed, run.classes = self._decide(stage, step)
+                if self.params.batch == 1 or stage is self.program.stages[-1]:
+                    run.passed, run.classes = self._decide(stage, step)
                 if run.passed:
                     break
             index += len(passes)
             run.stages += 1
+            ended += stage.get("ends", 0)
             run.timesteps += stage["timesteps"] + 1 if stage["whole"] else step + 1
             if run.passed:
                 break
+        run.timesteps = ended or run.timesteps  # of a batch, images
         run.outputs = self.outputs[: header["outputs"] + 1].tolist()
         return run
 

@@ -12,11 +12,15 @@ from gen.errors import InputError
 from gen.exit_rule import KINDS
 from gen.intnet import IntegerNetwork, StagedNetwork
 from gen.layers import ADAFIRE, INVERSE_LEAKY, NetworkError
+from gen.plan.batch import head_and_tail
+from gen.plan.passes import layer_passes
 from tests.kit.random_draft import Draft
 from tests.kit.random_images import random_images
 from tests.kit.random_second import SecondDraft
 
-__all__ = ["FIRST", "SECOND", "random_images", "random_network", "random_staged_network"]
+__all__ = [
+    "FIRST", "SECOND", "random_batch_network", "random_images", "random_network", "random_staged_network",
+]
 
 CONTRACTS = FIRST, SECOND = (1, 2)
 _DRAFTS = {FIRST: Draft, SECOND: SecondDraft}
@@ -80,3 +84,15 @@ def random_staged_network(seed: int, **limits) -> StagedNetwork:
             contract=SECOND, like=stages[0], **limits,
         ))
     return StagedNetwork(stages, {"source": "tests.kit.random_networks"})
+
+
+def random_batch_network(seed: int, contract: int = SECOND, **limits) -> IntegerNetwork:
+    """Return a random network of one timestep of whose images a core takes several together (`gen.plan.batch`)."""
+    for number in range(100 * seed, 100 * seed + 100):
+        network = random_network(number, contract=contract, sources=("direct",), **limits | {"max_timesteps": 1})
+        try:
+            head_and_tail(layer_passes(network))
+        except InputError:
+            continue
+        return network
+    raise InputError(f"None of the networks from {100 * seed} on ends with a dense layer behind others.")

@@ -13,7 +13,28 @@ from gen.layers import INVERSE_LEAKY, Pool, Readout, Source, Spiking, Synapse
 from gen.manifest import write_manifest
 from sim.toolchain import SIMULATORS, choose_simulator
 
-__all__ = ["FAST", "edit", "edit_output", "installed", "put", "separated_network", "tiny_network", "top"]
+__all__ = [
+    "FAST", "batch_network", "edit", "edit_output", "installed", "put", "separated_network", "tiny_network", "top",
+]
+
+
+def batch_network():
+    """One timestep; a convolution with a fused pool, two dense layers with most of the weights, a dense readout."""
+    rng = np.random.default_rng(5)
+
+    def dense(name, source, *shape):
+        bias, theta = rng.integers(-9, 9, shape[0]), rng.integers(5, 30, shape[0])
+        return Spiking(name, [Synapse(source, rng.integers(-7, 8, shape))], bias, theta, theta // 2, burst=3,
+                       state_bits=10, weight_bits=np.full(shape[0], 4))
+
+    return IntegerNetwork(Source((1, 4, 4)), [
+        Spiking("conv", [Synapse("input", rng.integers(-7, 8, (3, 1, 3, 3)), padding=(1, 1))],
+                bias=rng.integers(-50, 50, 3), theta=np.array([700, 800, 900]), v_init=np.array([350, 400, 450]),
+                burst=7, state_bits=14, weight_bits=np.full(3, 4)),
+        Pool("pool", "conv", "sum", (2, 2), (2, 2)), dense("wide", "pool", 14, 3, 2, 2),
+        dense("deep", "wide", 12, 14, 1, 1),
+        Readout("out", [Synapse("deep", rng.integers(-7, 8, (5, 12, 1, 1)))], np.zeros(5, int), np.full(5, 4)),
+    ], timesteps=1)
 
 
 def separated_network():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gen.exit_rule import ExitRule
-from gen.inputs import input_values
+from gen.inputs import input_values, together
 from gen.intnet import IntegerNetwork
 from gen.layers import INPUT, Pool, Source, Synapse
 from gen.plan.estimate import PACE, estimate_cycles
@@ -56,11 +56,12 @@ def _narrow_network(rng):
 
 
 def _within(network, plan, images, bound, where):
-    """Hold the estimate of every image against the cycles of the compiled core."""
-    golden, run = Golden(network), CompiledCore.for_plan(plan).run(images)
-    for image, cycles, values in zip(images, run.cycles, input_values(network, images)):
-        traces = golden.traces(image)
-        counts = [{INPUT: values[None], **trace.counts} for trace in traces]
+    """Hold the estimate of every image, or of every run of a batch, against the cycles of the compiled core."""
+    golden, result, batch = Golden(network), CompiledCore.for_plan(plan).run(images), plan.layout.images
+    for run, cycles in zip(together(images, batch), result.cycles.reshape(-1, batch).mean(axis=1)):
+        traces = golden.traces_of(run)
+        values = np.repeat(input_values(network, run), len(traces) // batch, axis=0)
+        counts = [{INPUT: own[None], **trace.counts} for own, trace in zip(values, traces)]
         found = estimate_cycles(plan, counts, [trace.exit_step for trace in traces], PACE)
         assert found.cycles == pytest.approx(cycles, rel=bound), where
 
@@ -91,3 +92,13 @@ def test_groups_that_wait_for_each_other_are_foretold(lanes, neurons):
     network, images = _narrow_network(rng), _images(rng)
     images[..., :2, :] = images[..., :5] = 0  # so groups have unequal work
     _within(network, make_plan(network, lanes, neurons=neurons), images, WITHIN, f"seed {lanes}")
+
+
+@pytest.mark.parametrize("lanes, batch", [(4, 3), (16, 2)])
+def test_cycles_of_several_images_together_are_foretold(lanes, batch):
+    """The weights of the last layer come once for all of them."""
+    rng = np.random.default_rng(lanes)
+    network, images = _network(rng, timesteps=1), _images(rng)
+    plan = make_plan(network, lanes, room=Room(weights=1), batch=batch)
+    assert any(p.again and p.streamed for p in plan.passes)
+    _within(network, plan, images, WITHIN, f"seed {lanes}")

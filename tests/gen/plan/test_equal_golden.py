@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from gen.inputs import input_stream
+from gen.inputs import input_stream, together
 from gen.layers import ADAFIRE, INVERSE_LEAKY
 from gen.plan.params import LEAST_BEATS, NEURONS
 from gen.plan.plan import covering, make_plan, plan_on
@@ -13,7 +13,7 @@ from sim.compare import expected_probe, first_difference
 from sim.golden.plain import plain_traces
 from tests.kit.machine import Machine
 from tests.kit.random_images import random_images
-from tests.kit.random_networks import FIRST, SECOND, random_network, random_staged_network
+from tests.kit.random_networks import FIRST, SECOND, random_batch_network, random_network, random_staged_network
 
 SMALL = {"max_neurons": 250, "max_weights": 900, "max_size": 6, "max_timesteps": 4}
 SHAPES = [(4, 1), (4, 2), (4, 4), (8, 1), (8, 2), (8, 4), (16, 1), (16, 2), (16, 4)]
@@ -40,16 +40,19 @@ def _in_tiles(seed):
 def _compare(plan, seed, images=2):
     """Run random images, and compare every neuron of every group and the answer."""
     machine, network = Machine(plan.params, plan.contents), plan.network
-    x = random_images(network, seed, images)
-    for number, words in enumerate(input_stream(network, x)):
-        traces, run, where = plain_traces(network, x[number]), machine.run(words), f"seed {seed}, image {number}"
+    batch = plan.layout.images
+    runs = together(random_images(network, seed, images), batch)
+    for number, words in enumerate(input_stream(network, np.concatenate(runs), batch)):
+        traces = [trace for image in runs[number] for trace in plain_traces(network, image)]
+        run, where = machine.run(words), f"seed {seed}, image {number}"
         assert run.timesteps == sum(trace.exit_step for trace in traces), where
-        assert (run.stages, run.passed) == (len(traces), traces[-1].passed), where
+        assert batch > 1 or (run.stages, run.passed) == (len(traces), traces[-1].passed), where
         fired = [(group, *vars(neuron).values()) for group, row in enumerate(run.fired) for neuron in row]
         columns = np.array(fired, np.int64).reshape(-1, 4).T
         probe = SimpleNamespace(**dict(zip(("group", "index", "count", "state"), columns)))
         assert first_difference(plan, expected_probe(plan, traces), probe) is None, where
-        outputs = [traces[-1].outputs[name][-1].transpose(1, 2, 0).ravel() for name in network.outputs]
+        outputs = [trace.outputs[name][-1].transpose(1, 2, 0).ravel()
+                   for trace in traces[-batch:] for name in network.outputs]
         assert run.outputs == np.concatenate(outputs).tolist(), where
         assert run.classes == np.ravel(traces[-1].class_).tolist(), where
         assert run.events == sum(trace.events for trace in traces), where
@@ -66,6 +69,15 @@ def test_runs_as_the_golden_model(kind, shape):
         neurons = [n for n in NEURONS if n * LEAST_BEATS <= width]
         plan = make_plan(KINDS[kind](seed), width=width, groups=groups, neurons=neurons[seed % len(neurons)])
         _compare(plan, seed)
+
+
+@pytest.mark.parametrize("images", [2, 3])
+@pytest.mark.parametrize("shape", SHAPES[::2], ids=lambda shape: "x".join(map(str, shape)))
+def test_a_batch_runs_each_of_its_images_as_alone(images, shape):
+    width, groups = shape
+    for seed in range(10 * SHAPES.index(shape), 10 * SHAPES.index(shape) + 3):
+        network = random_batch_network(seed, **SMALL)
+        _compare(make_plan(network, width=width, groups=groups, batch=images), seed, 2 * images - 1)
 
 
 @pytest.mark.parametrize("shape", [(4, 1), (8, 4), (16, 2)], ids=lambda shape: "x".join(map(str, shape)))

@@ -9,8 +9,9 @@ from gen.exit_rule import ExitRule
 from gen.inputs import input_values
 from gen.intnet import IntegerNetwork
 from gen.layers import INPUT, Source, Synapse
-from gen.plan import estimate
-from gen.plan.estimate import CYCLES, estimate_cycles, expected_cycles, pass_cycles
+from gen.plan import pass_cycles as following
+from gen.plan.estimate import estimate_cycles, expected_cycles
+from gen.plan.pass_cycles import CYCLES, pass_cycles
 from gen.plan.plan import make_plan
 from gen.plan.program_words import spacing
 from gen.plan.tile_work import tile_work
@@ -91,7 +92,7 @@ def test_long_passes_are_followed_side_by_side(monkeypatch):
     network, plan = _convolution(size=30)
     maps = [np.random.default_rng(0).random((1, 16, 30, 30)) < 0.1]
     cut = _of_pass(plan, 1, maps)[0]
-    monkeypatch.setattr(estimate, "TOGETHER", 10_000)
+    monkeypatch.setattr(following, "TOGETHER", 10_000)
     assert cut == pytest.approx(_of_pass(plan, 1, maps)[0], rel=3e-3)
 
 

@@ -152,7 +152,7 @@ def test_outputs_lie_in_their_order_amid_the_layers():
         readout("classes", Synapse("a", np.ones((5, 4, 4, 4), int))), Pool("last", "a", "sum", (2, 2), (2, 2)),
     ]
     plan = make_plan(IntegerNetwork(Source((1, 4, 4)), layers, 2, ExitRule("margin", limits=(3, 3), output="map")), 4)
-    assert plan.output_bases == {"map": 0, "classes": 27} and plan.params.outputs == 32
+    assert [plan.output_base(name) for name in ("map", "classes")] == [0, 27] and plan.params.outputs == 32
     assert (plan.params.classes, plan.params.positions) == (3, 9)
 
 

@@ -176,7 +176,7 @@ def test_rows_of_whole_plans_find_what_they_read(seed):
                 assert copy_pieces(copy, params) == copy.words * (
                     params.image_pieces if copy.of_input else params.map_pieces)
     assert bool(rowwise) == params.rowwise, f"seed {seed}"
-    bases = outside_bases(params, [stage.passes for stage in plan.stages], plan.regions)
+    bases = outside_bases(params, plan.stages, plan.regions)
     assert len(plan.contents.get("outside", ())) == (bases.maps if params.outside else 0), f"seed {seed}"
     assert bases.maps <= bases.image <= bases.states == bases.end == params.outside, f"seed {seed}"
 

@@ -146,10 +146,36 @@ def test_an_image_that_begins_early_takes_the_place_of_the_one_before(sizes, siz
     run.bench.run()
 
 
+@pytest.mark.parametrize("batch", [2, 3])
+def test_the_maps_of_a_batch_come_as_one_image_and_the_next_one_behind_them(sizes, batch):
+    rng = np.random.default_rng(batch)
+    images, tile = draw(rng, 3 * batch, 1)
+    run = Written(sizes(batch=batch), images[0], tile, seed=batch)
+    got, wanted = [], [stored(image, tile, 3) for image in images]
+
+    async def feed(ctx):
+        for n, image in enumerate(images):
+            await run.send(ctx, run.values(image, n % batch == 0))
+        await run.send(ctx, [{"value": 1, "first": 0}])  # begins none, and is dropped
+
+    async def read(ctx):
+        for words in wanted:
+            assert not ctx.get(run.dut.restart)
+            got.append(await run.take(ctx, len(words)))
+        await ctx.tick().repeat(40)
+        assert ctx.get(run.dut.idle)
+
+    run.bench.add(feed)
+    run.bench.add(read)
+    run.bench.run()
+    assert got == wanted
+
+
+@pytest.mark.parametrize("kind", ["frames", "batch"])
 @pytest.mark.parametrize("taken", [0, 1, 7, 12])
-def test_another_image_in_place_of_a_later_frame_waits_for_the_end(sizes, taken):
+def test_another_image_in_place_of_a_later_frame_waits_for_the_end(sizes, taken, kind):
     image, tile = np.arange(1, 13).reshape(4, 3), 3
-    run = Written(sizes(), image, tile, frames=1, stall=0)
+    run = Written(sizes(batch=3 if kind == "batch" else 1), image, tile, frames=int(kind == "frames"), stall=0)
     dut = run.dut
 
     async def drive(ctx):

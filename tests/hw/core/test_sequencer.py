@@ -13,12 +13,14 @@ class Around:
 
     stages : of each, (passes, rounds, timesteps if one round is all of them, or 0)
     exit_at : (stage, round) in which the rule holds, from 0, or None
+    ends : of a batch, the stages with which an image ends
     """
 
-    def __init__(self, params, stages, *, frames=0, exit_at=None, seed=0):
+    def __init__(self, params, stages, *, frames=0, exit_at=None, ends=(), seed=0):
         self.dut, self.log, self.stages, self.frames, self.exit_at = Sequencer(params), [], stages, frames, exit_at
+        self.ends = ends
         self._rng = np.random.default_rng(seed)
-        self.bench = Bench(self.dut, seed=seed, limit=8000)
+        self.bench = Bench(self.dut, seed=seed, limit=60_000)
         self.bench.memory(self.dut.program_address, self.dut.program, self._program(params), latency=2)
         self.bench.add(self._others, background=True)
         self.maps, self.timesteps = 0, None
@@ -31,6 +33,7 @@ class Around:
             words += pack(layout, dict.fromkeys(layout, 0) | {
                 "first_pass": self.address(number, 0), "passes": passes - 1, "rounds": rounds - 1,
                 "whole": int(whole > 0), "timesteps": max(0, whole - 1),
+                **({"ends": int(number in self.ends)} if "ends" in layout else {}),
             })
         return words + [0] * (params.program - len(words))
 
@@ -110,9 +113,13 @@ class Around:
         self.maps = 1
         await ctx.tick().repeat(3)
         while not ctx.get(self.dut.idle):
-            if self.frames and not self.maps and self._rng.random() < 0.3:
-                self.maps = 1
+            self.another(0.3)
             await ctx.tick()
+
+    def another(self, chance=1.0):
+        """Let the next map of the image come, if there is room for it and another one is to come."""
+        if (self.frames or self.ends) and not self.maps and self._rng.random() < chance:
+            self.maps = 1
 
     def expected(self):
         """Return the log of one image."""
@@ -121,8 +128,10 @@ class Around:
             first = sum(stage[0] for stage in self.stages[:number])
             for step in range(rounds):
                 log += [("pass", self.address(number, n), first + n, int(step == 0)) for n in range(passes)]
+                if self.ends and number < len(self.stages) - 1:
+                    continue
                 log.append(("decide", step))
-                timesteps += whole or 1
+                timesteps += len(self.ends) or whole or 1
                 if (number, step) == self.exit_at:
                     return [*log, ("answers", timesteps)]
         return [*log, ("answers", timesteps)]
@@ -155,19 +164,40 @@ def test_the_program_runs_in_order(sizes, seed, frames):
     assert run.log == 3 * run.expected(), f"seed {seed}"
 
 
-@pytest.mark.parametrize("frames", [0, 1])
-@pytest.mark.parametrize("seed", range(3))
-def test_an_abort_in_any_cycle_ends_the_image_and_the_next_is_whole(sizes, seed, frames):
-    run = around(sizes, seed, frames=frames)
+def of_batch(sizes, images, seed=0):
+    """Return stand-ins for a batch: stages of two for each image, and the last one, which needs no input."""
+    stages = [(1 + n % 2, 1, 0) for n in range(2 * images)] + [(3, 1, 0)]
+    return Around(sizes(passes=12, stages=len(stages), batch=images), stages, ends=range(1, 2 * images, 2), seed=seed)
+
+
+@pytest.mark.parametrize("images", [2, 3])
+def test_a_batch_gives_an_input_back_with_each_image_and_decides_once(sizes, images):
+    """The images of the next one may be there before."""
+    run = of_batch(sizes, images, images)
 
     async def drive(ctx):
         await run.boot(ctx)
-        for wait in range(0, 90, 7):
+        for _ in range(3):
+            await run.image(ctx)
+            run.maps = 0
+
+    run.bench.add(drive)
+    run.bench.run()
+    assert run.log == 3 * run.expected() and run.log[-1] == ("answers", images)
+
+
+@pytest.mark.parametrize("frames", [0, 1, "batch"])
+@pytest.mark.parametrize("seed", range(3))
+def test_an_abort_in_any_cycle_ends_the_image_and_the_next_is_whole(sizes, seed, frames):
+    run = of_batch(sizes, 2, seed) if frames == "batch" else around(sizes, seed, frames=frames)
+
+    async def drive(ctx):
+        await run.boot(ctx)
+        for wait in range(100):
             run.log.clear()
             run.maps = 1
             for _ in range(wait):
-                if frames and not run.maps:
-                    run.maps = 1
+                run.another()
                 await ctx.tick()
             ctx.set(run.dut.abort, 1)
             _, _, clear = await ctx.tick().sample(run.dut.clear)
