@@ -1,6 +1,7 @@
 """Cycles of networks on the compiled core, lanes by lanes, beside what the estimate says of the same images.
 
-    python -m benchmarks.cycles NETWORK --data DATA [--lanes 16 32 64] [--neurons N] [--images 100] [--board BOARD]
+    python -m benchmarks.cycles NETWORK --data DATA [--lanes 16 32 64] [--neurons N] [--images 100]
+        [--board BOARD [--batch N]]
 
 NETWORK is a network file, DATA as `adafire evaluate` takes it. For each number of lanes the core is the fastest that
 `generate` weighs, whether or not it fits a board: so many neurons a group as pay. Simulated, means over the first
@@ -9,7 +10,7 @@ lanes and cycles that do a synaptic operation. "cycles a second" is how fast the
 processor: on a machine that does nothing else those of the clock. The estimate is made from the golden model's counts
 of the same images.
 With ``--board`` the cores are those that `generate` makes for it, beside its memory, and words of 32 bits that moved
-between the two are told, an image's, simulated and estimated.
+between the two are told, an image's, simulated and estimated; with ``--batch`` these run so many images together.
 """
 
 import argparse
@@ -22,7 +23,7 @@ import numpy as np
 from benchmarks.compiled import fastest_plan
 from benchmarks.tables import add_files, report
 from gen.data.datasets import open_for
-from gen.inputs import input_values
+from gen.inputs import input_values, together
 from gen.intnet import Network
 from gen.layers import INPUT
 from gen.netfile import load_network
@@ -41,23 +42,26 @@ COLUMNS = {
 
 
 def estimated(plan: Plan, images: np.ndarray, pace: float = PACE) -> float:
-    """Return the mean estimate of images, each from its own counts; ``pace`` as of `estimate_cycles`."""
-    golden, cycles = Golden(plan.network), []
-    for image, values in zip(images, input_values(plan.network, images)):
-        traces = golden.traces(image)
-        counts = [{INPUT: values[None], **trace.counts} for trace in traces]
-        cycles.append(estimate_cycles(plan, counts, [trace.exit_step for trace in traces], pace).cycles)
-    return float(np.mean(cycles))
+    """Return the mean estimate of images in a row, each from its own counts; ``pace`` as of `estimate_cycles`."""
+    golden, estimates = Golden(plan.network), []
+    for run in together(images, plan.layout.images):
+        own = [(values, trace) for image, values in zip(run, input_values(plan.network, run))
+               for trace in golden.traces(image)]
+        counts = [{INPUT: values[None], **trace.counts} for values, trace in own]
+        estimates.append(estimate_cycles(plan, counts, [trace.exit_step for _, trace in own], pace))
+    return float(np.mean([estimate.followed for estimate in estimates[:-1]] + [estimates[-1].cycles]))
 
 
-def measure(network: Network, images: np.ndarray, lanes: int, neurons: int | None, board: str | None = None) -> dict:
+def measure(
+    network: Network, images: np.ndarray, lanes: int, neurons: int | None, board: str | None = None, batch: int = 1,
+) -> dict:
     """Return the figures of one core."""
     outside = {}
     if board is None:
         plan, pace = fastest_plan(network, lanes, neurons), PACE
     else:
         target = find_target(board)
-        plan, pace = choose(candidates(network, target, (), lanes)).plan, target.pace
+        plan, pace = choose(candidates(network, target, (), lanes, batch=batch)).plan, target.pace
     core = CompiledCore.for_plan(plan, board=board)
     begun = time.process_time()
     result = core.run(images)
@@ -81,7 +85,8 @@ def rows(options: argparse.Namespace) -> Iterator[tuple[str, dict]]:
     network = load_network(options.network)
     images, _ = open_for(network, options.data).load(options.images)
     for lanes in options.lanes:
-        yield f"{options.network.stem}, {lanes} lanes", measure(network, images, lanes, options.neurons, options.board)
+        name = f"{options.network.stem}, {lanes} lanes" + (f", {options.batch} together" if options.batch > 1 else "")
+        yield name, measure(network, images, lanes, options.neurons, options.board, options.batch)
 
 
 def main():
@@ -92,6 +97,7 @@ def main():
     parser.add_argument("--neurons", type=int, help="of a group, by default as many as pay")
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--board", help="for which the cores are, as `adafire boards` lists it")
+    parser.add_argument("--batch", type=int, default=1, help="images that are run together, with --board")
     add_files(parser)
     options = parser.parse_args()
     report(rows(options), COLUMNS, options)

@@ -31,7 +31,8 @@ from gen.errors import DoesNotFit, InputError
 from gen.folders import whole_files
 from gen.netfile import load_network, network_hash
 from gen.plan.choice import Candidate, candidates, choose
-from gen.plan.estimate import CYCLES, PACE, expected_cycles
+from gen.plan.estimate import PACE, expected_cycles
+from gen.plan.pass_cycles import CYCLES
 from gen.plan.plan import Plan, make_plan
 from gen.plan.roofline import roofline
 from gen.plan.target import find_target

@@ -6,6 +6,7 @@
  * `build` is the folder made by `adafire generate`; images.raw is what x.tofile("images.raw") writes of uint8
  * images [N, C, H, W]. Prints for every image its exit step and, by the network's task, its class and logits, the class
  * at every position, or the values of every output. With image.bin the network is loaded if the board does not hold it.
+ * A design that takes several images together is given so many at a time, the last one again where some are missing.
  * On a microcontroller only port_read and port_write are different.
  */
 #define _DEFAULT_SOURCE
@@ -21,7 +22,10 @@
 
 #include "adafire.h"
 
+#define IMAGES ADAFIRE_DESIGN_IMAGES
 #define PIXELS (ADAFIRE_DESIGN_MAPS * ADAFIRE_DESIGN_CHANNELS * ADAFIRE_DESIGN_HEIGHT * ADAFIRE_DESIGN_WIDTH)
+#define BYTES (ADAFIRE_DESIGN_INPUT_SIZE / IMAGES * ADAFIRE_DESIGN_INPUT_BYTES)
+#define VALUES (ADAFIRE_DESIGN_OUTPUTS / IMAGES)
 
 static const uint32_t build[4] = ADAFIRE_DESIGN_BUILD;
 static const adafire_network network = ADAFIRE_DESIGN_NETWORK_INIT;
@@ -31,9 +35,9 @@ static const adafire_pixels shape = {
 
 static uint8_t buffer[4096 > ADAFIRE_BUFFER_BYTES ? 4096 : ADAFIRE_BUFFER_BYTES];
 static uint8_t pixels[PIXELS];
-static uint8_t input[ADAFIRE_DESIGN_INPUT_SIZE * ADAFIRE_DESIGN_INPUT_BYTES];
+static uint8_t input[IMAGES * BYTES];
 static int32_t values[ADAFIRE_DESIGN_OUTPUTS];
-static uint32_t classes[ADAFIRE_DESIGN_OUTPUTS];
+static uint32_t classes[VALUES];
 static const uint32_t outputs[ADAFIRE_DESIGN_RESULTS][3] = ADAFIRE_DESIGN_SHAPES;
 static const char *const names[] = ADAFIRE_DESIGN_NAMES;
 static const char *const labels[] = ADAFIRE_DESIGN_LABEL;
@@ -118,6 +122,18 @@ static int failed(const adafire_board *board, adafire_status status) {
   return 1;
 }
 
+/* ---- the images, read from a file ---- */
+
+/* Make the input of the next images; return how many there were. The last one stands for those that are missing. */
+static size_t read_images(FILE *file) {
+  size_t count = 0;
+  for (size_t n = 0; n < IMAGES; n++) {
+    if (fread(pixels, 1, PIXELS, file) == PIXELS) count++;
+    adafire_input(&network, &shape, pixels, input + n * BYTES);
+  }
+  return count;
+}
+
 /* ---- what the values mean ---- */
 
 static uint32_t size_of(unsigned output) { return outputs[output][0] * outputs[output][1] * outputs[output][2]; }
@@ -127,29 +143,31 @@ static void print_values(const char *name, const int32_t *first, uint32_t count)
   for (uint32_t i = 0; i < count; i++) printf(" %ld", (long)first[i]);
 }
 
-/* The class at every position of the output that decides. */
-static void print_classes(void) {
+/* Find the class at every position of the output that decides, of the image whose values begin at `first`; return how
+ * many these are. */
+static uint32_t find_classes(const int32_t *first) {
   const uint32_t channels = outputs[decides][0], positions = size_of(decides) / channels;
-  const int32_t *first = values;
   for (unsigned i = 0; i < decides; i++) first += size_of(i);
   adafire_classes(first, channels, positions, classes);
-  printf(" classes");
-  for (uint32_t i = 0; i < positions; i++) printf(" %lu", (unsigned long)classes[i]);
+  return positions;
 }
 
-static void print_result(const adafire_result *result) {
-  const unsigned long number = (unsigned long)result->class_number, step = (unsigned long)result->timesteps;
-  const int32_t *first = values;
+/* Print what image `n` of a result gave. */
+static void print_result(const adafire_result *result, size_t n) {
+  const int32_t *first = values + n * VALUES;
+  const uint32_t positions = find_classes(first);
+  const unsigned long number = (unsigned long)(IMAGES > 1 ? classes[0] : result->class_number);
+  const unsigned long step = (unsigned long)(result->timesteps / IMAGES);
   switch (ADAFIRE_DESIGN_TASK) {
     case ADAFIRE_TASK_CLASSIFY:
       printf("class %lu", number);
       if (number < known_labels) printf(" %s", labels[number]);
       printf(" exit step %lu", step);
-      print_values("logits", values, ADAFIRE_DESIGN_OUTPUTS);
+      print_values("logits", first, VALUES);
       break;
     case ADAFIRE_TASK_SEGMENT:
-      printf("exit step %lu", step);
-      print_classes();
+      printf("exit step %lu classes", step);
+      for (uint32_t i = 0; i < positions; i++) printf(" %lu", (unsigned long)classes[i]);
       break;
     default: /* boxes are made on a larger host */
       printf("exit step %lu", step);
@@ -161,6 +179,7 @@ static void print_result(const adafire_result *result) {
 int main(int argc, char **argv) {
   static adafire_board board;
   adafire_result result;
+  size_t count;
   int fd;
   FILE *images;
 
@@ -183,15 +202,14 @@ int main(int argc, char **argv) {
   if (status == ADAFIRE_E_NETWORK && argc == 4) status = load_file(&board, argv[3]);
   if (status != ADAFIRE_OK) return failed(&board, status);
 
-  while (fread(pixels, 1, PIXELS, images) == PIXELS) {
-    adafire_input(&network, &shape, pixels, input);
+  while ((count = read_images(images)) > 0) {
     status = adafire_run(&board, input, &result, values, ADAFIRE_DESIGN_OUTPUTS);
     if (status == ADAFIRE_E_NETWORK && argc == 4) { /* it lost its power meanwhile */
       status = load_file(&board, argv[3]);
       if (status == ADAFIRE_OK) status = adafire_run(&board, input, &result, values, ADAFIRE_DESIGN_OUTPUTS);
     }
     if (status != ADAFIRE_OK) return failed(&board, status);
-    print_result(&result);
+    for (size_t n = 0; n < count; n++) print_result(&result, n);
   }
   fclose(images);
   close(fd);
