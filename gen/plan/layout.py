@@ -112,23 +112,23 @@ def lay_out(
     every = [p for passes in drafts for p in passes]
     of_weights = Buffer(inside, max((sum(p.sizes) for p in every if p.streamed), default=0))
     of_parameters = Buffer(parameters, max((p.parameter_words for p in every if p.supplied), default=0))
-    laid, states, currents, last = [], 0, 0, 0
+    laid, heads, states, currents = [], [], 0, 0
     for stage, passes in zip(networks, drafts):
         if stage.two_phase:
             passes = two_phase_passes(stage, passes)
         head, tail = head_and_tail(passes) if images > 1 else (passes, [])
         passes = [p for part in (head, tail) for p in place_buffers(part, of_weights, of_parameters)]
-        last = len(head)
+        heads.append(len(head))
         passes, *depths = place_states(stage, park(stage, passes, room.states))
         laid.append(passes)
         states, currents = max(states, depths[0]), max(currents, depths[1])
     if not all(INPUT in spillable(passes) for passes in laid):  # all stages read the same one
         room = replace(room, image=None)
     stages, regions, index = [], {}, 0
-    for number, (stage, passes) in enumerate(zip(networks, laid)):
+    for number, (stage, passes, head) in enumerate(zip(networks, laid, heads)):
         own, passes = place_maps(stage, passes, tiling, room, images)
         regions |= {(number, *key): region for key, region in own.items()}
-        for part in batch_parts(passes[:last], passes[last:], images) if images > 1 else [Part(passes)]:
+        for part in batch_parts(passes[:head], passes[head:], images) if images > 1 else [Part(passes)]:
             passes = [replace(p, index=index + i, walk=build_walk(p, own)) for i, p in enumerate(part.passes)]
             index += len(passes)
             stages.append(StagePlan(stage, tuple(passes), *part[1:]))
