@@ -17,7 +17,8 @@ LONGEST = (
     "hw/board/test_build.py", "hw/core/test_tile_loops.py", "hw/link/test_power_up.py", "hw/link/test_uart_top.py",
     "host/test_microcontroller.py", "host/test_demo.py", "hw/core/test_firing.py", "sim/test_traffic.py",
     "gen/plan/test_outside.py", "host/test_bounds.py", "host/report/test_report.py", "sim/test_strips.py",
-    "gen/data/test_digits.py", "hw/board/test_projects.py", "test_tasks_benchmark.py", "sim/test_profile.py",
+    "gen/data/test_digits.py", "sim/test_batches.py", "host/test_batch.py", "hw/board/test_projects.py",
+    "test_tasks_benchmark.py", "sim/test_profile.py",
 )
 
 

@@ -111,7 +111,7 @@ def test_lint_checks_style_and_types():
         ["make", "-C", str(ROOT), "--dry-run", "-o", ".venv/ready", "lint"], capture_output=True, text=True, check=True,
     ).stdout
     assert ".venv/bin/ruff check --no-cache ." in shown
-    assert ".venv/bin/pyright --pythonpath .venv/bin/python" in shown
+    assert ".venv/bin/pyright --threads 2 --pythonpath .venv/bin/python" in shown
 
 
 def test_the_files_that_begin_first_are_there():

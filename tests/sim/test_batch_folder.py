@@ -51,7 +51,7 @@ def core():
 
 
 @pytest.mark.parametrize("simulator", [
-    *(pytest.param(name, marks=pytest.mark.slow) if name != FAST else name for name in installed()), "compiled",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in installed()), "compiled",
 ])
 def test_a_batch_equals_the_golden_model(folder, x, simulator):
     figures = verify(folder, x, images=IMAGES, simulator=simulator)

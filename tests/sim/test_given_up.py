@@ -15,7 +15,9 @@ KINDS = {  # name: network, images that are run together
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [
+    kind if kind == "batch" else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS
+])
 def test_an_image_given_up_in_any_cycle_leaves_nothing(kind):
     make, images = KINDS[kind]
     network = make()

@@ -15,7 +15,7 @@ from tests.kit.verified import batch_network
 BATCH = 3
 
 
-@pytest.mark.parametrize("images, counted", [(7, 6), (2, 2)])
+@pytest.mark.parametrize("images, counted", [pytest.param(7, 6, marks=pytest.mark.slow), (2, 2)])
 def test_a_core_that_takes_several_images_together(adafire, tmp_path, monkeypatch, images, counted):
     network = batch_network()
     with monkeypatch.context() as patch:
