@@ -100,6 +100,8 @@ def main():
     parser.add_argument("--batch", type=int, default=1, help="images that are run together, with --board")
     add_files(parser)
     options = parser.parse_args()
+    if options.batch > 1 and options.board is None:
+        parser.error("--batch needs --board: only what is fetched from a board's memory can be fetched once")
     report(rows(options), COLUMNS, options)
 
 

@@ -201,7 +201,7 @@ int64_t core_go(Core* core, int64_t cycles) {
 }
 
 // Give the batch up and wait until the core is idle. Returns the results that came all the same, or -1 when it is not
-// idle after `limit` cycles. Neurons that fire later are not seen: they may be of another image's input.
+// idle after `limit` cycles. Neurons of a batch that fire later are not seen: they may be of its next image's input.
 int64_t core_abort(Core* core, int64_t limit) {
     const bool probing = core->probing;
     int64_t results = 0;
@@ -211,7 +211,7 @@ int64_t core_abort(Core* core, int64_t limit) {
         const bool given_up = !core->top.__SYM__abort;
         results += core->step(word) && (word >> 32 & 1);
         core->top.__SYM__abort = 0;
-        core->probing = false;
+        if (BATCH > 1) core->probing = false;
         if (given_up && core->top.idle) break;
     }
     core->probing = probing;

@@ -62,7 +62,7 @@ class Probe(NamedTuple):
 def core_defines(params):
     """Return {name: value}: what a harness must know of the widths of a core's ports."""
     return {
-        "GROUPS": params.groups, "NEURONS": params.neurons, "INPUT_VALUES": params.input_values,
+        "GROUPS": params.groups, "NEURONS": params.neurons, "INPUT_VALUES": params.input_values, "BATCH": params.batch,
         "VALUE_BITS": params.value_bits, "COUNT_BITS": params.signed_count_bits, "STATE_BITS": params.acc_bits,
     }
 

@@ -12,7 +12,7 @@ from itertools import islice
 
 from gen.errors import DoesNotFit, InputError, UnsupportedNetwork
 from gen.intnet import Network
-from gen.plan.batch import check_batch, fetches_less
+from gen.plan.batch import fetches_less
 from gen.plan.estimate import Estimate, expected_cycles
 from gen.plan.params import LANES, NEURONS, check_neurons, neurons_of, shape_of_lanes
 from gen.plan.plan import Plan, covering, plan_on
@@ -94,7 +94,6 @@ def candidates(
     InputError
         For neurons that groups of ``lanes`` lanes, or any groups, do not have, and a ``batch`` that no core takes.
     """
-    check_batch(network, batch)
     found, refused = [], None
     choices = LANES if lanes is None else (lanes,)
     if lanes is None and neurons is not None:

@@ -114,11 +114,15 @@ def _stage_cycles(plan, stage, maps, steps, pace):
     total = np.full(min(stage.rounds, steps), float(_decision(stage.network) if decided else CYCLES["frame"]))
     if stage.network.source.kind == "frames":
         total[1:] += CYCLES["frame"]
-    clocks = [_Clock(plan, stage, pace, coming) for coming in _coming(plan, stage, pace, len(total))]
+    coming = _coming(plan, stage, pace, len(total))
+    alone = followed = _Clock(plan, stage, pace, coming[0])
+    if (coming[0] != coming[1]).any():
+        followed = _Clock(plan, stage, pace, coming[1])
     for p, cycles in _passes(plan, stage, maps, steps, pace):
-        for clock in clocks:
-            clock.run(p, cycles)
-    return total + np.stack([clock.now for clock in clocks])
+        alone.run(p, cycles)
+        if followed is not alone:
+            followed.run(p, cycles)
+    return total + np.stack([alone.now, followed.now])
 
 
 def _coming(plan, stage, pace, rounds):

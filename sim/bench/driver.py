@@ -130,13 +130,13 @@ class Driver:
         """Pulse ``abort``, forget the words not yet offered, wait until the core is idle; return the cut `Run`.
 
         A result that is on its way when the pulse comes is taken as usual and stands in ``runs``; any other
-        is a `Violation`. What fires after the pulse is not in the cut run: it may be of another image's input.
+        is a `Violation`. What a batch fires after the pulse is not in the cut run: it may be of its next image's input.
         """
         finished = len(self.runs)
         self.dut.abort.value = 1
         await self._cycle()
         self.dut.abort.value = 0
-        cut = Run(fired=list(self._run.fired))
+        early = len(self._run.fired)
         self._input.clear()
         await self._cycle()
         await self._cycle()
@@ -144,8 +144,8 @@ class Driver:
         await self.until(lambda: not self._offering and self.dut.idle.value, limit)
         if len(self.runs) > finished and not answering:
             raise Violation("a result came although the image had been given up before")
-        self._run = Run()
-        return cut
+        cut, self._run = self._run, Run()
+        return cut if self.params.batch == 1 else Run(fired=cut.fired[:early])
 
     async def load(self, words, limit, stall=STALL):
         """Send 32-bit words to the load port."""

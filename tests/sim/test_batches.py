@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from gen.inputs import together
 from gen.plan.plan import covering, make_plan, plan_on
 from gen.plan.regions import Room
-from sim.compare import compare_image
+from sim.checked import checked
 from sim.compiled_core import CompiledCore
 from sim.golden import Golden
 from tests.kit.random_networks import random_batch_network, random_images
@@ -17,14 +16,6 @@ CORES = [  # lanes of a group, groups, neurons of a group, images together, what
 ]
 NETWORKS = 12
 SMALL = {"max_neurons": 1500, "max_weights": 5000}
-
-
-def differences(core, golden, x):
-    """Run images back to back and compare every value of every run; return the differences."""
-    runs = together(x, core.plan.layout.images)
-    result, probe = core.probe(lambda: core.run(np.concatenate(runs)))
-    return [f"run {n}: {difference}" for n, run in enumerate(runs) if (
-        difference := compare_image(core.plan, golden.traces_of(run), probe.of_image(n), result, n))]
 
 
 @pytest.mark.parametrize("width, groups, neurons, images, room", [
@@ -47,7 +38,7 @@ def test_images_together_give_what_each_gives_alone(width, groups, neurons, imag
         x, golden, rng = random_images(network, seed, 2 * images - 1), Golden(network), np.random.default_rng(seed)
         alone = core.run(x[:1])
         core.abort(x, int(rng.integers(0, 2 * images * alone.cycles[0] + 100)))
-        found = differences(core, golden, x)
+        found = [record["difference"] for record in checked(core, golden, x) if record["difference"]]
         expected, got = golden.run(x), core.run(x)
         same = all((expected.outputs[name] == got.outputs[name]).all() for name in network.outputs)
         if found or not same or (expected.classes != got.classes).any() or len(got.classes) != len(x):
