@@ -29,7 +29,6 @@ CYCLES = {
     "park": 60,       # from the beginning of a pass to the first states of its groups, from its end to its last words
     "block": 31,      # from the beginning of a fetch to the first word of the runs, and from the last one to the pass
 }
-REST = 1  # between the last event of a tile and the first of the next
 # Words with events that the walker is ahead of a group (`hw.core.word_queue`), and the cycles from where one of them
 # leaves the queue to where the next one is there: a walker that waits is told late, and what it asks for comes late.
 QUEUE, RESUMES = 10, 10
@@ -65,7 +64,7 @@ def _followed(work, apart, moving, held):
     own_place = np.ogrid[tuple(map(slice, taken.shape[1:]))]  # np.take_along_axis takes twice the time of all the rest
     for n in range(length):
         begun = np.maximum(walker, begun + work.made * (n > 0))
-        own = np.maximum(ends[n] + REST * (n > 0), begun[:, None]) + taken[n]
+        own = np.maximum(ends[n], begun[:, None]) + taken[n]
         ends[n + 1] = own
         free = ends[lag[n], *own_place] - ahead[n] + RESUMES
         walker = np.maximum(begun + sent[n], free.max(axis=1))

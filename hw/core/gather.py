@@ -14,9 +14,9 @@ class Gather(wiring.Component):
     """Turn words into events in step with their weights.
 
     An event is a lane of the word that its mask names, lowest first, or a whole ``dense`` word; an empty mask is an
-    event that adds nothing. The next word follows without a gap, the next tile after a cycle of rest: the lanes then
-    begin again from 0. The last event of a tile waits until the last one of the tile before was ``layer.spacing`` + 1
-    cycles ago, and for ``room``; nothing else ever stalls::
+    event that adds nothing. The next word follows without a gap, and so does the next tile. The last event of a tile
+    waits until the last one of the tile before was ``layer.spacing`` + 1 cycles ago, and for ``room``; nothing else
+    ever stalls::
 
         cycle 0 lane chosen   1 value, address made   2 weight address   3 event at the lanes   4 its weights
 
@@ -54,19 +54,18 @@ class Gather(wiring.Component):
         held = Signal(payloads.word_entry(p), reset_less=True)
         opens = Signal(init=1)
         full, single, issue = (Signal(name=name) for name in ("full", "single", "issue"))
-        ends, spaced, rests = (Signal(name=name) for name in ("ends", "spaced", "rests"))
+        ends, spaced = Signal(name="ends"), Signal(name="spaced")
         waits = held.last & ~spaced  # its last event, that is
         m.d.comb += [
-            encoder.mask.eq(held.mask), self.i.ready.eq(~full | (single & ~waits & ~rests)),
-            issue.eq(full & ~rests & ~(single & waits)), ends.eq(full & ~rests & single & held.last & spaced),
+            encoder.mask.eq(held.mask), self.i.ready.eq(~full | (single & ~waits)),
+            issue.eq(full & ~(single & waits)), ends.eq(full & single & held.last & spaced),
         ]
-        m.d.sync += rests.eq(ends)
         with m.If(self.i.ready):
             m.d.sync += [
                 held.eq(self.i.payload), full.eq(self.i.valid),
                 single.eq(self._dense(self.i.payload) | ~at_least(self.i.payload.mask, 2)[2]),
             ]
-        with m.Elif(~single & ~rests):
+        with m.Elif(~single):
             m.d.sync += [held.mask.eq(encoder.rest), single.eq(encoder.ends)]
         with m.If(issue):
             m.d.sync += opens.eq(ends)
