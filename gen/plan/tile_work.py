@@ -21,7 +21,7 @@ __all__ = ["TileWork", "tile_work"]
 # Cycles in which `hw.core.pass_reader` makes a tile: of one synapse at least, or one beside its program words; each of
 # several synapses, beside its program words.
 MAKE_SINGLE, TURN, MAKE_SYNAPSE = 4, 1, 5
-END = 1  # the request behind the words of a tile, or the pause between two synapses
+END = 1  # an end that does not come with a word, or the pause between two synapses
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,8 @@ def tile_work(p: Pass, regions: dict[tuple[int, str, int], Region], params: Core
         events, filled = reader.gathered(np.asarray(nonzero, float), turns)
         taken += events
         words += filled
-        sent += np.maximum(reader.asked(turns) + END, further if number < len(p.synapses) else 0)
+        more = number < len(p.synapses)
+        sent += np.maximum(reader.asked(turns) + END * (more | reader.ends_alone(turns)), further * more)
     if p.keep:  # the current of the first timestep stands for all
         first = np.arange(steps)[:, None] == 0 if p.steps == 1 else turns.step[None] == 0
         taken, words = taken * first[:, None], words * first[:, None]
@@ -96,7 +97,7 @@ class _Reader:
     def __init__(self, p, source: SourceWalk, region, params):
         self.p, self.source, self.region = p, source, region
         self.window = source.window
-        self.count = source.fields["words"] + 1
+        self.count, self.windows = source.fields["words"] + 1, params.windows > 0
         # In the maximum of counts of both signs, zeros take part.
         self.whole = source.dense and params.maximum and params.signed and not p.layer.weighted
         self.whole = self.whole and p.layer.kind == "max"
@@ -135,6 +136,10 @@ class _Reader:
         rows = self.rows >= 0
         before = np.where(rows.any(1), rows.argmax(1), rows.shape[1])
         return rows.sum(1)[turns.row] * across + before[turns.row]
+
+    def ends_alone(self, turns):
+        """Return bool [tiles], whether the end of a tile cannot come with the last word (`hw.core.line_walker`)."""
+        return (self.rows[:, -1] < 0)[turns.row] | (not self.windows)
 
     def _words(self, nonzero):
         """Return (nonzero counts, whether there is any) of the map's words, [steps, words, rows, columns]."""

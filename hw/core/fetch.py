@@ -15,7 +15,8 @@ class Fetch(wiring.Component):
     """Turn requests into words with masks.
 
     A request becomes that of the group: it moves by the group's position and part (`gen.plan.program.pass_fields`).
-    Words off the map vanish (without windows none is), and everything while the group sits a tile out. Of the lanes
+    Words off the map vanish (without windows none is), but for the end of a tile that comes with one, and everything
+    while the group sits a tile out. Of the lanes
     that do work it counts those of its own tile: the last part may have fewer than the others. One request a cycle::
 
         cycle 0 request  (1 moved, with several groups)  1 address  2-3 word  4 mask, entry
@@ -38,7 +39,7 @@ class Fetch(wiring.Component):
     image_address, image_word : Out, In
         So does the input's; the lowest bits of the address are the slot.
     o_valid, o : Out(1), Out(word_entry)
-        An entry with ``last`` is the end of a tile and no word.
+        An entry that is no word has an empty mask and is ``last``.
     """
 
     def __init__(self, params, number):
@@ -60,31 +61,32 @@ class Fetch(wiring.Component):
         valid, asked, address, column = self._moved(m) if p.groups > 1 else (
             self.request_valid, self.request, self.request.address, self.request.column if p.windows else None)
         members = payloads.request(p).members
-        names = ("end", "image", "dense", "weight", "active", *["wide"] * (p.wide > 0))
+        names = ("word", "end", "image", "dense", "weight", "active", *["wide"] * (p.wide > 0))
         kept = data.StructLayout({name: members[name] for name in names})
         at_address, at_block, at_word = (Signal(kept, name=f"at_{name}", reset_less=True)
                                          for name in ("address", "block", "word"))
         sent, found, come = (Signal(name=name) for name in ("sent", "found", "come"))
         place = Signal(signed(max(p.address_bits, p.ring_bits + 1)), reset_less=True)
-        on_map = self._on_map(m, asked, column, at_address.end) if p.windows else Const(1)
+        on_map = at_address.word & (self._on_map(m, asked, column) if p.windows else 1)
         if p.rowwise:  # the words of a ring lie one behind the other, again and again
             address = Cat((address[: p.ring_bits] & asked.ring_mask) | asked.ring_base, Const(0)).as_signed()
         m.d.sync += [
             sent.eq(valid), place.eq(address), *(at_address[name].eq(asked[name]) for name, _ in kept),
-            found.eq(sent & on_map), at_block.eq(at_address), come.eq(found), at_word.eq(at_block),
+            found.eq(sent & (on_map | at_address.end)), at_block.eq(at_address), at_block.word.eq(on_map),
+            come.eq(found), at_word.eq(at_block),
         ]
         m.d.comb += [self.map_address.eq(place), self.image_address.eq(
             Cat(self.slot, place) if p.image_slots > 1 and not p.image_ring else place)]
         self._entry(m, come, at_word)
         return m
 
-    def _on_map(self, m, asked, column, ends):
-        """Return, in the next cycle, whether the word is on the map, or the end of a tile."""
+    def _on_map(self, m, asked, column):
+        """Return, in the next cycle, whether the word is on the map."""
         hit = Signal(reset_less=True)
         own, columns = (
             Signal(self._params.place_bits, name=name, reset_less=True) for name in ("own_column", "columns"))
         m.d.sync += [hit.eq(asked.hit), own.eq(column), columns.eq(asked.columns)]
-        return ends | (hit & (own < columns))  # without sign: below 0 is far to the right
+        return hit & (own < columns)  # without sign: below 0 is far to the right
 
     def _moved(self, m):
         """Return the request as it is for the group, a cycle later."""
@@ -150,12 +152,11 @@ class Fetch(wiring.Component):
         if p.dense and p.maximum and p.signed:  # zeros take part in the maximum of counts of both signs
             lanes = lanes | (kept.dense & self.layer.maximum).replicate(p.width)
         m.d.sync += [
-            self.o_valid.eq(valid), entry.mask.eq(Mux(kept.end, 0, lanes)),
+            self.o_valid.eq(valid), entry.mask.eq(Mux(kept.word, lanes, 0)),
             entry.word.eq(Cat(Mux(kept.image, image[:both], maps[:both]), image[both:], maps[both:])),
-            entry.dense.eq(kept.dense & ~kept.end), entry.last.eq(kept.end),
+            entry.dense.eq(kept.dense & kept.word), entry.last.eq(kept.end),
             *(entry[name].eq(kept[name]) for name in ("image", "weight", "active")),
         ]
-
 
     def _whole(self, m, kept):
         """Return the word with all bits of its counts; those that the memory of maps has not are signs elsewhere."""

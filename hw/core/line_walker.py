@@ -11,12 +11,18 @@ __all__ = ["LineWalker", "line"]
 
 
 def line(p):
-    """A kernel row on the map, from its first tap on, or the ``end`` of a tile; the ``first`` of the tile."""
-    return data.StructLayout({"place": place(p), "end": 1, "first": 1})
+    """A kernel row on the map, from its first tap on, or the ``end`` of a tile alone; the ``first`` of the tile.
+
+    With a row that is ``last`` the tile ends.
+    """
+    return data.StructLayout({"place": place(p), "end": 1, "first": 1, "last": 1})
 
 
 class LineWalker(wiring.Component):
-    """Offer the kernel rows of one synapse after another, each the cycle after the one before; then the tile's end.
+    """Offer the kernel rows of one synapse after another, each the cycle after the one before.
+
+    The last row of the last synapse's kernel is the tile's last, or, where that lies off the map, an end alone. The
+    block of a synapse stays in force until its taps are done: in a pass of a ``single`` one it is that of all tiles.
 
     Members
     -------
@@ -24,8 +30,10 @@ class LineWalker(wiring.Component):
         A synapse begins; the first or last of its tile; whether it is gathered.
     block, next_block : In(synapse_block)
         Of the synapse under way, from the cycle after it was taken; of the one that begins.
+    single : In(1)
+        The pass has one synapse at most: the next tile's begins with the last line of this one.
     walking : In(1)
-        A line taken is under way; then no other synapse begins.
+        A line taken is under way; then no other synapse of several begins.
     o_valid, o_ready, o : Out, In, Out(line)
     empty : Out(1)
         Nothing is left to offer.
@@ -36,7 +44,7 @@ class LineWalker(wiring.Component):
         super().__init__({
             "i_valid": In(1), "i_ready": Out(1), "place": In(place(p)), "first": In(1), "last": In(1),
             "gathers": In(1), "block": In(payloads.synapse_block(p)), "next_block": In(payloads.synapse_block(p)),
-            "walking": In(1),
+            "single": In(1), "walking": In(1),
             "o_valid": Out(1), "o_ready": In(1), "o": Out(line(p)), "empty": Out(1),
         })
 
@@ -52,13 +60,14 @@ class LineWalker(wiring.Component):
         if p.phase_bits:
             on_map = inside & (~block.zeros | (at.row_phase == 0))
             over = at.row_phase >= block.row_factor
-        takes, moves = Signal(), Signal()
+        takes, moves, done = Signal(), Signal(), Signal(name="done")
         m.d.comb += [
-            self.o.place.eq(at), self.o.end.eq(~opens), self.o.first.eq(first),
+            self.o.place.eq(at), self.o.end.eq(~opens), self.o.first.eq(first), self.o.last.eq(ends_rows & closes),
             self.o_valid.eq(Mux(opens, on_map & ~over, ends)),
             moves.eq(opens & ~over & (self.o_ready | ~on_map)),
-            # An end that is all there is of its tile leaves the tile's description in place for a cycle.
-            self.i_ready.eq(~opens & Mux(ends, self.o_ready & ~first, ~self.walking)),
+            # With the line that is taken, or none.
+            done.eq(Mux(opens, on_map & ~over & ends_rows & self.o_ready & self.single, ~ends | self.o_ready)),
+            self.i_ready.eq(done & (self.single | ends | ~self.walking)),
             takes.eq(self.i_valid & self.i_ready), self.empty.eq(~opens & ~ends),
         ]
         with m.If(self.o_valid & self.o_ready):
@@ -68,7 +77,7 @@ class LineWalker(wiring.Component):
         with m.If(moves):
             m.d.sync += [row.eq(row + 1), ends_rows.eq(row + 1 == block.kernel_rows)]
             with m.If(ends_rows):
-                m.d.sync += [opens.eq(0), ends.eq(closes)]
+                m.d.sync += [opens.eq(0), ends.eq(closes & ~on_map)]
         step = {"address": block.row_step, "row": block.row_tap, "weight": block.weight_row}
         if p.phase_bits:
             step["row_phase"] = block.row_tap_phase

@@ -134,7 +134,7 @@ def image_store(p):
 
 
 def request(p):
-    """What the walker asks every group to gather: one word of a map or of the input, or the ``end`` of a tile.
+    """What the walker asks every group to gather: a ``word`` of a map or of the input, the ``end`` of a tile, or both.
 
     ``address``, ``column`` and ``hit`` are those of the group at position 0 with part 0: the word is on the map if
     ``hit`` (its column's remainder reads) and ``0 <= column < columns``; its row is. Without windows all words are.
@@ -150,7 +150,7 @@ def request(p):
         positions = {"position_step": signed(p.address_bits), "position_columns": place} if p.windows else {}
         shared = {**positions, "part_step": signed(p.address_bits)}
     return data.StructLayout({
-        "end": 1, "image": 1, "dense": 1, **hit, "address": signed(p.address_bits), **column,
+        "word": 1, "end": 1, "image": 1, "dense": 1, **hit, "address": signed(p.address_bits), **column,
         "weight": unsigned(p.weight_address_bits), "active": unsigned(p.width.bit_length()), **shared, **ring, **wide,
     })
 
@@ -170,7 +170,7 @@ def tile(p):
 
 
 def word_entry(p):
-    """A word that waits to be gathered; ``mask`` has its lanes that are to be looked at, ``last`` ends a tile.
+    """A word that waits to be gathered; ``mask`` has its lanes that are to be looked at, ``last``: a tile ends with it.
 
     ``word`` is a map's or, with ``image``, the input's (never dense), as bit planes: the lowest bits of all its lanes,
     then the next bits of all lanes, so that both share multiplexers. One whose mask is empty only carries ``last``.

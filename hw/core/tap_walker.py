@@ -12,7 +12,7 @@ __all__ = ["TapWalker"]
 
 
 class TapWalker(wiring.Component):
-    """Send the words of kernel rows, without a gap between them, and the ends of tiles.
+    """Send the words of kernel rows, without a gap between them, and the ends of tiles, with the last word if it can.
 
     A tap off the map takes one cycle: its request vanishes in `hw.core.fetch.Fetch`. Where groups read several
     positions, which may lie on the map all the same, it takes all its words. On an upsampled map a tap whose remainder
@@ -50,7 +50,7 @@ class TapWalker(wiring.Component):
         address, weight = (Signal.like(tap[name], name=f"word_{name}", reset_less=True)
                            for name in ("address", "weight"))
         word, column = (Signal(p.turns_bits, name=name, reset_less=True) for name in ("word", "column"))
-        room, sent, end, opens = Signal(), Signal(), Signal(), Signal()
+        room, sent, end, closes, opens = Signal(), Signal(), Signal(), Signal(), Signal()
         over, hit = Const(0), Const(1)
         if p.phase_bits:
             over, hit = tap.column_phase >= block.column_factor, ~block.zeros | (tap.column_phase == 0)
@@ -75,13 +75,14 @@ class TapWalker(wiring.Component):
                 m.d.sync += self.walking.eq(0)
         with m.If(self.i_valid & self.i_ready):
             m.d.sync += [
-                sent.eq(1), opens.eq(self.i.first), end.eq(self.i.end), self.walking.eq(~self.i.end),
+                sent.eq(1), opens.eq(self.i.first), end.eq(self.i.end), closes.eq(self.i.last),
+                self.walking.eq(~self.i.end),
                 word.eq(0), column.eq(0), word_ends.eq(block.words == 0), taps_end.eq(block.kernel_columns == 0),
             ]
         self._move(m, tap, address, weight, goes, last_word, last_tap, over, on_map)
         m.d.comb += [
             self.request_valid.eq(sent & ~over), self.tile_valid.eq(opens & ~over),
-            request.end.eq(end), request.image.eq(block.image), request.dense.eq(block.dense if p.dense else 0),
+            request.word.eq(~end), request.end.eq(end | (closes & last_tap)), request.image.eq(block.image), request.dense.eq(block.dense if p.dense else 0),
             request.hit.eq(hit), request.address.eq(address), request.column.eq(tap.column),
             request.columns.eq(block.columns), request.weight.eq(weight), request.active.eq(self.active),
         ]

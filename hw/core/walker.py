@@ -1,7 +1,7 @@
 """Walks the tiles of a pass and asks all groups for the words that each of them gathers."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from gen.plan.params import WORD_BITS
@@ -23,8 +23,9 @@ class Walker(wiring.Component):
 
     Without windows `WordWalker` stands in the place of both.
 
-    A tile of one synapse costs its words and the end, at least four cycles; of several synapses, each costs at least
-    six and the words of its block. The first word follows ``go`` by six cycles.
+    A tile of one synapse costs its words, at least four cycles, and one for an end that does not come with the last of
+    them (`LineWalker`); of several synapses, each costs at least six and the words of its block. The first word follows
+    ``go`` by six cycles.
 
     Members
     -------
@@ -97,25 +98,27 @@ class Walker(wiring.Component):
         m.d.comb += self.done.eq(done & ~back.walking & ~back.request_valid if p.windows else done)
 
         first = self.first_step & loops.first_step
-        active, described = Signal.like(back.active, reset_less=True), Signal(payloads.tile(p), reset_less=True)
-        m.d.comb += self.tile.eq(described)
         takes, block = front.i_valid & front.i_ready, reader.block
         if p.synapses > 1:  # the reader goes on to the next one's; else the block stays until all has been sent
             block = Signal(payloads.synapse_block(p), reset_less=True)
             with m.If(takes):
                 m.d.sync += block.eq(reader.block)
-        describes = takes
-        if p.windows:  # its first request follows two cycles later: who says that it is taken need not move all this
-            describes = Signal(name="describes")
-            m.d.sync += describes.eq(takes)
-        with m.If(describes):
+        described = Signal(data.StructLayout({
+            "tile": payloads.tile(p), "active": back.active.shape()}), reset_less=True)
+        with m.If(takes):
             m.d.sync += [
-                active.eq(Mux(loops.tile.last_tile, reader.block.active_last, reader.block.active)),
-                described.eq(loops.tile), described.first.eq(first), described.address.eq(cursor.address),
-                described.parameter.eq(cursor.parameter),
+                described.tile.eq(loops.tile), described.tile.first.eq(first),
+                described.tile.address.eq(cursor.address), described.tile.parameter.eq(cursor.parameter),
+                described.active.eq(Mux(loops.tile.last_tile, reader.block.active_last, reader.block.active)),
             ]
             with m.If(reader.block.once & ~first):
-                m.d.sync += active.eq(0)
+                m.d.sync += described.active.eq(0)
+        if p.windows:  # the next tile is taken while the last line of this one is sent
+            sending = Signal.like(described, name="sending", reset_less=True)
+            with m.If(front.o_valid & back.i_ready):
+                m.d.sync += sending.eq(described)
+            described = sending
+        m.d.comb += [self.tile.eq(described.tile), back.active.eq(described.active)]
         goes = self._row(m, reader, loops, front, back) if p.rowwise else Const(1)
         m.d.comb += [
             front.i_valid.eq(reader.o_valid & goes), reader.o_ready.eq(front.i_ready & goes),
@@ -127,12 +130,13 @@ class Walker(wiring.Component):
         if p.windows:
             m.d.comb += [
                 front.next_block.eq(reader.block), front.walking.eq(back.walking),
+                front.single.eq(self.layer.synapses < 2 if p.synapses > 1 else 1),
                 back.i_valid.eq(front.o_valid), front.o_ready.eq(back.i_ready),
                 back.i.eq(front.o), back.block.eq(block),
                 back.alone.eq(self.layer.positions == 0 if p.groups > 1 else Const(1)),
             ]
         m.d.comb += [
-            back.active.eq(active), back.room.eq(self.room),
+            back.room.eq(self.room),
             self.tile_valid.eq(back.tile_valid), self.request_valid.eq(back.request_valid),
             self.request.eq(back.request),
         ]

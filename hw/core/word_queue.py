@@ -12,7 +12,7 @@ from hw.core.fetch import LATENCY
 __all__ = ["DEPTH", "WordQueue"]
 
 DEPTH = 16
-UNDER_WAY = LATENCY + 3  # entries that come once `room` has fallen: those in `Fetch`, two more words, their tile's end
+UNDER_WAY = LATENCY + 3  # entries that come once `room` has fallen: one held back, those in `Fetch`, two more requests
 UNCOUNTED = 1  # that have come
 MARKS = ("mask", "dense", "last")  # which of a word's events are left, and what its last one ends
 
@@ -20,16 +20,16 @@ MARKS = ("mask", "dense", "last")  # which of a word's events are left, and what
 class WordQueue(wiring.Component):
     """Queue words that have events; the last one of a tile says so.
 
-    A word is held back until the next one or the end of the tile has come. Words without events vanish; a tile without
+    A word is held back until it is known whether the tile ends with it. Words without events vanish; a tile without
     events leaves one entry whose mask is empty. The queue lies in look-up-table RAM with a register behind it; with
     ``params.spare_blocks`` in block RAM, but for what says at once whether a word has several events.
 
     Members
     -------
     i_valid, i : In(1), In(word_entry)
-        An entry with ``last`` is the end of a tile and no word; its mask is empty.
+        A tile ends with an entry that is ``last``, be it a word or none.
     o : Out(stream(word_entry))
-        Three cycles later at the earliest, one a cycle.
+        Four cycles later at the earliest, one a cycle.
     room : Out(1)
         All requests under way will find room, and the two that follow, with an end, once ``room`` falls.
     """
@@ -44,14 +44,16 @@ class WordQueue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         word, end, push, pull, waits = (Signal(name=name) for name in ("word", "end", "push", "pull", "waits"))
+        closes, joins = Signal(name="closes"), Signal(name="joins")
         held = Signal(self._shape, reset_less=True)
         mask = Signal.like(self.i.mask)  # of ``held``, empty after a reset: the first tile may be
         m.d.comb += [
             word.eq(self.i_valid & self.i.mask.any()), end.eq(self.i_valid & self.i.last),
-            push.eq((word & waits) | end),
+            joins.eq(end & ~word & waits & ~closes), push.eq(waits & (closes | word | end)),
         ]
+        m.d.sync += waits.eq(((word | end) & ~joins) | (waits & ~push))
         with m.If(word | end):
-            m.d.sync += [held.eq(self.i), mask.eq(self.i.mask), waits.eq(word)]
+            m.d.sync += [held.eq(self.i), mask.eq(self.i.mask), closes.eq(self.i.last)]
 
         written, taken, level = (Signal(range(size), name=name)
                                  for name, size in (("written", DEPTH), ("taken", DEPTH), ("level", 2 * DEPTH)))
@@ -62,10 +64,10 @@ class WordQueue(wiring.Component):
             self.room.eq(level < DEPTH - UNDER_WAY - UNCOUNTED),
             pull.eq(filled & turns),
         ]
-        coming = {**{name: held[name] for name, _ in self._shape}, "mask": mask, "last": end}
+        coming = {**{name: held[name] for name, _ in self._shape}, "mask": mask, "last": closes | ~word}
         for name, fields in (("marks", MARKS), ("words", set(coming) - {*MARKS})):
             self._keep(m, platform, name, {field: value for field, value in coming.items() if field in fields},
-                       block=self._block and name == "words", written=written, taken=taken, turns=turns)
+                       block=self._block and name == "words", enable=waits, written=written, taken=taken, turns=turns)
         m.d.sync += [  # both who pushes and who pulls are late in the cycle, so they are counted in the next one
             written.eq(written + push), taken.eq(Mux(pull, further, taken)), pushed.eq(push), pulled.eq(pull),
             filled.eq(push | Mux(pull, further != written, filled)),
@@ -76,13 +78,15 @@ class WordQueue(wiring.Component):
             m.d.sync += self.o.valid.eq(filled)
         return m
 
-    def _keep(self, m, platform, name, coming, *, block, written, taken, turns):
-        """Add a memory of fields of the entries, which gives them to `o` in the cycle after ``turns``."""
+    def _keep(self, m, platform, name, coming, *, block, enable, written, taken, turns):
+        """Add a memory of fields of the entries, which gives them to `o` in the cycle after ``turns``.
+
+        There is always room, so an entry is written as long as it is held; what is not pushed is replaced.
+        """
         shape = data.StructLayout({field: self._shape.members[field] for field in coming})
         entry, comes = Signal(shape, name=f"{name}_entry", reset_less=True), Signal(shape, name=f"{name}_comes")
         m.d.comb += [comes[field].eq(value) for field, value in coming.items()]
         m.d.comb += [self.o.payload[field].eq(entry[field]) for field in coming]
-        enable = self.i_valid  # there is always room: what is not pushed is replaced
         if block:
             add_ram(m, platform, name, file=name, depth=DEPTH, init=[], block=True, enable=enable,
                     write_address=written, word=comes.as_value(), address=taken, data=entry.as_value(),

@@ -52,8 +52,8 @@ class Memories:
         return [packed(row, p.weight_bits) for row in rows[0::2] | rows[1::2] << half]
 
 
-def draw_tile(rng, p, memories, words, *, image=0.2, dense=0.3, on=0.9):
-    """Return the requests of a tile of so many words, its end among them."""
+def draw_tile(rng, p, memories, words, *, image=0.2, dense=0.3, on=0.9, joined=0.7):
+    """Return the requests of a tile of so many words, its end with the last one or behind it."""
     requests = []
     for _ in range(words):
         from_image = rng.random() < image
@@ -61,7 +61,7 @@ def draw_tile(rng, p, memories, words, *, image=0.2, dense=0.3, on=0.9):
         whole = bool(p.dense and not from_image and rng.random() < dense)
         columns = int(rng.integers(1, 20))
         requests.append({
-            "end": 0, "image": int(from_image), "dense": int(whole), "hit": int(rng.random() < on),
+            "word": 1, "end": 0, "image": int(from_image), "dense": int(whole), "hit": int(rng.random() < on),
             "address": int(rng.integers(0, depth // (2 if p.groups > 1 else 1))),
             "column": int(rng.integers(-2, columns + 2) if on < 1 else rng.integers(columns)), "columns": columns,
             "weight": int(rng.integers(0, len(memories.weights) - (0 if whole else lanes))),
@@ -69,7 +69,10 @@ def draw_tile(rng, p, memories, words, *, image=0.2, dense=0.3, on=0.9):
             **({"position_step": int(rng.integers(0, 5)), "position_columns": int(rng.integers(0, 3)),
                 "part_step": int(rng.integers(0, 5))} if p.groups > 1 else {}),
         })
-    return [*requests, {**(requests[-1] if requests else {}), "end": 1, "dense": 0}]
+    if requests and rng.random() < joined:
+        requests[-1]["end"] = 1
+        return requests
+    return [*requests, {**(requests[-1] if requests else {}), "word": 0, "end": 1, "dense": 0}]
 
 
 def group_takes(layer, number, tile):
@@ -86,7 +89,7 @@ def words_of(p, memories, requests, *, slot=0, layer=(), position=0, part=0):
     """Return the words on the map that a group reads: (request, lanes, mask of lanes that are looked at)."""
     layer, read = dict(layer), []
     for request in requests:
-        if request["end"]:
+        if not request["word"]:
             continue
         column = request["column"] + position * request.get("position_columns", 0)
         if not request["hit"] or not 0 <= column < request["columns"]:

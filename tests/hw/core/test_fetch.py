@@ -7,7 +7,7 @@ from hw.core.fetch import LATENCY, Fetch
 from tests.kit.streams import play
 
 QUIET = {"request_valid": 0, "tile_valid": 0}
-REQUEST = {"end": 0, "image": 0, "dense": 0, "hit": 1, "address": 3, "column": 2, "columns": 4, "weight": 9,
+REQUEST = {"word": 1, "end": 0, "image": 0, "dense": 0, "hit": 1, "address": 3, "column": 2, "columns": 4, "weight": 9,
            "active": 2}
 
 
@@ -33,9 +33,16 @@ def test_words_off_the_map_vanish_and_others_come_in_time(sizes, groups, column,
         assert entry["word"] & 0xFFFF == 0b0000_0100_0000_0101, "bit planes: the lowest bits of all lanes come first"
 
 
-def test_an_end_is_no_word_wherever_it_lies(sizes):
-    _, entry = ask(Fetch(sizes(), 0), {**REQUEST, "end": 1, "column": 99, "hit": 0, "dense": 1}, map_word=[7, 7, 7, 7])
+@pytest.mark.parametrize("word, column, hit", [(0, 99, 0), (0, 2, 1), (1, 99, 1), (1, 2, 0)])
+def test_an_end_alone_or_with_a_word_off_the_map_is_no_word(sizes, word, column, hit):
+    request = {**REQUEST, "word": word, "end": 1, "column": column, "hit": hit, "dense": 1}
+    _, entry = ask(Fetch(sizes(), 0), request, map_word=[7, 7, 7, 7])
     assert (entry["mask"], entry["dense"], entry["last"]) == (0, 0, 1)
+
+
+def test_an_end_comes_with_its_word(sizes):
+    _, entry = ask(Fetch(sizes(), 0), {**REQUEST, "end": 1, "dense": 1}, map_word=[7, 0, 7, 7])
+    assert (entry["mask"], entry["dense"], entry["last"]) == (0b1101, 1, 1)
 
 
 def test_the_input_is_read_in_its_slot(sizes):
