@@ -68,7 +68,7 @@ def generate(
     target_fps : float or None
         Instead of ``lanes``: the smallest core that makes so many images a second, by the estimate.
     neurons : int or None
-        1, 2 or 4: lanes of each group that fire in a cycle; by default as many as pay.
+        1, 2, 4 or 8: lanes of each group that fire in a cycle; by default as many as pay.
     batch : int
         Images that the core runs together: the weights of dense layers that lie outside the chip are fetched once for
         all of them.

@@ -14,7 +14,7 @@ from gen.errors import DoesNotFit, InputError, UnsupportedNetwork
 from gen.intnet import Network
 from gen.plan.batch import fetches_less
 from gen.plan.estimate import Estimate, expected_cycles
-from gen.plan.params import LANES, NEURONS, check_neurons, neurons_of, shape_of_lanes
+from gen.plan.params import LANES, check_neurons, neurons_of, shape_of_lanes
 from gen.plan.plan import Plan, covering, plan_on
 from gen.plan.placement import placed_plan, with_spare_blocks
 from gen.plan.resources import core_resources, link_resources, single_port_blocks
@@ -24,7 +24,6 @@ from gen.plan.target import TARGETS, Target
 __all__ = ["Candidate", "candidates", "choose", "pareto_rows"]
 
 OFFERED = 4  # boards named where a network does not fit
-SERVED = 4  # lanes for each neuron, at least: with fewer the gather is slower nearly always
 PAYS = 0.97  # share of the cycles that strips, or twice the neurons, may leave, at most, to be tried
 
 
@@ -122,7 +121,7 @@ def _of_lanes(network, target, also, lanes, neurons, batch):
         return [plain, strips] if _pays(strips, plain) else [plain]
 
     found = of(1 if neurons is None else neurons)
-    for more in (n for n in NEURONS[1:] if width >= SERVED * n and neurons is None):
+    for more in neurons_of(width)[1:] if neurons is None else ():
         others = of(more)
         if not _pays(others[-1], found[-1]):
             break

@@ -24,7 +24,7 @@ def generate(
         float | None, typer.Option(min=0.0, metavar="F", help="Instead: the smallest core of F images a second.")
     ] = None,
     neurons: Annotated[
-        int | None, typer.Option(metavar="1|2|4", help="Of each group of lanes. Default: as many as pay.")
+        int | None, typer.Option(metavar="1|2|4|8", help="Of each group of lanes. Default: as many as pay.")
     ] = None,
     batch: Annotated[
         int, typer.Option(metavar="N", help="Images run together: weights of dense layers outside come once for all.")

@@ -33,7 +33,7 @@ CORES = [(4, 1, 1), (4, 2, 2), (8, 1, 4), (4, 4, 1), (16, 1, 2)]  # lanes of a g
 FETCHING = [(4, 1, 1), (8, 2, 2), (4, 4, 1)]  # those that fetch weights from outside the chip
 PARKING = [(4, 2, 2), (8, 1, 4)]  # those whose states alone lie outside
 LONG = [(8, 1, 4), (8, 2, 2)]  # of both, those that wait for `make test-all`
-LARGE = [(16, 1, 1), (8, 2, 1), (8, 4, 2), (16, 2, 4), (16, 4, 1)]
+LARGE = [(16, 1, 1), (8, 2, 1), (8, 4, 2), (16, 2, 4), (16, 4, 1), (16, 2, 8)]
 EACH, FEW, SOME, MANY = 4, 2, 14, 38  # networks of a kind
 REFUSED = 3  # at most, of those of a core with so many of them
 ALL, WEIGHTS_OUTSIDE, MAPS_OUTSIDE = Room(), Room(weights=1), Room(weights=1, maps=1)

@@ -17,18 +17,19 @@ def expected_beats(params, readout, lanes):
 
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("gap", [0, 1, 3])
-@pytest.mark.parametrize("neurons, readout", [(1, 0), (1, 1), (2, 0), (2, 1), (4, 0), (4, 1)])
+@pytest.mark.parametrize("neurons, readout", [(n, readout) for n in (1, 2, 4, 8) for readout in (0, 1)])
 def test_each_lane_comes_at_its_cycle(sizes, seed, gap, neurons, readout):
-    params, rng = sizes(width=8, neurons=neurons), np.random.default_rng([seed, gap, neurons])
+    width = 16 if neurons == 8 else 8
+    params, rng = sizes(width=width, neurons=neurons, parameters=32), np.random.default_rng([seed, gap, neurons])
     rows, beats, totals = [{"layer.readout": readout}], {}, {}
     for _ in range(20):
-        lanes, first, last = int(rng.integers(1, 9)), int(rng.integers(2)), int(rng.integers(2))
-        sums = rng.integers(-(2**23), 2**23, 8).tolist()
-        parameter = int(rng.integers(params.parameters - 8))
+        lanes, first, last = int(rng.integers(1, width + 1)), int(rng.integers(2)), int(rng.integers(2))
+        sums = rng.integers(-(2**23), 2**23, width).tolist()
+        parameter = int(rng.integers(params.parameters - width))
         tile = {"parameter": parameter, "first": first, "last": last, "lanes": lanes - 1}
         at, expected = len(rows), expected_beats(params, readout, lanes)
         rows.append({"done": 1, "sums": sums, "tiles.payload": tile, "tiles.valid": 1})
-        rows += [{"done": 0, "sums": [0] * 8}] * (len(expected) - 1 + int(rng.integers(gap + 1)))
+        rows += [{"done": 0, "sums": [0] * width}] * (len(expected) - 1 + int(rng.integers(gap + 1)))
         for cycle, (word, lane, own) in enumerate(expected, at + 1):
             beats[cycle] = (first, last, int(cycle == at + len(expected)), parameter + word, own)
             totals[cycle + READ] = sums[lane : lane + neurons]

@@ -262,6 +262,7 @@ CORES = {
     "no_maximum": {"maximum": 0}, "two_groups": {"groups": 2}, "four_groups": {"groups": 4},
     "signed_groups": {"groups": 4, "signed": 1}, "two_neurons": {"width": 8, "neurons": 2},
     "four_neurons": {"width": 8, "neurons": 4, "signed": 1}, "neurons_of_groups": {"groups": 4, "neurons": 2},
+    "eight_neurons": {"width": 16, "neurons": 8, "maximum": 0},
 }
 
 

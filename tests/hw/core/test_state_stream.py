@@ -102,6 +102,7 @@ class Streaming(wiring.Component):
 @pytest.mark.parametrize("bits", [7, 17, 32])
 @pytest.mark.parametrize("seed, core", [*enumerate([
     {}, {"width": 16}, {"width": 16, "neurons": 2}, {"width": 16, "neurons": 4, "groups": 2}, {"groups": 4},
+    {"width": 16, "neurons": 8},
 ])])
 def test_states_are_found_again_timestep_after_timestep(sizes, seed, core, bits):
     seed = 10 * bits + seed

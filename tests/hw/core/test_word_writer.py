@@ -8,20 +8,20 @@ from tests.kit.streams import Bench, plain
 
 
 @pytest.mark.parametrize("apart, late", [(1, 0), (2, 1), (4, 3), (6, 5)])
-@pytest.mark.parametrize("neurons, seed", [(1, 0), (1, 1), (2, 0), (2, 1)])
-def test_words_taken_within_the_spacing(sizes, neurons, seed, apart, late):
+@pytest.mark.parametrize("width, neurons, seed", [(4, 1, 0), (4, 1, 1), (4, 2, 0), (4, 2, 1), (16, 8, 0)])
+def test_words_taken_within_the_spacing(sizes, width, neurons, seed, apart, late):
     """The ends of two words lie ``apart`` cycles or their beats apart, and each waits up to ``late`` cycles."""
-    rng, dut = np.random.default_rng([seed, apart]), WordWriter(sizes(neurons=neurons))
+    rng, dut = np.random.default_rng([seed, apart]), WordWriter(sizes(width=width, neurons=neurons))
     bench, words, expected, counted = Bench(dut, seed=seed), [], [], [0]
 
     async def collect(ctx):
         ctx.set(dut.layer, {"stores": 1, "counted": 1})
         nonzero = 0
         for address in range(50):
-            lanes = int(rng.integers(1, 5))
+            lanes = int(rng.integers(1, width + 1))
             counts = (rng.integers(0, 16, lanes) * rng.integers(0, 2, lanes)).tolist()
             nonzero += sum(count != 0 for count in counts)
-            expected.append({"address": address, "word": counts + [0] * (4 - lanes)})
+            expected.append({"address": address, "word": counts + [0] * (width - lanes)})
             beats = -(-lanes // neurons)
             for _ in range(max(0, apart - beats)):
                 await ctx.tick()
