@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gen.netfile import load_network
-from gen.plan.placement import placed_plan, with_spare_blocks
+from gen.plan.placement import placed_plan, with_spares
 from gen.plan.plan import make_plan
 from gen.plan.target import find_target
 from hw.board.flows import FLOWS, synthesis
@@ -77,7 +77,7 @@ def areas(network, lanes, depth, board=None):
     With a ``board`` what does not fit it lies in its memory.
     """
     target = find_target(board or BOARD)
-    plan = with_spare_blocks(placed_plan(network, lanes, target) if board else make_plan(network, lanes), target)
+    plan = with_spares(placed_plan(network, lanes, target) if board else make_plan(network, lanes), target)
     text = plain_names(rtlil.convert(Core(plan.params, plan.contents), name=TOP, emit_src=False))
     flat = figures(synthesized(text), TOP)
     return [*by_component(synthesized(text, "-noflatten"), depth), (FLAT, flat)]

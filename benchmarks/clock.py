@@ -26,7 +26,7 @@ from rich.table import Table
 from gen.cache import cache_folder
 from gen.folders import whole_files, whole_folder
 from gen.netfile import load_network
-from gen.plan.placement import with_spare_blocks
+from gen.plan.placement import with_spares
 from gen.plan.plan import make_plan
 from gen.plan.resources import core_resources
 from gen.plan.target import find_target
@@ -136,7 +136,7 @@ def main(argv=None):
     network, made, progress = load_network(options.network), {}, Console(stderr=True)
     for lanes in options.lanes:
         title = f"{options.network.name}, {lanes} lanes"
-        plan = with_spare_blocks(make_plan(network, lanes), TARGET)
+        plan = with_spares(make_plan(network, lanes), TARGET)
         text = rtlil.convert(Shell(Core(plan.params, plan.contents)), name=SHELL, emit_src=False)
         estimate = core_resources(plan.params, TARGET)
         made[lanes] = routed_seeds(

@@ -16,7 +16,7 @@ from gen.plan.batch import fetches_less
 from gen.plan.estimate import Estimate, expected_cycles
 from gen.plan.params import LANES, check_neurons, neurons_of, shape_of_lanes
 from gen.plan.plan import Plan, covering, plan_on
-from gen.plan.placement import placed_plan, with_spare_blocks
+from gen.plan.placement import placed_plan, with_spares
 from gen.plan.resources import core_resources, link_resources, single_port_blocks
 from gen.plan.strips import find_strips
 from gen.plan.target import TARGETS, Target
@@ -141,7 +141,7 @@ def _candidate(network, target, also, lanes, neurons=1, strips=False, batch=1):
     plan = placed(network)
     if also:
         plan = plan_on(network, covering([plan, *map(placed, also)]))
-    plan = with_spare_blocks(plan, target)
+    plan = with_spares(plan, target)
     core, link = core_resources(plan.params, target), link_resources(target)
     used = {kind: core[kind] + link[kind] for kind in core}
     short = tuple(_shortages(plan, used, target))

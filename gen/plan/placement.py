@@ -16,11 +16,12 @@ from gen.plan.parking import may_park
 from gen.plan.plan import Plan, core_room, make_plan, plan_on
 from gen.plan.regions import WHOLE, Room
 from gen.plan.resources import core_resources, link_resources, single_port_blocks
+from gen.plan.tile_work import single_cycles
 
 if TYPE_CHECKING:
     from gen.plan.target import Target
 
-__all__ = ["placed_plan", "with_spare_blocks"]
+__all__ = ["placed_plan", "with_spares"]
 
 SHARES = (1, 3 / 4, 1 / 2, 1 / 3, 1 / 4, 1 / 6, 1 / 8, 1 / 16, 1 / 32)  # of the words of all maps, on the chip
 STATE_SHARES = (1, 3 / 4, 1 / 2, 1 / 4, 1 / 8, 0)  # of the words of all states and kept currents
@@ -29,6 +30,7 @@ SLOWER = 1.01  # times the cycles that a core may take to need fewer block RAMs:
 SPARED = 0.6  # of the block RAMs, where those of a design take few words that look-up tables would hold
 SPARING = 4  # neurons of a core that may have them
 SETTLING = 8  # times that less room is looked at again
+TABLE_RAM, QUICK_LUTS = ("ecp5", "xilinx7"), 20_000  # families and tables of parts whose cores may keep steps
 LEAST_ROOM = 512  # words of weights of a group, in steps of which room is looked for, or of parameters: of a block
 
 
@@ -55,7 +57,24 @@ def placed_plan(
     return _placed_outside(plan, cache(make), target)
 
 
-def with_spare_blocks(plan: Plan, target: Target) -> Plan:
+def with_spares(plan: Plan, target: Target) -> Plan:
+    """Return the plan of a core that takes what its part has to spare."""
+    return _with_spare_blocks(_with_kept_steps(plan, target), target)
+
+
+def _with_kept_steps(plan, target):
+    """Return the plan of a quick core where groups take tiles faster than others make them, and the part has tables.
+
+    A core of dense layers alone has few tiles, and one with upsampled maps makes each by several additions.
+    """
+    params = plan.params
+    if target.family not in TABLE_RAM or target.luts < QUICK_LUTS or params.phase_bits or not params.windows:
+        return plan
+    pays = params.beats < single_cycles(params)
+    return Plan(plan.network, replace(params, quick=int(pays)), plan.layout)
+
+
+def _with_spare_blocks(plan, target):
     """Return the plan with few words in block RAM too, where the part has so much to spare: tables run out before.
 
     Only an ECP5 has RAM of look-up tables that costs half as much again as it holds, and registers inside its blocks.

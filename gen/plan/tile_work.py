@@ -16,11 +16,11 @@ from gen.plan.program import cursor_fields, output_fields, synapse_fields, words
 from gen.plan.regions import Region
 from gen.plan.walk import SourceWalk
 
-__all__ = ["TileWork", "tile_work"]
+__all__ = ["TileWork", "single_cycles", "tile_work"]
 
 # Cycles in which `hw.core.pass_reader` makes a tile: of one synapse at least, or one beside its program words; each of
-# several synapses, beside its program words.
-MAKE_SINGLE, TURN, MAKE_SYNAPSE = 4, 1, 5
+# several synapses, beside its program words; one of a single synapse whose step is kept (`CoreParams.quick`).
+MAKE_SINGLE, TURN, MAKE_SYNAPSE, MAKE_KEPT = 4, 1, 5, 2
 END = 1  # an end that does not come with a word, or the pause between two synapses
 
 
@@ -42,6 +42,12 @@ class TileWork:
     runs: np.ndarray
 
 
+def single_cycles(params: CoreParams) -> int:
+    """Return the cycles in which a core makes a tile of one synapse; the first tiles of a quick core take longer."""
+    words, carries = words_of(output_fields(params)) + words_of(cursor_fields(params)), params.phase_bits > 0
+    return MAKE_KEPT + carries if params.quick else max(MAKE_SINGLE + carries, TURN + words)
+
+
 def tile_work(p: Pass, regions: dict[tuple[int, str, int], Region], params: CoreParams, maps) -> TileWork:
     """Return the `TileWork` of a pass.
 
@@ -56,8 +62,7 @@ def tile_work(p: Pass, regions: dict[tuple[int, str, int], Region], params: Core
     taken, words, sent = np.zeros(shape), np.zeros(shape), np.zeros((steps, turns.count))
     output, places, carries = words_of(output_fields(params)), words_of(cursor_fields(params)), params.phase_bits > 0
     further = MAKE_SYNAPSE + words_of(synapse_fields(params)) + places + carries
-    single = max(MAKE_SINGLE + carries, TURN + output + places)
-    made = output + len(p.synapses) * further if len(p.synapses) > 1 else single
+    made = output + len(p.synapses) * further if len(p.synapses) > 1 else single_cycles(params)
     for number, (source, key, nonzero) in enumerate(zip(p.walk.sources, p.reads, maps), 1):
         reader = _Reader(p, source, regions[p.stage, *key], params)
         events, filled = reader.gathered(np.asarray(nonzero, float), turns)

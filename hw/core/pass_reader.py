@@ -22,6 +22,9 @@ class PassReader(wiring.Component):
     synapse is made in four cycles, each of several in eleven: of a single synapse the next tile's words are read while
     the one made waits. A block is read again only where the pass has several synapses.
 
+    With ``params.quick`` `TileCursor` keeps the steps that a pass of one synapse has read. A tile whose step is kept is
+    made in two cycles, without the program: one in which all is added up, one in which it is taken.
+
     Members
     -------
     prepare, pass_address : In
@@ -53,6 +56,9 @@ class PassReader(wiring.Component):
         ``carry``, what a remainder carries.
     over : In(1)
         A remainder has reached its factor.
+    quick, made_level : Out
+        Only with ``params.quick``. Strobe: add the steps that are kept of `level`, to both cursors; the level of those
+        that ``add`` adds in a pass of one synapse.
     o_valid, o_ready, o_first, o_last : Out, In, Out, Out
         A synapse of a tile is made; it is the tile's first, the tile's last.
     """
@@ -72,6 +78,7 @@ class PassReader(wiring.Component):
             "restart": Out(1), "advance": Out(1), "keep": Out(1), "begins": Out(1),
             "index": Out(range(max(2, p.synapses))),
             "add_output": Out(1), "load": Out(1), "add": Out(1), "carry": Out(1), "over": In(1),
+            **({"quick": Out(1), "made_level": Out(range(len(p.levels) + 1))} if p.quick else {}),
             "o_valid": Out(1), "o_ready": In(1), "o_first": Out(1), "o_last": Out(1),
         })
 
@@ -114,12 +121,18 @@ class PassReader(wiring.Component):
 
         place = section + block_words + self.level * place_words
         empty, starts, taken, given_up = (Signal(name=name) for name in ("empty", "starts", "taken", "given_up"))
+        if p.quick:
+            kept, knows = Signal(len(p.levels) + 1, name="kept_levels"), Signal(name="knows")
+            known = kept.bit_select(self.level, 1)
+            m.d.sync += knows.eq(known)  # a cycle late, so that the loops wait for no choice: then a tile is being made
         with m.If(self.prepare):
             m.d.sync += [wants.eq(1), wanted.eq(self.pass_address)]
         with m.FSM(name="reads"):
             with m.State("IDLE"):
                 m.d.sync += [at.eq(wanted), word.eq(0), self.begins.eq(1), given_up.eq(0)]
                 m.d.comb += self.restart.eq(1)
+                if p.quick:
+                    m.d.sync += kept.eq(0)
                 with m.If(wants & self.done):
                     m.d.sync += wants.eq(self.prepare)
                     m.next = "PASS"
@@ -132,6 +145,8 @@ class PassReader(wiring.Component):
                     self.index.eq(0),
                 ]
                 m.next = "OUTPUT"
+                if p.quick:
+                    self._make_quickly(m, known, knows, empty, given_up)
             with m.State("OUTPUT"), m.If(read(output_words, "step")):
                 with m.If(self.begins | several):
                     m.d.sync += at.eq(section)
@@ -152,6 +167,8 @@ class PassReader(wiring.Component):
                     m.next = "WAIT"
                     with m.If(~self.begins & ~several):
                         m.d.comb += self.advance.eq(1)
+                        if p.quick:
+                            m.d.sync += [kept.bit_select(self.level, 1).eq(1), self.made_level.eq(self.level)]
                         m.next = "TURN"
                         with m.If(self.pass_end):
                             m.next = "END"
@@ -183,21 +200,36 @@ class PassReader(wiring.Component):
         self._make(m, ahead_block, layer, wants, empty, starts, taken, given_up)
         return m
 
+    def _make_quickly(self, m, known, knows, empty, given_up):
+        """Make the tile in hand of the steps that are kept, as soon as the one before has been taken."""
+        with m.If(known):
+            m.next = "TURN"
+        with m.If(given_up):
+            m.next = "IDLE"
+        with m.Elif(knows & empty):
+            m.d.comb += [self.quick.eq(1), self.keep.eq(1), self.advance.eq(1)]
+            with m.If(self.pass_end):
+                m.next = "END"
+
     def _make(self, m, ahead_block, layer, wants, empty, starts, taken, given_up):
         """Add up the words of a synapse as they come, and offer it until it is taken; begin the pass, or give it up."""
         p = self._params
         waits = self.begins & ~self.running  # what is made was read ahead
+        made = "CARRY" if p.phase_bits else "MADE"
         with m.FSM(name="makes"):
             with m.State("EMPTY"):
                 m.d.comb += empty.eq(1)
                 with m.If(starts):
                     m.next = "ARRIVE"
+                if p.quick:
+                    with m.If(self.quick):
+                        m.next = made
             with m.State("ARRIVE"):
                 m.d.comb += [self.load.eq(1), self.keep.eq(1)]
                 m.next = "ADD"
             with m.State("ADD"):
                 m.d.comb += [self.add.eq(1), self.add_output.eq(self.o_first)]
-                m.next = "CARRY" if p.phase_bits else "MADE"
+                m.next = made
             if p.phase_bits:
                 with m.State("CARRY"):
                     m.next = "MADE"

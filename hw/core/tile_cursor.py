@@ -1,6 +1,6 @@
 """The places of a tile: where it is stored, and where each of its synapses begins to read."""
 
-from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -27,6 +27,8 @@ def place(p):
 class TileCursor(wiring.Component):
     """Add steps to the cursors of the output and of up to ``p.synapses`` synapses (kept in a small memory).
 
+    With ``params.quick`` another small memory keeps the step of each level that was added last.
+
     Members
     -------
     begins : In(1)
@@ -36,12 +38,14 @@ class TileCursor(wiring.Component):
     step : In
         As `PassReader` gives it.
     add_output, load, add, carry, index : In
+    quick, made_level, level : In
+        Only with ``params.quick``; ``quick`` comes two cycles behind whatever was added before, and not with ``add``.
     block : In(synapse_block)
         Of the synapse.
     address, parameter : Out
-        Of the output, a cycle after ``add_output``.
+        Of the output, a cycle after ``add_output`` or ``quick``.
     place : Out(place)
-        A cycle after ``add``.
+        A cycle after ``add`` or ``quick``.
     over : Out(1)
         A remainder of ``place`` has reached its factor.
     """
@@ -56,6 +60,8 @@ class TileCursor(wiring.Component):
             "address": Out(tile["address"]), "parameter": Out(tile["parameter"]), "place": Out(place(p)),
             "over": Out(1),
             **({"frame": In(payloads.header(p).members["frame_words"])} if p.replay else {}),
+            **({"quick": In(1), **dict.fromkeys(("made_level", "level"), In(range(len(p.levels) + 1)))}
+               if p.quick else {}),
         })
 
     def elaborate(self, platform):
@@ -65,10 +71,13 @@ class TileCursor(wiring.Component):
             ("output_step", output_fields(p)), ("place_step", cursor_fields(p))))
         behind = WORD_BITS * words_of(output_fields(p))
         m.d.comb += [output.eq(self.step[:behind]), step.eq(self.step[behind:])]
+        quick = self.quick if p.quick else Const(0)
+        if p.quick:
+            output, step = self._kept(m, output, step)
         for name in ("address", "parameter"):
             total = Signal.like(getattr(self, name), reset_less=True)
             m.d.comb += getattr(self, name).eq(total)
-            with m.If(self.add_output):
+            with m.If(self.add_output | quick):
                 m.d.sync += total.eq(Mux(self.begins, 0, total) + output[name])
 
         before, now = Signal(place(p), reset_less=True), Signal(place(p), reset_less=True)
@@ -78,11 +87,13 @@ class TileCursor(wiring.Component):
             m.submodules.places = places = Memory(shape=place(p), depth=p.synapses, init=[])
             write, read = places.write_port(), places.read_port(domain="comb")
             kept, made = read.data, Signal()
-            m.d.sync += made.eq(self.add)
+            m.d.sync += made.eq(self.add | quick)
             m.d.comb += [
                 write.en.eq(made), write.addr.eq(self.index), write.data.eq(now), read.addr.eq(self.index),
             ]
         operand = {name: step[name] for name, _ in place(p)}
+        if p.quick:
+            m.d.sync += before.eq(now)
         with m.If(self.load):
             m.d.sync += before.eq(kept)
             with m.If(self.begins & ~self.carry):
@@ -91,9 +102,22 @@ class TileCursor(wiring.Component):
                     m.d.sync += before.address.eq(Mux(self.block.image, self.frame, 0))
         if p.phase_bits:
             self._carry(m, operand, before)
-        with m.If(self.add):
+        with m.If(self.add | quick):
             m.d.sync += [now[name].eq(before[name] + value) for name, value in operand.items()]
         return m
+
+    def _kept(self, m, output, step):
+        """Keep the steps that are added; return those to add, of ``add`` the ones that come, else those kept."""
+        came = data.StructLayout({"output": output.shape(), "step": step.shape()})
+        m.submodules.steps = steps = Memory(shape=came, depth=len(self._params.levels) + 1, init=[])
+        write, read = steps.write_port(), steps.read_port(domain="comb")
+        m.d.comb += [
+            write.en.eq(self.add & ~self.carry), write.addr.eq(self.made_level), read.addr.eq(self.level),
+            write.data.output.eq(output), write.data.step.eq(step),
+        ]
+        added = Signal(came, name="added")
+        m.d.comb += added.eq(Mux(self.add, write.data.as_value(), read.data.as_value()))
+        return added.output, added.step
 
     def _carry(self, m, operand, before):
         """Let a remainder that has reached its factor carry: rows first, then columns."""

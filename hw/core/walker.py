@@ -23,9 +23,9 @@ class Walker(wiring.Component):
 
     Without windows `WordWalker` stands in the place of both.
 
-    A tile of one synapse costs its words, at least four cycles, and one for an end that does not come with the last of
-    them (`LineWalker`); of several synapses, each costs at least six and the words of its block. The first word follows
-    ``go`` by six cycles.
+    A tile of one synapse costs its words, at least four cycles, or two with ``params.quick``, and one for an end that
+    does not come with the last of them (`LineWalker`); of several synapses, each costs at least six and the words of
+    its block. The first word follows ``go`` by six cycles.
 
     Members
     -------
@@ -86,6 +86,10 @@ class Walker(wiring.Component):
             m.d.comb += getattr(self, name).eq(getattr(reader, name))
         for name in ("begins", "step", "block", "add_output", "load", "add", "carry", "index"):
             m.d.comb += getattr(cursor, name).eq(getattr(reader, name))
+        if p.quick:
+            m.d.comb += [
+                cursor.quick.eq(reader.quick), cursor.made_level.eq(reader.made_level), cursor.level.eq(loops.level),
+            ]
         if p.replay:
             m.d.comb += cursor.frame.eq(self.frame)
         m.d.comb += [

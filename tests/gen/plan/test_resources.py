@@ -11,7 +11,7 @@ from gen.errors import DoesNotFit
 from gen.method.convert import convert
 from gen.plan.choice import candidates, choose
 from gen.plan.memories import memory_table
-from gen.plan.placement import placed_plan, with_spare_blocks
+from gen.plan.placement import placed_plan, with_spares
 from gen.plan.plan import make_plan
 from gen.plan.resources import ICE40_FREE, core_resources, link_resources, single_port_blocks
 from gen.plan.target import find_target
@@ -131,6 +131,6 @@ def test_a_synthesized_core_is_as_large_as_foretold(seed, lanes):
 def test_cores_of_many_neurons_spare_no_blocks():
     """Yosys' ABC ends without a word where they do."""
     network = chained({"a": ["input"]})
-    spared = [with_spare_blocks(make_plan(network, lanes, neurons=neurons), ECP5).params.spare_blocks
+    spared = [with_spares(make_plan(network, lanes, neurons=neurons), ECP5).params.spare_blocks
               for lanes, neurons in ((16, 4), (64, 1), (64, 2), (32, 4))]
     assert spared == [1, 1, 0, 0]

@@ -14,10 +14,11 @@ CYCLES = 60_000
 RESTS = 12  # cycles after which a row is freed, at most
 
 
-def _walk(params, passes, *, rooms, steps, seed, stops=None, ready=1.0, given_up=0):
+def _walk(params, passes, *, rooms, steps, seed, stops=None, stopped=None, ready=1.0, given_up=0):
     """Run the passes one after another; return [[(cycle after go, what was sent)] of each].
 
-    ``rooms``, ``ready``: how likely there is room, or the next row is ready, in a cycle. ``given_up``: cycles, at most,
+    ``rooms``, ``ready``: how likely there is room, or the next row is ready, in a cycle. ``stops``: the cycle in which
+    all passes are stopped, or the first ``stopped``. ``given_up``: cycles, at most,
     for which before each pass another one is read ahead, of words that are none of the program's.
     """
     dut, logs, rng = Walker(params), [], np.random.default_rng([seed, 1])
@@ -71,7 +72,8 @@ def _walk(params, passes, *, rooms, steps, seed, stops=None, ready=1.0, given_up
                 ctx.set(dut.room, int(room))
                 if params.rowwise:
                     _follow_rows(ctx, dut, rng.random() < ready, cycle, log)
-                ctx.set(dut.stop, int(stops is not None and cycle >= stops))
+                ctx.set(dut.stop, int(
+                    stops is not None and cycle >= stops and (stopped is None or number < stopped)))
                 over = 0 if room else over
                 if ctx.get(dut.tile_valid):
                     log.append((cycle, ("tile", plain(ctx.get(dut.tile)))))
@@ -111,6 +113,8 @@ SHAPES = [
     {"synapses": 1}, {"synapses": 2}, {"synapses": 3, "groups": 4}, {"synapses": 1, "groups": 4, "phase_bits": 2},
     {"synapses": 1, "windows": 0}, {"synapses": 3, "windows": 0, "groups": 2},
     {"synapses": 3, "phase_bits": 2}, {"synapses": 2, "dense": 0, "signed": 1, "two_phase": 1, "turns_bits": 4},
+    {"synapses": 1, "quick": 1}, {"synapses": 3, "groups": 4, "quick": 1}, {"synapses": 2, "windows": 0, "quick": 1},
+    {"synapses": 2, "phase_bits": 2, "quick": 1}, {"synapses": 1, "tile_order": 0, "quick": 1},
 ]
 
 
@@ -143,9 +147,10 @@ def test_what_was_read_ahead_in_vain_does_not_stop_the_next_pass(sizes, shape):
             assert [what for _, what in log] == expected(params, one, 1), f"seed {seed}, pass {number}"
 
 
-def test_stops_at_a_tile(sizes):
+@pytest.mark.parametrize("quick", [0, 1])
+def test_stops_at_a_tile(sizes, quick):
     """A stop ends the pass behind a whole tile; the next pass is none the worse."""
-    params = sizes(program=2048, synapses=2)
+    params = sizes(program=2048, synapses=2, quick=quick)
     for seed in range(4):
         rng = np.random.default_rng(seed)
         passes = [random_pass(params, rng, 2) for _ in range(3)]
@@ -153,6 +158,20 @@ def test_stops_at_a_tile(sizes):
             whole, said = expected(params, one, 1), [what for _, what in log]
             assert said == whole[: len(said)] and said[-1:] in ([], [("end",)]), f"seed {seed}"
             assert sum(cycle > 60 + 60 for cycle, what in log if what[0] == "tile") == 0, f"seed {seed}"
+
+
+@pytest.mark.parametrize("keep", [0, 1])
+def test_stops_in_any_cycle_of_a_pass_whose_steps_are_kept(sizes, keep):
+    """Of tiles that gather, and of those that do not; the pass behind it is whole."""
+    params = sizes(program=2048, synapses=2, quick=1)
+    rng = np.random.default_rng([keep, 6])
+    passes = [random_pass(params, rng, 1, tiles=tiles, keep=keep) for tiles in (24, 8)]
+    stopped, whole = (expected(params, one, 0) for one in passes)
+    for stop in range(60):
+        cut, log = _walk(params, passes, rooms=1.0, steps=[0, 0], seed=stop, stops=stop, stopped=1)
+        said = [what for _, what in cut]
+        assert said == stopped[: len(said)] and said[-1:] in ([], [("end",)]), stop
+        assert [what for _, what in log] == whole, stop
 
 
 def _window(params, kernel, words, synapses=1):
@@ -179,13 +198,30 @@ def test_cycles_of_a_tile(sizes, kernel, words, synapses, cycles):
     assert max(np.diff(ends)[1:]) <= cycles, "the second tile is read behind the first"
 
 
+@pytest.mark.parametrize(("keep", "windows"), [(1, 1), (0, 1), (1, 0)])
+def test_a_tile_whose_step_is_kept_costs_two_cycles(sizes, keep, windows):
+    """Of one word and its end, or of nothing; the first tile of a level is made of the program's words."""
+    params = sizes(program=2048, synapses=2, quick=1, windows=windows)
+    one = _window(params, 1, 1) if windows else random_pass(params, np.random.default_rng(0), 1)
+    one["block"].update(keep=keep, **({"rows_turns": 2} if windows else {"tiles_turns": 29, "steps_turns": 0}))
+    if windows:
+        one["sources"][0][1][1].update(row=1, column=-9)
+    (log,) = _walk(params, [one], rooms=1.0, steps=[0], seed=0)
+    assert [what for _, what in log] == expected(params, one, 0)
+    gaps = np.diff([cycle for cycle, what in log if what[0] == "end"])
+    quick = np.ones(len(gaps), bool)
+    quick[[0, 1, *([9, 10] if windows else [])]] = False
+    assert (gaps[quick] == 2).all() and (gaps[~quick] > 2).any(), gaps
+
+
 ROWS = {"spilled": 90, "outside": 64, "map_words": 64, "image_ring": 8}
 
 
 @pytest.mark.parametrize("rooms, ready", [(1.0, 1.0), (0.5, 0.02)])
 @pytest.mark.parametrize("shape", [
     {"synapses": 1}, {"synapses": 2, "groups": 4, "phase_bits": 2, "wide": 16, "map_bits": 2},
-], ids=["one", "several"])
+    {"synapses": 2, "quick": 1},
+], ids=["one", "several", "quick"])
 def test_a_row_waits_until_it_is_ready_and_frees_what_is_asked_for(sizes, shape, rooms, ready):
     """What is sent is that of any pass; no word of a row comes before it, and every word before a row is freed."""
     params = sizes(**{"program": 2048, "weights": 512, **ROWS, **shape})
