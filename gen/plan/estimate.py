@@ -98,7 +98,8 @@ def expected_cycles(plan: Plan, activity: Activity | None = None, pace: float = 
 def _estimate(plan, work, timesteps, basis):
     """Return the `Estimate` of a run of ``timesteps`` in all; ``work``: cycles alone, and while the next one comes."""
     source, layout, images = plan.network.source, plan.layout, plan.layout.images
-    alone, followed = (CYCLES["image"] + work).tolist()
+    begins = CYCLES["image"] + CYCLES["stage"] * (not plan.params.staged)
+    alone, followed = (begins + work).tolist()
     maps = timesteps if source.kind == "frames" and layout.tiling.kept == 1 else images * layout.tiling.kept
     beats = maps * float(np.prod(source.shape)) / plan.params.input_values
     interval = max(followed + CYCLES["next"], beats, layout.values)

@@ -231,6 +231,11 @@ class CoreParams:
         return bool(self.spilled or self.image_ring)
 
     @property
+    def staged(self):
+        """Whether an image begins without reading the program: its only stage stands, the first pass is read ahead."""
+        return self.stages == 1 and not (self.outside or self.replay)
+
+    @property
     def map_pieces(self):
         """Words of 32 bits that a word of a map takes outside the chip."""
         return -(-self.width * self.map_bits // WORD_BITS)

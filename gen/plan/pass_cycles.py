@@ -18,7 +18,8 @@ __all__ = ["CYCLES", "pass_cycles"]
 
 # Cycles of the compiled core, beside what tiles, lanes, neurons and values take.
 CYCLES = {
-    "image": 26,      # from the beginning of an image to its first pass, and from its decision to the result
+    "image": 12,      # from the beginning of an image to its first pass, and from its decision to the result
+    "stage": 14,      # before the first pass, where the stage is read
     "next": 12,       # from there to the beginning of the next image
     "pass": 27,       # from the beginning of a pass to its first event, from the last one to its neurons, and on
     "scan": 3,        # from the address of the first value of an output to the value

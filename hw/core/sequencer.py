@@ -17,7 +17,8 @@ class Sequencer(wiring.Component):
     """Read the program's header, then run every image through its stages.
 
     A round is a run through the passes of a stage: a timestep, or all of them. Each pass is read ahead while the one
-    before ends, and goes when all groups are idle. With ``params.batch`` an image ends with a stage that says so, and
+    before ends, and goes when all groups are idle; with ``params.staged`` the first one of the next round, or of the next
+    image, while the last one ends. With ``params.batch`` an image ends with a stage that says so, and
     nothing is decided before the last stage, which needs no input, has ended.
 
     Members
@@ -91,6 +92,7 @@ class Sequencer(wiring.Component):
             *(self.stage[name].eq(0) for name in idle_fields(p, stage_fields(p))),
         ]
         come = self.ready | ~self.next_fetched if p.outside else 1
+        staged, ahead = Signal(name="staged"), Signal(name="ahead")
         # A cycle later than they are known: half the core waits for them.
         drops = Signal()
         m.d.comb += self.ends.eq(drops)
@@ -109,7 +111,7 @@ class Sequencer(wiring.Component):
                 self.reads.eq(Cat(fsm.ongoing(state) for state in ("HEAD", "HEADER", "PLACE", "STAGE")).any()),
             ]
             with m.State("BOOT"):
-                m.d.sync += [self.known.eq(0), place.eq(0)]
+                m.d.sync += [self.known.eq(0), place.eq(0), staged.eq(0), ahead.eq(0)]
                 with m.If(~self.loading):
                     m.next = "HEAD"
             with m.State("HEAD"):
@@ -130,6 +132,9 @@ class Sequencer(wiring.Component):
                 with m.Elif(self.full & ~self.abort):
                     m.d.comb += self.begins.eq(1)
                     m.next = "PLACE"
+                    with m.If(staged):
+                        m.d.sync += self.step.eq(0)
+                        m.next = "ROUND"
             with m.State("PLACE"):
                 m.d.sync += [left.eq(stage_words + 1), place.eq(place + 1), self.step.eq(0)]
                 if p.replay:
@@ -138,13 +143,14 @@ class Sequencer(wiring.Component):
             with m.State("STAGE"):
                 m.d.sync += [stage.eq(Cat(stage, self.program)[WORD_BITS:]), left.eq(left - 1)]
                 with m.If(left == 1):
+                    m.d.sync += staged.eq(p.staged)
                     m.next = "ROUND"
                 with m.If(left > 2):
                     m.d.sync += place.eq(place + 1)
             with m.State("ROUND"):
                 m.d.sync += [
-                    passes_left.eq(self.stage.passes), self.pass_address.eq(self.stage.first_pass), self.prepare.eq(1),
-                    self.running.eq(first_pass - 1),
+                    passes_left.eq(self.stage.passes), self.pass_address.eq(self.stage.first_pass),
+                    self.prepare.eq(~ahead), self.running.eq(first_pass - 1),
                 ]
                 with m.If(self.full | last_stage if p.batch > 1 else self.full):
                     if p.outside:
@@ -155,7 +161,7 @@ class Sequencer(wiring.Component):
                     with m.If(self.restart | stopping):
                         m.next = "DROP"
             with m.State("SETTLE"):
-                m.d.sync += self.prepare.eq(0)
+                m.d.sync += [self.prepare.eq(0), ahead.eq(0)]
                 m.next = "PASS"
             with m.State("PASS"):
                 with m.If(stopping):
@@ -165,12 +171,15 @@ class Sequencer(wiring.Component):
                     m.d.sync += [
                         self.go.eq(1), *([self.take.eq(self.next_fetched)] if p.outside else []),
                         passes_left.eq(passes_left - 1), self.pass_address.eq(self.next_pass),
-                        self.prepare.eq(passes_left != 0), self.running.eq(self.running + 1),
+                        self.prepare.eq(p.staged | (passes_left != 0)), self.running.eq(self.running + 1),
                     ]
                     m.next = "SETTLE"
                     with m.If(passes_left == 0):
+                        if p.staged:
+                            m.d.sync += self.pass_address.eq(self.stage.first_pass)
                         m.next = "LAST"
             with m.State("LAST"):
+                m.d.sync += [self.prepare.eq(0), ahead.eq(p.staged)]
                 m.next = "DRAIN"
             with m.State("DRAIN"):
                 with m.If(self.drained):
