@@ -49,13 +49,21 @@ def program_words(plan) -> list[int]:
 def spacing(p: Pass, params: CoreParams) -> int:
     """Return how many cycles the ends of two tiles of a group lie apart at least.
 
-    The neurons take a beat a cycle, and all groups store their words one after another. In tile order the next
-    timestep reads the state that this one writes; states in single-port RAM are written before the next tile reads.
+    The neurons take a beat a cycle. In tile order the next timestep reads the state that this one writes; states in
+    single-port RAM are written before the next tile reads.
+
+    All groups store their words one after another, so those of a group begin at least as many cycles apart as there are
+    groups. A group makes one in the last tile of a pooling window, and none where no map is stored. No slack is needed,
+    however far the groups have drifted apart: they take turns (`hw.core.map_writer`), so a word that is offered waits
+    for one of each other group at most. It is away as many cycles behind its beginning, at most, as a tile has beats
+    and there are groups. That is no more than twice the distance of two words, and a group has room for a word until
+    the next but one begins (`hw.core.word_writer`). Words copied from outside come in where no group offers one.
     """
+    height, width = p.window
     single_port = params.spram >= 2 and params.states and p.layer.fires
     return max(
         p.beats + (params.single_port_spacing if single_port else 0),
-        params.groups, params.neuron_latency + 4 if p.steps > 1 else 0,
+        -(-params.groups // (height * width)) if p.stored else 0, params.neuron_latency + 4 if p.steps > 1 else 0,
     )
 
 

@@ -13,7 +13,8 @@ __all__ = ["MapWriter"]
 class MapWriter(wiring.Component):
     """One word a cycle, from the groups that offer one in turn.
 
-    A pass's tiles end at least as many cycles apart as there are groups (`spacing`), so no group waits for long.
+    A group's words come at least as many cycles apart as there are groups (`gen.plan.program_words.spacing`), so each
+    is taken before the group has the next one.
 
     Members
     -------

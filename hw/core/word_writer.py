@@ -14,8 +14,9 @@ class WordWriter(wiring.Component):
 
     All neurons give their counts of a tile in the same cycles.
 
-    A word must be taken before the next one but one begins: the ends of tiles lie at least as many cycles apart as
-    groups share the way to the maps (`gen.plan.program_words.spacing`), so one register is enough.
+    A word must be taken before the next one but one begins: words begin at least as many cycles apart as groups
+    share the way to the maps (`gen.plan.program_words.spacing`), so one register is enough. Of the tiles of a pooling
+    window only the last one's counts come here.
 
     Members
     -------

@@ -171,7 +171,19 @@ def test_groups_store_their_words_one_after_another():
     layer = spiking("a", [Synapse(INPUT, np.ones((2, 1, 1, 1), int))])
     network = IntegerNetwork(Source((1, 4, 4)), [layer, readout("out", Synapse("a", np.ones((1, 2, 4, 4), int)))], 1)
     plan = make_plan(network, width=4, groups=4)
-    assert [spacing(p, plan.params) for p in plan.passes] == [4, 4]
+    assert [spacing(p, plan.params) for p in plan.passes] == [4, 1], "a readout stores none"
+
+
+@pytest.mark.parametrize("window, apart", [((1, 1), 4), ((1, 2), 2), ((3, 1), 2), ((2, 2), 1), ((3, 3), 1)])
+def test_a_word_of_a_pooling_window_has_all_its_tiles_time(window, apart):
+    """Of one lane a tile, so that the neurons are no slower; in tile order the next timestep waits for the state."""
+    layers = [spiking("a", [Synapse(INPUT, np.ones((1, 1, 1, 1), int))]), Pool("pooled", "a", "sum", window, window)]
+    layers.append(readout("out", Synapse("pooled", np.ones((1, 1, 6 // window[0], 6 // window[1]), int))))
+    network = IntegerNetwork(Source((1, 6, 6)), layers, 2)
+    plan = make_plan(network, width=4, groups=4)
+    assert [spacing(p, plan.params) for p in plan.passes] == [apart, 1]
+    tiles = make_plan(replace(network, order="tiles"), width=4, groups=4)
+    assert [spacing(p, tiles.params) for p in tiles.passes] == [tiles.params.neuron_latency + 4] * 2
 
 
 def test_wide_groups_have_no_states_in_single_port_ram():

@@ -2,8 +2,13 @@
 
 import numpy as np
 import pytest
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
 
+from hw.core import payloads
 from hw.core.map_writer import MapWriter
+from hw.core.word_writer import WordWriter
 from tests.kit.proof import assume_stable, prove
 from tests.kit.streams import Bench
 
@@ -125,3 +130,63 @@ def test_no_group_waits_longer_than_the_others_need(sizes):
             m.d.comb += Assert(waited < 4)
 
     prove(dut, claims, steps=12, bounded=True)
+
+
+class Writers(wiring.Component):
+    """The word writers of all groups before the one map writer; words from outside the chip are always there."""
+
+    def __init__(self, params):
+        self._params = p = params
+        super().__init__({
+            **{f"i_{g}": In(payloads.pooled_count(p)) for g in range(p.groups)}, "o": Out(payloads.map_write(p)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.map_writer = writer = MapWriter(self._params)
+        m.d.comb += [self.o.eq(writer.o), writer.copied.valid.eq(1), writer.copied.p.address.eq(0)]
+        for g in range(self._params.groups):
+            m.submodules[f"group_{g}"] = group = WordWriter(self._params)
+            m.d.comb += [group.layer.stores.eq(1), group.i_0.eq(getattr(self, f"i_{g}"))]
+            wiring.connect(m, group.write, getattr(writer, f"i_{g}"))
+        return m
+
+
+@pytest.mark.parametrize("groups, apart, lost", [(2, 2, False), (4, 4, False), (4, 3, True)])
+@pytest.mark.parametrize("seed", range(3))
+def test_words_of_groups_that_drift_apart_are_all_written(sizes, groups, apart, lost, seed):
+    """As close as `gen.plan.program_words.spacing` lets them begin, of one to ``apart`` beats; any closer is too close.
+
+    The groups begin at different times, and rest at times.
+    """
+    dut = Writers(sizes(groups=groups, map_words=256, spilled=256, outside=512))
+    rng, bench = np.random.default_rng(seed), Bench(dut, seed=seed, limit=2000)
+    sent = [[] for _ in range(groups)]
+    written = bench.collect(dut.o.enable, dut.o)
+
+    def send(group):
+        port, late = getattr(dut, f"i_{group}"), int(rng.integers(1, 20))
+
+        async def words(ctx):
+            await ctx.tick().repeat(late)
+            for number in range(60):
+                counts = rng.integers(1, 16, rng.integers(1, apart + 1)).tolist()
+                sent[group].append({"address": 64 * group + 1 + number, "word": counts + [0] * (4 - len(counts))})
+                for lane, count in enumerate(counts):
+                    ctx.set(port, {"valid": 1, "count": count, "beat": lane, "ends": lane == len(counts) - 1,
+                                   "address": 64 * group + 1 + number})
+                    await ctx.tick()
+                ctx.set(port.valid, 0)
+                rest = apart - len(counts) + int(rng.integers(6) if rng.random() < 0.1 else 0)
+                if rest:
+                    await ctx.tick().repeat(rest)
+            await ctx.tick().repeat(4 * groups)
+
+        bench.add(words)
+
+    for group in range(groups):
+        send(group)
+    bench.run()
+    seen = [{name: word.payload[name] for name in ("address", "word")} for word in written if word.payload["address"]]
+    per_group = [[word for word in seen if (word["address"] - 1) // 64 == group] for group in range(groups)]
+    assert (per_group != sent) == lost, f"seed {seed}"
