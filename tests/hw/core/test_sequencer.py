@@ -20,12 +20,15 @@ class Around:
         self.dut, self.log, self.stages, self.frames, self.exit_at = Sequencer(params), [], stages, frames, exit_at
         self.ends = ends
         self._rng = np.random.default_rng(seed)
-        self.bench = Bench(self.dut, seed=seed, limit=60_000)
-        self.bench.memory(self.dut.program_address, self.dut.program, self._program(params), latency=2)
+        self.bench, self._params, self._base, self._words = Bench(self.dut, seed=seed, limit=60_000), params, 40, []
+        self.load(self._base)
+        self.bench.memory(self.dut.program_address, self.dut.program, self._words, latency=2)
         self.bench.add(self._others, background=True)
         self.maps, self.timesteps = 0, None
 
-    def _program(self, params):
+    def load(self, base):
+        """Put a program whose passes lie from address ``base`` on in the place of the one before."""
+        self._base, params = base, self._params
         layout = header_fields(params)
         words = pack(layout, dict.fromkeys(layout, 0) | {"stages": len(self.stages) - 1, "frames": self.frames})
         for number, (passes, rounds, whole) in enumerate(self.stages):
@@ -35,12 +38,11 @@ class Around:
                 "whole": int(whole > 0), "timesteps": max(0, whole - 1),
                 **({"ends": int(number in self.ends)} if "ends" in layout else {}),
             })
-        return words + [0] * (params.program - len(words))
+        self._words[:] = words + [0] * (params.program - len(words))
 
-    @staticmethod
-    def address(stage, number):
+    def address(self, stage, number):
         """Return where a pass lies; those at odd addresses make an output."""
-        return 40 + 50 * stage + 3 * number
+        return self._base + 50 * stage + 3 * number
 
     async def _others(self, ctx):
         dut, waits = self.dut, {}
@@ -70,7 +72,7 @@ class Around:
                 self.log.append("begins")
             if going is not None:
                 self.log.append(("pass", going, running, first))
-                stage, going = (going - 40) // 50, None
+                stage, going = (going - self._base) // 50, None
             if go:
                 assert drained, "the pass before has come to rest"
                 assert not (ahead % 2 and answering), "the result before is still being read"
@@ -145,7 +147,7 @@ def around(sizes, seed, **options):
     if rng.random() < 0.6:
         stage = int(rng.integers(len(stages)))
         exit_at = stage, int(rng.integers(stages[stage][1]))
-    return Around(sizes(passes=8, stages=2), stages, exit_at=exit_at, seed=seed, **options)
+    return Around(sizes(passes=8, stages=len(stages)), stages, exit_at=exit_at, seed=seed, **options)
 
 
 @pytest.mark.parametrize("frames", [0, 1])
@@ -240,15 +242,17 @@ def test_another_image_in_place_of_a_frame_gives_the_one_before_up(sizes):
     run.bench.run()
 
 
-def test_a_load_is_awaited_and_the_header_read_anew(sizes):
-    run = Around(sizes(passes=8, stages=2), [(1, 1, 0)])
+@pytest.mark.parametrize("stages", [1, 2])
+def test_a_load_is_awaited_and_the_program_read_anew(sizes, stages):
+    run = Around(sizes(passes=8, stages=stages), [(1, 1, 0)])
     dut = run.dut
 
     async def drive(ctx):
         await run.boot(ctx)
-        for _ in range(2):
+        for base in (43, 46):
             assert ctx.get(dut.loadable)
             ctx.set(dut.loading, 1)
+            run.load(base)
             await ctx.tick().repeat(3)
             run.maps = 1
             await ctx.tick().repeat(40)
@@ -261,3 +265,23 @@ def test_a_load_is_awaited_and_the_header_read_anew(sizes):
 
     run.bench.add(drive)
     run.bench.run()
+
+
+@pytest.mark.parametrize("changes, again", [
+    ({"stages": 1}, False), ({"stages": 2}, True), ({"stages": 1, "replay": 1}, True), ({"stages": 1, "outside": 64}, True),
+])
+def test_a_single_stage_is_read_for_the_first_image_alone(sizes, changes, again):
+    run = Around(sizes(passes=8, **changes), [(2, 3, 0)])
+    reads = run.bench.collect(run.dut.reads, run.dut.program_address)
+    seen = []
+
+    async def drive(ctx):
+        await run.boot(ctx)
+        for _ in range(3):
+            before = len(reads)
+            await run.image(ctx)
+            seen.append(len(reads) > before)
+
+    run.bench.add(drive)
+    run.bench.run()
+    assert run.log == 3 * run.expected() and seen == [True, again, again]
