@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gen.plan.memories import BLOCK, SINGLE_PORT, SMALL, MemorySpec, memory_table
 from gen.plan.params import WORD_BITS, CoreParams
 from gen.plan.parking import DEPTH, DIGIT
+from gen.plan.program import cursor_fields, output_fields
 
 if TYPE_CHECKING:
     from gen.plan.target import Target
@@ -42,6 +43,7 @@ LOGIC = {
     "core": (536, 680), "softmax": (438, 271), "program": (13.6, 22.7), "serial": (6.62, 8.94), "lane": (19.5, 5.67),
     "lane bits": (1.84, 6.31), "signed": (7.17, 7.29), "dense": (1.82, 5.64), "phase": (227, 41.7),
     "narrow": (3.33, 0.663), "windows": (231, 51.7), "strips": (71.0, 34.9),
+    "step bits": (2.7, 0.25),
 }
 
 
@@ -159,6 +161,7 @@ def grows_with(p):
         "lane": p.lanes, "lane bits": p.lanes * p.sum_bits, "signed": p.signed * p.groups * p.neurons * p.acc_bits,
         "dense": p.dense * p.lanes * p.count_bits, "phase": p.phase_bits > 0,
         "narrow": p.narrow * p.lanes * p.weight_bits, "windows": p.windows, "strips": p.strips > 0,
+        "step bits": p.quick * sum(bits for bits, _ in (*output_fields(p).values(), *cursor_fields(p).values())),
     }
 
 

@@ -1,5 +1,6 @@
 """The compiled RTL against the golden model: random networks of every kind, one core for each size of it."""
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -30,6 +31,7 @@ KINDS = {  # a share of the networks of every core
     "staged": lambda seed: random_staged_network(seed, max_layers=3, sources=(("direct", "frames")[seed % 2],)),
 }
 CORES = [(4, 1, 1), (4, 2, 2), (8, 1, 4), (4, 4, 1), (16, 1, 2)]  # lanes of a group, groups, neurons of a group
+QUICK = [(4, 2, 2), (8, 1, 4), (16, 1, 2), (4, 4, 1), (16, 4, 1)]  # of all cores, those that keep steps
 FETCHING = [(4, 1, 1), (8, 2, 2), (4, 4, 1)]  # those that fetch weights from outside the chip
 PARKING = [(4, 2, 2), (8, 1, 4)]  # those whose states alone lie outside
 LONG = [(8, 1, 4), (8, 2, 2)]  # of both, those that wait for `make test-all`
@@ -52,9 +54,12 @@ def drawn(width, groups, each=EACH):
 
 
 @lru_cache(maxsize=1)
-def one_core(width, groups, neurons, each, room):
-    """Return (networks as `drawn`, one core that runs all of them); it is compiled once for two tests in a row."""
-    networks = list(drawn(width, groups, each))
+def one_core(width, groups, neurons, each, room, upsampled=True):
+    """Return (networks as `drawn`, one core that runs all of them); it is compiled once for two tests in a row.
+
+    Without ``upsampled`` those that upsample a map are left out.
+    """
+    networks = [row for row in drawn(width, groups, each) if upsampled or not upsamples(row[-1])]
     if each == MANY:
         several = len(networks)
         networks = [row for row in networks if is_run(row[-1], width)]
@@ -63,7 +68,14 @@ def one_core(width, groups, neurons, each, room):
         networks = [row for row in networks
                     if make_plan(row[-1], width=width, groups=groups, room=room).params.image_ring]
     params = shared_core([network for *_, network in networks], width, groups, neurons, room)
+    params = replace(params, quick=int((width, groups, neurons) in QUICK))
     return networks, CompiledCore.for_plan(plan_on(networks[0][-1], params, room), stalls=0.3, seed=width)
+
+
+def upsamples(network):
+    """Return whether a layer looks at a map enlarged."""
+    layers = [layer for stage in network.stages for layer in stage.layers]
+    return any(max(part.window.upsample) > 1 for layer in layers for part in layer.inputs)
 
 
 def is_run(network, width):
@@ -101,9 +113,9 @@ def load_damaged(core, plan, seed):
         core.load_stream(stream)
 
 
-def check(width, groups, neurons, each=EACH, room=ALL):
-    """Run random networks of every kind on one core, with ``room`` on the chip."""
-    networks, core = one_core(width, groups, neurons, each, room)
+def check(width, groups, neurons, each=EACH, room=ALL, upsampled=True):
+    """Run random networks of every kind on one core, with ``room`` on the chip; ``upsampled`` as of `one_core`."""
+    networks, core = one_core(width, groups, neurons, each, room, upsampled)
     wrong = {}
     for name, seed, network in networks:
         plan = plan_on(network, core.plan.params, room)
@@ -129,6 +141,14 @@ def check(width, groups, neurons, each=EACH, room=ALL):
 ])
 def test_random_networks_equal_the_golden_model(width, groups, neurons):
     check(width, groups, neurons)
+
+
+@pytest.mark.parametrize("width, groups, neurons, each", [
+    (4, 2, 2, EACH), *(pytest.param(*core, MANY, marks=pytest.mark.slow) for core in ((4, 2, 2), (8, 1, 4))),
+])
+def test_cores_that_keep_steps_and_upsample_nothing(width, groups, neurons, each):
+    """They make a tile in two cycles, others in three."""
+    check(width, groups, neurons, each, upsampled=False)
 
 
 @pytest.mark.parametrize("width, groups, neurons", [

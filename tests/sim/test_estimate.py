@@ -1,5 +1,7 @@
 """Cycles foretold from counts, against those of the compiled core."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from gen.inputs import input_values, together
 from gen.intnet import IntegerNetwork
 from gen.layers import INPUT, Pool, Source, Synapse
 from gen.plan.estimate import PACE, estimate_cycles
-from gen.plan.plan import make_plan
+from gen.plan.plan import Plan, make_plan
 from gen.plan.regions import WHOLE, Room
 from sim.compiled_core import CompiledCore
 from sim.golden import Golden
@@ -44,7 +46,7 @@ def _network(rng, timesteps=3):
     return IntegerNetwork(Source((1, SIZE, SIZE)), layers, timesteps, rule)
 
 
-def _narrow_network(rng):
+def _narrow_network(rng, timesteps=1):
     """Return layers narrower than a group, with few events a word: groups side by side wait for each other."""
     layers = [
         _layer("first", _synapse(rng, INPUT, 8, 1, 3, 3, padding=(1, 1)), theta=800),
@@ -52,7 +54,7 @@ def _narrow_network(rng):
         Pool("pool", "second", "sum", (2, 2), (2, 2)),
         readout("out", _synapse(rng, "pool", 10, 16, 7, 7), bits=8),
     ]
-    return IntegerNetwork(Source((1, SIZE, SIZE)), layers, 1)
+    return IntegerNetwork(Source((1, SIZE, SIZE)), layers, timesteps)
 
 
 def _within(network, plan, images, bound, where):
@@ -84,6 +86,17 @@ def test_cycles_are_foretold_within_few_percent(lanes, neurons, room):
     network, images = _network(rng), _images(rng)
     within = WITHIN if room.maps is room.states is None else OUTSIDE
     _within(network, make_plan(network, lanes, neurons=neurons, room=room), images, within, f"seed {lanes}")
+
+
+@pytest.mark.parametrize("quick", [0, 1])
+def test_tiles_of_few_events_are_foretold(quick):
+    """Where steps are kept the walker makes them twice as fast, and the layers bound by that take half as long."""
+    rng = np.random.default_rng(8)
+    network, images = _narrow_network(rng, timesteps=3), _images(rng)[:2]
+    images[:, :, 3:] = 0
+    plan = make_plan(network, 8, neurons=4)
+    plan = Plan(network, replace(plan.params, quick=quick), plan.layout)
+    _within(network, plan, images, WITHIN, f"quick {quick}")
 
 
 @pytest.mark.parametrize("lanes, neurons", [(32, 4), pytest.param(64, 2, marks=pytest.mark.slow)])

@@ -1,27 +1,31 @@
 """An image given up in any cycle leaves nothing behind: no result comes, and the next images are whole."""
 
+from dataclasses import replace
+
 import pytest
 
-from gen.plan.plan import make_plan
+from gen.plan.plan import Plan, make_plan
 from sim.compiled_core import CompiledCore
 from sim.golden import Golden
 from tests.kit.random_networks import SECOND, random_batch_network, random_images, random_network
 
 SMALL = {"max_neurons": 60, "max_weights": 200, "max_size": 4, "max_classes": 4, "contract": SECOND}
-KINDS = {  # name: network, images that are run together
-    "image": (lambda: random_network(4, sources=("direct",), max_timesteps=2, **SMALL), 1),
-    "frames": (lambda: random_network(3, sources=("frames",), max_timesteps=3, **SMALL), 1),
-    "batch": (lambda: random_batch_network(3, **SMALL), 2),
+KINDS = {  # name: network, images that are run together, neurons, whether the core keeps steps
+    "image": (lambda: random_network(4, sources=("direct",), max_timesteps=2, **SMALL), 1, 1, 0),
+    "quick": (lambda: random_network(3, sources=("direct",), max_timesteps=3, **SMALL | {"max_size": 5}), 1, 2, 1),
+    "frames": (lambda: random_network(3, sources=("frames",), max_timesteps=3, **SMALL), 1, 1, 0),
+    "batch": (lambda: random_batch_network(3, **SMALL), 2, 1, 0),
 }
 
 
 @pytest.mark.parametrize("kind", [
-    kind if kind == "batch" else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS
+    kind if kind in ("batch", "quick") else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS
 ])
 def test_an_image_given_up_in_any_cycle_leaves_nothing(kind):
-    make, images = KINDS[kind]
+    make, images, neurons, quick = KINDS[kind]
     network = make()
-    core = CompiledCore.for_plan(make_plan(network, 4, batch=images))
+    plan = make_plan(network, 4, batch=images, neurons=neurons)
+    core = CompiledCore.for_plan(Plan(network, replace(plan.params, quick=quick), plan.layout))
     x = random_images(network, 1, 2 * images)
     golden, answers = Golden(network).run(x), []
     core.run(x[:images])

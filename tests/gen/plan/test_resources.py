@@ -61,7 +61,7 @@ def test_more_lanes_and_more_features_take_more_logic():
     sizes = [core_resources(make_plan(network, lanes).params, ECP5)["lut"] for lanes in (4, 8, 16, 32, 64)]
     assert sizes == sorted(sizes) and sizes[-1] > 2 * sizes[0]
     plain = _params()
-    for feature in ({"signed": 1}, {"softmax": 1}, {"dense": 1}, {"phase_bits": 2}, {"outside": 1}):
+    for feature in ({"signed": 1}, {"softmax": 1}, {"dense": 1}, {"phase_bits": 2}, {"outside": 1}, {"quick": 1}):
         with_it, without = replace(plain, **feature), replace(plain, **dict.fromkeys(feature, 0))
         assert core_resources(with_it, ECP5)["lut"] > core_resources(without, ECP5)["lut"]
 
@@ -74,6 +74,28 @@ def test_states_outside_take_logic_for_each_group_and_neuron():
         parked = replace(plain, outside=4096, parked=64)
         sizes.append(core_resources(parked, ECP5)["lut"] - core_resources(replace(parked, parked=0), ECP5)["lut"])
     assert sizes == [160 + 402 + neurons * (270 + 75 * digits) for neurons, digits in ((1, 2), (2, 2), (2, 4))]
+
+
+def test_steps_that_are_kept_take_tables():
+    """Yosys: 144 for the 54 bits of a CNN for Fashion-MNIST, 187 for the 67 of a ResNet-20."""
+    for bits, tables in (({"address_bits": 12, "place_bits": 6, "weights": 1100, "parameters": 16}, 144),
+                         ({"address_bits": 14, "place_bits": 7, "weights": 17000, "parameters": 175}, 187)):
+        sizes = [core_resources(_params(**bits, windows=1, quick=quick), ECP5)["lut"] for quick in (0, 1)]
+        assert sizes[1] - sizes[0] == pytest.approx(tables, abs=8)
+
+
+def test_cores_keep_steps_where_that_is_faster_and_the_part_has_the_tables():
+    """Without that a tile is made in four cycles: no faster is a group of as many beats, or one of four."""
+    windows, dense = chained({"a": ["input"], "b": ["a"]}), layered(8, 8)
+
+    def quick(lanes, neurons, board="ulx3s_12f", network=windows):
+        return with_spares(make_plan(network, lanes, neurons=neurons), find_target(board)).params.quick
+
+    boards = "ulx3s_12f", "arty_a7_35", "pynq_z2", "icebreaker", "tang_nano_9k", "tang_nano_20k"
+    assert [quick(4, 2, board) for board in boards] == [1, 1, 1, 0, 0, 0]
+    assert [quick(*core) for core in ((4, 1), (4, 2), (8, 2), (8, 4), (16, 4), (32, 4), (64, 4))] == [
+        0, 1, 0, 1, 0, 0, 0]
+    assert not quick(4, 2, network=dense)
 
 
 def test_single_port_ram_holds_weights_first_then_states():
