@@ -126,7 +126,7 @@ def test_a_tang_nano_has_the_lanes_that_nextpnr_finds_a_place_for():
     network, board = _small("margin"), find_target("tang_nano_9k")
     found = candidates(network, board)
     free = round(0.15 * board.luts)
-    used = {each.lanes: each.used["lut"] - free for each in found}
+    used = {each.lanes: each.used["lut"] - free for each in found if each.neurons == 1}
     assert used[4] == pytest.approx(5924, rel=0.05) and used[8] == pytest.approx(6510, rel=0.05)
     chosen = choose(found)
     assert chosen.lanes == 8 and chosen.used["dsp"] == 4
