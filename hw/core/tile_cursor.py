@@ -1,6 +1,6 @@
 """The places of a tile: where it is stored, and where each of its synapses begins to read."""
 
-from amaranth.hdl import Const, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -71,13 +71,14 @@ class TileCursor(wiring.Component):
             ("output_step", output_fields(p)), ("place_step", cursor_fields(p))))
         behind = WORD_BITS * words_of(output_fields(p))
         m.d.comb += [output.eq(self.step[:behind]), step.eq(self.step[behind:])]
-        quick = self.quick if p.quick else Const(0)
+        adds, adds_output = self.add, self.add_output
         if p.quick:
             output, step = self._kept(m, output, step)
+            adds, adds_output = adds | self.quick, adds_output | self.quick
         for name in ("address", "parameter"):
             total = Signal.like(getattr(self, name), reset_less=True)
             m.d.comb += getattr(self, name).eq(total)
-            with m.If(self.add_output | quick):
+            with m.If(adds_output):
                 m.d.sync += total.eq(Mux(self.begins, 0, total) + output[name])
 
         before, now = Signal(place(p), reset_less=True), Signal(place(p), reset_less=True)
@@ -87,7 +88,7 @@ class TileCursor(wiring.Component):
             m.submodules.places = places = Memory(shape=place(p), depth=p.synapses, init=[])
             write, read = places.write_port(), places.read_port(domain="comb")
             kept, made = read.data, Signal()
-            m.d.sync += made.eq(self.add | quick)
+            m.d.sync += made.eq(adds)
             m.d.comb += [
                 write.en.eq(made), write.addr.eq(self.index), write.data.eq(now), read.addr.eq(self.index),
             ]
@@ -102,7 +103,7 @@ class TileCursor(wiring.Component):
                     m.d.sync += before.address.eq(Mux(self.block.image, self.frame, 0))
         if p.phase_bits:
             self._carry(m, operand, before)
-        with m.If(self.add | quick):
+        with m.If(adds):
             m.d.sync += [now[name].eq(before[name] + value) for name, value in operand.items()]
         return m
 
