@@ -17,9 +17,9 @@ class Sequencer(wiring.Component):
     """Read the program's header, then run every image through its stages.
 
     A round is a run through the passes of a stage: a timestep, or all of them. Each pass is read ahead while the one
-    before ends, and goes when all groups are idle; with ``params.staged`` the first one of the next round, or of the next
-    image, while the last one ends. With ``params.batch`` an image ends with a stage that says so, and
-    nothing is decided before the last stage, which needs no input, has ended.
+    before ends, and goes when all groups are idle; with ``params.staged`` the first one of the next round, or of the
+    next image, while the last one ends. With ``params.batch`` an image ends with a stage that says so, and nothing is
+    decided before the last stage, which needs no input, has ended.
 
     Members
     -------

@@ -82,7 +82,8 @@ class TapWalker(wiring.Component):
         self._move(m, tap, address, weight, goes, last_word, last_tap, over, on_map)
         m.d.comb += [
             self.request_valid.eq(sent & ~over), self.tile_valid.eq(opens & ~over),
-            request.word.eq(~end), request.end.eq(end | (closes & last_tap)), request.image.eq(block.image), request.dense.eq(block.dense if p.dense else 0),
+            request.word.eq(~end), request.end.eq(end | (closes & last_tap)),
+            request.image.eq(block.image), request.dense.eq(block.dense if p.dense else 0),
             request.hit.eq(hit), request.address.eq(address), request.column.eq(tap.column),
             request.columns.eq(block.columns), request.weight.eq(weight), request.active.eq(self.active),
         ]

@@ -70,7 +70,8 @@ class WordWalker(wiring.Component):
                 self.tile_valid.eq(sends & (self.first | waits)), waits.eq(~sends & (self.first | waits)),
             ]
         m.d.comb += [
-            request.word.eq(~end), request.end.eq(end), request.image.eq(block.image), request.dense.eq(block.dense if p.dense else 0),
+            request.word.eq(~end), request.end.eq(end),
+            request.image.eq(block.image), request.dense.eq(block.dense if p.dense else 0),
             request.address.eq(address), request.weight.eq(weight), request.active.eq(self.active),
         ]
         if p.groups > 1:

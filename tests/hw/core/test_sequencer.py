@@ -268,7 +268,8 @@ def test_a_load_is_awaited_and_the_program_read_anew(sizes, stages):
 
 
 @pytest.mark.parametrize("changes, again", [
-    ({"stages": 1}, False), ({"stages": 2}, True), ({"stages": 1, "replay": 1}, True), ({"stages": 1, "outside": 64}, True),
+    ({"stages": 1}, False), ({"stages": 2}, True), ({"stages": 1, "replay": 1}, True),
+    ({"stages": 1, "outside": 64}, True),
 ])
 def test_a_single_stage_is_read_for_the_first_image_alone(sizes, changes, again):
     run = Around(sizes(passes=8, **changes), [(2, 3, 0)])

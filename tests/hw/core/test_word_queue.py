@@ -118,7 +118,7 @@ def order_claims(queue, under_way):
 
 
 def small_queue(sizes, monkeypatch, under_way):
-    """Return a queue of four small words that leaves room for ``under_way``, one held back; a solver is quick with it."""
+    """Return a queue of four small words that leaves room for ``under_way``; a solver is quick with it."""
     monkeypatch.setattr(word_queue, "DEPTH", 4)
     monkeypatch.setattr(word_queue, "UNDER_WAY", under_way)
     return WordQueue(sizes(count_bits=1, value_bits=1, image_tile=1, weights=8))
