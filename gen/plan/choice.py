@@ -25,6 +25,7 @@ from gen.plan.target import TARGETS, Target
 __all__ = ["Candidate", "candidates", "choose", "pareto_rows"]
 
 OFFERED = 4  # boards named where a network does not fit
+WALKED = 4  # lanes that one neuron fires while the walk makes a tile: a group of so few gains nothing from a second one
 PAYS = 0.97  # share of the cycles that strips, or twice the neurons, may leave, at most, to be tried
 APART_PAYS = 0.98  # that pools by themselves may: they take little logic
 
@@ -131,7 +132,7 @@ def _of_lanes(network, target, also, lanes, neurons, batch):
         return found
 
     found = of(1 if neurons is None else neurons)
-    for more in neurons_of(width)[1:] if neurons is None else ():
+    for more in neurons_of(width)[1:] if neurons is None and width > WALKED else ():
         others = of(more)
         if not _pays(others[-1], found[-1]):
             break
