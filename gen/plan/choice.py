@@ -14,6 +14,7 @@ from gen.errors import DoesNotFit, InputError, UnsupportedNetwork
 from gen.intnet import Network
 from gen.plan.batch import fetches_less
 from gen.plan.estimate import Estimate, expected_cycles
+from gen.plan.fusing import fan_ins_apart
 from gen.plan.params import LANES, check_neurons, neurons_of, shape_of_lanes
 from gen.plan.plan import Plan, covering, plan_on
 from gen.plan.placement import placed_plan, with_spares
@@ -24,7 +25,9 @@ from gen.plan.target import TARGETS, Target
 __all__ = ["Candidate", "candidates", "choose", "pareto_rows"]
 
 OFFERED = 4  # boards named where a network does not fit
+WALKED = 4  # lanes that one neuron fires while the walk makes a tile: a group of so few gains nothing from a second one
 PAYS = 0.97  # share of the cycles that strips, or twice the neurons, may leave, at most, to be tried
+APART_PAYS = 0.98  # that pools by themselves may: they take little logic
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +87,8 @@ def candidates(
     neurons : the only number of neurons of a group; by default 1, and twice as many as long as that pays
     batch : images that are run together (`gen.plan.batch`)
 
-    The input is cut into strips (`gen.plan.strips`) where that pays.
+    The input is cut into strips (`gen.plan.strips`) where that pays, and pools that leave groups idle run by themselves
+    (`gen.plan.fusing`), of as many layers as that pays for.
 
     Raises
     ------
@@ -109,19 +113,26 @@ def candidates(
 
 def _of_lanes(network, target, also, lanes, neurons, batch):
     """Return the candidates of one number of lanes."""
-    width, _ = shape_of_lanes(lanes)
+    width, groups = shape_of_lanes(lanes)
     if neurons is not None:
         check_neurons(width, neurons)
 
     def of(count):
-        plain = _candidate(network, target, also, lanes, count, batch=batch)
-        if find_strips(plain.plan.passes, network.stages[0].source.shape, width) is None:
-            return [plain]
-        strips = _candidate(network, target, also, lanes, count, strips=True, batch=batch)
-        return [plain, strips] if _pays(strips, plain) else [plain]
+        found = [_candidate(network, target, also, lanes, count, batch=batch)]
+        plan = found[0].plan
+        if find_strips(plan.passes, network.stages[0].source.shape, width) is not None:
+            strips = _candidate(network, target, also, lanes, count, strips=True, batch=batch)
+            found += [strips] if _pays(strips, found[0]) else []
+        # A map outside the chip moves twice more if it is not pooled before: there all pools stay fused.
+        for unfused in () if plan.params.outside else fan_ins_apart(plan.passes, groups):
+            apart = _candidate(network, target, also, lanes, count, found[-1].plan.params.strips > 0, batch, unfused)
+            if not _pays(apart, found[-1], APART_PAYS):
+                break
+            found.append(apart)
+        return found
 
     found = of(1 if neurons is None else neurons)
-    for more in neurons_of(width)[1:] if neurons is None else ():
+    for more in neurons_of(width)[1:] if neurons is None and width > WALKED else ():
         others = of(more)
         if not _pays(others[-1], found[-1]):
             break
@@ -129,14 +140,14 @@ def _of_lanes(network, target, also, lanes, neurons, batch):
     return found
 
 
-def _pays(other, before):
-    """Return whether a candidate saves enough of the cycles of the one ``before``."""
-    return other.estimate.interval <= PAYS * before.estimate.interval
+def _pays(other, before, share=PAYS):
+    """Return whether a candidate leaves at most this ``share`` of the cycles of the one ``before``."""
+    return other.estimate.interval <= share * before.estimate.interval
 
 
-def _candidate(network, target, also, lanes, neurons=1, strips=False, batch=1):
+def _candidate(network, target, also, lanes, neurons=1, strips=False, batch=1, unfused=0):
     def placed(other):
-        return placed_plan(other, lanes, target, neurons, strips, batch)
+        return placed_plan(other, lanes, target, neurons, strips, batch, unfused)
 
     plan = placed(network)
     if also:
@@ -191,7 +202,8 @@ def _worth_waiting(chosen):
     plan, target = chosen.plan, chosen.target
     if plan.params.batch == 1:
         return chosen
-    alone = _candidate(plan.network, target, chosen.also, chosen.lanes, chosen.neurons, plan.params.strips > 0)
+    alone = _candidate(plan.network, target, chosen.also, chosen.lanes, chosen.neurons, plan.params.strips > 0,
+                       unfused=plan.params.unfused)
     if fetches_less(plan.passes) and chosen.estimate.interval < alone.estimate.interval:
         return chosen
     raise InputError(
@@ -229,7 +241,7 @@ def pareto_rows(found: list[Candidate], chosen: Candidate | None = None) -> list
     return [
         {
             "lanes": candidate.lanes, "neurons": candidate.neurons, "single_port_ram": candidate.plan.params.spram,
-            "strips": candidate.plan.params.strips > 0,
+            "strips": candidate.plan.params.strips > 0, "pools_apart": candidate.plan.params.unfused > 0,
             "cycles": round(candidate.estimate.cycles), "interval": round(candidate.estimate.interval),
             "clock_mhz": candidate.target.core_mhz, "fps": round(candidate.fps, 1), **candidate.used,
             "fits": candidate.fits, "short": list(candidate.short), "basis": candidate.estimate.basis,

@@ -10,6 +10,7 @@ from gen.intnet import IntegerNetwork, Network
 from gen.layers import INPUT
 from gen.plan.addresses import build_walk
 from gen.plan.batch import Part, batch_parts, check_batch, head_and_tail
+from gen.plan.fusing import pools_apart
 from gen.plan.grouping import weight_sizes
 from gen.plan.maps import place_maps
 from gen.plan.outside import Buffer, cut_outside, place_buffers, supply
@@ -59,6 +60,7 @@ class Layout:
     tiling : the form of the input
     output_sizes : values of every output, in the order of a result
     images : that are run together, each with results of its own (`gen.plan.batch`)
+    unfused : as of `CoreParams`
     weights, parameters, states, currents : words that the memories of a group, or of a neuron, need
     """
 
@@ -71,6 +73,7 @@ class Layout:
     states: int
     currents: int
     images: int = 1
+    unfused: int = 0
 
     @property
     def values(self) -> int:
@@ -91,23 +94,22 @@ class Layout:
 
 def lay_out(
     network: Network, width: int, groups: int, neurons: int, halved_bits: int, room: Room, strip_values: int,
-    images: int = 1,
+    images: int = 1, unfused: int = 0,
 ) -> Layout:
     """Return the `Layout` for groups of so many lanes and neurons.
 
     ``halved_bits``: of a lane's weights in words that are halved. ``strip_values``: as of `choose_tiles`.
-    ``images``: that are run together.
+    ``images``: that are run together. ``unfused``: as of `CoreParams`.
     """
     check_core(network)
     check_batch(network, images)
     networks = network.stages
-    drafts, tiling = choose_tiles(
-        [layer_passes(n, i) for i, n in enumerate(networks)], networks, width,
-        strip_values if room.image is None else 0)  # no strips pass by row by row
-    drafts = [
-        [replace(p, neurons=neurons, narrow=_is_narrow(p, halved_bits), loops=share_loops(p, groups)) for p in passes]
-        for passes in drafts
-    ]
+    values = strip_values if room.image is None else 0  # no strips pass by row by row
+    drafts, tiling = _shared_out(networks, width, groups, values, [frozenset()] * len(networks))
+    apart = [pools_apart(passes, groups, unfused) for passes in drafts]
+    if any(apart):
+        drafts, tiling = _shared_out(networks, width, groups, values, apart)
+    drafts = [[replace(p, neurons=neurons, narrow=_is_narrow(p, halved_bits)) for p in passes] for passes in drafts]
     drafts, inside, parameters = _place_layers(supply(cut_outside(drafts, room.weights), room.parameters))
     every = [p for passes in drafts for p in passes]
     of_weights = Buffer(inside, max((sum(p.sizes) for p in every if p.streamed), default=0))
@@ -134,7 +136,18 @@ def lay_out(
             stages.append(StagePlan(stage, tuple(passes), *part[1:]))
     first = networks[0]
     sizes = {name: int(np.prod(first.shapes[name])) for name in first.outputs}
-    return Layout(tuple(stages), regions, tiling, sizes, of_weights.end, of_parameters.end, states, currents, images)
+    return Layout(tuple(stages), regions, tiling, sizes, of_weights.end, of_parameters.end, states, currents, images,
+                  unfused)
+
+
+def _shared_out(networks, width, groups, strip_values, apart):
+    """Return the passes of all stages with their tiles and loops, and the form of the input.
+
+    ``apart``: of each stage the pools that run by themselves.
+    """
+    passes = [layer_passes(network, stage, apart[stage]) for stage, network in enumerate(networks)]
+    drafts, tiling = choose_tiles(passes, networks, width, strip_values)
+    return [[replace(p, loops=share_loops(p, groups)) for p in passes] for passes in drafts], tiling
 
 
 def _is_narrow(p, bits):

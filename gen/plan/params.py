@@ -33,10 +33,12 @@ SWITCHES = {  # parameters that may be 0, and what a core without has none of
     "wide": "maps of wider counts than the others", "spilled": "maps outside the chip",
     "strips": "an input in strips", "image_ring": "an input outside the chip", "parked": "states outside the chip",
     "supplied": "parameters outside the chip", "spare_blocks": "few words in block RAM",
-    "quick": "steps from tile to tile that are kept",
+    "quick": "steps from tile to tile that are kept", "unfused": "pools by themselves",
 }
 # No network falls short of them.
-BESIDE = ("width", "groups", "neurons", "program", "spram", "narrow", "input_values", "spare_blocks", "quick")
+BESIDE = (
+    "width", "groups", "neurons", "program", "spram", "narrow", "input_values", "spare_blocks", "quick", "unfused",
+)
 
 
 def neurons_of(width):
@@ -132,6 +134,7 @@ class CoreParams:
     supplied: int = 0    # 1: parameters of some layers lie outside the chip
     input_values: int = 1  # taken in a cycle: a beat of them lies in one word of the input
     batch: int = 1       # images that are run together: a result has the outputs of all
+    unfused: int = 0     # synapses of a neuron from which on pools that leave groups idle are not fused; 0: all are
     spare_blocks: int = 0  # 1: few words lie in block RAM too, and so do those in a group's queue; 0: in tables
     quick: int = 0       # 1: a pass of one synapse keeps the steps from tile to tile: it makes one in two cycles
 

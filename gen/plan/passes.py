@@ -13,6 +13,7 @@ import numpy as np
 
 from gen.intnet import TILES, IntegerNetwork
 from gen.layers import INPUT, Layer, Pool, Spiking, Synapse
+from gen.plan.fusing import fusible_pool
 from gen.plan.params import LEVELS
 from gen.plan.walk import Loops, Ring, Walk
 
@@ -197,14 +198,19 @@ def thresholds(network: IntegerNetwork, layer: Spiking) -> np.ndarray:
     return layer.theta << (network.timesteps - 1 if network.two_phase else 0)
 
 
-def layer_passes(network: IntegerNetwork, stage: int = 0) -> list[Pass]:
-    """Return one pass for every layer of a stage, its loops not shared out and nothing of it placed yet."""
+def layer_passes(network: IntegerNetwork, stage: int = 0, apart: frozenset[str] = frozenset()) -> list[Pass]:
+    """Return one pass for every layer of a stage, its loops not shared out and nothing of it placed yet.
+
+    ``apart``: names of pools that run by themselves, though they could be fused.
+    """
     passes, fused = [], set()
     in_tiles = network.order == TILES and not network.two_phase and network.timesteps > 1
     for layer in network.layers:
         if layer.name in fused:
             continue
-        pool = _fusible(network, layer) if layer.fires else None
+        pool = fusible_pool(network, layer)
+        if pool and pool.name in apart:
+            pool = None
         if pool:
             fused.add(pool.name)
         synapses = layer.synapses if layer.weighted else (_ones(network, layer),)
@@ -226,13 +232,3 @@ def _ones(network, pool):
         pool.source, np.ones((channels, 1, *window.kernel), np.int8), window.stride, window.padding, window.dilation,
         channels, window.upsample, window.fill,
     )
-
-
-def _fusible(network, layer):
-    """Return the pool that can run behind the neurons of ``layer``: its only reader, with windows side by side."""
-    readers = network.readers[layer.name]
-    if len(readers) != 1 or readers[0].weighted:
-        return None
-    window = readers[0].window
-    plain = not any(window.padding) and window.dilation == window.upsample == (1, 1)
-    return readers[0] if plain and window.kernel == window.stride else None

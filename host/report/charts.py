@@ -126,14 +126,16 @@ def _meet(a, b):
 
 
 def _short_name(row):
-    """Return ``core_name`` as it stands in the chart: lanes, neurons of a group if several, s for strips."""
-    return f"{row['lanes']}" + f" × {row['neurons']}" * (row["neurons"] > 1) + " s" * row.get("strips", False)
+    """Return ``core_name`` as it stands in the chart: lanes, neurons of a group if several, s and p for the rest."""
+    marks = " s" * row.get("strips", False) + " p" * row.get("pools_apart", False)
+    return f"{row['lanes']}" + f" × {row['neurons']}" * (row["neurons"] > 1) + marks
 
 
 def core_name(row):
     """Return what tells a core from the others of one network and board."""
     neurons = f", {row['neurons']} neurons" * (row["neurons"] > 1)
-    return f"{row['lanes']} lanes{neurons}" + ", input in strips" * row.get("strips", False)
+    pools = ", pools by themselves" * row.get("pools_apart", False)
+    return f"{row['lanes']} lanes{neurons}" + ", input in strips" * row.get("strips", False) + pools
 
 
 class _Logarithmic:

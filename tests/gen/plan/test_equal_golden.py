@@ -13,6 +13,7 @@ from sim.compare import expected_probe, first_difference
 from sim.golden.plain import plain_traces
 from tests.kit.machine import Machine
 from tests.kit.random_images import random_images
+from tests.kit.random_pools import networks_with_pools_apart
 from tests.kit.random_networks import FIRST, SECOND, random_batch_network, random_network, random_staged_network
 
 SMALL = {"max_neurons": 250, "max_weights": 900, "max_size": 6, "max_timesteps": 4}
@@ -88,3 +89,12 @@ def test_a_core_for_several_networks_runs_each(shape):
     params = covering([make_plan(network, width=width, groups=groups, neurons=2) for network in networks])
     for network in networks:
         _compare(plan_on(network, params), 100 + width, images=1)
+
+
+@pytest.mark.parametrize("options", [{}, {"sources": ("frames",)}, {"neuron": INVERSE_LEAKY}, {"rules": ("off",)}],
+                         ids=["second", "frames", "two-phase", "ruleless"])
+@pytest.mark.parametrize("shape", [(4, 2), (8, 4), (16, 2)], ids=lambda shape: "x".join(map(str, shape)))
+def test_pools_by_themselves_change_no_bit(options, shape):
+    width, groups = shape
+    for seed, network in networks_with_pools_apart(2, width, groups, 1000 * SHAPES.index(shape), **SMALL, **options):
+        _compare(make_plan(network, width=width, groups=groups, neurons=1 + seed % 2, unfused=1), seed)
