@@ -18,7 +18,7 @@ from gen.plan.blocks import stage_blocks, words_moved
 from gen.plan.outside import groups_of_parts
 from gen.plan.parking import parked_moves
 from gen.plan.program import (
-    cursor_fields, header_fields, output_fields, pass_fields, stage_fields, synapse_fields, words_of,
+    cursor_fields, output_fields, pass_fields, stage_fields, synapse_fields, words_of,
 )
 from gen.result import HEADER_WORDS, result_words
 
@@ -71,8 +71,8 @@ def memory_traffic(plan, result):
             words["outside"][0] += words_moved(block, plan.params) * rounds
             for copy in block.copies:
                 words["image" if copy.of_input else "maps"][1] += copy.words * plan.params.groups * rounds
-        words["program"][0] += np.minimum(rounds, 1) * words_of(stage_fields(plan.params))
-    words["program"][0] += np.minimum(runs[0], 1) * words_of(header_fields(plan.params))
+        if not plan.params.staged:
+            words["program"][0] += np.minimum(rounds, 1) * words_of(stage_fields(plan.params))
     region = plan.regions[0, INPUT, 0]
     frames = plan.network.source.kind == "frames" and region.versions == 1  # one at a time
     maps = runs[0] if frames else max(1, region.versions)
@@ -138,10 +138,12 @@ def _looked_up(plan, stage, p):
 def _program_words(params, p):
     """Return the words of the program that the walker reads for a pass: its block, then starts and steps of cursors.
 
-    Of several synapses the blocks are read for each tile.
+    Of several synapses the blocks are read for each tile. A quick core reads each step of a single one once.
     """
     tiles, synapses = prod(p.walk.turns.values()), max(1, len(p.synapses))
     blocks = synapses * tiles if synapses > 1 else 1
+    if params.quick and synapses == 1:
+        tiles = 1 + sum(turns > 1 for turns in p.walk.turns.values())
     cursors = tiles * (words_of(output_fields(params)) + synapses * words_of(cursor_fields(params)))
     return words_of(pass_fields(params)) + blocks * words_of(synapse_fields(params)) + cursors
 

@@ -11,13 +11,13 @@ struct Ports {
     int64_t (*words)[2];  // [Column]: read, written
 
     void look(const Vadafire_core___024root& core) {
-        const bool event[] = {EVENT}, come[] = {COME}, end[] = {END}, from_image[] = {IMAGE}, beat[] = {BEAT},
+        const bool event[] = {EVENT}, come[] = {COME}, word[] = {WORD}, from_image[] = {IMAGE}, beat[] = {BEAT},
                    pool[] = {POOL}, readout[] = {READOUT}, first[] = {FIRST}, stored[] = {STORED},
                    state_stored[] = {STATE_STORED}, current_read[] = {CURRENT_READ},
                    current_stored[] = {CURRENT_STORED}, resumes[] = {RESUMES};
         for (int g = 0; g < GROUPS; g++) {
             words[weights][0] += event[g];
-            if (come[g] && !end[g]) words[from_image[g] ? image : maps][0]++;
+            if (come[g] && word[g]) words[from_image[g] ? image : maps][0]++;
             words[maps][1] += stored[g] * GROUPS;
             words[states][1] += state_stored[g];
             words[currents][1] += current_stored[g];

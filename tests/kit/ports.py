@@ -18,7 +18,7 @@ __all__ = ["COLUMNS", "PortCounter"]
 
 COUNTER = Path(__file__).with_name("ports.cpp")
 GROUP = {  # name in C++ to component and signal of every group
-    "EVENT": ("gather", "busy"), "COME": ("fetch", "come"), "END": ("fetch", "at_word_end"),
+    "EVENT": ("gather", "busy"), "COME": ("fetch", "come"), "WORD": ("fetch", "at_word_word"),
     "IMAGE": ("fetch", "at_word_image"), "BEAT": ("firing.state_store_0", "beat_2_valid"),
     "POOL": ("firing.state_store_0", "layer_pool"), "READOUT": ("firing.state_store_0", "layer_readout"),
     "FIRST": ("firing.state_store_0", "beat_2_first"), "STORED": ("firing.word_writer", "takes"),

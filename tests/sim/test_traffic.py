@@ -10,7 +10,7 @@ from gen.intnet import TILES, IntegerNetwork
 from gen.layers import ADAFIRE, INPUT, INVERSE_LEAKY, Pool, Readout, Source, Spiking, Synapse
 from gen.plan.plan import covering, make_plan, plan_on
 from gen.plan.program import (
-    cursor_fields, header_fields, output_fields, pass_fields, stage_fields, synapse_fields, words_of,
+    cursor_fields, output_fields, pass_fields, stage_fields, synapse_fields, words_of,
 )
 from gen.result import Result
 from sim.hardware_energy import ADD_PJ_PER_BIT, MULTIPLY_PJ_PER_BIT2, SRAM_PJ_PER_BIT, estimated
@@ -66,13 +66,17 @@ def test_the_words_of_a_small_network(groups):
     for memory, (read, written) in expected.items():
         assert (moved[memory][0] == read).all() and (moved[memory][1] == written).all(), memory
     assert moved.keys() == expected.keys() | {"program"}
-    # of each pass its block, a synapse's block, and for each tile a step of both cursors
+    # of each pass its block, a synapse's block, and for each tile a step of both cursors; of a quick core each step once
     tiles = sum(int(np.prod(list(p.walk.turns.values()))) for p in plan.passes)
-    header, stage, block, synapse, output, cursor = (words_of(fields(plan.params)) for fields in (
-        header_fields, stage_fields, pass_fields, synapse_fields, output_fields, cursor_fields,
+    steps = sum(1 + sum(turns > 1 for turns in p.walk.turns.values()) for p in plan.passes)
+    block, synapse, output, cursor, stage = (words_of(fields(plan.params)) for fields in (
+        pass_fields, synapse_fields, output_fields, cursor_fields, stage_fields,
     ))
     round_ = 3 * (block + synapse) + tiles * (output + cursor)
-    assert (moved["program"][0] == header + stage + round_ * STEPS).all()
+    assert (moved["program"][0] == round_ * STEPS).all()
+    quick = plan_on(plan.network, replace(plan.params, quick=1, stages=2))
+    kept = round_ - (tiles - steps) * (output + cursor)
+    assert (memory_traffic(quick, counted())["program"][0] == stage + kept * STEPS).all()
 
 
 def test_in_tile_order_the_same_words_move_but_for_those_of_decisions():
