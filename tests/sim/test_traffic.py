@@ -66,7 +66,7 @@ def test_the_words_of_a_small_network(groups):
     for memory, (read, written) in expected.items():
         assert (moved[memory][0] == read).all() and (moved[memory][1] == written).all(), memory
     assert moved.keys() == expected.keys() | {"program"}
-    # of each pass its block, a synapse's block, and for each tile a step of both cursors; of a quick core each step once
+    # Of each pass its block, a synapse's block, and for each tile a step of both cursors; a quick core reads each once.
     tiles = sum(int(np.prod(list(p.walk.turns.values()))) for p in plan.passes)
     steps = sum(1 + sum(turns > 1 for turns in p.walk.turns.values()) for p in plan.passes)
     block, synapse, output, cursor, stage = (words_of(fields(plan.params)) for fields in (
