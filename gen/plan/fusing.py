@@ -12,26 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from math import prod
-from typing import TYPE_CHECKING
 
-from gen.intnet import IntegerNetwork
-from gen.layers import Layer, Pool
+from gen.plan.passes import Pass
 from gen.plan.walk import share_loops
 
-if TYPE_CHECKING:
-    from gen.plan.passes import Pass
-
-__all__ = ["fan_ins_apart", "fusible_pool", "pools_apart"]
-
-
-def fusible_pool(network: IntegerNetwork, layer: Layer) -> Pool | None:
-    """Return the pool that can run behind the neurons of ``layer``: its only reader, with windows side by side."""
-    readers = network.readers[layer.name]
-    if not layer.fires or len(readers) != 1 or readers[0].weighted:
-        return None
-    window = readers[0].window
-    plain = not any(window.padding) and window.dilation == window.upsample == (1, 1)
-    return readers[0] if plain and window.kernel == window.stride else None
+__all__ = ["fan_ins_apart", "pools_apart"]
 
 
 def fan_ins_apart(passes: Iterable[Pass], groups: int) -> list[int]:

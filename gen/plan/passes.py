@@ -13,11 +13,10 @@ import numpy as np
 
 from gen.intnet import TILES, IntegerNetwork
 from gen.layers import INPUT, Layer, Pool, Spiking, Synapse
-from gen.plan.fusing import fusible_pool
 from gen.plan.params import LEVELS
 from gen.plan.walk import Loops, Ring, Walk
 
-__all__ = ["Pass", "layer_passes", "thresholds"]
+__all__ = ["Pass", "fusible_pool", "layer_passes", "thresholds"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,6 +195,16 @@ class Pass:
 def thresholds(network: IntegerNetwork, layer: Spiking) -> np.ndarray:
     """Return what a membrane is compared with, int64 [channels]: theta, or that of the first spike of a train."""
     return layer.theta << (network.timesteps - 1 if network.two_phase else 0)
+
+
+def fusible_pool(network: IntegerNetwork, layer: Layer) -> Pool | None:
+    """Return the pool that can run behind the neurons of ``layer``: its only reader, with windows side by side."""
+    readers = network.readers[layer.name]
+    if not layer.fires or len(readers) != 1 or readers[0].weighted:
+        return None
+    window = readers[0].window
+    plain = not any(window.padding) and window.dilation == window.upsample == (1, 1)
+    return readers[0] if plain and window.kernel == window.stride else None
 
 
 def layer_passes(network: IntegerNetwork, stage: int = 0, apart: frozenset[str] = frozenset()) -> list[Pass]:
