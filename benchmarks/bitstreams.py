@@ -30,7 +30,7 @@ from gen.data.digits import load_digits, small_module, train
 from gen.errors import AdafireError, DoesNotFit
 from gen.inputs import input_stream
 from gen.netfile import load_network, save_network
-from gen.plan.params import LANES
+from gen.plan.lanes import LANES
 from gen.plan.target import TARGETS
 from gen.result import result_words
 from gen.data.datasets import open_dataset

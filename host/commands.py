@@ -168,7 +168,7 @@ def _measured(device, network, images, judge=None, watch=(), **options):
 def generate(network, board, lanes, target_fps, neurons, batch, out, force, also, baud, progress):
     """Write Verilog, memory image and manifest for ``board`` into the folder ``out``; return the manifest."""
     from gen.netfile import load_network
-    from gen.plan.params import shape_of_lanes
+    from gen.plan.lanes import shape_of_lanes
     from gen.plan.target import find_target
     from hw.emit import generate as emit
 

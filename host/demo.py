@@ -49,7 +49,7 @@ def run_demo(*, board, lanes, out, simulator, images, progress):
     ToolMissing
         Before anything slow: no simulator.
     """
-    from gen.plan.params import shape_of_lanes
+    from gen.plan.lanes import shape_of_lanes
     from gen.plan.target import find_target
     from sim.toolchain import choose_simulator
 

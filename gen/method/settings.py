@@ -12,7 +12,7 @@ from gen.intnet import ORDERS, STEPS, TILES
 from gen.layers import ADAFIRE, INVERSE_LEAKY, MAX_TIMESTEPS, NEURONS
 from gen.method.checks import check_normalisation, check_settings, check_weight_bits
 from gen.method.exit_fit import FITS
-from gen.plan.params import LANES
+from gen.plan.lanes import LANES
 
 __all__ = ["Settings", "check_images", "check_labels", "check_timesteps"]
 

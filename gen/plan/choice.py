@@ -15,7 +15,7 @@ from gen.intnet import Network
 from gen.plan.batch import fetches_less
 from gen.plan.estimate import Estimate, expected_cycles
 from gen.plan.fusing import fan_ins_apart
-from gen.plan.params import LANES, check_neurons, neurons_of, shape_of_lanes
+from gen.plan.lanes import LANES, check_neurons, neurons_of, shape_of_lanes
 from gen.plan.plan import Plan, covering, plan_on
 from gen.plan.placement import placed_plan, with_spares
 from gen.plan.resources import core_resources, link_resources, single_port_blocks

@@ -5,18 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields, replace
 
 from gen.errors import InputError
+from gen.plan.lanes import GROUPS, WIDTHS, check_neurons
 
 __all__ = [
-    "CORE_TIMESTEPS", "GROUPS", "INPUT_VALUES", "LANES", "LEAST_BEATS", "LEAST_TIMESTEPS", "LEVELS", "LINE_LEVELS",
-    "NEURONS", "WIDTHS", "WORD_BITS", "CoreParams", "check_neurons", "neurons_of", "shape_of_lanes",
+    "CORE_TIMESTEPS", "INPUT_VALUES", "LEAST_TIMESTEPS", "LEVELS", "LINE_LEVELS", "WORD_BITS", "CoreParams",
 ]
 
 WORD_BITS = 32
-WIDTHS = (4, 8, 16)  # lanes of a group
-GROUPS = (1, 2, 4)
-NEURONS = (1, 2, 4, 8)  # of a group
-LEAST_BEATS = 2  # lanes that a neuron serves, at least
-LANES = {4: (4, 1), 8: (8, 1), 16: (16, 1), 32: (16, 2), 64: (16, 4)}  # lanes of a core: width and groups
 INPUT_VALUES = (1, 2, 4)  # that a core may take in a cycle
 CORE_TIMESTEPS, LEAST_TIMESTEPS = 512, 16  # that a core may count to, and at least can
 # The loops over a pass's tiles, outermost first (`gen.plan.walk`).
@@ -39,33 +34,6 @@ SWITCHES = {  # parameters that may be 0, and what a core without has none of
 BESIDE = (
     "width", "groups", "neurons", "program", "spram", "narrow", "input_values", "spare_blocks", "quick", "unfused",
 )
-
-
-def neurons_of(width):
-    """Return how many neurons a group of ``width`` lanes may have, one number for each choice."""
-    return [n for n in NEURONS if width // n >= LEAST_BEATS]
-
-
-def check_neurons(width, neurons):
-    """Raise InputError unless a group of ``width`` lanes can have so many neurons."""
-    fitting = neurons_of(width)
-    if neurons not in fitting:
-        raise InputError(
-            f"A group of {width} lanes has one of {', '.join(map(str, fitting))} neurons, not {neurons!r}."
-        )
-
-
-def shape_of_lanes(lanes):
-    """Return (lanes of a group, groups) of a core of ``lanes`` lanes.
-
-    Raises
-    ------
-    InputError
-        For a number of lanes that no core has.
-    """
-    if lanes not in LANES:
-        raise InputError(f"The number of lanes must be {', '.join(map(str, LANES))}, not {lanes!r}.")
-    return LANES[lanes]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,8 @@ from gen.plan.image import load_stream, stream_digest
 from gen.plan.layout import Layout, lay_out
 from gen.plan.maps import count_bits, map_depth, wide_depth
 from gen.plan.memories import MemorySpec, memory_table
-from gen.plan.params import CoreParams, shape_of_lanes
+from gen.plan.lanes import shape_of_lanes
+from gen.plan.params import CoreParams
 from gen.plan.passes import Pass
 from gen.plan.program_words import program_length
 from gen.plan.regions import WHOLE, Room

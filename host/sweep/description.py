@@ -10,7 +10,7 @@ from typing import Any
 
 from gen.errors import InputError
 from gen.method.settings import Settings
-from gen.plan.params import LANES
+from gen.plan.lanes import LANES
 from gen.plan.target import find_target
 
 __all__ = ["Source", "Sweep", "read_sweep"]

@@ -9,7 +9,7 @@ from gen.errors import DoesNotFit, InputError
 from gen.intnet import IntegerNetwork
 from gen.layers import INPUT, Source, Synapse
 from gen.plan.choice import candidates, choose, pareto_rows
-from gen.plan.params import LANES
+from gen.plan.lanes import LANES
 from gen.plan.target import find_target
 from tests.gen.plan.networks import chained, readout, spiking
 

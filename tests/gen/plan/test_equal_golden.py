@@ -7,7 +7,7 @@ import pytest
 
 from gen.inputs import input_stream, together
 from gen.layers import ADAFIRE, INVERSE_LEAKY
-from gen.plan.params import LEAST_BEATS, NEURONS
+from gen.plan.lanes import LEAST_BEATS, NEURONS
 from gen.plan.plan import covering, make_plan, plan_on
 from sim.compare import expected_probe, first_difference
 from sim.golden.plain import plain_traces

@@ -9,7 +9,8 @@ from gen.errors import InputError
 from gen.exit_rule import SHARE_ONE
 from gen.layers import INPUT
 from gen.plan.image import read_image, write_image
-from gen.plan.params import LANES, LEVELS
+from gen.plan.lanes import LANES
+from gen.plan.params import LEVELS
 from gen.plan.passes import thresholds
 from gen.plan.plan import make_plan
 from gen.plan.program import EXIT_CODES

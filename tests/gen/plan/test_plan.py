@@ -10,7 +10,7 @@ from gen.exit_rule import ExitRule
 from gen.intnet import IntegerNetwork, StagedNetwork
 from gen.layers import INPUT, Pool, Source, Synapse
 from gen.plan.estimate import expected_cycles
-from gen.plan.params import LANES
+from gen.plan.lanes import LANES
 from gen.plan.plan import Plan, covering, make_plan, plan_on
 from gen.plan.program_words import spacing
 from tests.gen.plan.networks import chained, layered, readout, spiking

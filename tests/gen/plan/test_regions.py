@@ -7,7 +7,7 @@ import pytest
 
 from gen.intnet import TILES
 from gen.layers import INPUT, Source
-from gen.plan.params import LANES
+from gen.plan.lanes import LANES
 from gen.plan.plan import make_plan
 from tests.gen.plan.networks import SHAPE, chained
 from tests.kit.random_networks import SECOND, random_network, random_staged_network

@@ -8,7 +8,7 @@ import pytest
 from gen.exit_rule import ExitRule
 from gen.intnet import STEPS, TILES
 from gen.layers import INPUT, INVERSE_LEAKY
-from gen.plan.params import LANES
+from gen.plan.lanes import LANES
 from gen.plan.plan import make_plan
 from gen.plan.tile_work import tile_work
 from tests.gen.plan.reader import gathered, read_program, stored_at, tiles_of

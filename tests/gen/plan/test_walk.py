@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gen.layers import ADAFIRE, INPUT, INVERSE_LEAKY
-from gen.plan.params import LANES
+from gen.plan.lanes import LANES
 from gen.plan.plan import make_plan
 from tests.gen.plan.reader import gathered, read_program, stored_at, tiles_of
 from tests.kit.random_networks import FIRST, SECOND, random_network
