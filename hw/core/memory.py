@@ -13,8 +13,6 @@ from hw.core.single_port import SinglePort
 
 __all__ = ["CoreMemory", "write_port"]
 
-SPREAD = 32  # block RAMs that lie close together, at most
-
 
 def write_port(width, depth):
     """Shape of a write into a memory of ``depth`` words of ``width`` bits."""
@@ -42,7 +40,7 @@ class CoreMemory(wiring.Component):
     write : In(write_port)
         Only where not ``spec.loadable``.
     load : In(load_port)
-        Only where ``spec.loadable``; nothing is read meanwhile, nor in the next cycle.
+        Only where ``spec.loadable``; nothing is read meanwhile.
     """
 
     def __init__(self, spec, init=(), *, params=None):
@@ -61,8 +59,6 @@ class CoreMemory(wiring.Component):
         spec = self._spec
         if spec.loadable:
             enable, address, word = self.load.write[self._code], self.load.address, self.load.data[: spec.width]
-            if len(spec.pieces) > SPREAD:  # all over the part: the load port has other memories to reach
-                enable, address, word = _late(m, enable=enable, address=address, word=word)
         else:
             enable, address, word = self.write.enable, self.write.address, self.write.data
         found = Signal(spec.width)
@@ -113,13 +109,6 @@ class CoreMemory(wiring.Component):
         bank = Signal(range(len(firsts)), reset_less=True)
         m.d.sync += bank.eq(self._bank(self.address, firsts))
         return bank
-
-
-def _late(m, **ports):
-    """Return the values a cycle later."""
-    late = {name: Signal.like(port, name=f"late_{name}", reset_less=name != "enable") for name, port in ports.items()}
-    m.d.sync += [register.eq(ports[name]) for name, register in late.items()]
-    return late.values()
 
 
 def _bits(words, width):
