@@ -152,7 +152,7 @@ def test_cores_that_keep_steps_and_upsample_nothing(width, groups, neurons, each
 
 
 @pytest.mark.parametrize("width, groups, neurons", [
-    pytest.param(*core, marks=pytest.mark.slow) if core in LONG else core for core in FETCHING
+    core if core == FETCHING[-1] else pytest.param(*core, marks=pytest.mark.slow) for core in FETCHING
 ])
 def test_maps_and_weights_outside_the_chip_change_no_bit(width, groups, neurons):
     """All of them lie there, the memory stalls, and what is given up is given up amid a block too."""

@@ -88,7 +88,7 @@ def test_cycles_are_foretold_within_few_percent(lanes, neurons, room):
     _within(network, make_plan(network, lanes, neurons=neurons, room=room), images, within, f"seed {lanes}")
 
 
-@pytest.mark.parametrize("quick", [0, 1])
+@pytest.mark.parametrize("quick", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_tiles_of_few_events_are_foretold(quick):
     """Where steps are kept the walker makes them twice as fast, and the layers bound by that take half as long."""
     rng = np.random.default_rng(8)

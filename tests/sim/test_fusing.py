@@ -14,7 +14,8 @@ NETWORKS, IMAGES = 12, 3
 WIDTH, GROUPS = 4, 4
 
 
-@pytest.mark.parametrize("room", [None, pytest.param(Room(weights=1, maps=1), marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("room", [None, Room(weights=1, maps=1)])
 def test_pools_by_themselves_change_no_bit(room):
     """With few lanes a tile, of which two neurons take a beat: their words come as close as they can."""
     networks = list(networks_with_pools_apart(NETWORKS, WIDTH, GROUPS))

@@ -14,12 +14,12 @@ KINDS = {  # name: network, images that are run together, neurons, whether the c
     "image": (lambda: random_network(4, sources=("direct",), max_timesteps=2, **SMALL), 1, 1, 0),
     "quick": (lambda: random_network(3, sources=("direct",), max_timesteps=3, **SMALL | {"max_size": 5}), 1, 2, 1),
     "frames": (lambda: random_network(3, sources=("frames",), max_timesteps=3, **SMALL), 1, 1, 0),
-    "batch": (lambda: random_batch_network(3, **SMALL), 2, 1, 0),
+    "batch": (lambda: random_batch_network(3, **SMALL), 2, 2, 1),
 }
 
 
 @pytest.mark.parametrize("kind", [
-    kind if kind in ("batch", "quick") else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS
+    kind if kind == "batch" else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS
 ])
 def test_an_image_given_up_in_any_cycle_leaves_nothing(kind):
     make, images, neurons, quick = KINDS[kind]

@@ -110,19 +110,26 @@ def _follow_rows(ctx, dut, ready, cycle, log):
 
 
 SHAPES = [
-    {"synapses": 1}, {"synapses": 2}, {"synapses": 3, "groups": 4}, {"synapses": 1, "groups": 4, "phase_bits": 2},
-    {"synapses": 1, "windows": 0}, {"synapses": 3, "windows": 0, "groups": 2},
-    {"synapses": 3, "phase_bits": 2}, {"synapses": 2, "dense": 0, "signed": 1, "two_phase": 1, "turns_bits": 4},
-    {"synapses": 1, "quick": 1}, {"synapses": 3, "groups": 4, "quick": 1}, {"synapses": 2, "windows": 0, "quick": 1},
+    {"synapses": 1, "quick": 1}, {"synapses": 1}, {"synapses": 2}, {"synapses": 3, "groups": 4},
+    {"synapses": 1, "groups": 4, "phase_bits": 2}, {"synapses": 1, "windows": 0},
+    {"synapses": 3, "windows": 0, "groups": 2}, {"synapses": 3, "phase_bits": 2},
+    {"synapses": 2, "dense": 0, "signed": 1, "two_phase": 1, "turns_bits": 4},
+]
+QUICK = [  # besides
+    {"synapses": 3, "groups": 4, "quick": 1}, {"synapses": 2, "windows": 0, "quick": 1},
     {"synapses": 2, "phase_bits": 2, "quick": 1}, {"synapses": 1, "tile_order": 0, "quick": 1},
 ]
+
+
+def _named(shape):
+    return "-".join(f"{name}{value}" for name, value in shape.items())
 
 
 @pytest.mark.parametrize("rooms, seed", [
     (1.0, 0), (0.5, 1), *(pytest.param(*other, marks=pytest.mark.slow)
                           for other in ((0.5, 0), (1.0, 1), (1.0, 2), (0.5, 2))),
 ])
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: "-".join(f"{k}{v}" for k, v in shape.items()))
+@pytest.mark.parametrize("shape", [*SHAPES, *QUICK], ids=_named)
 def test_walks_what_the_program_says(sizes, shape, rooms, seed):
     """Every tile, word and end of several passes comes in order, with all its fields."""
     params = sizes(**{"program": 2048, "weights": 512, **shape})
@@ -135,7 +142,8 @@ def test_walks_what_the_program_says(sizes, shape, rooms, seed):
         assert [what for _, what in log] == expected(params, one, first), f"seed {seed}, pass {number}"
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: "-".join(f"{k}{v}" for k, v in shape.items()))
+@pytest.mark.parametrize("shape", [*SHAPES, *(pytest.param(shape, marks=pytest.mark.slow) for shape in QUICK)],
+                         ids=_named)
 def test_what_was_read_ahead_in_vain_does_not_stop_the_next_pass(sizes, shape):
     """A pass is read ahead as its image is given up; with the next image the sequencer reads the program meanwhile."""
     params = sizes(**{"program": 2048, "weights": 512, **shape})
@@ -160,7 +168,7 @@ def test_stops_at_a_tile(sizes, quick):
             assert sum(cycle > 60 + 60 for cycle, what in log if what[0] == "tile") == 0, f"seed {seed}"
 
 
-@pytest.mark.parametrize("keep", [0, 1])
+@pytest.mark.parametrize("keep", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_stops_in_any_cycle_of_a_pass_whose_steps_are_kept(sizes, keep):
     """Of tiles that gather, and of those that do not; the pass behind it is whole."""
     params = sizes(program=2048, synapses=2, quick=1)
