@@ -18,8 +18,8 @@ from gen.manifest import MANIFEST, read_manifest
 from gen.netfile import network_hash, save_network
 from gen.plan.choice import candidates, choose, pareto_rows
 from gen.plan.image import write_image
-from gen.plan.memories import OUTSIDE
 from gen.plan.lanes import shape_of_lanes
+from gen.plan.memories import OUTSIDE
 from gen.plan.target import find_target
 from hw.identity import build_id, describe_input, describe_outputs, network_id, register_values
 from hw.link.regmap_text import c_header

@@ -17,9 +17,7 @@ from gen.layers import INPUT
 from gen.plan.blocks import stage_blocks, words_moved
 from gen.plan.outside import groups_of_parts
 from gen.plan.parking import parked_moves
-from gen.plan.program import (
-    cursor_fields, output_fields, pass_fields, stage_fields, synapse_fields, words_of,
-)
+from gen.plan.program import cursor_fields, output_fields, pass_fields, stage_fields, synapse_fields, words_of
 from gen.result import HEADER_WORDS, result_words
 
 __all__ = ["memory_traffic", "neurons_fired", "rounds_of_stages"]

@@ -16,10 +16,10 @@ from gen.intnet import Network
 from gen.plan.blocks import Bases, outside_bases
 from gen.plan.contents import memory_contents
 from gen.plan.image import load_stream, stream_digest
+from gen.plan.lanes import shape_of_lanes
 from gen.plan.layout import Layout, lay_out
 from gen.plan.maps import count_bits, map_depth, wide_depth
 from gen.plan.memories import MemorySpec, memory_table
-from gen.plan.lanes import shape_of_lanes
 from gen.plan.params import CoreParams
 from gen.plan.passes import Pass
 from gen.plan.program_words import program_length
@@ -87,8 +87,7 @@ class Plan:
 
 def make_plan(
     network: Network, lanes: int = 16, *, width: int | None = None, groups: int | None = None, neurons: int = 1,
-    spram: int = 0, room: Room = WHOLE, strips: bool = False, batch: int = 1,
-    unfused: int = 0,
+    spram: int = 0, room: Room = WHOLE, strips: bool = False, batch: int = 1, unfused: int = 0,
 ) -> Plan:
     """Lay ``network`` out on the smallest core of ``lanes`` lanes that runs it.
 

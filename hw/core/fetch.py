@@ -16,8 +16,8 @@ class Fetch(wiring.Component):
 
     A request becomes that of the group: it moves by the group's position and part (`gen.plan.program.pass_fields`).
     Words off the map vanish (without windows none is), but for the end of a tile that comes with one, and everything
-    while the group sits a tile out. Of the lanes
-    that do work it counts those of its own tile: the last part may have fewer than the others. One request a cycle::
+    while the group sits a tile out. Of the lanes that do work it counts those of its own tile: the last part may have
+    fewer than the others. One request a cycle::
 
         cycle 0 request  (1 moved, with several groups)  1 address  2-3 word  4 mask, entry
 

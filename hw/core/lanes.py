@@ -25,7 +25,7 @@ class Lanes(wiring.Component):
         Keep the largest value in place of the sum: counts with weights of one. Of counts of both signs every event is
         ``dense``. Only where ``params.maximum``.
     sums : Out
-        Of each lane, the last product added.
+        Of each lane, its last product included.
     done : Out(1)
         ``sums`` is complete.
     """

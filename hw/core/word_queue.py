@@ -29,9 +29,9 @@ class WordQueue(wiring.Component):
     i_valid, i : In(1), In(word_entry)
         A tile ends with an entry that is ``last``, be it a word or none.
     o : Out(stream(word_entry))
-        Four cycles later at the earliest, one a cycle.
+        Three cycles later at the earliest, one a cycle.
     room : Out(1)
-        All requests under way will find room, and the two that follow, with an end, once ``room`` falls.
+        All requests under way will find room, and the two that follow once ``room`` falls.
     """
 
     def __init__(self, params):

@@ -4,10 +4,8 @@ import pytest
 
 from gen.plan.plan import covering, make_plan, plan_on
 from gen.plan.regions import Room
-from sim.checked import checked
 from sim.compiled_core import CompiledCore
-from sim.golden import Golden
-from tests.kit.random_networks import random_images
+from tests.kit.compared import differences
 from tests.kit.random_pools import networks_with_pools_apart
 
 NETWORKS, IMAGES = 12, 3
@@ -24,10 +22,6 @@ def test_pools_by_themselves_change_no_bit(room):
                        for _, network in networks], room)
     core = CompiledCore.for_plan(plan_on(networks[0][1], params, room), stalls=0.3)
     for seed, network in networks:
-        plan = plan_on(network, params, room)
-        core.load(plan)
+        core.load(plan_on(network, params, room))
         core.stalls = 0.3 * (seed % 3 > 0)
-        x = random_images(network, seed, IMAGES)
-        core.abort(x[:2], seed * 7)
-        differences = [record["difference"] for record in checked(core, Golden(network), x)]
-        assert not any(differences), f"seed {seed}: {differences}"
+        assert not differences(core, network, seed, IMAGES), f"seed {seed}"

@@ -14,7 +14,7 @@ KINDS = {  # name: network, images that are run together, neurons, whether the c
     "image": (lambda: random_network(4, sources=("direct",), max_timesteps=2, **SMALL), 1, 1, 0),
     "quick": (lambda: random_network(3, sources=("direct",), max_timesteps=3, **SMALL | {"max_size": 5}), 1, 2, 1),
     "frames": (lambda: random_network(3, sources=("frames",), max_timesteps=3, **SMALL), 1, 1, 0),
-    "batch": (lambda: random_batch_network(3, **SMALL), 2, 2, 1),
+    "batch": (lambda: random_batch_network(3, **SMALL), 2, 1, 0),
 }
 
 

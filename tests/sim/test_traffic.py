@@ -9,9 +9,7 @@ from gen.exit_rule import ExitRule
 from gen.intnet import TILES, IntegerNetwork
 from gen.layers import ADAFIRE, INPUT, INVERSE_LEAKY, Pool, Readout, Source, Spiking, Synapse
 from gen.plan.plan import covering, make_plan, plan_on
-from gen.plan.program import (
-    cursor_fields, output_fields, pass_fields, stage_fields, synapse_fields, words_of,
-)
+from gen.plan.program import cursor_fields, output_fields, pass_fields, stage_fields, synapse_fields, words_of
 from gen.result import Result
 from sim.hardware_energy import ADD_PJ_PER_BIT, MULTIPLY_PJ_PER_BIT2, SRAM_PJ_PER_BIT, estimated
 from sim.traffic import memory_traffic, neurons_fired, rounds_of_stages

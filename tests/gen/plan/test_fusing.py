@@ -8,8 +8,8 @@ from gen.layers import INPUT, Pool, Source, Synapse
 from gen.plan.choice import candidates, choose, pareto_rows
 from gen.plan.estimate import expected_cycles
 from gen.plan.fusing import fan_ins_apart
-from gen.plan.passes import fusible_pool
 from gen.plan.params import CoreParams
+from gen.plan.passes import fusible_pool
 from gen.plan.placement import placed_plan
 from gen.plan.plan import covering, make_plan, plan_on
 from gen.plan.target import find_target
