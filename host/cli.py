@@ -23,6 +23,17 @@ PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn", "distributed": "dask"}  
 VERBS = networks, devices, cores, lists  # imported in this order, in which help lists what they define
 
 
+class Interrupted(KeyboardInterrupt):
+    """A request to end. Python ends a ``-m`` program by SIGINT, whatever that returns, once a KeyboardInterrupt has
+    left an ``exec`` of text, as making a dataclass is; not so a class of its own.
+    """
+
+
+def interrupt(number, frame):
+    """Handle the signal ``number`` by ending what runs."""
+    raise Interrupted
+
+
 def explain(error):
     """Return what to tell a user about ``error``, and the exit code."""
     if isinstance(error, AdafireError):
@@ -58,7 +69,9 @@ def main(argv=None):
         return 1
     if argv is None:  # the program itself: being told to end is like Ctrl-C, it tidies up
         argv = sys.argv[1:]
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, interrupt)
     argv = [str(word) for word in argv] or ["--help"]
     as_json, debug = "--json" in argv, "--debug" in argv
     try:

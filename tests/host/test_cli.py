@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import shutil
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gen.errors import AdafireError, InputError, UnsupportedModel
-from host import commands
+from host import cli, commands
 from host.cli import app
 
 VERBS = ("demo", "convert", "cascade", "info", "export", "evaluate", "run", "predict", "generate", "verify",
@@ -301,3 +302,18 @@ def test_a_reader_that_has_seen_enough():
         capture_output=True, text=True, check=False,
     )
     assert outcome.stderr == "" and outcome.stdout.splitlines()[-1] in ("0", "1")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_request_to_end_within_executed_text(tmp_path, number):
+    (tmp_path / "told.py").write_text(f"""
+import os, sys
+from host import cli, demo
+demo.run_demo = lambda *words, **options: exec("os.kill(os.getpid(), {int(number)})")
+sys.argv = ["adafire", "demo"]
+sys.exit(cli.main())
+""")
+    path = {"PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    outcome = subprocess.run([sys.executable, "-m", "told"], cwd=tmp_path, env=os.environ | path, capture_output=True,
+                             text=True, check=False, timeout=60)
+    assert (outcome.returncode, outcome.stderr) == (130, "Interrupted; nothing half-written remains.\n")
