@@ -19,7 +19,7 @@ from gen.plan.lanes import LANES, check_neurons, neurons_of, shape_of_lanes
 from gen.plan.plan import Plan, covering, plan_on
 from gen.plan.placement import placed_plan, with_spares
 from gen.plan.resources import core_resources, link_resources, single_port_blocks
-from gen.plan.strips import find_strips
+from gen.plan.strips import FORMS, Cut, find_strips
 from gen.plan.target import TARGETS, Target
 
 __all__ = ["Candidate", "candidates", "choose", "pareto_rows"]
@@ -27,6 +27,7 @@ __all__ = ["Candidate", "candidates", "choose", "pareto_rows"]
 OFFERED = 4  # boards named where a network does not fit
 WALKED = 4  # lanes that one neuron fires while the walk makes a tile: a group of so few gains nothing from a second one
 PAYS = 0.97  # share of the cycles that strips, or twice the neurons, may leave, at most, to be tried
+HOPE = 0.99  # that so many neurons may leave, at most, for twice as many to be looked at
 APART_PAYS = 0.98  # that pools by themselves may: they take little logic
 
 
@@ -84,7 +85,8 @@ def candidates(
     ----------
     also : networks that the core shall be large enough for
     lanes : the only number of lanes; by default each of `LANES` whose groups may have ``neurons``
-    neurons : the only number of neurons of a group; by default 1, and twice as many as long as that pays
+    neurons : the only number of neurons of a group; by default 1, and any larger number that pays. Where it is
+        given, all else that saves cycles pays
     batch : images that are run together (`gen.plan.batch`)
 
     The input is cut into strips (`gen.plan.strips`) where that pays, and pools that leave groups idle run by themselves
@@ -117,16 +119,21 @@ def _of_lanes(network, target, also, lanes, neurons, batch):
     if neurons is not None:
         check_neurons(width, neurons)
 
+    strips_pay, apart_pay = (PAYS, APART_PAYS) if neurons is None else (1, 1)
+
     def of(count):
         found = [_candidate(network, target, also, lanes, count, batch=batch)]
         plan = found[0].plan
-        if find_strips(plan.passes, network.stages[0].source.shape, width) is not None:
-            strips = _candidate(network, target, also, lanes, count, strips=True, batch=batch)
-            found += [strips] if _pays(strips, found[0]) else []
+        form = ""
+        for strips in FORMS if find_strips(plan.passes, network.stages[0].source.shape, Cut(width)) else ():
+            cut = _candidate(network, target, also, lanes, count, strips, batch)
+            if _pays(cut, found[-1], strips_pay):
+                found.append(cut)
+                form = strips
         # A map outside the chip moves twice more if it is not pooled before: there all pools stay fused.
         for unfused in () if plan.params.outside else fan_ins_apart(plan.passes, groups):
-            apart = _candidate(network, target, also, lanes, count, found[-1].plan.params.strips > 0, batch, unfused)
-            if not _pays(apart, found[-1], APART_PAYS):
+            apart = _candidate(network, target, also, lanes, count, form, batch, unfused)
+            if not _pays(apart, found[-1], apart_pay):
                 break
             found.append(apart)
         return found
@@ -134,18 +141,19 @@ def _of_lanes(network, target, also, lanes, neurons, batch):
     found = of(1 if neurons is None else neurons)
     for more in neurons_of(width)[1:] if neurons is None and width > WALKED else ():
         others = of(more)
-        if not _pays(others[-1], found[-1]):
+        if _pays(others[-1], found[-1]):
+            found += others
+        elif not _pays(others[-1], found[-1], HOPE):
             break
-        found += others
     return found
 
 
 def _pays(other, before, share=PAYS):
-    """Return whether a candidate leaves at most this ``share`` of the cycles of the one ``before``."""
-    return other.estimate.interval <= share * before.estimate.interval
+    """Return whether a candidate leaves less than this ``share`` of the cycles of the one ``before``."""
+    return other.estimate.interval < share * before.estimate.interval
 
 
-def _candidate(network, target, also, lanes, neurons=1, strips=False, batch=1, unfused=0):
+def _candidate(network, target, also, lanes, neurons=1, strips="", batch=1, unfused=0):
     def placed(other):
         return placed_plan(other, lanes, target, neurons, strips, batch, unfused)
 
@@ -202,7 +210,7 @@ def _worth_waiting(chosen):
     plan, target = chosen.plan, chosen.target
     if plan.params.batch == 1:
         return chosen
-    alone = _candidate(plan.network, target, chosen.also, chosen.lanes, chosen.neurons, plan.params.strips > 0,
+    alone = _candidate(plan.network, target, chosen.also, chosen.lanes, chosen.neurons, plan.params.strip_form,
                        unfused=plan.params.unfused)
     if fetches_less(plan.passes) and chosen.estimate.interval < alone.estimate.interval:
         return chosen
@@ -241,7 +249,7 @@ def pareto_rows(found: list[Candidate], chosen: Candidate | None = None) -> list
     return [
         {
             "lanes": candidate.lanes, "neurons": candidate.neurons, "single_port_ram": candidate.plan.params.spram,
-            "strips": candidate.plan.params.strips > 0, "pools_apart": candidate.plan.params.unfused > 0,
+            "strips": candidate.plan.params.strip_form, "pools_apart": candidate.plan.params.unfused > 0,
             "cycles": round(candidate.estimate.cycles), "interval": round(candidate.estimate.interval),
             "clock_mhz": candidate.target.core_mhz, "fps": round(candidate.fps, 1), **candidate.used,
             "fits": candidate.fits, "short": list(candidate.short), "basis": candidate.estimate.basis,

@@ -18,6 +18,7 @@ from gen.plan.parking import park
 from gen.plan.passes import Pass, layer_passes
 from gen.plan.regions import Region, Room, place_states
 from gen.plan.spilling import spillable
+from gen.plan.strips import UNCUT, Cut
 from gen.plan.supported import check_core
 from gen.plan.tiles import Tiling, choose_tiles
 from gen.plan.two_phase import two_phase_passes
@@ -93,22 +94,25 @@ class Layout:
 
 
 def lay_out(
-    network: Network, width: int, groups: int, neurons: int, halved_bits: int, room: Room, strip_values: int,
+    network: Network, width: int, groups: int, neurons: int, halved_bits: int, room: Room, cut: Cut,
     images: int = 1, unfused: int = 0,
 ) -> Layout:
     """Return the `Layout` for groups of so many lanes and neurons.
 
-    ``halved_bits``: of a lane's weights in words that are halved. ``strip_values``: as of `choose_tiles`.
+    ``halved_bits``: of a lane's weights in words that are halved. ``cut``: the strips that the input may be cut into.
     ``images``: that are run together. ``unfused``: as of `CoreParams`.
     """
     check_core(network)
     check_batch(network, images)
     networks = network.stages
-    values = strip_values if room.image is None else 0  # no strips pass by row by row
-    drafts, tiling = _shared_out(networks, width, groups, values, [frozenset()] * len(networks))
+    if room.image is not None:
+        cut = UNCUT  # no strips pass by row by row
+    elif images > 1:
+        cut = Cut(cut.values)  # the next image lies where rows of zeros would
+    drafts, tiling = _shared_out(networks, width, groups, cut, [frozenset()] * len(networks))
     apart = [pools_apart(passes, groups, unfused) for passes in drafts]
     if any(apart):
-        drafts, tiling = _shared_out(networks, width, groups, values, apart)
+        drafts, tiling = _shared_out(networks, width, groups, cut, apart)
     drafts = [[replace(p, neurons=neurons, narrow=_is_narrow(p, halved_bits)) for p in passes] for passes in drafts]
     drafts, inside, parameters = _place_layers(supply(cut_outside(drafts, room.weights), room.parameters))
     every = [p for passes in drafts for p in passes]
@@ -140,13 +144,13 @@ def lay_out(
                   unfused)
 
 
-def _shared_out(networks, width, groups, strip_values, apart):
+def _shared_out(networks, width, groups, cut, apart):
     """Return the passes of all stages with their tiles and loops, and the form of the input.
 
     ``apart``: of each stage the pools that run by themselves.
     """
     passes = [layer_passes(network, stage, apart[stage]) for stage, network in enumerate(networks)]
-    drafts, tiling = choose_tiles(passes, networks, width, strip_values)
+    drafts, tiling = choose_tiles(passes, networks, width, cut)
     return [[replace(p, loops=share_loops(p, groups)) for p in passes] for passes in drafts], tiling
 
 

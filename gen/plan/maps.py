@@ -77,7 +77,7 @@ def _input(network, tiling):
         channels, rows, columns = channels * rows * columns, 1, 1
     same = network.source.kind == "direct"
     if tiling.strips:
-        channels, columns = tiling.strips.values, tiling.strips.columns
+        channels, rows, columns = tiling.strips.values, tiling.strips.stored_rows, tiling.strips.columns
     words = -(-channels // tiling.image_tile)
     return Region(0, words, tiling.image_tile, rows, columns, tiling.line, tiling.strips, same, tiling.kept)
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from gen.plan.params import WORD_BITS
 
 __all__ = [
-    "BLOCK", "MemorySpec", "OUTSIDE", "Piece", "SINGLE_PORT", "SMALL", "loadable_memories", "memory_table",
-    "parameter_bits",
+    "BLOCK", "MemorySpec", "OUTSIDE", "Piece", "SINGLE_PORT", "SMALL", "image_memories", "loadable_memories",
+    "memory_table", "parameter_bits",
 ]
 
 BLOCK, SINGLE_PORT, OUTSIDE = "block", "single port", "outside"
@@ -105,6 +105,11 @@ def parameter_bits(p):
     return p.theta_bits, p.bias_bits, p.state_bits, p.theta_bits * p.signed
 
 
+def image_memories(p):
+    """Return the names of the memories that hold a group's copy of the input: of whole windows one for each row."""
+    return ["image"] if p.image_rows == 1 else [f"image_row{row}" for row in range(p.image_rows)]
+
+
 @lru_cache(maxsize=64)
 def memory_table(p):
     """Return {name: MemorySpec} of every memory of a core of these `CoreParams`, one for each owner.
@@ -122,10 +127,9 @@ def memory_table(p):
         specs.append(MemorySpec(f"weights_{g}", p.width * p.weight_bits, p.weights, weights, 2, True, g))
         specs += [MemorySpec(f"parameters_{n}", parameter, p.parameters, BLOCK, 2, True, n) for n in neurons]
     for g, neurons in enumerate(own):
-        specs += [
-            MemorySpec(f"image_{g}", p.image_tile * p.image_bits, p.image_depth, owner=g),
-            MemorySpec(f"maps_{g}", p.width * p.map_bits, p.map_words, owner=g),
-        ]
+        specs += [MemorySpec(f"{name}_{g}", p.image_row_lanes * p.image_bits, p.image_depth, owner=g)
+                  for name in image_memories(p)]
+        specs.append(MemorySpec(f"maps_{g}", p.width * p.map_bits, p.map_words, owner=g))
         if p.wide:
             specs.append(MemorySpec(f"wide_{g}", p.width * (p.count_bits - p.map_bits), p.wide, owner=g))
         for n in neurons:

@@ -99,6 +99,7 @@ class CoreParams:
     image_ring: int = 0  # words of the input held on the chip, a power of two: all of it lies outside; 0: whole slots
     parked: int = 0      # words of 32 bits of the states of a group and pass outside the chip, at most
     strips: int = 0      # values of a row of an input in strips, padding included, at most; 0: no input is
+    image_rows: int = 1  # kernel rows in a word of the input: more than one in strips of whole windows
     supplied: int = 0    # 1: parameters of some layers lie outside the chip
     input_values: int = 1  # taken in a cycle: a beat of them lies in one word of the input
     batch: int = 1       # images that are run together: a result has the outputs of all
@@ -129,10 +130,12 @@ class CoreParams:
             raise InputError(f"the input's words on the chip must be a power of two, not {self.image_ring}")
         if self.narrow and self.weight_bits % 2:
             raise InputError(f"weight words of {self.weight_bits} bits a lane cannot be halved, for narrow layers")
-        if self.input_values not in INPUT_VALUES or self.image_tile % self.input_values:
+        if self.image_tile % self.image_rows:
+            raise InputError(f"whole windows of {self.image_tile} values have no {self.image_rows} rows")
+        if self.input_values not in INPUT_VALUES or self.image_row_lanes % self.input_values:
             raise InputError(
-                f"a core takes 1, 2 or 4 input values in a cycle, whole words of {self.image_tile} values from them, "
-                f"not {self.input_values}"
+                f"a core takes 1, 2 or 4 input values in a cycle, whole words of {self.image_row_lanes} values from "
+                f"them, not {self.input_values}"
             )
 
     def shortages(self, needed):
@@ -220,6 +223,16 @@ class CoreParams:
     def image_bits(self):
         """Bits of a stored input value."""
         return self.value_bits - (not self.value_signed)
+
+    @property
+    def strip_form(self):
+        """Into which strips an input is cut, of `gen.plan.strips.FORMS`; none: ""."""
+        return ("windows" if self.image_rows > 1 else "rows") if self.strips else ""
+
+    @property
+    def image_row_lanes(self):
+        """Values of a word of the input that are those of one row of whole windows; elsewhere all."""
+        return self.image_tile // self.image_rows
 
     @property
     def image_depth(self):

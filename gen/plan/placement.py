@@ -35,7 +35,7 @@ LEAST_ROOM = 512  # words of weights of a group, in steps of which room is looke
 
 
 def placed_plan(
-    network: Network, lanes: int, target: Target, neurons: int = 1, strips: bool = False, batch: int = 1,
+    network: Network, lanes: int, target: Target, neurons: int = 1, strips: str = "", batch: int = 1,
     unfused: int = 0,
 ) -> Plan:
     """Return the plan of ``network`` on a part; ``strips``, ``batch`` and ``unfused`` as of `make_plan`.

@@ -25,6 +25,7 @@ from gen.plan.passes import Pass
 from gen.plan.program_words import program_length
 from gen.plan.regions import WHOLE, Room
 from gen.plan.sizes import needed_params, with_program
+from gen.plan.strips import FORMS, UNCUT, Cut
 from gen.plan.weights import widest_weight, word_bits
 
 __all__ = ["Plan", "core_room", "covering", "make_plan", "plan_on"]
@@ -87,7 +88,7 @@ class Plan:
 
 def make_plan(
     network: Network, lanes: int = 16, *, width: int | None = None, groups: int | None = None, neurons: int = 1,
-    spram: int = 0, room: Room = WHOLE, strips: bool = False, batch: int = 1, unfused: int = 0,
+    spram: int = 0, room: Room = WHOLE, strips: str = "", batch: int = 1, unfused: int = 0,
 ) -> Plan:
     """Lay ``network`` out on the smallest core of ``lanes`` lanes that runs it.
 
@@ -97,7 +98,7 @@ def make_plan(
     neurons : of each group
     spram : 1 puts the weights, 2 the states as well into single-port RAM
     room : what a group may have on the chip: the rest lies outside
-    strips : cut the input into strips, if it can be (`gen.plan.strips`)
+    strips : of `FORMS`: into which strips the input is cut, if it can be (`gen.plan.strips`)
     batch : images that are run together (`gen.plan.batch`)
     unfused : as of `CoreParams` (`gen.plan.fusing`)
 
@@ -111,11 +112,11 @@ def make_plan(
     """
     width, groups = (width, groups) if width and groups else shape_of_lanes(lanes)
     bits = word_bits(network)
-    values = width * strips
-    layout = lay_out(network, width, groups, neurons, bits, room, values, batch, unfused)
+    cut = Cut(width, FORMS[strips]) if strips else UNCUT
+    layout = lay_out(network, width, groups, neurons, bits, room, cut, batch, unfused)
     narrower = _narrower(network, room)
     if narrower != room:
-        other = lay_out(network, width, groups, neurons, bits, narrower, values, batch, unfused)
+        other = lay_out(network, width, groups, neurons, bits, narrower, cut, batch, unfused)
         depth = map_depth(other.regions, [p for stage in other.stages for p in stage.passes])
         layout = other if PAYS * wide_depth(other.regions) <= depth else layout
     params = needed_params(
@@ -158,9 +159,9 @@ def _lay_out_on(network, params, room):
     halved = params.weight_bits if params.narrow else 0
     if params.wide:
         room = replace(room, map_bits=params.map_bits, signed=bool(params.signed))
-    values = params.image_tile if params.strips else 0
+    cut = Cut(params.image_tile, params.image_rows) if params.strips else UNCUT
     layout = lay_out(
-        network, params.width, params.groups, params.neurons, halved, room, values, params.batch, params.unfused)
+        network, params.width, params.groups, params.neurons, halved, room, cut, params.batch, params.unfused)
     bits = widest_weight(network)
     return layout, needed_params(
         layout, width=params.width, groups=params.groups, neurons=params.neurons,
@@ -185,6 +186,9 @@ def covering(plans: Sequence[Plan], room: Room | None = None) -> CoreParams:
     if merged["map_bits"] == merged["count_bits"]:
         merged["wide"] = 0
     merged["weight_bits"] += merged["weight_bits"] % 2 * merged["narrow"]
+    words = {(plan.params.image_rows, plan.params.image_tile) for plan in plans if plan.params.image_rows > 1}
+    if words != {(merged["image_rows"], merged["image_tile"])}:  # a core stores whole windows of one size
+        merged["image_rows"] = 1
     merged["input_values"] = min(plan.params.input_values for plan in plans)
     params, laid = _grown(CoreParams(**merged), [plan.network for plan in plans], room)
     placed = [*((plan.network, plan.layout) for plan in plans), *laid]

@@ -57,11 +57,17 @@ def header_fields(p):
 def _strip_fields(p):
     """In strips a position is a row, of which ``row_values`` + 1 values come, the others are zeros.
 
-    Its first word is whole with ``strip_first`` + 1 of them, another one with every ``strip_step`` + 1.
+    Its first word is whole with ``strip_first`` + 1 of them, another one with every ``strip_step`` + 1. Of whole
+    ``windows`` ``given`` + 1 rows come, the others are zeros; words for row k of a window begin at ``first_word_k``,
+    and behind the one at ``last_word`` at 0 again.
     """
+    windows = {
+        "windows": FLAG, "given": _unsigned(p.image_words - 1), "last_word": _unsigned(p.image_words - 1),
+        **{f"first_word_{row}": _unsigned(p.image_words - 1) for row in range(p.image_rows)},
+    } if p.image_rows > 1 else {}
     return {
         "strips": FLAG, "row_values": _unsigned(p.strips - 1),
-        "strip_first": _unsigned(p.image_tile - 1), "strip_step": _unsigned(p.image_tile - 1),
+        "strip_first": _unsigned(p.image_tile - 1), "strip_step": _unsigned(p.image_tile - 1), **windows,
     }
 
 

@@ -73,20 +73,27 @@ def _header(plan):
         "stages": len(plan.stages) - 1, "frames": source.kind == "frames" and region.versions == 1,
         "frame_words": region.words if plan.layout.replays else 0,
         "image_channels": plan.layout.image_channels - 1, "image_tile": region.tile_channels - 1,
-        "image_positions": region.rows * region.columns * region.versions - 1, **_strips(region),
+        "image_positions": region.rows * region.columns * region.versions - 1, **_strips(plan.params, region),
         "outputs": plan.layout.values - 1,
         "image": plan.bases.image, "image_pitch": region.words * plan.params.image_pieces,
     }
 
 
-def _strips(region) -> dict[str, int]:
+def _strips(params, region) -> dict[str, int]:
+    """Return the fields of an input in strips; of any other one words begin at 0."""
     strips = region.strips
+    whole = strips is not None and strips.rows > 1
+    windows = {
+        "windows": whole, "given": strips.height - 1 if whole else 0, "last_word": region.words * region.versions - 1,
+        **{f"first_word_{row}": strips.first_word(row) if whole else 0 for row in range(params.image_rows)},
+    }
     if not strips:
-        return dict.fromkeys(("strips", "row_values", "strip_first", "strip_step"), 0)
+        return dict.fromkeys(("strips", "row_values", "strip_first", "strip_step"), 0) | windows
     return {
-        "image_channels": strips.row_values - 1, "image_positions": region.rows * region.versions - 1, "strips": 1,
+        "image_channels": strips.row_values - 1, "image_tile": strips.kernel_row_values - 1,
+        "image_positions": region.rows * region.versions - 1, "strips": 1,
         "row_values": strips.channels * strips.width - 1,
-        "strip_first": strips.first_values - 1, "strip_step": strips.step_values - 1,
+        "strip_first": strips.first_values - 1, "strip_step": strips.step_values - 1, **windows,
     }
 
 

@@ -43,6 +43,7 @@ LOGIC = {
     "core": (536, 680), "softmax": (438, 271), "program": (13.6, 22.7), "serial": (6.62, 8.94), "lane": (19.5, 5.67),
     "lane bits": (1.84, 6.31), "signed": (7.17, 7.29), "dense": (1.82, 5.64), "phase": (227, 41.7),
     "narrow": (3.33, 0.663), "windows": (231, 51.7), "strips": (71.0, 34.9),
+    "input rows": (5.4, 3.3), "input rows of a group": (2.3, 0.0),
     "step bits": (2.7, 0.25),
 }
 
@@ -155,12 +156,14 @@ def _parking(p):
 def grows_with(p):
     """Return what the logic of a core grows with, as in `LOGIC`."""
     program = p.address_bits + p.weight_address_bits + p.windows * p.place_bits + len(p.levels) * p.turns_bits
+    rows = (p.image_tile - p.image_row_lanes) * p.image_bits
     return {
         "core": 1, "softmax": p.softmax, "program": program,
         "serial": p.groups * p.neurons * (p.acc_bits + p.state_bits + p.burst_bits * 4),
         "lane": p.lanes, "lane bits": p.lanes * p.sum_bits, "signed": p.signed * p.groups * p.neurons * p.acc_bits,
         "dense": p.dense * p.lanes * p.count_bits, "phase": p.phase_bits > 0,
         "narrow": p.narrow * p.lanes * p.weight_bits, "windows": p.windows, "strips": p.strips > 0,
+        "input rows": rows, "input rows of a group": p.groups * rows,
         "step bits": p.quick * sum(bits for bits, _ in (*output_fields(p).values(), *cursor_fields(p).values())),
     }
 

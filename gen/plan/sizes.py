@@ -35,6 +35,7 @@ def needed_params(layout, *, width, groups, neurons, weight_bits, signed, spram)
     synapses = [(p, source) for p in passes for source in p.walk.sources]
     least, most = _extremes(networks)
     lowest, highest = networks[0].value_ranges[INPUT]
+    strips = layout.tiling.strips
     params = CoreParams(
         width=width, groups=groups, neurons=neurons, weight_bits=weight_bits,
         value_bits=signed_bits(lowest, highest), value_signed=int(lowest < 0 or highest < 1),
@@ -63,7 +64,7 @@ def needed_params(layout, *, width, groups, neurons, weight_bits, signed, spram)
         tile_order=int(any(p.steps > 1 for p in passes)),
         pool_steps=max(p.steps if p.window != (1, 1) else 1 for p in passes),
         windows=int(any(p.rowwise or _has_windows(p) for p in passes)), signed=signed,
-        strips=layout.tiling.strips.row_values if layout.tiling.strips else 0,
+        strips=strips.row_values if strips else 0, image_rows=strips.rows if strips else 1,
         dense=int(any(source.dense for _, source in synapses)),
         maximum=int(any(not layer.weighted and layer.kind == "max" for _, layer in layers)),
         softmax=int(any(network.exit_rule.kind in ("entropy", "confidence") for network in networks)),
@@ -155,7 +156,9 @@ def _phase_bits(sources):
 
 def _input_values(layout):
     """Return how many values of the input can come at a time: a beat straddles no word, and no position."""
-    return max(n for n in INPUT_VALUES if layout.tiling.image_tile % n == layout.image_channels % n == 0)
+    strips = layout.tiling.strips
+    values = strips.kernel_row_values if strips else layout.tiling.image_tile
+    return max(n for n in INPUT_VALUES if values % n == layout.image_channels % n == 0)
 
 
 def _turns_bits(passes):

@@ -21,7 +21,7 @@ from gen.errors import UnsupportedNetwork
 from gen.layers import INPUT
 from gen.plan.grouping import is_dense, tile_window
 from gen.plan.passes import Pass
-from gen.plan.strips import Strips, find_strips
+from gen.plan.strips import UNCUT, Cut, Strips, find_strips
 
 __all__ = ["Tiling", "choose_tiles"]
 
@@ -43,11 +43,11 @@ class Tiling:
 
 
 def choose_tiles(
-    stages: list[list[Pass]], networks, lanes: int, strip_values: int = 0
+    stages: list[list[Pass]], networks, lanes: int, cut: Cut = UNCUT
 ) -> tuple[list[list[Pass]], Tiling]:
     """Return the passes of all stages with ``tile_channels`` and ``blocks``, and the `Tiling` of the input.
 
-    ``strip_values``: of a word of strips, at most; 0: the input is not cut into strips.
+    ``cut``: the strips that the input may be cut into.
 
     Raises
     ------
@@ -56,7 +56,10 @@ def choose_tiles(
     """
     channels, height, width = networks[0].source.shape
     line = _reads_lines(stages, (height, width))
-    strips = None if line else find_strips(chain(*stages), networks[0].source.shape, min(lanes, strip_values))
+    kept = _kept(stages, networks[0])
+    if kept > 1:
+        cut = Cut(cut.values)  # the next frame lies where rows of zeros would
+    strips = None if line else find_strips(chain(*stages), networks[0].source.shape, cut)
     values = strips.values if strips else channels * (height * width if line else 1)
     tiles: dict[str | tuple[int, str], int] = {INPUT: min(lanes, values)}
     for passes in stages:
@@ -72,7 +75,7 @@ def choose_tiles(
     chosen = [
         [replace(p, tile_channels=tiles[_key(p)], blocks=_blocks(p, tiles)) for p in passes] for passes in stages
     ]
-    return chosen, Tiling(tiles[INPUT], line, strips, _kept(stages, networks[0]))
+    return chosen, Tiling(tiles[INPUT], line, strips, kept)
 
 
 def _kept(stages, network):

@@ -9,6 +9,7 @@ __all__ = ["accuracy_chart", "block_map", "choice_chart", "core_name", "ticks"]
 WIDTH, HEIGHT = 372, 196
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 12, 40
 MARK, LETTER = 6, 5.6  # of a point to its edge; of a letter, its width
+STRIPS = {"rows": "input in strips", "windows": "input in whole windows"}  # `gen.plan.strips.FORMS` in words
 STEPS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 
@@ -126,16 +127,17 @@ def _meet(a, b):
 
 
 def _short_name(row):
-    """Return ``core_name`` as it stands in the chart: lanes, neurons of a group if several, s and p for the rest."""
-    marks = " s" * row.get("strips", False) + " p" * row.get("pools_apart", False)
-    return f"{row['lanes']}" + f" × {row['neurons']}" * (row["neurons"] > 1) + marks
+    """Return ``core_name`` as it stands in the chart: lanes, neurons of a group if several, the rest as letters."""
+    parts = [f"{row['lanes']}", f"× {row['neurons']}" if row["neurons"] > 1 else "",
+             row["strips"][0] if row.get("strips") else "", "p" * row.get("pools_apart", False)]
+    return " ".join(part for part in parts if part)
 
 
 def core_name(row):
     """Return what tells a core from the others of one network and board."""
-    neurons = f", {row['neurons']} neurons" * (row["neurons"] > 1)
-    pools = ", pools by themselves" * row.get("pools_apart", False)
-    return f"{row['lanes']} lanes{neurons}" + ", input in strips" * row.get("strips", False) + pools
+    parts = [f"{row['lanes']} lanes", f"{row['neurons']} neurons" if row["neurons"] > 1 else "",
+             STRIPS.get(row.get("strips"), ""), "pools by themselves" * row.get("pools_apart", False)]
+    return ", ".join(part for part in parts if part)
 
 
 class _Logarithmic:

@@ -99,7 +99,7 @@ def describe_memories(plan, target):
     params, memories = plan.params, {}
     size = {name: getattr(params, name) for name in ("width", "groups", "neurons", "spram")}
     needed = make_plan(
-        plan.network, **size, room=core_room(params), strips=bool(params.strips), batch=params.batch,
+        plan.network, **size, room=core_room(params), strips=params.strip_form, batch=params.batch,
         unfused=params.unfused).memories
     for name, spec in plan.memories.items():
         used = min(spec.depth, needed[name].depth) if name in needed else 0

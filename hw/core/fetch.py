@@ -44,14 +44,13 @@ class Fetch(wiring.Component):
 
     def __init__(self, params, number):
         self._params, self._number = p, _ = params, number
-        write = payloads.image_write(p).members
         super().__init__({
             "layer": In(payloads.pass_block(p)), "slot": In(range(max(2, p.image_slots))),
             "tile_valid": In(1), "tile": In(payloads.tile(p)),
             "request_valid": In(1), "request": In(payloads.request(p)),
             "map_address": Out(payloads.map_write(p).members["address"]), "map_word": In(payloads.narrow_word(p)),
             **({"wide_word": In(payloads.wide_word(p))} if p.wide else {}),
-            "image_address": Out(write["address"]), "image_word": In(write["word"]),
+            "image_address": Out(payloads.image_address(p)), "image_word": In(payloads.image_word(p)),
             "o_valid": Out(1), "o": Out(payloads.word_entry(p)),
         })
 

@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gen.plan.memories import memory_table
+from gen.plan.memories import image_memories, memory_table
 from hw.core import payloads
 from hw.core.fetch import Fetch
 from hw.core.firing import STEPS, Firing
@@ -83,7 +83,7 @@ class Group(wiring.Component):
         m.submodules.lanes = lanes = Lanes(p)
         m.submodules.firing = firing
         m.submodules.maps = maps = self._memory("maps")
-        m.submodules.image = image = self._memory("image")
+        images = self._add_images(m, fetch)
         m.submodules.weights = weights = self._memory("weights", **({"latency": 1} if p.narrow else {}))
         for name in TAKEN:
             m.d.comb += [getattr(part, name).eq(getattr(self, name)) for part in (fetch, firing)]
@@ -100,9 +100,7 @@ class Group(wiring.Component):
             fetch.slot.eq(self.slot), fetch.request_valid.eq(self.request_valid), fetch.request.eq(self.request),
             maps.address.eq(fetch.map_address), fetch.map_word.as_value().eq(maps.data),
             maps.write.enable.eq(self.map_write.enable), maps.write.address.eq(self.map_write.address),
-            maps.write.data.eq(Cat(count[: p.map_bits] for count in self.map_write.word)),
-            image.address.eq(fetch.image_address), fetch.image_word.as_value().eq(image.data),
-            image.write.eq(self.image_write),
+            maps.write.data.eq(Cat(count[: p.map_bits] for count in self.map_write.word)), *images,
             queue.i_valid.eq(fetch.o_valid), queue.i.eq(fetch.o), self.room.eq(queue.room & firing.room),
             gather.layer.eq(self.layer), self.busy.eq(gather.busy), self.active.eq(gather.active),
             weights.load.eq(self.load), weights.address.eq(gather.weight_address),
@@ -132,6 +130,21 @@ class Group(wiring.Component):
         else:
             m.d.comb += lanes.weights.as_value().eq(weights.data)
         return m
+
+    def _add_images(self, m, fetch):
+        """Add the memories of the input, of whole windows one for each row, and return what connects them."""
+        p, write, bits = self._params, self.image_write, self._params.image_row_lanes * self._params.image_bits
+        images = [self._memory(name) for name in image_memories(p)]
+        for name, image in zip(image_memories(p), images):
+            m.submodules[name] = image
+        words = [write] if p.image_rows == 1 else [
+            Cat(write.enable, write.address[row], write.word.as_value().word_select(row, bits))
+            for row in range(p.image_rows)]
+        return [
+            *(image.address.eq(fetch.image_address) for image in images),
+            fetch.image_word.as_value().eq(Cat(image.data for image in images)),
+            *(image.write.eq(word) for image, word in zip(images, words)),
+        ]
 
     def _memory(self, name, **changes):
         spec = replace(memory_table(self._params)[f"{name}_{self._number}"], **changes)

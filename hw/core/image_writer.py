@@ -18,12 +18,13 @@ class ImageWriter(wiring.Component):
     ``params.batch`` so many of them as if they were one image.
 
     In strips (``header.strips``, `gen.plan.strips`) values move down a lane with every beat, a position is a row, and
-    what a row has not is made of zeros, a beat a cycle.
+    what a row has not is made of zeros, a beat a cycle. In whole windows (``header.windows``) so are rows of zeros; a
+    word of a row goes to the words of all windows that it is a row of.
 
     Members
     -------
     header : In
-        Of the program, once ``enable`` is high.
+        Of the program, from the cycle before ``enable`` on.
     i : In(stream(input_word))
     enable, clear : In(1)
         The header is known, and stays; drop all maps, the one under way, and what stands at the input.
@@ -61,12 +62,14 @@ class ImageWriter(wiring.Component):
         slots = Signal(range(p.image_slots + 1))  # full ones
         into = Signal.like(self.slot)
         channel, position = Signal(max(1, len(last_channel))), Signal(header.image_positions.shape())
-        place, lane = Signal(range(max(2, p.image_words))), Signal(range(max(2, p.image_tile // p.input_values)))
+        places, starts = self._places()
+        lane = Signal(range(max(2, p.image_tile // p.input_values)))
         begun, later = Signal(), Signal()  # a map is under way; what comes is a later frame of an image
         last, alone = Signal(), header.image_positions == 0  # the position is the map's last one; its only one
         takes, begins, anew, opens, held, blocked, fills, amid, may = (Signal(name=name) for name in (
             "takes", "begins", "anew", "opens", "held", "blocked", "fills", "amid", "may"))
         word = self.store.p if p.image_ring else self.write
+        kept = self._rows_of_windows(m) if p.image_rows > 1 else word.word
         m.d.comb += [
             begins.eq(self.i.valid & beat.first & ~fills),  # the map before may wait for nothing but zeros
             self.restart.eq(begins & later), anew.eq(begins & begun & ~later),
@@ -85,10 +88,11 @@ class ImageWriter(wiring.Component):
             step, at_first, arrives = (
                 value[whole:] for value in (header.strip_step, header.strip_first, header.row_values))
             last_lane = Mux(in_strips, Mux(later_word, step, at_first), top)
+            beyond = self._beyond(m, position, last, takes & ends_position) if p.image_rows > 1 else 0
             with m.If(takes):
                 m.d.sync += [
                     later_word.eq(~ends_position & (later_word | ends_word)),
-                    fills.eq(in_strips & ~ends_position & (fills | (channel == arrives))),
+                    fills.eq(in_strips & Mux(ends_position, beyond, fills | (channel == arrives))),
                 ]
         m.d.comb += [
             ends_position.eq(channel == last_channel),
@@ -99,38 +103,75 @@ class ImageWriter(wiring.Component):
         m.d.sync += held.eq((takes & ends_word) | blocked)
         with m.If(~begun):
             m.d.sync += last.eq(alone)
+            if p.image_rows > 1:
+                m.d.sync += [place.eq(start) for place, start in zip(places, starts)]
         with m.If(takes & ends_position):
             m.d.sync += last.eq(position + 1 == header.image_positions)
         with m.If(takes):
             m.d.sync += [
-                begun.eq(1), lane.eq(Mux(ends_word | ends_position, 0, lane + 1)), place.eq(place + ends_word),
+                begun.eq(1), lane.eq(Mux(ends_word | ends_position, 0, lane + 1)),
+                *(place.eq(self._behind(place, ends_word)) for place in places),
                 channel.eq(Mux(ends_position, 0, channel + 1)), position.eq(position + ends_position),
-                word.address.eq(Cat(into, place) if p.image_slots > 1 else place),
+                word.address.eq(Cat(Cat(into, place) if p.image_slots > 1 else place for place in places)),
             ]
         # The first beat of a word clears the other lanes. What no one takes is written too: the next beat replaces it.
         chunks = p.image_tile // p.input_values
         for number in range(chunks):
             for n, value in enumerate(values):
-                kept = word.word[number * len(values) + n]
+                own = kept[number * len(values) + n]
                 with m.If(in_strips):
-                    above = word.word[(number + 1) * len(values) + n] if number + 1 < chunks else 0
+                    above = kept[(number + 1) * len(values) + n] if number + 1 < chunks else 0
                     with m.If(takes):
-                        m.d.sync += kept.eq(Mux(top == number, Mux(fills, 0, value), Mux(opens, 0, above)))
+                        m.d.sync += own.eq(Mux(top == number, Mux(fills, 0, value), Mux(opens, 0, above)))
                 with m.Elif(opens):
-                    m.d.sync += kept.eq(0 if number else value)
+                    m.d.sync += own.eq(0 if number else value)
                 with m.Elif(~blocked & (lane == number)):
-                    m.d.sync += kept.eq(value)
+                    m.d.sync += own.eq(value)
         more = self._more(m, ends_map)
         with m.If(ends_map):
-            m.d.sync += [begun.eq(0), later.eq(more), position.eq(0), place.eq(0), into.eq(into + 1)]
-            m.d.sync += last.eq(alone)
+            m.d.sync += [begun.eq(0), later.eq(more), position.eq(0), into.eq(into + 1), last.eq(alone)]
+            m.d.sync += [place.eq(start) for place, start in zip(places, starts)]
         m.d.sync += [slots.eq(slots + ends_map - self.release), self.slot.eq(self.slot + self.release)]
         with m.If(self.clear | self.ends):
             m.d.sync += [slots.eq(0), later.eq(0), self.slot.eq(into)]
         with m.If(self.clear | self.ends | anew):
-            m.d.sync += [begun.eq(0), place.eq(0), position.eq(0), channel.eq(0), lane.eq(0), last.eq(alone)]
+            m.d.sync += [begun.eq(0), position.eq(0), channel.eq(0), lane.eq(0), last.eq(alone)]
+            m.d.sync += [place.eq(start) for place, start in zip(places, starts)]
             m.d.sync += [fills.eq(0), later_word.eq(0)]
         return m
+
+    def _places(self):
+        """Return where the next word goes, in whole windows of each row, and where the first one of a map goes."""
+        p, size = self._params, range(max(2, self._params.image_words))
+        if p.image_rows == 1:
+            return [Signal(size, name="place")], [Const(0)]
+        rows = range(p.image_rows)
+        return [Signal(size, name=f"place_{row}") for row in rows], [self.header[f"first_word_{row}"] for row in rows]
+
+    def _behind(self, place, moves):
+        """Return the place, or the next one if it ``moves``; behind the last one the first comes again."""
+        if self._params.image_rows == 1:
+            return place + moves
+        return Mux(moves, Mux(place == self.header.last_word, 0, place + 1), place)
+
+    def _rows_of_windows(self, m):
+        """Return the lanes that values come into: of whole windows those of a row are written for every row."""
+        p = self._params
+        lanes = Signal(payloads.image_word(p), name="lanes", reset_less=True)
+        for number in range(p.image_tile):
+            m.d.comb += self.write.word[number].eq(
+                Mux(self.header.windows, lanes[number % p.image_row_lanes], lanes[number]))
+        return lanes
+
+    def _beyond(self, m, position, last, ends):
+        """Return whether the row of whole windows behind this one, which ``ends`` with a beat, is one of zeros."""
+        before, beyond = Signal(name="before"), Signal(name="beyond")
+        m.d.comb += beyond.eq(self.header.windows & ~last & (before | (position == self.header.given)))
+        with m.If(ends):
+            m.d.sync += before.eq(beyond)
+        with m.If(self.clear | self.ends):
+            m.d.sync += before.eq(0)
+        return beyond
 
     def _more(self, m, ends_map):
         """Return whether another map of the image follows the one that ends."""

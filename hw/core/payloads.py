@@ -8,10 +8,10 @@ from gen.plan.params import WORD_BITS
 from gen.plan.program import cursor_fields, header_fields, output_fields, pass_fields, stage_fields, synapse_fields
 
 __all__ = [
-    "closing", "copied_word", "count_shape", "cursor", "event", "header", "image_store", "image_word", "image_write",
-    "input_value", "input_values", "input_word", "load_port", "map_store", "map_word", "map_write", "narrow_word",
-    "neuron_beat", "opening", "output_cursor", "output_word", "pass_block", "pooled_count", "request", "stage",
-    "stored_word", "synapse_block", "tile", "wide_word", "word_entry",
+    "closing", "copied_word", "count_shape", "cursor", "event", "header", "image_address", "image_store",
+    "image_word", "image_write", "input_value", "input_values", "input_word", "load_port", "map_store", "map_word",
+    "map_write", "narrow_word", "neuron_beat", "opening", "output_cursor", "output_word", "pass_block",
+    "pooled_count", "request", "stage", "stored_word", "synapse_block", "tile", "wide_word", "word_entry",
 ]
 
 
@@ -123,9 +123,15 @@ def image_word(p):
     return data.ArrayLayout(Shape(p.image_bits, bool(p.value_signed)), p.image_tile)
 
 
+def image_address(p):
+    """Where a word lies in a group's copy of the input; without a ring the lowest bits are the slot."""
+    return range(max(2, p.image_depth))
+
+
 def image_write(p):
-    """A word of the input that every group's copy takes; without a ring it has the address of an `image_store`."""
-    return data.StructLayout({"enable": 1, "address": range(max(2, p.image_depth)), "word": image_word(p)})
+    """A word of the input that every group's copy takes: in whole windows every row of it at an address of its own."""
+    address = image_address(p) if p.image_rows == 1 else data.ArrayLayout(image_address(p), p.image_rows)
+    return data.StructLayout({"enable": 1, "address": address, "word": image_word(p)})
 
 
 def image_store(p):

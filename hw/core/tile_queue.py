@@ -8,10 +8,14 @@ from amaranth.lib.wiring import In, Out
 from hw.core import payloads
 from hw.core.times import times
 
-__all__ = ["DEPTH", "TileQueue"]
+__all__ = ["SLACK", "TileQueue", "depth"]
 
-DEPTH = 16
 SLACK = 6  # tiles that may still come once the queue has said that it has no room
+
+
+def depth(params):
+    """Return how many tiles the queue holds: of a quick core more are on their way through the neurons."""
+    return 32 if params.quick else 16
 
 
 class TileQueue(wiring.Component):
@@ -54,6 +58,7 @@ class TileQueue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         layer = self.layer
+        most = depth(self._params)
         tile = Signal.like(self.tile, reset_less=True)
         valid = Signal()
         m.d.sync += [valid.eq(self.tile_valid), tile.eq(self.tile)]
@@ -61,12 +66,12 @@ class TileQueue(wiring.Component):
         pushes = Signal()
         m.d.comb += pushes.eq(valid & ~away)
 
-        written, opened, closed = (Signal(range(2 * DEPTH), name=name) for name in ("written", "opened", "closed"))
+        written, opened, closed = (Signal(range(2 * most), name=name) for name in ("written", "opened", "closed"))
         adapted = {"lanes": Mux(ends, layer.lanes_last, layer.lanes), "address": tile.address + offset}
         for name, taken in (("opening", opened), ("closing", closed)):
             port = getattr(self, name)
             m.submodules[f"{name}s"] = memory = Memory(
-                shape=port.payload.shape(), depth=DEPTH, init=[], attrs={"no_rw_check": 1})
+                shape=port.payload.shape(), depth=most, init=[], attrs={"no_rw_check": 1})
             write = memory.write_port()
             read = memory.read_port(domain="comb")
             entry = Signal(port.payload.shape(), name=f"{name}_entry", reset_less=True)
@@ -80,7 +85,7 @@ class TileQueue(wiring.Component):
                 m.d.sync += [entry.eq(read.data), port.valid.eq(taken != written), taken.eq(taken + (taken != written))]
         level = Signal.like(written)
         m.d.comb += [level.eq(written - closed), self.empty.eq(~valid & (level == 0) & ~self.closing.valid)]
-        m.d.sync += [written.eq(written + pushes), self.room.eq(level <= DEPTH - SLACK)]
+        m.d.sync += [written.eq(written + pushes), self.room.eq(level <= most - SLACK)]
         return m
 
     def _place(self, m, tile):

@@ -8,13 +8,12 @@ from amaranth.lib.wiring import In, Out
 from gen.plan.params import WORD_BITS
 from gen.plan.spilling import LONGEST_RUN, PATIENCE
 from hw.core import payloads
-from hw.core.tile_queue import DEPTH, SLACK
+from hw.core.tile_queue import SLACK, depth
 from hw.core.times import times
 from hw.memory.bus import memory_request
 
 __all__ = ["WriteBehind"]
 
-TILES = DEPTH + SLACK  # of a group that may be under way when it is told that there is no room
 SPARE = 96  # words: while copies of several bursts are under way none of these is written
 
 
@@ -49,11 +48,12 @@ class WriteBehind(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         p = self._params
-        depth = TILES * p.groups + SPARE
+        tiles = depth(p) + SLACK  # of a group that may be under way when it is told that there is no room
+        most = tiles * p.groups + SPARE
         entry = data.StructLayout({"word": WORD_BITS * max(p.map_pieces, p.image_pieces), "image": 1})
         burst = data.StructLayout({"address": p.outside_bits, "length": self.request.payload.length.shape()})
-        m.submodules.words = words = SyncFIFOBuffered(width=entry.size, depth=depth)
-        m.submodules.bursts = bursts = SyncFIFOBuffered(width=burst.size, depth=depth)
+        m.submodules.words = words = SyncFIFOBuffered(width=entry.size, depth=most)
+        m.submodules.bursts = bursts = SyncFIFOBuffered(width=burst.size, depth=most)
         comes, word, address = self._arriving(m, entry)
         m.d.comb += [
             words.w_data.eq(word), words.w_en.eq(comes), self.room.eq(words.w_level < SPARE - 1),  # one is on its way

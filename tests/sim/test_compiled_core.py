@@ -88,9 +88,9 @@ def is_run(network, width):
 
 def shared_core(networks, width, groups, neurons, room=ALL):
     """Return the parameters of one core that runs all of ``networks``, those that can be with an input in strips."""
-    return covering([
-        make_plan(network, width=width, groups=groups, neurons=neurons, room=room, strips=True) for network in networks
-    ], None if room is ALL else room)
+    size = {"width": width, "groups": groups, "neurons": neurons, "room": room}
+    return covering(
+        [make_plan(network, **size, strips="rows") for network in networks], None if room is ALL else room)
 
 
 def load_damaged(core, plan, seed):

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from gen.errors import NetworkError
+from gen.errors import DoesNotFit, NetworkError
 from gen.intnet import IntegerNetwork
 from gen.layers import INPUT, Source, Synapse
 from gen.plan.plan import covering, make_plan, plan_on
-from gen.plan.strips import find_strips
+from gen.plan.strips import Cut, find_strips
 from sim.compiled_core import CompiledCore
 from sim.golden import Golden
 from sim.traffic import memory_traffic
@@ -17,29 +17,35 @@ from tests.kit.random_networks import random_images
 
 NETWORKS, IMAGES = 30, 3
 WIDTH = 8
+WINDOWS = [(1, 3, 2), (2, 2, 2), (1, 2, 4)]  # channels, rows and columns
 
 
-def drawn(seed):
-    """Return a random network that reads its input in strips, in one layer or in two."""
+def drawn(seed, window=None):
+    """Return a random network that reads its input in strips, in one layer or in two; in whole windows of this size."""
     rng = np.random.default_rng([seed, 0x57])
     while True:
         channels, rows, columns = int(rng.integers(1, 3)), *(int(n) for n in rng.integers(2, 10, 2))
         kernel = int(rng.integers(2, 1 + WIDTH // channels))
+        if window:
+            channels, _, kernel = window
         stride, before, after = (int(n) for n in rng.integers((1, 0, 0), (kernel + 1, kernel, kernel)))
         try:
-            return _network(rng, (channels, rows, columns), kernel, stride, before, after)
+            return _network(rng, (channels, rows, columns), kernel, stride, before, after, window)
         except (NetworkError, ValueError):  # a window larger than its map
             continue
 
 
-def _network(rng, shape, kernel, stride, before, after):
+def _network(rng, shape, kernel, stride, before, after, window):
     def weight(outputs, inputs, *size):
         return rng.integers(-8, 8, (outputs, inputs, *size))
 
+    above, below, down = rng.integers((0, 0, 1), window[1]) if window else (0, 0, 1)
+
     def row(outputs):
-        height = int(rng.integers(1, 4))
-        return Synapse(INPUT, weight(outputs, shape[0], height, kernel), (1, stride),
-                       padding=(height // 2, before, height - 1 - height // 2, after))
+        height = window[1] if window else int(rng.integers(1, 4))
+        padding = (above, below) if window else (height // 2, height - 1 - height // 2)
+        return Synapse(INPUT, weight(outputs, shape[0], height, kernel), (int(down), stride),
+                       padding=(int(padding[0]), before, int(padding[1]), after))
 
     outputs, kind = int(rng.integers(1, 12)), ("direct", "frames")[int(rng.integers(2))]
     layers = [spiking("first", [row(outputs)], burst=5)]
@@ -64,7 +70,7 @@ def core(networks):
     plain = IntegerNetwork(
         Source((3, 4, 4)), [readout("out", Synapse(INPUT, np.ones((2, 3, 4, 4), int), padding=(1, 1)))], 2)
     params = covering([
-        make_plan(network, width=WIDTH, groups=2, neurons=2, strips=True) for network in [*networks, plain]])
+        make_plan(network, width=WIDTH, groups=2, neurons=2, strips="rows") for network in [*networks, plain]])
     return CompiledCore.for_plan(plan_on(plain, params), stalls=0.3)
 
 
@@ -84,10 +90,37 @@ def test_random_inputs_in_strips_equal_the_golden_model(networks, core):
                      "direct", "frames"}
 
 
+@pytest.mark.parametrize("window", WINDOWS, ids=str)
+def test_random_inputs_in_whole_windows_equal_the_golden_model(window):
+    """One core runs networks of other kernels too, those in strips of a single row or in none."""
+    channels, rows, columns = window
+    networks = [drawn(seed, window) for seed in range(NETWORKS)]
+    plans = [make_plan(network, width=WIDTH, groups=2, neurons=2, strips="windows") for network in networks]
+    core = CompiledCore.for_plan(plan_on(networks[0], covering(plans)), stalls=0.3)
+    assert (core.plan.params.image_rows, core.plan.params.image_tile) == (rows, channels * rows * columns)
+    kinds = set()
+    for seed in (*range(NETWORKS), *(100 + n for n in range(6))):
+        network = networks[seed] if seed < NETWORKS else drawn(seed)
+        try:
+            plan = plan_on(network, core.plan.params)
+        except DoesNotFit:
+            assert seed >= NETWORKS
+            continue
+        strips = plan.layout.tiling.strips
+        core.load(plan)
+        core.stalls = 0.3 * (seed % 3 > 0)
+        assert not differences(core, network, seed, IMAGES), f"seed {seed}"
+        if strips:
+            kinds |= {f"rows {strips.rows}", f"above {min(strips.above, 1)}", f"below {min(strips.below, 1)}"}
+            kinds.add(f"stride {network.layers[0].synapses[0].stride[0]}")
+            kinds.add(network.source.kind)
+    assert kinds >= {f"rows {rows}", "above 0", "above 1", "below 0", "below 1", "direct", "frames"}
+
+
 def test_weights_lie_as_without_strips_and_words_are_fewer(networks):
     words = np.zeros(2, int)
     for seed, network in enumerate(networks):
-        plain, cut = (make_plan(network, width=WIDTH, groups=1, strips=strips) for strips in (False, True))
+        plain, cut = (make_plan(network, width=WIDTH, groups=1, strips=strips) for strips in ("", "rows"))
         assert plain.contents["weights_0"] == cut.contents["weights_0"], f"seed {seed}"
         result = Golden(network).run(random_images(network, seed, 2))
         few, many = (memory_traffic(plan, result)["image"][0] for plan in (cut, plain))
@@ -98,7 +131,7 @@ def test_weights_lie_as_without_strips_and_words_are_fewer(networks):
 def test_what_is_stored_is_what_a_kernel_row_covers():
     convolution = Synapse(INPUT, np.ones((1, 2, 3, 3), int), (1, 2), padding=(1, 1))
     network = IntegerNetwork(Source((2, 4, 6)), [readout("out", convolution)], 1)
-    strips = make_plan(network, width=8, groups=1, strips=True).layout.tiling.strips
+    strips = make_plan(network, width=8, groups=1, strips="rows").layout.tiling.strips
     assert (strips.values, strips.columns) == (6, 3)
     assert (strips.first_values, strips.step_values, strips.row_values) == (4, 4, 12)
     values = np.arange(48).reshape(2, 4, 6)
@@ -117,11 +150,11 @@ def test_what_has_no_strips(change):
     convolution = Synapse(INPUT, np.ones((2, wanted["channels"], 3, wanted["kernel"]), int), **geometry)
     network = IntegerNetwork(
         Source((wanted["channels"], wanted["side"], wanted["side"])), [readout("out", convolution)], 1)
-    assert make_plan(network, strips=True).params.strips == 0
+    assert make_plan(network, strips="rows").params.strips == 0
 
 
 def test_readers_that_differ_in_their_columns_have_no_strips():
     first = spiking("first", [Synapse(INPUT, np.ones((2, 1, 3, 3), int), padding=(1, 1))])
     point = readout("out", Synapse(INPUT, np.ones((2, 1, 1, 1), int)), Synapse("first", np.ones((2, 2, 1, 1), int)))
-    plan = make_plan(IntegerNetwork(Source((1, 6, 6)), (first, point), 1), strips=True)
-    assert plan.params.strips == 0 and find_strips(plan.passes, (1, 6, 6), 8) is None
+    plan = make_plan(IntegerNetwork(Source((1, 6, 6)), (first, point), 1), strips="rows")
+    assert plan.params.strips == 0 and find_strips(plan.passes, (1, 6, 6), Cut(8)) is None

@@ -66,9 +66,13 @@ def test_strips_are_a_candidate_where_they_pay():
     plain, strips, *_ = candidates(network(1), BOARD, lanes=16)
     assert (plain.plan.params.strips, strips.plan.params.strips) == (0, 13)
     assert strips.neurons == plain.neurons and strips.estimate.interval < 0.97 * plain.estimate.interval
-    assert [row["strips"] for row in pareto_rows([plain, strips])] == [False, True]
+    assert [row["strips"] for row in pareto_rows([plain, strips])] == ["", "rows"]
     assert choose(candidates(network(1), BOARD, lanes=16, neurons=1)).plan.params.strips
     assert not any(each.plan.params.strips for each in candidates(network(3), BOARD, lanes=16))
+    asked = candidates(network(1), BOARD, lanes=16, neurons=8)  # then a single cycle less is worth it
+    assert [row["strips"] for row in pareto_rows(asked)] == ["", "rows", "windows"]
+    by_itself = candidates(network(1), BOARD, lanes=16)
+    assert [each.neurons for each in by_itself] == [1, 1, 4, 4]  # two are not worth it, which tells nothing of four
     both = choose(candidates(network(1), BOARD, [network(3)], lanes=16))
     assert both.plan.params.strips and both.plan.layout.tiling.strips
 

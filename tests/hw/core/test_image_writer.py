@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
+from gen.intnet import IntegerNetwork
+from gen.layers import INPUT, Source, Synapse
+from gen.plan.plan import make_plan
+from gen.plan.program import header_fields, unpack
 from hw.core.image_writer import ImageWriter
+from tests.gen.plan.networks import readout
 from tests.kit.beats import beats
 from tests.kit.streams import Bench
 
@@ -40,9 +45,13 @@ class Written:
         ctx.set(self.dut.enable, 1)
         if self._params.image_ring:
             return
+        rows, lanes = self._params.image_rows, self._params.image_row_lanes
         async for _, _, write in ctx.tick().sample(self.dut.write):
             if write.enable:
-                self.memory[write.address] = [write.word[lane] for lane in range(len(write.word))]
+                for row, address in enumerate([write.address] if rows == 1 else write.address):
+                    word = self.memory.setdefault(address, [None] * len(write.word))
+                    own = range(row * lanes, (row + 1) * lanes)
+                    word[own.start : own.stop] = [write.word[lane] for lane in own]
 
     def values(self, image, first=True):
         """Return the words that carry a map, or another array of values."""
@@ -65,7 +74,7 @@ class Written:
             await ctx.tick()
         await ctx.tick()  # the last word is written while the map is already called whole
         slot = ctx.get(self.dut.slot)
-        words = [self.memory[(n << self._slot_bits) + slot] for n in range(count)]
+        words = [list(self.memory[(n << self._slot_bits) + slot]) for n in range(count)]
         await self.pulse(ctx, self.dut.release)
         return words
 
@@ -268,4 +277,46 @@ def test_maps_become_words_for_the_outside_however_late_they_are_taken(sizes, se
 
     run.bench.add(feed)
     run.bench.add(read)
+    run.bench.run()
+
+
+def windows(rng):
+    """Return the plan of a network that reads its input in whole windows."""
+    channels, rows, columns = int(rng.integers(1, 3)), *(int(n) for n in rng.integers(4, 8, 2))
+    kernel = (3, 3) if channels == 1 else (2, 2)
+    padding = tuple(int(n) for n in rng.integers(0, 2, 4))
+    synapse = Synapse(INPUT, np.ones((1, channels, *kernel), int), padding=padding)
+    return make_plan(IntegerNetwork(Source((channels, rows, columns)), [readout("out", synapse)], 1), strips="windows")
+
+
+@pytest.mark.parametrize("ends", ["anew", "clear"])
+@pytest.mark.parametrize("seed", range(8))
+def test_whole_windows_however_the_map_before_ended(seed, ends):
+    """Maps are cut short at any beat, or in the rows of zeros; the one behind them must be whole."""
+    rng = np.random.default_rng(seed)
+    plan = windows(rng)
+    params, strips = plan.params, plan.layout.tiling.strips
+    maps = rng.integers(0, 256, (6, strips.channels, strips.height, strips.width))
+    rows = strips.height + strips.above + strips.below - strips.rows + 1
+    run = Written(params, maps[0, 0], 1, seed=seed, stall=0.3 * (seed % 2))
+    run.header = unpack(header_fields(params), plan.contents["program"])
+    assert params.image_rows == strips.rows > 1
+    cut = 1 if ends == "clear" else None  # the map of which only zeros are to come
+
+    async def drive(ctx):
+        await ctx.tick()
+        for number, values in enumerate(maps):
+            words = run.values(values.transpose(1, 2, 0).reshape(-1, strips.channels))
+            if number % 2:
+                await run.send(ctx, words if number == cut else words[: int(rng.integers(1, len(words)))])
+                if ends == "clear":
+                    await ctx.tick().repeat(int(rng.integers(0, strips.row_values)))
+                    await run.pulse(ctx, run.dut.clear)
+                continue
+            await run.send(ctx, words)
+            found = await run.take(ctx, rows * strips.columns)
+            wanted = strips.of_map(values)[:, :rows].reshape(strips.values, -1).T
+            assert found == wanted.tolist(), f"seed {seed}, map {number}"
+
+    run.bench.add(drive)
     run.bench.run()

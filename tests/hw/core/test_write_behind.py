@@ -6,7 +6,8 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 
 from gen.plan.spilling import LONGEST_RUN, PATIENCE
-from hw.core.write_behind import SPARE, TILES, WriteBehind
+from hw.core.tile_queue import SLACK, depth
+from hw.core.write_behind import SPARE, WriteBehind
 from sim.memory import BusModel
 from tests.hw.core.bus_watch import BusWatch, draw_words, pieces_of
 from tests.kit.streams import Bench
@@ -194,12 +195,14 @@ def test_a_run_that_nothing_goes_on_with_is_written_all_the_same(sizes):
     assert [words for _, words, _ in writing.bus.bursts] == [1, 1]
 
 
-@pytest.mark.parametrize("groups, step", [(1, 37), (1, 1), (4, 1)])
-def test_all_that_is_under_way_finds_room_while_the_memory_takes_nothing(sizes, groups, step):
+@pytest.mark.parametrize("groups, step, quick", [(1, 37, 0), (1, 1, 0), (4, 1, 0), (2, 1, 1)])
+def test_all_that_is_under_way_finds_room_while_the_memory_takes_nothing(sizes, groups, step, quick):
     """Words come in every cycle; when it is told that there is no room, so many of each group are still to come."""
-    late = TILES * groups + SPARE + 13
-    writing = Writing(params_of(sizes, SHAPES["2-3"], groups=groups), 5, stall=0, latency=(late, late))
-    dut, rng, left = writing.dut, np.random.default_rng(5), TILES * groups
+    params = params_of(sizes, SHAPES["2-3"], groups=groups, quick=quick)
+    tiles = (depth(params) + SLACK) * groups
+    late = tiles + SPARE + 13
+    writing = Writing(params, 5, stall=0, latency=(late, late))
+    dut, rng, left = writing.dut, np.random.default_rng(5), tiles
 
     async def drive(ctx):
         nonlocal left
