@@ -9,6 +9,7 @@ lanes of a tile are not counted. Queues between components and the tables of the
 A batch does some of it once for all its images: each image has an equal share of what a run of them moves.
 """
 
+from collections import defaultdict
 from math import prod
 
 import numpy as np
@@ -54,7 +55,9 @@ def memory_traffic(plan, result):
     dict, memories named as in `gen.plan.memories.memory_table` without their owner's number; words as int64
         [N], of a batch as float
     """
-    bits = {spec.role: spec.width for spec in plan.memories.values()}
+    bits = defaultdict[str, int](int)
+    for spec in plan.memories.values():
+        bits[spec.role] += 0 if spec.owner else spec.width
     runs = rounds_of_stages(plan, result)
     words = {name: np.zeros((2, len(result.exit_steps)), runs.dtype) for name in bits}
     for stage, rounds in zip(plan.stages, runs):

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from gen.plan.params import WORD_BITS
 
 __all__ = [
-    "BLOCK", "MemorySpec", "OUTSIDE", "Piece", "SINGLE_PORT", "SMALL", "image_memories", "loadable_memories",
-    "memory_table", "parameter_bits",
+    "BLOCK", "MemorySpec", "OUTSIDE", "Piece", "SINGLE_PORT", "SMALL", "loadable_memories", "memory_table",
+    "parameter_bits",
 ]
 
 BLOCK, SINGLE_PORT, OUTSIDE = "block", "single port", "outside"
@@ -34,7 +34,8 @@ class Piece(NamedTuple):
 class MemorySpec:
     """One memory, of a group, of a neuron, or of the whole core.
 
-    ``owner`` is the number of the group or neuron, which ends the name; ``width`` in bits, ``depth`` in words,
+    ``owner`` is the number of the group or neuron, which ends the name, and before it of several memories that hold a
+    part of each word the number of the ``part``; ``width`` in bits, ``depth`` in words,
     ``latency`` in cycles from address to data; ``kind``: block RAM, which may become look-up tables (``small``) if the
     part has such (``tables``), single-port RAM, or outside the chip, where it has no latency of its own; ``loadable``:
     the load port fills it, in the order of the table.
@@ -47,12 +48,14 @@ class MemorySpec:
     latency: int = 2
     loadable: bool = False
     owner: int | None = None
+    part: int | None = None
     tables: bool = True
 
     @property
     def role(self):
-        """The name that it shares with its like in other groups or neurons."""
-        return self.name if self.owner is None else self.name.removesuffix(f"_{self.owner}")
+        """The name that it shares with its like in other groups or neurons, and with those of a word's other parts."""
+        name = self.name if self.owner is None else self.name.removesuffix(f"_{self.owner}")
+        return name if self.part is None else name.removesuffix(f"_{self.part}")
 
     @property
     def bits(self):
@@ -105,11 +108,6 @@ def parameter_bits(p):
     return p.theta_bits, p.bias_bits, p.state_bits, p.theta_bits * p.signed
 
 
-def image_memories(p):
-    """Return the names of the memories that hold a group's copy of the input: of whole windows one for each row."""
-    return ["image"] if p.image_rows == 1 else [f"image_row{row}" for row in range(p.image_rows)]
-
-
 @lru_cache(maxsize=64)
 def memory_table(p):
     """Return {name: MemorySpec} of every memory of a core of these `CoreParams`, one for each owner.
@@ -127,9 +125,12 @@ def memory_table(p):
         specs.append(MemorySpec(f"weights_{g}", p.width * p.weight_bits, p.weights, weights, 2, True, g))
         specs += [MemorySpec(f"parameters_{n}", parameter, p.parameters, BLOCK, 2, True, n) for n in neurons]
     for g, neurons in enumerate(own):
-        specs += [MemorySpec(f"{name}_{g}", p.image_row_lanes * p.image_bits, p.image_depth, owner=g)
-                  for name in image_memories(p)]
-        specs.append(MemorySpec(f"maps_{g}", p.width * p.map_bits, p.map_words, owner=g))
+        parts = [None] if p.image_rows == 1 else range(p.image_rows)
+        specs += [
+            *(MemorySpec(f"image_{g}" if part is None else f"image_{part}_{g}", p.image_row_lanes * p.image_bits,
+                         p.image_depth, owner=g, part=part) for part in parts),
+            MemorySpec(f"maps_{g}", p.width * p.map_bits, p.map_words, owner=g),
+        ]
         if p.wide:
             specs.append(MemorySpec(f"wide_{g}", p.width * (p.count_bits - p.map_bits), p.wide, owner=g))
         for n in neurons:

@@ -120,9 +120,12 @@ def _add(memories, name, target, spec, used):
     entry = memories.setdefault(name, {
         "name": name, "width": spec.width, "words": 0, "bits": 0, "of": of, "used_words": 0, "blocks": 0,
     })
-    entry["words"] += spec.depth
+    if not spec.part:
+        entry["words"] += spec.depth
+        entry["used_words"] += used
+    elif not spec.owner:
+        entry["width"] += spec.width
     entry["bits"] += spec.bits
-    entry["used_words"] += used
     entry["blocks"] += spec.blocks(target.bram) if of == "block RAM" else 0
 
 

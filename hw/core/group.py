@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gen.plan.memories import image_memories, memory_table
+from gen.plan.memories import memory_table
 from hw.core import payloads
 from hw.core.fetch import Fetch
 from hw.core.firing import STEPS, Firing
@@ -134,8 +134,9 @@ class Group(wiring.Component):
     def _add_images(self, m, fetch):
         """Add the memories of the input, of whole windows one for each row, and return what connects them."""
         p, write, bits = self._params, self.image_write, self._params.image_row_lanes * self._params.image_bits
-        images = [self._memory(name) for name in image_memories(p)]
-        for name, image in zip(image_memories(p), images):
+        names = ["image"] if p.image_rows == 1 else [f"image_{row}" for row in range(p.image_rows)]
+        images = [self._memory(name) for name in names]
+        for name, image in zip(names, images):
             m.submodules[name] = image
         words = [write] if p.image_rows == 1 else [
             Cat(write.enable, write.address[row], write.word.as_value().word_select(row, bits))

@@ -8,6 +8,8 @@ from gen.intnet import IntegerNetwork
 from gen.layers import INPUT, Source, Synapse
 from gen.plan.plan import covering, make_plan, plan_on
 from gen.plan.strips import Cut, find_strips
+from gen.plan.target import find_target
+from host.report.facts import describe_memories
 from sim.compiled_core import CompiledCore
 from sim.golden import Golden
 from sim.traffic import memory_traffic
@@ -118,14 +120,26 @@ def test_random_inputs_in_whole_windows_equal_the_golden_model(window):
 
 
 def test_weights_lie_as_without_strips_and_words_are_fewer(networks):
-    words = np.zeros(2, int)
+    words, wide = np.zeros(3, int), 0
     for seed, network in enumerate(networks):
-        plain, cut = (make_plan(network, width=WIDTH, groups=1, strips=strips) for strips in ("", "rows"))
-        assert plain.contents["weights_0"] == cut.contents["weights_0"], f"seed {seed}"
+        plans = [make_plan(network, width=WIDTH, groups=1, strips=strips) for strips in ("", "rows", "windows")]
+        assert len({tuple(plan.contents["weights_0"]) for plan in plans}) == 1, f"seed {seed}"
         result = Golden(network).run(random_images(network, seed, 2))
-        few, many = (memory_traffic(plan, result)["image"][0] for plan in (cut, plain))
-        words += np.array([few.sum(), many.sum()])
-    assert 2 * words[0] < words[1]
+        traffic = [memory_traffic(plan, result)["image"] for plan in plans]
+        words += [read.sum() for read, _, _ in traffic]
+        for (_, _, bits), plan in zip(traffic, plans):
+            assert bits == plan.params.image_tile * plan.params.image_bits, f"seed {seed}"
+        wide += plans[2].params.image_rows > 1
+    assert 2 * words[1] < words[0] and words[2] < words[1] and wide > 3
+
+
+def test_the_report_tells_of_one_memory_of_the_input():
+    network = drawn(0, WINDOWS[0])
+    plan = make_plan(network, width=WIDTH, groups=2, strips="windows")
+    image, = (memory for memory in describe_memories(plan, find_target("ulx3s_85f")) if memory["name"] == "image")
+    p = plan.params
+    assert (image["width"], image["words"]) == (p.image_tile * p.image_bits, 2 * p.image_depth)
+    assert image["bits"] == image["width"] * image["words"] and image["used_words"] == image["words"]
 
 
 def test_what_is_stored_is_what_a_kernel_row_covers():
