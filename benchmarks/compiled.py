@@ -21,9 +21,10 @@ def differences(found: Result, expected: Result, rows: slice | np.ndarray | list
     return int(sum((getattr(found, name) != getattr(expected, name)[rows]).sum() for name in COMPARED))
 
 
-def fastest_plan(network: Network, lanes: int, neurons: int | None = None) -> Plan:
+def fastest_plan(network: Network, lanes: int, neurons: int | None = None, strips: str | None = None) -> Plan:
     """Return the plan of the fastest core of ``lanes`` that `generate` weighs, whether or not it fits a board."""
-    return min(candidates(network, TARGET, (), lanes, neurons), key=lambda each: each.estimate.interval).plan
+    found = candidates(network, TARGET, (), lanes, neurons, strips=strips)
+    return min(found, key=lambda each: each.estimate.interval).plan
 
 
 def on_core(network: Network, x: np.ndarray, lanes: int) -> dict:

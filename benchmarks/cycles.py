@@ -1,6 +1,6 @@
 """Cycles of networks on the compiled core, lanes by lanes, beside what the estimate says of the same images.
 
-    python -m benchmarks.cycles NETWORK --data DATA [--lanes 16 32 64] [--neurons N] [--images 100]
+    python -m benchmarks.cycles NETWORK --data DATA [--lanes 16 32 64] [--neurons N] [--strips windows] [--images 100]
         [--board BOARD [--batch N]]
 
 NETWORK is a network file, DATA as `adafire evaluate` takes it. For each number of lanes the core is the fastest that
@@ -53,12 +53,13 @@ def estimated(plan: Plan, images: np.ndarray, pace: float = PACE) -> float:
 
 
 def measure(
-    network: Network, images: np.ndarray, lanes: int, neurons: int | None, board: str | None = None, batch: int = 1,
+    network: Network, images: np.ndarray, lanes: int, neurons: int | None, strips: str | None = None,
+    board: str | None = None, batch: int = 1,
 ) -> dict:
     """Return the figures of one core."""
     outside = {}
     if board is None:
-        plan, pace = fastest_plan(network, lanes, neurons), PACE
+        plan, pace = fastest_plan(network, lanes, neurons, strips), PACE
     else:
         target = find_target(board)
         plan, pace = choose(candidates(network, target, (), lanes, batch=batch)).plan, target.pace
@@ -86,7 +87,7 @@ def rows(options: argparse.Namespace) -> Iterator[tuple[str, dict]]:
     images, _ = open_for(network, options.data).load(options.images)
     for lanes in options.lanes:
         name = f"{options.network.stem}, {lanes} lanes" + (f", {options.batch} together" if options.batch > 1 else "")
-        yield name, measure(network, images, lanes, options.neurons, options.board, options.batch)
+        yield name, measure(network, images, lanes, options.neurons, options.strips, options.board, options.batch)
 
 
 def main():
@@ -95,6 +96,7 @@ def main():
     parser.add_argument("--data", required=True, help="images, as `adafire evaluate` takes them")
     parser.add_argument("--lanes", type=int, nargs="+", default=[16, 32, 64])
     parser.add_argument("--neurons", type=int, help="of a group, by default as many as pay")
+    parser.add_argument("--strips", help="what the input is cut into, as `adafire generate` takes it")
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--board", help="for which the cores are, as `adafire boards` lists it")
     parser.add_argument("--batch", type=int, default=1, help="images that are run together, with --board")

@@ -165,7 +165,7 @@ def _measured(device, network, images, judge=None, watch=(), **options):
     return {"task": network.task.kind, **figures, **judged, "energy": meter.as_dict()}
 
 
-def generate(network, board, lanes, target_fps, neurons, batch, out, force, also, baud, progress):
+def generate(network, board, lanes, target_fps, neurons, batch, strips, out, force, also, baud, progress):
     """Write Verilog, memory image and manifest for ``board`` into the folder ``out``; return the manifest."""
     from gen.netfile import load_network
     from gen.plan.lanes import shape_of_lanes
@@ -177,7 +177,8 @@ def generate(network, board, lanes, target_fps, neurons, batch, out, force, also
         shape_of_lanes(lanes)
     manifest = emit(
         load_network(network), board=target.name, lanes=lanes, target_fps=target_fps, neurons=neurons, batch=batch,
-        out=Path(out), force=force, also=[load_network(other) for other in also], baud=baud, progress=progress,
+        strips=strips, out=Path(out), force=force, also=[load_network(other) for other in also], baud=baud,
+        progress=progress,
     )
     return {"out": str(out), **manifest}
 

@@ -43,6 +43,7 @@ def generate(
     target_fps: float | None = None,
     neurons: int | None = None,
     batch: int = 1,
+    strips: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write the core, its links and all a host must know of them into the folder ``out``.
@@ -72,6 +73,8 @@ def generate(
     batch : int
         Images that the core runs together: the weights of dense layers that lie outside the chip are fetched once for
         all of them.
+    strips : str or None
+        What the input is cut into: ``rows`` (of a kernel), whole ``windows``, or ``no`` strips; by default what pays.
     progress : callable(step, fraction) or None
 
     Returns
@@ -81,7 +84,8 @@ def generate(
     Raises
     ------
     DoesNotFit : the network is larger than the board, or too slow on it; says what is short and what would do.
-    InputError : unknown board, lanes out of range, ``out`` not writable or in use, a batch that saves nothing.
+    InputError : unknown board, lanes out of range, ``out`` not writable or in use, a batch that saves nothing,
+        strips that the input cannot be cut into.
     """
     target, out = find_target(board), Path(out)
     if baud not in BAUD_RANGE:
@@ -93,7 +97,7 @@ def generate(
     _check_folder(out, force)
     report = progress or (lambda step, fraction: None)
     report("plan", 0.0)
-    found = candidates(network, target, also, lanes, neurons, batch)
+    found = candidates(network, target, also, lanes, neurons, batch, strips)
     chosen = choose(found, target_fps)
     manifest = _manifest(chosen, baud)
     with whole_folder(out) as work:

@@ -19,7 +19,7 @@ from gen.plan.lanes import LANES, check_neurons, neurons_of, shape_of_lanes
 from gen.plan.plan import Plan, covering, plan_on
 from gen.plan.placement import placed_plan, with_spares
 from gen.plan.resources import core_resources, link_resources, single_port_blocks
-from gen.plan.strips import FORMS, Cut, find_strips
+from gen.plan.strips import FORMS, NO_STRIPS, Cut, find_strips
 from gen.plan.target import TARGETS, Target
 
 __all__ = ["Candidate", "candidates", "choose", "pareto_rows"]
@@ -77,7 +77,7 @@ class Candidate:
 
 def candidates(
     network: Network, target: Target, also: Sequence[Network] = (), lanes: int | None = None,
-    neurons: int | None = None, batch: int = 1,
+    neurons: int | None = None, batch: int = 1, strips: str | None = None,
 ) -> list[Candidate]:
     """Return a `Candidate` for every number of lanes and of neurons in a group, by rising lanes.
 
@@ -85,61 +85,70 @@ def candidates(
     ----------
     also : networks that the core shall be large enough for
     lanes : the only number of lanes; by default each of `LANES` whose groups may have ``neurons``
-    neurons : the only number of neurons of a group; by default 1, and any larger number that pays. Where it is
-        given, all else that saves cycles pays
+    neurons : the only number of neurons of a group; by default 1, and any larger number that pays
     batch : images that are run together (`gen.plan.batch`)
+    strips : what the input is cut into, one of `gen.plan.strips.FORMS` or "no"; by default what pays
 
-    The input is cut into strips (`gen.plan.strips`) where that pays, and pools that leave groups idle run by themselves
-    (`gen.plan.fusing`), of as many layers as that pays for.
+    Pools that leave groups idle run by themselves (`gen.plan.fusing`), of as many layers as that pays for.
 
     Raises
     ------
     UnsupportedNetwork
         Where no core runs them.
     InputError
-        For neurons that groups of ``lanes`` lanes, or any groups, do not have, and a ``batch`` that no core takes.
+        For neurons that groups of ``lanes`` lanes, or any groups, do not have, for ``strips`` that the input cannot be
+        cut into, and for a ``batch`` that no core takes.
     """
+    if strips not in (None, NO_STRIPS, *FORMS):
+        raise InputError(f"The strips must be {NO_STRIPS}, {' or '.join(FORMS)}, not {strips!r}.")
     found, refused = [], None
     choices = LANES if lanes is None else (lanes,)
     if lanes is None and neurons is not None:
         choices = [n for n in LANES if neurons in neurons_of(shape_of_lanes(n)[0])] or [max(LANES)]
     for choice in choices:
         try:
-            found += _of_lanes(network, target, also, choice, neurons, batch)
+            found += _of_lanes(network, target, also, choice, neurons, batch, strips)
         except UnsupportedNetwork as error:
             refused = error
     if not found and refused:
         raise refused
+    if not found:
+        raise InputError(
+            f"No core here has an input in strips of {strips}: it must have one or two channels and lie on the chip, "
+            "all layers that read it must move over it alike, and what a kernel covers must find room in a word, 8 "
+            "values of a row or 16 of a window. Leave --strips out."
+        )
     return found
 
 
-def _of_lanes(network, target, also, lanes, neurons, batch):
+def _of_lanes(network, target, also, lanes, neurons, batch, strips):
     """Return the candidates of one number of lanes."""
     width, groups = shape_of_lanes(lanes)
     if neurons is not None:
         check_neurons(width, neurons)
 
-    strips_pay, apart_pay = (PAYS, APART_PAYS) if neurons is None else (1, 1)
-
     def of(count):
-        found = [_candidate(network, target, also, lanes, count, batch=batch)]
+        form = strips if strips in FORMS else ""
+        found = [_candidate(network, target, also, lanes, count, form, batch)]
         plan = found[0].plan
-        form = ""
-        for strips in FORMS if find_strips(plan.passes, network.stages[0].source.shape, Cut(width)) else ():
-            cut = _candidate(network, target, also, lanes, count, strips, batch)
-            if _pays(cut, found[-1], strips_pay):
-                found.append(cut)
-                form = strips
+        if plan.params.strip_form != form:
+            return []
+        cut = strips is None and find_strips(plan.passes, network.stages[0].source.shape, Cut(width))
+        for name in FORMS if cut else ():
+            other = _candidate(network, target, also, lanes, count, name, batch)
+            if _pays(other, found[-1]):
+                found.append(other)
+                form = name
         # A map outside the chip moves twice more if it is not pooled before: there all pools stay fused.
         for unfused in () if plan.params.outside else fan_ins_apart(plan.passes, groups):
             apart = _candidate(network, target, also, lanes, count, form, batch, unfused)
-            if not _pays(apart, found[-1], apart_pay):
+            if not _pays(apart, found[-1], APART_PAYS):
                 break
             found.append(apart)
         return found
 
     found = of(1 if neurons is None else neurons)
-    for more in neurons_of(width)[1:] if neurons is None and width > WALKED else ():
+    for more in neurons_of(width)[1:] if found and neurons is None and width > WALKED else ():
         others = of(more)
         if _pays(others[-1], found[-1]):
             found += others

@@ -82,10 +82,10 @@ def _header(plan):
 def _strips(params, region) -> dict[str, int]:
     """Return the fields of an input in strips; of any other one words begin at 0."""
     strips = region.strips
-    whole = strips is not None and strips.rows > 1
+    whole = strips if strips is not None and strips.rows > 1 else None
     windows = {
-        "windows": whole, "given": strips.height - 1 if whole else 0, "last_word": region.words * region.versions - 1,
-        **{f"first_word_{row}": strips.first_word(row) if whole else 0 for row in range(params.image_rows)},
+        "windows": whole is not None, "given": whole.height - 1 if whole else 0, "last_word": region.words * region.versions - 1,
+        **{f"first_word_{row}": whole.first_word(row) if whole else 0 for row in range(params.image_rows)},
     }
     if not strips:
         return dict.fromkeys(("strips", "row_values", "strip_first", "strip_step"), 0) | windows

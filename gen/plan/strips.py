@@ -18,9 +18,10 @@ from gen.layers import INPUT
 from gen.plan.passes import Pass
 from gen.window import POINT, Window
 
-__all__ = ["FORMS", "UNCUT", "Cut", "Strips", "find_strips"]
+__all__ = ["FORMS", "NO_STRIPS", "UNCUT", "Cut", "Strips", "find_strips"]
 
 FORMS = {"rows": 1, "windows": 0}  # of strips: name to `Cut.rows`
+NO_STRIPS = "no"  # as a user asks for none
 MOST_CHANNELS = 2  # more of them give a tile as many events as its taps are
 MOST_VALUES = 8    # of a word for a kernel row: a wider one costs more than it saves
 MOST_WORDS = 2**12  # of a map: a larger one takes too many block RAMs

@@ -13,6 +13,7 @@ from gen.plan.estimate import expected_cycles
 from gen.plan.memories import OUTSIDE, SINGLE_PORT, MemorySpec
 from gen.plan.plan import core_room, make_plan
 from gen.plan.resources import SOFTMAX_TABLE, queue_specs, single_port_blocks
+from gen.plan.strips import NO_STRIPS
 from gen.plan.target import find_target
 from host.bounds import describe_bounds
 from host.report.layers import described
@@ -44,6 +45,7 @@ def facts(folder, plan):
         "core": {
             "name": folder.resolve().name, "board": target.name, "title": target.title, "device": target.device,
             "lanes": params.lanes, "neurons": params.neurons, "batch": params.batch,
+            "strips": params.strip_form or NO_STRIPS,
             "board_clock_mhz": target.clock_mhz, "router": target.flow.name, "parameters": manifest["parameters"],
         },
         "network": described(network),

@@ -14,7 +14,7 @@ def sources(report, folder, data=None, split="test", limit=None, image=None):
     given = ["--data", data, *([] if split == "test" else ["--split", split])]
     chosen = [] if image is None else ["--image", image]
     this = _command("report", folder, *([*given, *some, *chosen] if data else []))
-    size = ["--lanes", core["lanes"], "--neurons", core["neurons"]]
+    size = ["--lanes", core["lanes"], "--neurons", core["neurons"], "--strips", core["strips"]]
     size += ["--batch", core["batch"]] if core["batch"] > 1 else []
     generate = _command("generate", network, "--board", core["board"], *size, "--out", "DIR")
     figures = {

@@ -29,6 +29,9 @@ def generate(
     batch: Annotated[
         int, typer.Option(metavar="N", help="Images run together: weights of dense layers outside come once for all.")
     ] = 1,
+    strips: Annotated[
+        str | None, typer.Option(metavar="no|rows|windows", help="What the input is cut into. Default: what pays.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace another build in DIR.")] = False,
     also: Annotated[
         list[Path] | None, typer.Option(metavar="NET", help="Make the core large enough for this network too.")
@@ -36,7 +39,8 @@ def generate(
     baud: Annotated[int, typer.Option(help="Bits per second of the UART link.")] = 1_000_000,
 ):
     """Write Verilog, memory image and manifest for a board."""
-    return commands.generate(network, board, lanes, target_fps, neurons, batch, out, force, also or (), baud, progress)
+    return commands.generate(
+        network, board, lanes, target_fps, neurons, batch, strips, out, force, also or (), baud, progress)
 
 
 @verb(tables.verification, failed=lambda payload: payload["mismatches"] > 0)

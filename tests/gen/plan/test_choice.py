@@ -24,6 +24,13 @@ def _network():
     return IntegerNetwork(Source((1, 8, 8)), [first, second, out], 2)
 
 
+def _with_windows(channels=1):
+    """Return a network whose first layer moves a window over an input of so many channels."""
+    first = spiking("a", [Synapse(INPUT, np.ones((4, channels, 3, 3), int), padding=(1, 1))])
+    return IntegerNetwork(
+        Source((channels, 12, 12)), [first, readout("out", Synapse("a", np.ones((2, 4, 12, 12), int)))], 1)
+
+
 def test_every_number_of_lanes_is_a_candidate():
     found = candidates(_network(), BOARD)
     assert [candidate.lanes for candidate in found if candidate.neurons == 1] == list(LANES)
@@ -58,23 +65,29 @@ def test_twice_the_neurons_are_a_candidate_where_they_pay():
 
 def test_strips_are_a_candidate_where_they_pay():
     """A first layer of few events waits for the walk; one of many channels has no strips."""
-    def network(channels):
-        first = spiking("a", [Synapse(INPUT, np.ones((4, channels, 3, 3), int), padding=(1, 1))])
-        return IntegerNetwork(
-            Source((channels, 12, 12)), [first, readout("out", Synapse("a", np.ones((2, 4, 12, 12), int)))], 1)
-
-    plain, strips, *_ = candidates(network(1), BOARD, lanes=16)
+    plain, strips, *_ = candidates(_with_windows(), BOARD, lanes=16)
     assert (plain.plan.params.strips, strips.plan.params.strips) == (0, 13)
     assert strips.neurons == plain.neurons and strips.estimate.interval < 0.97 * plain.estimate.interval
     assert [row["strips"] for row in pareto_rows([plain, strips])] == ["", "rows"]
-    assert choose(candidates(network(1), BOARD, lanes=16, neurons=1)).plan.params.strips
-    assert not any(each.plan.params.strips for each in candidates(network(3), BOARD, lanes=16))
-    asked = candidates(network(1), BOARD, lanes=16, neurons=8)  # then a single cycle less is worth it
-    assert [row["strips"] for row in pareto_rows(asked)] == ["", "rows", "windows"]
-    by_itself = candidates(network(1), BOARD, lanes=16)
+    assert choose(candidates(_with_windows(), BOARD, lanes=16, neurons=1)).plan.params.strips
+    assert not any(each.plan.params.strips for each in candidates(_with_windows(3), BOARD, lanes=16))
+    by_itself = candidates(_with_windows(), BOARD, lanes=16)
     assert [each.neurons for each in by_itself] == [1, 1, 4, 4]  # two are not worth it, which tells nothing of four
-    both = choose(candidates(network(1), BOARD, [network(3)], lanes=16))
+    both = choose(candidates(_with_windows(), BOARD, [_with_windows(3)], lanes=16))
     assert both.plan.params.strips and both.plan.layout.tiling.strips
+
+
+def test_strips_that_are_asked_for():
+    found = [candidates(_with_windows(), BOARD, lanes=16, neurons=4, strips=form) for form in ("no", "rows", "windows")]
+    assert [[row["strips"] for row in pareto_rows(rows)] for rows in found] == [[""], ["rows"], ["windows"]]
+    none, rows, windows = (each.estimate.interval for each, in found)
+    assert windows < rows < none
+    of_nine_values = {each.lanes for each in candidates(_with_windows(), BOARD, strips="windows")}
+    assert of_nine_values == {16, 32, 64}
+    with pytest.raises(InputError, match="The strips must be no, rows or windows, not 'cols'."):
+        candidates(_with_windows(), BOARD, strips="cols")
+    with pytest.raises(InputError, match="No core here has an input in strips of windows: .* Leave --strips out."):
+        candidates(_with_windows(), BOARD, lanes=8, strips="windows")
 
 
 def test_the_fastest_that_fits_is_chosen():
