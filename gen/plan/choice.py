@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
+from math import inf
 
 from gen.errors import DoesNotFit, InputError, UnsupportedNetwork
 from gen.intnet import Network
@@ -26,8 +28,8 @@ __all__ = ["Candidate", "candidates", "choose", "pareto_rows"]
 
 OFFERED = 4  # boards named where a network does not fit
 WALKED = 4  # lanes that one neuron fires while the walk makes a tile: a group of so few gains nothing from a second one
-PAYS = 0.97  # share of the cycles that strips, or twice the neurons, may leave, at most, to be tried
-HOPE = 0.99  # that so many neurons may leave, at most, for twice as many to be looked at
+PAYS = 0.97  # share of the cycles that strips, or more neurons, may leave, at most, to be a candidate
+HOPE = 0.999  # that so many neurons may leave of those of half as many, at most, for twice as many to be looked at
 APART_PAYS = 0.98  # that pools by themselves may: they take little logic
 
 
@@ -127,33 +129,42 @@ def _of_lanes(network, target, also, lanes, neurons, batch, strips):
     if neurons is not None:
         check_neurons(width, neurons)
 
-    def of(count):
-        form = strips if strips in FORMS else ""
-        found = [_candidate(network, target, also, lanes, count, form, batch)]
-        plan = found[0].plan
-        if plan.params.strip_form != form:
-            return []
-        cut = strips is None and find_strips(plan.passes, network.stages[0].source.shape, Cut(width))
-        for name in FORMS if cut else ():
-            other = _candidate(network, target, also, lanes, count, name, batch)
-            if _pays(other, found[-1]):
-                found.append(other)
-                form = name
-        # A map outside the chip moves twice more if it is not pooled before: there all pools stay fused.
-        for unfused in () if plan.params.outside else fan_ins_apart(plan.passes, groups):
-            apart = _candidate(network, target, also, lanes, count, form, batch, unfused)
-            if not _pays(apart, found[-1], APART_PAYS):
-                break
-            found.append(apart)
-        return found
-
-    found = of(1 if neurons is None else neurons)
-    for more in neurons_of(width)[1:] if found and neurons is None and width > WALKED else ():
-        others = of(more)
-        if _pays(others[-1], found[-1]):
-            found += others
-        elif not _pays(others[-1], found[-1], HOPE):
+    candidate = partial(_candidate, network, target, also, lanes, batch=batch)
+    kept: list[Candidate] = []
+    before = inf
+    for count in (neurons_of(width) if width > WALKED else (1,)) if neurons is None else (neurons,):
+        tried = _of_forms(candidate, network, count, width, strips)
+        for each in tried:
+            kept += [each] if not kept or _pays(each, kept[-1]) else []
+        if kept and kept[-1] in tried:
+            kept += _with_pools_apart(candidate, kept[-1], groups)
+        least = min((each.estimate.interval for each in tried), default=inf)
+        if least > HOPE * before:
             break
+        before = least
+    return kept
+
+
+def _of_forms(candidate, network, neurons, width, strips):
+    """Return the candidates of so many neurons with every form of the input, or the one that ``strips`` asks for."""
+    if strips is not None:
+        form = strips if strips in FORMS else ""
+        asked = candidate(neurons, form)
+        return [asked] if asked.plan.params.strip_form == form else []
+    plain = candidate(neurons)
+    cut = find_strips(plain.plan.passes, network.stages[0].source.shape, Cut(width))
+    return [plain, *(candidate(neurons, form) for form in FORMS if cut)]
+
+
+def _with_pools_apart(candidate, fused, groups):
+    """Return the candidates that run pools by themselves, of more and more layers as long as that pays."""
+    found, plan = [], fused.plan
+    # A map outside the chip moves twice more if it is not pooled before: there all pools stay fused.
+    for unfused in () if plan.params.outside else fan_ins_apart(plan.passes, groups):
+        apart = candidate(fused.neurons, plan.params.strip_form, unfused=unfused)
+        if not _pays(apart, [fused, *found][-1], APART_PAYS):
+            break
+        found.append(apart)
     return found
 
 
@@ -162,7 +173,7 @@ def _pays(other, before, share=PAYS):
     return other.estimate.interval < share * before.estimate.interval
 
 
-def _candidate(network, target, also, lanes, neurons=1, strips="", batch=1, unfused=0):
+def _candidate(network, target, also, lanes, neurons=1, strips="", *, batch=1, unfused=0):
     def placed(other):
         return placed_plan(other, lanes, target, neurons, strips, batch, unfused)
 

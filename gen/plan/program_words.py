@@ -84,7 +84,8 @@ def _strips(params, region) -> dict[str, int]:
     strips = region.strips
     whole = strips if strips is not None and strips.rows > 1 else None
     windows = {
-        "windows": whole is not None, "given": whole.height - 1 if whole else 0, "last_word": region.words * region.versions - 1,
+        "windows": whole is not None, "given": whole.height - 1 if whole else 0,
+        "last_word": region.words * region.versions - 1,
         **{f"first_word_{row}": whole.first_word(row) if whole else 0 for row in range(params.image_rows)},
     }
     if not strips:

@@ -9,7 +9,7 @@ from gen.errors import DoesNotFit, InputError
 from gen.intnet import IntegerNetwork
 from gen.layers import INPUT, Source, Synapse
 from gen.plan.choice import candidates, choose, pareto_rows
-from gen.plan.lanes import LANES
+from gen.plan.lanes import LANES, neurons_of
 from gen.plan.target import find_target
 from tests.gen.plan.networks import chained, readout, spiking
 
@@ -71,10 +71,23 @@ def test_strips_are_a_candidate_where_they_pay():
     assert [row["strips"] for row in pareto_rows([plain, strips])] == ["", "rows"]
     assert choose(candidates(_with_windows(), BOARD, lanes=16, neurons=1)).plan.params.strips
     assert not any(each.plan.params.strips for each in candidates(_with_windows(3), BOARD, lanes=16))
-    by_itself = candidates(_with_windows(), BOARD, lanes=16)
-    assert [each.neurons for each in by_itself] == [1, 1, 4, 4]  # two are not worth it, which tells nothing of four
     both = choose(candidates(_with_windows(), BOARD, [_with_windows(3)], lanes=16))
     assert both.plan.params.strips and both.plan.layout.tiling.strips
+
+
+@pytest.mark.parametrize("lanes", [8, 16, 64])
+@pytest.mark.parametrize("network", [_with_windows(), _with_windows(2), _network()], ids=["one", "two", "points"])
+def test_no_neurons_and_no_strips_would_be_much_faster(network, lanes):
+    """None there is leaves less than 97 % of the cycles of the fastest candidate; each of these does of the last."""
+    found = [each.estimate.interval for each in candidates(network, BOARD, lanes=lanes)]
+    assert all(after < 0.97 * before for before, after in zip(found, found[1:]))
+    asked = [(neurons, strips) for neurons in neurons_of(min(lanes, 16)) for strips in ("no", "rows", "windows")]
+    for neurons, strips in asked:
+        try:
+            forms = candidates(network, BOARD, lanes=lanes, neurons=neurons, strips=strips)
+        except InputError:  # such strips it does not have
+            continue
+        assert min(each.estimate.interval for each in forms) >= 0.97 * found[-1], (neurons, strips)
 
 
 def test_strips_that_are_asked_for():
