@@ -88,6 +88,7 @@ class Plan:
 def make_plan(
     network: Network, lanes: int = 16, *, width: int | None = None, groups: int | None = None, neurons: int = 1,
     spram: int = 0, room: Room = WHOLE, strips: bool = False, batch: int = 1, unfused: int = 0,
+    shared: bool = True,
 ) -> Plan:
     """Lay ``network`` out on the smallest core of ``lanes`` lanes that runs it.
 
@@ -100,6 +101,7 @@ def make_plan(
     strips : cut the input into strips, if it can be (`gen.plan.strips`)
     batch : images that are run together (`gen.plan.batch`)
     unfused : as of `CoreParams` (`gen.plan.fusing`)
+    shared : let the groups share the inputs of readouts, if they can (`gen.plan.sharing`)
 
     Raises
     ------
@@ -112,10 +114,10 @@ def make_plan(
     width, groups = (width, groups) if width and groups else shape_of_lanes(lanes)
     bits = word_bits(network)
     values = width * strips
-    layout = lay_out(network, width, groups, neurons, bits, room, values, batch, unfused)
+    layout = lay_out(network, width, groups, neurons, bits, room, values, batch, unfused, shared)
     narrower = _narrower(network, room)
     if narrower != room:
-        other = lay_out(network, width, groups, neurons, bits, narrower, values, batch, unfused)
+        other = lay_out(network, width, groups, neurons, bits, narrower, values, batch, unfused, shared)
         depth = map_depth(other.regions, [p for stage in other.stages for p in stage.passes])
         layout = other if PAYS * wide_depth(other.regions) <= depth else layout
     params = needed_params(
@@ -160,7 +162,8 @@ def _lay_out_on(network, params, room):
         room = replace(room, map_bits=params.map_bits, signed=bool(params.signed))
     values = params.image_tile if params.strips else 0
     layout = lay_out(
-        network, params.width, params.groups, params.neurons, halved, room, values, params.batch, params.unfused)
+        network, params.width, params.groups, params.neurons, halved, room, values, params.batch, params.unfused,
+        bool(params.shared))
     bits = widest_weight(network)
     return layout, needed_params(
         layout, width=params.width, groups=params.groups, neurons=params.neurons,
