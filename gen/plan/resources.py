@@ -43,7 +43,7 @@ LOGIC = {
     "core": (536, 680), "softmax": (438, 271), "program": (13.6, 22.7), "serial": (6.62, 8.94), "lane": (19.5, 5.67),
     "lane bits": (1.84, 6.31), "signed": (7.17, 7.29), "dense": (1.82, 5.64), "phase": (227, 41.7),
     "narrow": (3.33, 0.663), "windows": (231, 51.7), "strips": (71.0, 34.9),
-    "step bits": (2.7, 0.25),
+    "step bits": (2.7, 0.25), "shared": (2.2, 2.3),
 }
 
 
@@ -162,6 +162,7 @@ def grows_with(p):
         "dense": p.dense * p.lanes * p.count_bits, "phase": p.phase_bits > 0,
         "narrow": p.narrow * p.lanes * p.weight_bits, "windows": p.windows, "strips": p.strips > 0,
         "step bits": p.quick * sum(bits for bits, _ in (*output_fields(p).values(), *cursor_fields(p).values())),
+        "shared": p.shared * p.groups * p.acc_bits,
     }
 
 
