@@ -5,7 +5,8 @@ value). A round goes through the passes of a stage in order, each group through 
 (`gen.plan.passes.Pass.order`) and in each through the lanes. A network in step order has a round for each timestep; one
 in tile order runs all timesteps of a tile in a row, a two-phase network has passes for its timesteps: both have one
 round. A spiking layer shows its own map, also where a pool is fused behind it; a pool by itself shows its counts. The
-counts of readouts and of layers that accumulate only mean nothing, nor do the states of pools.
+counts of readouts and of layers that accumulate only mean nothing, nor do the states of pools. Where the groups share
+the inputs of readouts, the value of an output is the sum of what they show, and is compared as one of group 0.
 """
 
 from dataclasses import dataclass, replace
@@ -103,9 +104,10 @@ def _fired(p, trace, group, round_):
     counts, states = np.zeros((2, len(channel)), np.int64)
     if p.stored:
         counts = trace.counts[name][fired, *place]
-    if p.layer.weighted:
+    has_state = p.layer.weighted and not (p.loops.shared and group)
+    if has_state:
         states = (trace.states if p.layer.fires else trace.outputs)[name][updated, *place]
-    flags = np.full(len(channel), p.stored is not None), np.full(len(channel), p.layer.weighted)
+    flags = np.full(len(channel), p.stored is not None), np.full(len(channel), has_state)
     return np.full_like(step, p.index), timestep, *place, counts, states, *flags
 
 
@@ -153,11 +155,11 @@ def first_difference(plan, expected, probe, *, complete=True):
     probe : `sim.compiled_core.Probe` of one image
     complete : whether the image ran to its end; one that was given up may show fewer neurons
     """
-    found = []
+    found, (states, whole) = [], _added_up(plan, probe)
     for group, right in enumerate(expected):
         own = probe.group == group
-        seen = probe.index[own], probe.count[own], probe.state[own]
-        at = _first_wrong(right, *seen, complete)
+        seen = probe.index[own], probe.count[own], states[own]
+        at = _first_wrong(right, *seen, whole[own], complete)
         if at is not None:
             run = right.run[at] if at < len(right) else np.inf
             found.append((run, at, group, seen))
@@ -167,13 +169,31 @@ def first_difference(plan, expected, probe, *, complete=True):
     return _difference(plan, expected[group], at, *seen)
 
 
-def _first_wrong(right, index, counts, states, complete):
+def _added_up(plan, probe):
+    """Return the states, those of shared readouts in group 0 with the other groups' added; which are ``whole``.
+
+    A value is not where another group has not shown its share: it was given up.
+    """
+    states, whole = probe.state.astype(np.int64), np.ones(len(probe.state), bool)
+    if plan.layout.shared:
+        of_readout = np.isin(probe.index, [p.index for p in plan.passes if p.loops.shared])
+        first, *others = (np.flatnonzero(of_readout & (probe.group == group)) for group in range(plan.params.groups))
+        for own in others:
+            both = min(len(first), len(own))
+            states[first[:both]] += probe.state[own[:both]]
+            whole[first[both:]] = False
+        half = 1 << plan.params.acc_bits - 1
+        states[first] = (states[first] + half) % (2 * half) - half
+    return states, whole
+
+
+def _first_wrong(right, index, counts, states, whole, complete):
     """Return the number of the first neuron that is wrong, missing or too many; None if all are right."""
     both = min(len(right), len(index))
     wrong = (
         (right.index[:both] != index[:both])
         | (right.has_count[:both] & (right.counts[:both] != counts[:both]))
-        | (right.has_state[:both] & (right.states[:both] != states[:both]))
+        | (right.has_state[:both] & whole[:both] & (right.states[:both] != states[:both]))
     )
     if wrong.any():
         return int(np.argmax(wrong))

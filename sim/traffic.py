@@ -81,7 +81,7 @@ def memory_traffic(plan, result):
         words["image"][1] += region.words * plan.params.groups * maps
     else:
         words["outside"][1] += region.words * plan.params.image_pieces * maps
-    words["outputs"][0] += result_words(plan.network) - HEADER_WORDS
+    words["outputs"][0] += (result_words(plan.network) - HEADER_WORDS) * _output_words(plan)
     reads = {name: moved[0] for name, moved in words.items()} | {"weights": result.busy_cycles}
     return {name: (reads[name], moved[1], bits[name]) for name, moved in words.items()}
 
@@ -131,8 +131,12 @@ def _looked_up(plan, stage, p):
     size = stage.network.shapes[p.layer.name][1:]
     for source, key in zip(p.walk.sources, p.reads):
         synapse, region = source.synapse, plan.regions[p.stage, *key]
-        taps = 1 if region.line else int(source.window.reads((region.rows, region.columns), size).sum())
-        looked_up["image" if synapse.source == INPUT else "maps"] += taps * p.tiles * (source.fields["words"] + 1)
+        if p.loops.shared:
+            of_tile = region.words
+        else:
+            taps = 1 if region.line else int(source.window.reads((region.rows, region.columns), size).sum())
+            of_tile = taps * (source.fields["words"] + 1)
+        looked_up["image" if synapse.source == INPUT else "maps"] += of_tile * p.tiles
     return looked_up
 
 
@@ -149,9 +153,14 @@ def _program_words(params, p):
     return words_of(pass_fields(params)) + blocks * words_of(synapse_fields(params)) + cursors
 
 
+def _output_words(plan):
+    """Return the words that have the value of an output: one, or one of every group."""
+    return plan.params.groups if plan.layout.shared else 1
+
+
 def _of_decisions(plan, stage, rounds):
     """Return {memory: words read} by the exit rule after every round."""
     network, rule = stage.network, stage.network.exit_rule.kind
     values = int(np.prod(network.shapes[network.readout.name]))
     scans = 1 + (rule in ("entropy", "confidence"))
-    return {"outputs": values * scans * rounds, "limits": rounds * (rule != "off")}
+    return {"outputs": values * scans * rounds * _output_words(plan), "limits": rounds * (rule != "off")}

@@ -61,10 +61,14 @@ class _Gather:
     """
 
     def __init__(self, p, index, region):
-        self.p, self.region, self.synapse = p, region, p.synapses[index]
+        self.p, self.synapse = p, p.synapses[index]
         self.image = self.synapse.source == INPUT
         self.dense = is_dense(self.synapse, region.tile_channels, p.tile_channels)
         self.window = region.window(self.synapse.window)
+        self.version = 0 if region.same else region.words
+        if p.loops.shared:
+            region, self.window = region.shared(p.loops.positions)
+        self.region = region
         self.weight = p.weights[index] << p.narrow
         self.pitches = region.columns * region.words_per_position, region.words_per_position
 
@@ -83,6 +87,8 @@ class _Gather:
     @cached_property
     def _weight_words(self):
         """Weight words of a tile; 0 of a pool, which stays at its one word."""
+        if self.p.loops.shared:
+            return self.window.area * self.region.words_per_position * self.region.tile_channels
         return weight_words(self.synapse, self.p.tile_channels, self.dense) if self.p.layer.weighted else 0
 
     def cursor(self):
@@ -90,11 +96,10 @@ class _Gather:
         p, loops, window = self.p, self.p.loops, self.window
         (height, width), (down, right) = p.window, window.stride
         _, tile_words, block_words = self._words
-        version = 0 if self.region.same else self.region.words
         moves = (
             {"rows": height * down, "pool_rows": down},
             {"columns": loops.positions * width * right, "pool_columns": right},
-            {"blocks": block_words, "tiles": loops.parts * tile_words, "steps": version},
+            {"blocks": block_words, "tiles": loops.parts * tile_words, "steps": self.version},
             {"blocks": loops.turns["tiles"] * self._weight_words, "tiles": self._weight_words},
         )
         first = self.region.base + p.first_channel // p.tile_channels * tile_words
@@ -119,6 +124,7 @@ class _Gather:
         down, right = window.dilation[0] * (rows > 1), window.dilation[1] * (columns > 1)
         (row_tap, row_phase), (column_tap, column_phase) = map(divmod, (down, right), window.upsample)
         apart = p.window[1] * window.stride[1] * (p.loops.positions > 1)
+        in_one = p.loops.shared and region.columns == 1  # all shares lie in one position
         return {
             "image": int(self.image), "once": int(region.same), "wide": int(region.wide), "dense": int(self.dense),
             "zeros": int(window.fill == ZEROS),
@@ -130,8 +136,8 @@ class _Gather:
             "row_factor": window.upsample[0], "column_factor": window.upsample[1],
             "row_tap_phase": row_phase, "column_tap_phase": column_phase,
             "row_pitch": self.pitches[0], "column_pitch": self.pitches[1],
-            "position_step": apart * self.pitches[1], "position_columns": apart,
-            "part_step": tile_words * (p.loops.parts > 1),
+            "position_step": apart * self.pitches[1], "position_columns": 0 if in_one else apart,
+            "part_step": words if in_one else tile_words * (p.loops.parts > 1),
         }
 
     def _active(self):

@@ -18,8 +18,9 @@ from gen.plan.batch import fetches_less
 from gen.plan.estimate import Estimate, expected_cycles
 from gen.plan.fusing import fan_ins_apart
 from gen.plan.lanes import LANES, check_neurons, neurons_of, shape_of_lanes
-from gen.plan.plan import Plan, covering, plan_on
+from gen.plan.plan import Plan, covering, make_plan, plan_on
 from gen.plan.placement import placed_plan, with_spares
+from gen.plan.program import tile_words
 from gen.plan.resources import core_resources, link_resources, single_port_blocks
 from gen.plan.strips import FORMS, NO_STRIPS, Cut, find_strips
 from gen.plan.target import TARGETS, Target
@@ -174,8 +175,22 @@ def _pays(other, before, share=PAYS):
 
 
 def _candidate(network, target, also, lanes, neurons=1, strips="", *, batch=1, unfused=0):
+    """Return a candidate whose groups share the inputs of readouts, unless that makes it slower.
+
+    A map that is read as a line of words may need longer fields, and each tile of all layers more words of the program.
+    """
+    found = _made(network, target, also, lanes, neurons, strips, batch, unfused, True)
+    if found.plan.layout.shared:
+        alone = make_plan(network, lanes, neurons=neurons, strips=strips, batch=batch, unfused=unfused, shared=False)
+        if tile_words(alone.params) < tile_words(found.plan.params):
+            other = _made(network, target, also, lanes, neurons, strips, batch, unfused, False)
+            return min(found, other, key=lambda made: made.estimate.interval)
+    return found
+
+
+def _made(network, target, also, lanes, neurons, strips, batch, unfused, shared):
     def placed(other):
-        return placed_plan(other, lanes, target, neurons, strips, batch, unfused)
+        return placed_plan(other, lanes, target, neurons, strips, batch, unfused, shared)
 
     plan = placed(network)
     if also:

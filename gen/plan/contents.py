@@ -67,7 +67,8 @@ def _channel_rows(plan, p, neuron):
     channels[:, : lanes.shape[1]] = lanes
     channels = channels.ravel()[: p.parameter_words]
     own, rows = channels >= 0, np.zeros((len(channels), 4), np.int64)
-    rows[own, 1] = layer.bias[channels[own]]
+    if not p.loops.shared or group == 0:
+        rows[own, 1] = layer.bias[channels[own]]
     if layer.fires:
         rows[own, 0] = thresholds(plan.stages[p.stage].network, layer)[channels[own]]
         rows[own, 2] = layer.v_init[channels[own]]
@@ -85,11 +86,11 @@ def _weights(plan, group):
     params = plan.params
     lanes, written = np.zeros((plan.layout.weights, params.width), np.int16), set()
     for p in plan.passes:
-        for base, source in zip(p.weights, p.walk.sources):
+        for number, base in enumerate(p.weights):
             if base in written or p.streamed:
                 continue
             written.add(base)
-            rows = _rows(p, source, group, params)
+            rows = _rows(plan, p, number, group)
             lanes[base : base + len(rows)] = rows
     return _integers(_lane_bits(lanes, params))
 
@@ -124,8 +125,8 @@ def _runs(plan, block):
     p, params, runs = block.p, plan.params, []
     for groups in groups_of_parts(p, params.groups):
         group = (groups & -groups).bit_length() - 1  # the first of them
-        for base, source in zip(p.weights, p.walk.sources) if block.weights else ():
-            runs += _run(run_head(base, groups), _lane_bits(_rows(p, source, group, params), params))
+        for number, base in enumerate(p.weights) if block.weights else ():
+            runs += _run(run_head(base, groups), _lane_bits(_rows(plan, p, number, group), params))
         for neuron in range(params.neurons) if block.parameters else ():
             rows = _channel_rows(plan, p, group * params.neurons + neuron)
             runs += _run(run_head(p.parameter, groups, neuron), _row_bits(rows, params))
@@ -139,12 +140,12 @@ def _run(head, bits):
     return [np.array([head, len(packed)], "<u4"), packed.reshape(-1).view("<u4")]
 
 
-def _rows(p, source, group, params):
-    """Return the memory words of one synapse's weights, [words, lanes], as the lanes of a group have them.
+def _rows(plan, p, number, group):
+    """Return the memory words of the weights of a synapse of a pass, [words, lanes], as the lanes of a group have them.
 
     In the order of tile, kernel row, column and channel.
     """
-    width = params.width
+    source, width = p.walk.sources[number], plan.params.width
     if not p.layer.weighted:
         return np.ones((1, width), np.int16)
     synapse, channels = source.synapse, _own_channels(p, group)
@@ -163,8 +164,19 @@ def _rows(p, source, group, params):
         rows = np.zeros((len(channels), window, width, height, breadth), np.int16)
         rows[turns[:, None], first[:, None] + np.arange(in_group), lanes[:, None]] = synapse.weight[outs]
         rows = rows.transpose(0, 3, 4, 1, 2)
+        if p.loops.shared:
+            rows = _own_share(rows, plan.regions[p.stage, *p.reads[number]], group, p.loops.positions)
     rows = rows.reshape(-1, width)
-    return _paired(rows, params.weight_bits // 2) if p.narrow else rows
+    return _paired(rows, plan.params.weight_bits // 2) if p.narrow else rows
+
+
+def _own_share(rows, region, group, groups):
+    """Return [tiles, words of the map, channels of a word, lanes] of those words that ``group`` reads."""
+    width, tile = rows.shape[-1], region.tile_channels
+    rows = np.pad(rows, [(0, 0)] * 3 + [(0, region.words_per_position * tile - rows.shape[3]), (0, 0)])
+    words, own = rows.reshape(len(rows), -1, tile, width), region.own_words(group, groups)
+    behind = max(0, int(own[-1]) + 1 - region.words)
+    return np.pad(words, ((0, 0), (0, behind), (0, 0), (0, 0)))[:, own]
 
 
 def _paired(rows, bits):

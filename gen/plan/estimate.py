@@ -112,7 +112,8 @@ def _stage_cycles(plan, stage, maps, steps, pace):
     Alone, then while the next input comes. ``maps``: of a batch those of each image, else one.
     """
     decided = plan.layout.images == 1 or stage is plan.stages[-1]
-    total = np.full(min(stage.rounds, steps), float(_decision(stage.network) if decided else CYCLES["frame"]))
+    decision = _decision(stage.network, plan.params) if decided else CYCLES["frame"]
+    total = np.full(min(stage.rounds, steps), float(decision))
     if stage.network.source.kind == "frames":
         total[1:] += CYCLES["frame"]
     coming = _coming(plan, stage, pace, len(total))
@@ -234,7 +235,7 @@ def _read(network, p, name, maps, steps):
     return nonzero[p.reads_at - 1][None] if network.two_phase else nonzero
 
 
-def _decision(network):
+def _decision(network, params):
     rule, (channels, rows, columns) = network.exit_rule.kind, network.shapes[network.readout.name]
-    scans, more = DECISIONS[rule]
-    return CYCLES["scan"] + (1 if rule == "off" else rows * columns) * (scans * (channels + CYCLES["scan"]) + more)
+    (scans, more), scan = DECISIONS[rule], CYCLES["scan"] + params.shared  # a value of all groups is added up
+    return CYCLES["scan"] + (1 if rule == "off" else rows * columns) * (scans * (channels + scan) + more)

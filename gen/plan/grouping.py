@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from gen.layers import INPUT, Synapse
 
-__all__ = ["is_dense", "tile_window", "weight_sizes", "weight_words"]
+__all__ = ["is_dense", "reads_whole", "share_words", "tile_window", "weight_sizes", "weight_words"]
 
 
 def is_dense(synapse: Synapse, source_tile: int, tile_channels: int) -> bool:
     """Return whether words of the source are taken lane by lane: lane i of a word goes to lane i of the tile."""
     depthwise = synapse.groups == synapse.weight.shape[0] and synapse.weight.shape[1] == 1
     return synapse.source != INPUT and depthwise and source_tile == tile_channels
+
+
+def reads_whole(synapse: Synapse, size) -> bool:
+    """Return whether all outputs of a synapse have one position, which looks at the whole of a map of ``size``."""
+    return (
+        synapse.groups == 1 and tuple(synapse.kernel) == tuple(size) and not any(synapse.padding)
+        and synapse.dilation == synapse.upsample == (1, 1)
+    )
+
+
+def share_words(synapse: Synapse, source_tile: int, groups: int) -> int:
+    """Return the words that a group reads, at most, of a map whose words ``groups`` share (`gen.plan.sharing`)."""
+    return -(-synapse.window.area * -(-synapse.weight.shape[1] // source_tile) // groups)
 
 
 def tile_window(synapse: Synapse, tile_channels: int) -> tuple[int, int | None, int]:
@@ -39,8 +52,12 @@ def weight_sizes(p, passes) -> tuple[int, ...]:
     tiles = {other.stored: other.tile_channels for other in passes}
 
     def words(synapse):
-        dense = is_dense(synapse, tiles.get(synapse.source, 0), p.tile_channels)
-        size = weight_words(synapse, p.tile_channels, dense) * p.loops.channel_turns
+        source_tile = tiles.get(synapse.source, 0)
+        if p.loops.shared:
+            of_tile = share_words(synapse, source_tile, p.loops.positions) * source_tile
+        else:
+            of_tile = weight_words(synapse, p.tile_channels, is_dense(synapse, source_tile, p.tile_channels))
+        size = of_tile * p.loops.channel_turns
         return -(-size // 2) if p.narrow else size
 
     return tuple(map(words, p.synapses)) if p.layer.weighted else ()

@@ -17,6 +17,7 @@ from gen.plan.outside import Buffer, cut_outside, place_buffers, supply
 from gen.plan.parking import park
 from gen.plan.passes import Pass, layer_passes
 from gen.plan.regions import Region, Room, place_states
+from gen.plan.sharing import share_inputs
 from gen.plan.spilling import spillable
 from gen.plan.strips import UNCUT, Cut
 from gen.plan.supported import check_core
@@ -77,6 +78,11 @@ class Layout:
     unfused: int = 0
 
     @property
+    def shared(self) -> bool:
+        """Whether the groups share the inputs of the readouts; then they do so of all."""
+        return any(p.loops.shared for stage in self.stages for p in stage.passes)
+
+    @property
     def values(self) -> int:
         """Values in a result, of all images that are run together."""
         return self.images * sum(self.output_sizes.values())
@@ -95,12 +101,12 @@ class Layout:
 
 def lay_out(
     network: Network, width: int, groups: int, neurons: int, halved_bits: int, room: Room, cut: Cut,
-    images: int = 1, unfused: int = 0,
+    images: int = 1, unfused: int = 0, shared: bool = False,
 ) -> Layout:
     """Return the `Layout` for groups of so many lanes and neurons.
 
     ``halved_bits``: of a lane's weights in words that are halved. ``cut``: the strips that the input may be cut into.
-    ``images``: that are run together. ``unfused``: as of `CoreParams`.
+    ``images``: that are run together. ``unfused``: as of `CoreParams`. ``shared``: share what can be.
     """
     check_core(network)
     check_batch(network, images)
@@ -113,6 +119,8 @@ def lay_out(
     apart = [pools_apart(passes, groups, unfused) for passes in drafts]
     if any(apart):
         drafts, tiling = _shared_out(networks, width, groups, cut, apart)
+    if shared:
+        drafts = share_inputs(drafts, networks, groups)
     drafts = [[replace(p, neurons=neurons, narrow=_is_narrow(p, halved_bits)) for p in passes] for passes in drafts]
     drafts, inside, parameters = _place_layers(supply(cut_outside(drafts, room.weights), room.parameters))
     every = [p for passes in drafts for p in passes]

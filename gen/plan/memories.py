@@ -138,7 +138,10 @@ def memory_table(p):
                 specs.append(MemorySpec(f"states_{n}", p.state_bits, p.states, states, owner=n))
             if p.currents:
                 specs.append(MemorySpec(f"currents_{n}", p.acc_bits, p.currents, owner=n))
-    specs.append(MemorySpec("outputs", p.acc_bits, p.outputs))
+    if p.shared:
+        specs += [MemorySpec(f"outputs_{g}", p.acc_bits, p.outputs, owner=g) for g in range(p.groups)]
+    else:
+        specs.append(MemorySpec("outputs", p.acc_bits, p.outputs))
     if p.outside:
         specs.append(MemorySpec("outside", WORD_BITS, p.outside, OUTSIDE, 0, True))
     # The part with single-port RAM, an iCE40, has no memory of look-up tables: it would take flip-flops for them.

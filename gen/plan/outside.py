@@ -133,8 +133,13 @@ def place_buffers(passes: list[Pass], weights: Buffer, parameters: Buffer) -> li
 
 
 def groups_of_parts(p: Pass, groups: int) -> list[int]:
-    """Return for every part that has channels the groups that run it, as bits: they have the same weights."""
+    """Return for every part that has channels the groups that run it, as bits: they have the same weights.
+
+    Groups that share an input have weights of their own.
+    """
     loops = p.loops
+    if loops.shared:
+        return [1 << group for group in range(loops.positions)]
     parts = loops.last_parts if loops.channel_turns == 1 else loops.parts
     working = loops.parts * loops.positions
     return [sum(1 << g for g in range(min(groups, working)) if g % loops.parts == part) for part in range(parts)]

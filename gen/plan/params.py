@@ -29,10 +29,12 @@ SWITCHES = {  # parameters that may be 0, and what a core without has none of
     "strips": "an input in strips", "image_ring": "an input outside the chip", "parked": "states outside the chip",
     "supplied": "parameters outside the chip", "spare_blocks": "few words in block RAM",
     "quick": "steps from tile to tile that are kept", "unfused": "pools by themselves",
+    "shared": "shared inputs of readouts",
 }
 # No network falls short of them.
 BESIDE = (
     "width", "groups", "neurons", "program", "spram", "narrow", "input_values", "spare_blocks", "quick", "unfused",
+    "shared",
 )
 
 
@@ -104,6 +106,7 @@ class CoreParams:
     input_values: int = 1  # taken in a cycle: a beat of them lies in one word of the input
     batch: int = 1       # images that are run together: a result has the outputs of all
     unfused: int = 0     # synapses of a neuron from which on pools that leave groups idle are not fused; 0: all are
+    shared: int = 0      # 1: each group has values of outputs, to share inputs of readouts (`gen.plan.sharing`)
     spare_blocks: int = 0  # 1: few words lie in block RAM too, and so do those in a group's queue; 0: in tables
     quick: int = 0       # 1: a pass of one synapse keeps the steps from tile to tile: it makes one in two cycles
 

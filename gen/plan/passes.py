@@ -167,7 +167,7 @@ class Pass:
     def positions_of(self, group: int) -> int:
         """Return at how many positions of the layer's own map ``group`` runs tiles in a timestep."""
         turns, loops = self.loops.turns, self.loops
-        columns = len(range(group // loops.parts, self.columns, loops.positions))
+        columns = self.columns if loops.shared else len(range(group // loops.parts, self.columns, loops.positions))
         runs = group < loops.parts * loops.positions
         return runs * columns * turns["rows"] * turns["pool_rows"] * turns["pool_columns"]
 
@@ -184,7 +184,8 @@ class Pass:
         """
         loops, (height, width) = self.loops, self.window
         row, column, block, tile, y, x, step = np.indices([loops.turns[n] for n in LEVELS]).reshape(len(LEVELS), -1)
-        column = column * loops.positions + group // loops.parts
+        if not loops.shared:
+            column = column * loops.positions + group // loops.parts
         tile = (block * loops.turns["tiles"] + tile) * loops.parts + group % loops.parts
         runs = (column < self.columns) & (tile < self.tiles) & (group < loops.parts * loops.positions)
         first = tile * self.tile_channels

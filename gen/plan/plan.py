@@ -89,6 +89,7 @@ class Plan:
 def make_plan(
     network: Network, lanes: int = 16, *, width: int | None = None, groups: int | None = None, neurons: int = 1,
     spram: int = 0, room: Room = WHOLE, strips: str = "", batch: int = 1, unfused: int = 0,
+    shared: bool = True,
 ) -> Plan:
     """Lay ``network`` out on the smallest core of ``lanes`` lanes that runs it.
 
@@ -101,6 +102,7 @@ def make_plan(
     strips : of `FORMS`: into which strips the input is cut, if it can be (`gen.plan.strips`)
     batch : images that are run together (`gen.plan.batch`)
     unfused : as of `CoreParams` (`gen.plan.fusing`)
+    shared : let the groups share the inputs of readouts, if they can (`gen.plan.sharing`)
 
     Raises
     ------
@@ -113,10 +115,10 @@ def make_plan(
     width, groups = (width, groups) if width and groups else shape_of_lanes(lanes)
     bits = word_bits(network)
     cut = Cut(width, FORMS[strips]) if strips else UNCUT
-    layout = lay_out(network, width, groups, neurons, bits, room, cut, batch, unfused)
+    layout = lay_out(network, width, groups, neurons, bits, room, cut, batch, unfused, shared)
     narrower = _narrower(network, room)
     if narrower != room:
-        other = lay_out(network, width, groups, neurons, bits, narrower, cut, batch, unfused)
+        other = lay_out(network, width, groups, neurons, bits, narrower, cut, batch, unfused, shared)
         depth = map_depth(other.regions, [p for stage in other.stages for p in stage.passes])
         layout = other if PAYS * wide_depth(other.regions) <= depth else layout
     params = needed_params(
@@ -161,7 +163,8 @@ def _lay_out_on(network, params, room):
         room = replace(room, map_bits=params.map_bits, signed=bool(params.signed))
     cut = Cut(params.image_tile, params.image_rows) if params.strips else UNCUT
     layout = lay_out(
-        network, params.width, params.groups, params.neurons, halved, room, cut, params.batch, params.unfused)
+        network, params.width, params.groups, params.neurons, halved, room, cut, params.batch, params.unfused,
+        bool(params.shared))
     bits = widest_weight(network)
     return layout, needed_params(
         layout, width=params.width, groups=params.groups, neurons=params.neurons,

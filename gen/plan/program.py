@@ -24,7 +24,7 @@ from gen.plan.parking import DIGITS
 
 __all__ = [
     "EXIT_CODES", "cursor_fields", "cursor_words", "header_fields", "idle_fields", "output_fields", "pack",
-    "pass_fields", "pass_words", "stage_fields", "synapse_fields", "unpack", "words_of",
+    "pass_fields", "pass_words", "stage_fields", "synapse_fields", "tile_words", "unpack", "words_of",
 ]
 
 EXIT_CODES = {"off": 0, "entropy": 1, "confidence": 2, "margin": 3}
@@ -48,6 +48,7 @@ def header_fields(p):
         "image_tile": _unsigned(p.image_tile - 1),  # values of one word; a position begins a new word
         "image_positions": _unsigned(p.image_words - 1),
         "outputs": _unsigned(p.outputs - 1),  # values in a result
+        **({"shared": FLAG} if p.shared else {}),  # each the sum over all groups, not that of group 0
         **(_strip_fields(p) if p.strips else {}),
         # outside the chip: the first slot of the input, and how far the second lies behind it
         **({"image": _unsigned(p.outside), "image_pitch": _unsigned(p.outside)} if p.image_ring else {}),
@@ -214,6 +215,11 @@ def pass_words(p, synapses):
     """Return the words of a pass of ``synapses`` synapses."""
     synapse = words_of(synapse_fields(p)) + cursor_words(p, cursor_fields(p))
     return words_of(pass_fields(p)) + cursor_words(p, output_fields(p)) + synapses * synapse
+
+
+def tile_words(p):
+    """Return the words that the walker reads for a tile of several synapses, one of them: blocks, steps of cursors."""
+    return sum(words_of(fields(p)) for fields in (output_fields, cursor_fields, synapse_fields))
 
 
 def pack(layout, values):

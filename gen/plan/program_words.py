@@ -74,7 +74,7 @@ def _header(plan):
         "frame_words": region.words if plan.layout.replays else 0,
         "image_channels": plan.layout.image_channels - 1, "image_tile": region.tile_channels - 1,
         "image_positions": region.rows * region.columns * region.versions - 1, **_strips(plan.params, region),
-        "outputs": plan.layout.values - 1,
+        "outputs": plan.layout.values - 1, "shared": plan.layout.shared,
         "image": plan.bases.image, "image_pitch": region.words * plan.params.image_pieces,
     }
 
@@ -142,6 +142,9 @@ def _pass_block(plan, p, following):
     pool, region = not layer.weighted, plan.regions.get((p.stage, *p.writes)) if p.writes else None
     fires, signed = layer.fires and not p.silent, layer.fires and layer.signed
     spill = region.outside if region else None
+    parts, last_parts = walk.parts, walk.last_parts
+    if walk.shared and not params.windows:  # groups of such a core have no positions
+        parts = last_parts = walk.positions
     return {
         "next": following, "synapses": len(p.synapses),
         **{f"{level}_turns": walk.turns[level] - 1 for level in LEVELS},
@@ -161,7 +164,7 @@ def _pass_block(plan, p, following):
         "parks": p.parked is not None, "digits": state_digits(p), "park": plan.bases.states + (p.parked or 0),
         **{f"parked_{group}": parked_words(p, group) for group in range(params.groups)},
         "resumes": p.resumes, "unbiased": not p.biased,
-        "part_bits": walk.parts.bit_length() - 1, "positions": walk.positions - 1,
-        "last_parts": walk.last_parts - 1, "last_positions": walk.last_positions - 1,
+        "part_bits": parts.bit_length() - 1, "positions": walk.positions - 1,
+        "last_parts": last_parts - 1, "last_positions": walk.last_positions - 1,
         "output_position": region.words_per_position if region else 0,
     }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from gen.intnet import IntegerNetwork
 from gen.plan.passes import Pass
 from gen.plan.strips import Strips
@@ -64,6 +66,27 @@ class Region:
     def window(self, window: Window) -> Window:
         """Return how the window of a synapse moves over what is stored."""
         return POINT if self.line else self.strips.window(window) if self.strips else window
+
+    def own_words(self, group: int, groups: int) -> np.ndarray:
+        """Return int64 [words], which words a group reads of a map that ``groups`` share (`gen.plan.sharing`).
+
+        Each has as many; the last ones may lie behind the map.
+        """
+        turns = np.arange(-(-self.words // groups))
+        return group * len(turns) + turns if self.rows * self.columns == 1 else turns * groups + group
+
+    def shared(self, groups: int) -> tuple[Region, Window]:
+        """Return a map that ``groups`` share, and the window through which group 0 reads it: as `own_words` has them.
+
+        Of a single position it is its own words; else the map has positions of one word, in one row where those of its
+        rows do not share out.
+        """
+        words, of_row = len(self.own_words(0, groups)), self.columns * self.words_per_position
+        if self.rows * self.columns == 1:
+            return replace(self, words_per_position=words), POINT
+        rows = 1 if of_row % groups else self.rows
+        view = replace(self, rows=rows, columns=self.words // rows, words_per_position=1)
+        return view, Window((rows, words // rows), dilation=(1, groups))
 
 
 def place_states(network: IntegerNetwork, passes: list[Pass]) -> tuple[list[Pass], int, int]:

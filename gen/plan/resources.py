@@ -44,7 +44,7 @@ LOGIC = {
     "lane bits": (1.84, 6.31), "signed": (7.17, 7.29), "dense": (1.82, 5.64), "phase": (227, 41.7),
     "narrow": (3.33, 0.663), "windows": (231, 51.7), "strips": (71.0, 34.9),
     "input rows": (5.4, 3.3), "input rows of a group": (2.3, 0.0),
-    "step bits": (2.7, 0.25),
+    "step bits": (2.7, 0.25), "shared": (2.2, 2.3),
 }
 
 
@@ -165,6 +165,7 @@ def grows_with(p):
         "narrow": p.narrow * p.lanes * p.weight_bits, "windows": p.windows, "strips": p.strips > 0,
         "input rows": rows, "input rows of a group": p.groups * rows,
         "step bits": p.quick * sum(bits for bits, _ in (*output_fields(p).values(), *cursor_fields(p).values())),
+        "shared": p.shared * p.groups * p.acc_bits,
     }
 
 

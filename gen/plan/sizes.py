@@ -54,6 +54,7 @@ def needed_params(layout, *, width, groups, neurons, weight_bits, signed, spram)
         map_words=map_depth(layout.regions, passes),
         weights=layout.weights, parameters=layout.parameters, states=layout.states, currents=layout.currents,
         outputs=layout.values, batch=layout.images, unfused=layout.unfused,
+        shared=int(layout.shared),
         limits=max(1, sum(len(network.exit_rule.limits) for network in networks)),
         program=1, passes=len(passes), stages=len(networks),
         synapses=max(len(p.synapses) for p in passes),

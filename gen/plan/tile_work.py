@@ -15,6 +15,7 @@ from gen.plan.passes import Pass
 from gen.plan.program import cursor_fields, output_fields, synapse_fields, words_of
 from gen.plan.regions import Region
 from gen.plan.walk import SourceWalk
+from gen.window import POINT
 
 __all__ = ["TileWork", "single_cycles", "tile_work"]
 
@@ -86,12 +87,13 @@ class _Turns:
         loops, (height, width) = p.walk, p.window
         row, column, block, tile, y, x, step = np.indices([loops.turns[n] for n in LEVELS]).reshape(len(LEVELS), -1)
         group = np.arange(groups)[:, None]
-        column = column * loops.positions + group // loops.parts
+        column = column * loops.positions + group // loops.parts  # shares lie side by side like columns
+        columns = loops.positions if loops.shared else p.columns
         tile = (block * loops.turns["tiles"] + tile) * loops.parts + group % loops.parts
         self.count = row.size
-        self.runs = (column < p.columns) & (tile < p.tiles) & (group < loops.parts * loops.positions)
+        self.runs = (column < columns) & (tile < p.tiles) & (group < loops.parts * loops.positions)
         self.row, self.step = row * height + y, step
-        self.column = np.minimum(column, p.columns - 1) * width + x
+        self.column = np.minimum(column, columns - 1) * width + x
         self.tile = np.minimum(tile, p.tiles - 1)
         self.size = p.rows * height, p.columns * width
 
@@ -106,9 +108,12 @@ class _Reader:
         # In the maximum of counts of both signs, zeros take part.
         self.whole = source.dense and params.maximum and params.signed and not p.layer.weighted
         self.whole = self.whole and p.layer.kind == "max"
-        size = p.rows * p.window[0], p.columns * p.window[1]
-        self.rows = self.window.places(0, region.rows, size[0])
-        self.columns = self.window.places(1, region.columns, size[1])
+        size, of_map = (p.rows * p.window[0], p.columns * p.window[1]), (region.rows, region.columns)
+        self.groups = p.loops.positions if p.loops.shared else 0
+        if self.groups:
+            self.count, self.window = len(region.own_words(0, self.groups)), POINT
+            size = of_map = 1, self.groups
+        self.rows, self.columns = (self.window.places(axis, of_map[axis], size[axis]) for axis in (0, 1))
 
     def gathered(self, nonzero, turns):
         """Return (cycles that the events take, words with events), float [steps, groups, tiles] each."""
@@ -155,7 +160,15 @@ class _Reader:
         lanes[:, :channels] = nonzero.reshape(steps, channels, *lanes.shape[2:])
         lanes = lanes.reshape(steps, region.words_per_position, region.tile_channels, *lanes.shape[2:])
         filled = np.ones_like(lanes[:, :, 0]) if self.whole else 1 - (1 - lanes).prod(axis=2)
-        return lanes.sum(axis=2), filled
+        counts = lanes.sum(axis=2)
+        return (self._shared(counts), self._shared(filled)) if self.groups else (counts, filled)
+
+    def _shared(self, words):
+        """Return [steps, words, 1, groups] of words [steps, words, rows, columns] that the groups share."""
+        words = np.moveaxis(words, 1, -1).reshape(len(words), -1)
+        own = np.array([self.region.own_words(group, self.groups) for group in range(self.groups)])
+        words = np.pad(words, ((0, 0), (0, max(0, own.max() + 1 - words.shape[1]))))
+        return words[:, own].transpose(0, 2, 1)[:, :, None]
 
     def _first_words(self):
         """Return the first word of a tap that every channel tile reads, int [channel tiles]."""

@@ -19,7 +19,7 @@ from itertools import chain
 
 from gen.errors import UnsupportedNetwork
 from gen.layers import INPUT
-from gen.plan.grouping import is_dense, tile_window
+from gen.plan.grouping import is_dense, reads_whole, tile_window
 from gen.plan.passes import Pass
 from gen.plan.strips import UNCUT, Cut, Strips, find_strips
 
@@ -86,10 +86,7 @@ def _kept(stages, network):
 
 def _reads_lines(stages, size):
     readers = [s for passes in stages for p in passes for s in p.synapses if s.source == INPUT]
-    return all(
-        s.groups == 1 and tuple(s.kernel) == tuple(size) and not any(s.padding)
-        and s.dilation == s.upsample == (1, 1) for s in readers
-    )
+    return all(reads_whole(s, size) for s in readers)
 
 
 def _key(p):

@@ -5,7 +5,7 @@ Image, traffic, estimate, compare and the tests read the `Walk`; nobody recomput
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gen.layers import Synapse
 from gen.window import Window
@@ -18,7 +18,8 @@ class Loops:
     """Turns of every level, and how the groups share columns and channel tiles; all are counts.
 
     Group g runs part ``g % parts`` at position ``g // parts``: of each run of ``positions`` columns one, of each run of
-    ``parts`` channel tiles one. The last runs have ``last_positions`` columns and ``last_parts`` tiles.
+    ``parts`` channel tiles one. The last runs have ``last_positions`` columns and ``last_parts`` tiles. Where the input
+    of each tile is ``shared`` (`gen.plan.sharing`), all groups run all tiles, and a position is the number of a share.
     """
 
     turns: dict[str, int]
@@ -26,6 +27,7 @@ class Loops:
     positions: int
     last_parts: int
     last_positions: int
+    shared: bool = field(default=False, kw_only=True)
 
     @property
     def channel_turns(self) -> int:
@@ -82,7 +84,8 @@ def share_loops(p, groups: int) -> Loops:
     """Return the loops of a pass shared out among ``groups``, so that they take the fewest turns.
 
     Of equally good ways the one with the most parts: there the weights of a group are the fewest. A readout runs on
-    group 0; tiles that share windows of channels are not parted, columns of an upsampled map not shared out.
+    group 0, if its input is not shared; tiles that share windows of channels are not parted, columns of an upsampled
+    map not shared out.
     """
     runs = p.tiles // p.blocks
     splits = {1 << n for n in range(groups.bit_length()) if 1 << n < 2 * runs} if p.blocks == 1 else {1}

@@ -102,7 +102,7 @@ def describe_memories(plan, target):
     size = {name: getattr(params, name) for name in ("width", "groups", "neurons", "spram")}
     needed = make_plan(
         plan.network, **size, room=core_room(params), strips=params.strip_form, batch=params.batch,
-        unfused=params.unfused).memories
+        unfused=params.unfused, shared=bool(params.shared)).memories
     for name, spec in plan.memories.items():
         used = min(spec.depth, needed[name].depth) if name in needed else 0
         _add(memories, spec.role, target, spec, used)

@@ -8,7 +8,7 @@
                            |
            sequencer --> walker ==tiles, requests==> group 0 .. G-1 --words--> every group's copy of the maps
              ^  |                                       |
-             |  +-----> decision <---- output store <---+ (group 0)
+             |  +-----> decision <---- output store <---+ (of group 0, or all)
     i --> image writer ==> every group's copy of the input      |
                                           result reader <-------+ --> o
 """
@@ -29,6 +29,7 @@ from hw.core.loader import Loader
 from hw.core.map_writer import MapWriter
 from hw.core.memory import CoreMemory
 from hw.core.output_store import OutputStore
+from hw.core.output_sum import OutputSum
 from hw.core.outside import Outside
 from hw.core.result_reader import ResultReader
 from hw.core.sequencer import Sequencer
@@ -97,7 +98,9 @@ class Core(wiring.Component):
         m.submodules.sequencer = sequencer = Sequencer(p)
         m.submodules.walker = walker = Walker(p)
         m.submodules.map_writer = map_writer = MapWriter(p)
-        m.submodules.output_store = outputs = OutputStore(p)
+        stores = [OutputStore(p, number) for number in range(p.groups if p.shared else 1)]
+        for number, store in enumerate(stores):
+            m.submodules[f"output_store_{number}" if p.shared else "output_store"] = store
         m.submodules.decision = decision = Decision(p, contents.get("limits", ()))
         m.submodules.result_reader = results = ResultReader(p)
         m.submodules.counters = counters = Counters(p)
@@ -116,13 +119,8 @@ class Core(wiring.Component):
         m.d.sync += counters.clear.eq(sequencer.begins)
         rested = Signal()  # of what was sent: a cycle later, since the groups are far
         m.d.sync += rested.eq(walker.done & ~map_writer.busy & Cat(group.idle for group in groups).all())
+        self._keep_outputs(m, stores, sequencer, groups, decision, results)
         m.d.comb += [
-            outputs.firing_address.eq(groups[0].output_address), outputs.write.eq(groups[0].output_write),
-            groups[0].output.eq(outputs.data),
-            outputs.decides.eq(decision.busy), outputs.decision_address.eq(decision.address),
-            decision.value.eq(outputs.data),
-            outputs.answers.eq(results.busy), outputs.result_address.eq(results.address),
-            results.output.eq(outputs.data),
             counters.running.eq(sequencer.counts),
             *(getattr(counters, name).eq(sum(getattr(group, name) for group in groups))
               for name in ("busy", "active", "counted")),
@@ -133,6 +131,28 @@ class Core(wiring.Component):
             self.probe_states.as_value().eq(Cat(group.probe_states for group in groups)),
         ]
         return m
+
+    def _keep_outputs(self, m, stores, sequencer, groups, decision, results):
+        """Join the values of outputs with the groups that add to them, and with those that read them."""
+        for group, store in zip(groups, stores):
+            m.d.comb += [
+                store.firing_address.eq(group.output_address), store.write.eq(group.output_write),
+                group.output.eq(store.data),
+            ]
+        value = stores[0].data
+        if self._params.shared:
+            m.submodules.output_sum = total = OutputSum(self._params)
+            m.d.comb += [
+                total.shared.eq(sequencer.header.shared),
+                *(own.eq(store.data) for own, store in zip(total.own, stores)),
+            ]
+            value = total.o
+        for store in stores:
+            m.d.comb += [store.decides.eq(decision.busy), store.decision_address.eq(decision.address)]
+        m.d.comb += decision.value.eq(value)
+        for store in stores:
+            m.d.comb += [store.answers.eq(results.busy), store.result_address.eq(results.address)]
+        m.d.comb += results.output.eq(value)
 
     def _sequence(self, m, loader, program, images, sequencer, walker, decision, results, outside):
         """Join the sequencer with those that it tells what to do."""

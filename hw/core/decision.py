@@ -39,7 +39,7 @@ class Decision(wiring.Component):
     -------
     stage, load : In
     address, value : Out, In
-        To the output store, which answers two cycles later; only while ``busy``.
+        To the output store, which answers two cycles later, with ``params.shared`` three; only while ``busy``.
     begin, step : In
         Decide about the round ``step``, from 0.
     busy, done : Out(1)
@@ -65,11 +65,11 @@ class Decision(wiring.Component):
         m.d.sync += limit_place.eq(stage.limits + self.step)
         m.d.comb += [limits.load.eq(self.load), limits.address.eq(limit_place)]
         best, holds = Signal(signed(p.acc_bits + 2), reset_less=True), Signal()
-        index, left, coming = Signal(range(max(2, p.classes))), Signal(range(p.classes + 1)), Signal(2)
+        index, left, coming = Signal(range(max(2, p.classes))), Signal(range(p.classes + 1)), Signal(2 + p.shared)
         position, passing = Signal(range(max(2, p.positions))), Signal(range(p.positions + 1))
         base, arrived, last = Signal.like(self.address), Signal(), Signal()
         m.d.sync += coming.eq(Cat(left.any(), coming))
-        m.d.comb += [arrived.eq(coming[1]), last.eq(index == stage.classes)]
+        m.d.comb += [arrived.eq(coming[-1]), last.eq(index == stage.classes)]
         with m.If(left.any()):
             m.d.sync += [left.eq(left - 1), self.address.eq(self.address + 1)]
         with m.If(arrived):

@@ -124,10 +124,10 @@ class Fetch(wiring.Component):
 
     def _sum(self, m, name, position_step, part_step):
         """Return the group's position times the one step plus its part times the other: a term for each bit set."""
-        terms = []
+        terms, bits = [], max(len(position_step), len(part_step))
         for bit in range(self._number.bit_length()):
             if self._number >> bit & 1:
-                term = Signal(signed(len(position_step) + 1), name=f"{name}_term_{bit}")
+                term = Signal(signed(bits + 1), name=f"{name}_term_{bit}")
                 with m.Switch(self.layer.part_bits):
                     for part_bits in self._splits():
                         with m.Case(part_bits):

@@ -44,7 +44,7 @@ class Firing(wiring.Component):
     ----------
     params : CoreParams
     number : int
-        Of the group, from 0; only group 0 has the ports of the outputs.
+        Of the group, from 0; only group 0 has the ports of the outputs, or with ``params.shared`` all.
     contents : dict
         Initial contents of the loadable memories, name to list of ints.
 

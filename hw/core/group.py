@@ -21,7 +21,7 @@ __all__ = ["Group"]
 TAKEN = ("layer", "tile_valid", "tile")  # by the fetch and by the firing alike
 GIVEN = ("idle", "counted", "probe_fired", "probe_counts", "probe_states")  # by the firing
 PARKING = (*STEPS, "sent", "memory")  # by the firing, where states lie outside the chip
-OUTPUTS = ("output_address", "output_write")  # by the firing of group 0
+OUTPUTS = ("output_address", "output_write")  # by the firing of a group that has outputs
 
 
 class Group(wiring.Component):
@@ -31,7 +31,7 @@ class Group(wiring.Component):
 
         request --> fetch --> word queue --> gather --> lanes --> firing --> write
                     | ^                        |          ^        ^  |
-                maps, image                    +--> weights        |  +--> outputs (group 0)
+                maps, image                    +--> weights        |  +--> outputs (group 0, or all)
         tile ------------------------------------------------------+
 
     Parameters
@@ -56,15 +56,15 @@ class Group(wiring.Component):
     busy, active : Out
         The lanes are given an event; lanes that do work for it.
     write, idle, counted, probe_fired, probe_counts, probe_states : Out
-        As of `hw.core.firing.Firing`; so are, of group 0 alone, output_address, output_write and output, and with
-        ``params.parked`` first_step, last_step, stop, sent and memory.
+        As of `hw.core.firing.Firing`; so are, of group 0 alone or with ``params.shared`` of all, output_address,
+        output_write and output, and with ``params.parked`` first_step, last_step, stop, sent and memory.
     """
 
     def __init__(self, params, number, contents):
         self._params, self._number = p, _ = params, number
         self._firing, self._contents = Firing(p, number, contents), contents
         members = self._firing.signature.members
-        outputs = () if number else (*OUTPUTS, "output")
+        outputs = (*OUTPUTS, "output") if "output" in members else ()
         super().__init__({
             "begin": In(1), "layer": In(payloads.pass_block(p)), "slot": In(range(max(2, p.image_slots))),
             "tile_valid": In(1), "tile": In(payloads.tile(p)),
@@ -109,7 +109,7 @@ class Group(wiring.Component):
             *(getattr(self, name).eq(getattr(firing, name)) for name in GIVEN),
         ]
         wiring.connect(m, firing.write, wiring.flipped(self.write))
-        if not self._number:
+        if "output" in self.signature.members:
             m.d.comb += [firing.output.eq(self.output), *(
                 getattr(self, name).eq(getattr(firing, name)) for name in OUTPUTS
             )]

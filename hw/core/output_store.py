@@ -13,18 +13,24 @@ __all__ = ["OutputStore"]
 class OutputStore(wiring.Component):
     """One read port for three readers: who reads says so; nobody else reads then.
 
+    Parameters
+    ----------
+    params : CoreParams
+    number : int
+        Of the group that adds to them: 0, or with ``params.shared`` each, to values of its own.
+
     Members
     -------
     firing_address, write : In
-        From group 0.
+        From the group.
     decides, decision_address, answers, result_address : In
         The decision, or the result, reads now.
     data : Out
         Two cycles after the address.
     """
 
-    def __init__(self, params):
-        self._params = p = params
+    def __init__(self, params, number=0):
+        p, self._spec = params, memory_table(params)[f"outputs_{number}" if params.shared else "outputs"]
         write = write_port(p.acc_bits, p.outputs)
         address = range(max(2, p.outputs))
         super().__init__({
@@ -35,7 +41,7 @@ class OutputStore(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.memory = memory = CoreMemory(memory_table(self._params)["outputs"])
+        m.submodules.memory = memory = CoreMemory(self._spec)
         m.d.comb += [
             memory.address.eq(Mux(self.decides, self.decision_address, Mux(
                 self.answers, self.result_address, self.firing_address))),

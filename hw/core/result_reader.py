@@ -26,7 +26,7 @@ class ResultReader(wiring.Component):
     heading, shift, busy : Out(1)
         The first words are being sent; the next counter is wanted; a result is being sent.
     address, output : Out, In
-        To the output store, which answers two cycles later; only while ``busy``.
+        To the output store, which answers two cycles later, with ``params.shared`` three; only while ``busy``.
     o : Out(stream(output_word))
     """
 
@@ -71,7 +71,10 @@ class ResultReader(wiring.Component):
             with m.State("ADDRESS"):
                 m.next = "WORD"
             with m.State("WORD"):
-                m.next = "OUTPUT"
+                m.next = "SUM" if self._params.shared else "OUTPUT"
+            if self._params.shared:
+                with m.State("SUM"):
+                    m.next = "OUTPUT"
             with m.State("OUTPUT"):
                 m.d.comb += sends.eq(1)
                 with m.If(free):

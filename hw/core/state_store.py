@@ -27,7 +27,8 @@ class StateStore(wiring.Component):
     ----------
     params : CoreParams
     number : int
-        Of the neuron among those of all groups, from 0; only those of group 0 have outputs.
+        Of the neuron among those of all groups, from 0; only those of group 0 have outputs, or with ``params.shared``
+        all.
     contents : dict
         Initial contents of the loadable memories.
 
@@ -53,7 +54,7 @@ class StateStore(wiring.Component):
 
     def __init__(self, params, number, contents):
         self._params, self._number, self._contents = p, _, _ = params, number, contents
-        self._has_outputs = number < p.neurons
+        self._has_outputs = number < p.neurons or bool(p.shared)
         word = signed(p.acc_bits)
         outputs = write_port(p.acc_bits, p.outputs)
         super().__init__({

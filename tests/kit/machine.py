@@ -69,7 +69,8 @@ class Machine:
         ]
         # Every group has a copy of the maps and of the input; the copies are equal, so one stands for all.
         self.maps = np.zeros((p.map_words, p.width), np.int64)
-        self.outputs = np.zeros(p.outputs, np.int64)
+        # Each that has values of outputs has its own; another network may have left what it likes in them.
+        self._outputs = np.arange(p.outputs) + np.arange(p.groups if p.shared else 1)[:, None]
         self._walked = {}
 
     def run(self, values) -> Run:
@@ -100,8 +101,12 @@ class Machine:
             if run.passed:
                 break
         run.timesteps = ended or run.timesteps  # of a batch, images
-        run.outputs = self.outputs[: header["outputs"] + 1].tolist()
+        run.outputs = self.outputs()[: header["outputs"] + 1].tolist()
         return run
+
+    def outputs(self):
+        """Return the values of all outputs, of which every group may have a share."""
+        return self._outputs.sum(axis=0) if self.program.header.get("shared", 0) else self._outputs[0]
 
     def walk(self, one, first_step):
         """Return the tiles and requests of a pass, as `PassProgram.tiles` yields them; walked once."""
@@ -134,7 +139,7 @@ class Machine:
                     continue
                 sums, work, cycles = group.gather(one, own, requests, image, self.maps)
                 run.synaptic_ops += work
-                counts, states = group.fire(one.fields, tile, own, sums, self.outputs)
+                counts, states = group.fire(one.fields, tile, own, sums, self._outputs[number % len(self._outputs)])
                 run.fired[number] += [Fired(index, *both) for both in zip(counts.tolist(), states.tolist())]
                 run.events += self._store(one.fields, tile, own, group.pool(one.fields, tile, counts))
                 clock.gather(number, cycles, own.lanes)
@@ -157,7 +162,7 @@ class Machine:
     def _decide(self, stage, step):
         """Return whether the exit rule holds, and the class of each position."""
         count, positions = stage["classes"] + 1, stage["positions"] + 1
-        z = self.outputs[stage["output"] :][: count * positions].reshape(positions, count)
+        z = self.outputs()[stage["output"] :][: count * positions].reshape(positions, count)
         kind = EXIT_KINDS[stage["exit_kind"]]
         passed = False
         if kind != "off":

@@ -23,6 +23,7 @@ DRAWN = {
     "two-phase": lambda seed: random_network(seed, neuron=INVERSE_LEAKY, **SMALL),
     "staged": lambda seed: random_staged_network(seed, sources=(("direct", "frames")[seed % 2],), **SMALL),
     "tiles": lambda seed: replace(small_network(), order=TILES),
+    "shared": lambda seed: shared_network(),
 }
 
 
@@ -47,6 +48,15 @@ def small_network():
     ], timesteps=2)
 
 
+def shared_network():
+    """A layer, and a readout of three classes that looks at the whole of its map."""
+    rng = np.random.default_rng(0)
+    return IntegerNetwork(Source((1, 4, 4)), [
+        spiking(rng, "a", "input", (5, 1, 3, 3), 900, padding=(1, 1)),
+        Readout("z", [Synapse("a", rng.integers(-7, 8, (3, 5, 4, 4)))], np.zeros(3, int), np.full(3, 4)),
+    ], timesteps=2)
+
+
 def example(kind="none", seed=0, width=4, groups=1):
     """Return a plan, the traces of an image, and what the golden model answers."""
     network = DRAWN[kind](seed)
@@ -66,7 +76,7 @@ def by_hand(plan, traces, group):
                         fired, updated = (p.stores_at - 1, p.update - 1) if stage.network.two_phase else (t, t)
                         count = trace.counts[p.layer.name][fired][place] if p.stored else None
                         state = None
-                        if p.layer.weighted:
+                        if p.layer.weighted and not (p.loops.shared and group):
                             states = trace.states if p.layer.fires else trace.outputs
                             state = states[p.layer.name][updated][place]
                         timestep = (p.stores_at or p.reads_at) if stage.network.two_phase else t + 1
@@ -119,7 +129,8 @@ def test_what_is_right_does_not_differ_whatever_means_nothing(kind):
     expected = expected_probe(plan, traces)
     probe = seen(expected)
     probe.count[~np.concatenate([e.has_count for e in expected])] = 7
-    probe.state[~np.concatenate([e.has_state for e in expected])] = -7
+    fires = np.array([p.layer.emits for p in plan.passes])[probe.index]  # what readouts show is added up
+    probe.state[~np.concatenate([e.has_state for e in expected]) & fires] = -7
     assert compare_image(plan, traces, probe, result) is None
 
 
@@ -162,6 +173,31 @@ def test_a_wrong_output_is_no_state():
     difference = first_difference(plan, expected, probe)
     assert (difference.kind, difference.layer, difference.neuron) == ("output", "z", (0, 0, 0))
     assert (difference.expected, difference.got) == (traces[0].logits[0, 0], traces[0].logits[0, 0] - 3)
+
+
+@pytest.mark.parametrize("groups", [2, 4])
+def test_what_groups_show_of_a_shared_output_is_added_up(groups):
+    """Whatever each of them has, their sum is compared, in the accumulator's width; a wrong one in any is found."""
+    plan, traces, _ = example("shared", groups=groups)
+    assert plan.layout.shared
+    expected = expected_probe(plan, traces)
+    probe, rng = seen(expected), np.random.default_rng(groups)
+    at = [np.flatnonzero((probe.group == group) & (probe.index == len(plan.passes) - 1)) for group in range(groups)]
+    for own in at[1:]:
+        moved = rng.integers(-2**(plan.params.acc_bits - 1), 2**(plan.params.acc_bits - 1), len(own))
+        probe.state[own] += moved
+        probe.state[at[0]] -= moved
+    assert first_difference(plan, expected, probe) is None
+    for group in range(groups):
+        n = int(rng.integers(len(at[group])))
+        probe.state[at[group][n]] += 1
+        difference = first_difference(plan, expected, probe)
+        assert (difference.kind, difference.got - difference.expected) == ("output", 1)
+        assert difference.neuron == (n % 3, 0, 0) and difference.timestep == 1 + n // 3
+        probe.state[at[group][n]] -= 1
+    short = probe.chosen(np.arange(len(probe.state)) != at[-1][-1])
+    assert first_difference(plan, expected, short).kind == "pass"
+    assert first_difference(plan, expected, short, complete=False) is None
 
 
 def test_the_timestep_of_a_two_phase_pass_and_the_stage_are_named():

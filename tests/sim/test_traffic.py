@@ -47,7 +47,10 @@ def counted(steps=STEPS):
 
 @pytest.mark.parametrize("groups", [1, 2])
 def test_the_words_of_a_small_network(groups):
-    """Of its passes: 96 neurons and 100 taps of the input for each of 2 tiles; 16 neurons, 4 taps of 2 words; 2, 4."""
+    """Of its passes: 96 neurons and 100 taps of the input for each of 2 tiles; 16 neurons, 4 taps of 2 words; 2, 4.
+
+    The groups share the words of the last: each has both neurons, and their values.
+    """
     plan = make_plan(small(), width=4, groups=groups)
     moved = {name: (read, written) for name, (read, written, _) in memory_traffic(plan, counted()).items()}
     first, later = np.ones(3, int), STEPS - 1
@@ -55,10 +58,10 @@ def test_the_words_of_a_small_network(groups):
         "image": (100 * 2 * first, 16 * groups * first),  # its current is kept
         "maps": ((4 * 2 + 4) * STEPS, (4 * 2 + 4) * groups * STEPS),
         "weights": (BUSY, 0 * first),
-        "parameters": ((96 + 16 + 2) * STEPS, 0 * first),
+        "parameters": ((96 + 16 + 2 * groups) * STEPS, 0 * first),
         "states": ((96 + 16) * later, (96 + 16) * STEPS),
         "currents": (96 * later, 96 * first),
-        "outputs": (2 * later + 2 * 2 * STEPS + 2, 2 * STEPS),
+        "outputs": (groups * (2 * later + 2 * 2 * STEPS + 2), groups * 2 * STEPS),
         "limits": (STEPS, 0 * first),
     }
     for memory, (read, written) in expected.items():
@@ -83,18 +86,20 @@ def test_in_tile_order_the_same_words_move_but_for_those_of_decisions():
     for memory in ("image", "weights", "parameters", "states", "currents"):  # a pool is not fused in tile order
         assert [moved.tolist() for moved in by_step[memory][:2]] == [moved.tolist() for moved in by_tile[memory][:2]]
     assert (by_step["outputs"][1] == by_tile["outputs"][1]).all()
-    assert (by_step["outputs"][0] - by_tile["outputs"][0] == 2 * 2).all()  # two decisions less
+    assert (by_step["outputs"][0] - by_tile["outputs"][0] == 2 * 2 * 2).all()  # two decisions less
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_every_neuron_fires_once_a_timestep_whatever_the_groups(seed):
+    """Those of a shared readout once in each group."""
     network = random_network(seed, contract=SECOND)
     plans = [make_plan(network, width=4, groups=groups) for groups in (1, 2, 4)]
     assert len({len(plan.passes) for plan in plans}) == 1
     for passes in zip(*(plan.passes for plan in plans)):
         fired = {neurons_fired(plan, p) for plan, p in zip(plans, passes)}
         layer = passes[0].layer
-        assert fired == {int(np.prod(network.shapes[layer.name]))}, layer.name
+        each = {plan.params.groups if p.loops.shared else 1 for plan, p in zip(plans, passes)}
+        assert fired == {n * int(np.prod(network.shapes[layer.name])) for n in each}, layer.name
 
 
 @pytest.mark.parametrize("seed", range(16))
@@ -165,7 +170,7 @@ def test_energy_is_that_of_words_and_operations():
     cost, moved = estimated(plan, result), memory_traffic(plan, result)
     bits = sum((read + written) * width for read, written, width in moved.values())
     burst = plan.params.burst_bits
-    additions = 1000 + (96 * (2 + burst) + 16 * (2 + burst) + 2 * 2) * STEPS - 96 * (STEPS - 1)
+    additions = 1000 + (96 * (2 + burst) + 16 * (2 + burst) + 2 * 2 * 2) * STEPS - 96 * (STEPS - 1)
     assert (cost["additions"] == additions).all()
     assert np.allclose(cost["memory_estimated_uJ"], bits * SRAM_PJ_PER_BIT / 1e6)
     product = 1000 * plan.params.weight_bits * plan.params.operand_bits * MULTIPLY_PJ_PER_BIT2

@@ -9,9 +9,12 @@ from gen.errors import DoesNotFit, InputError
 from gen.intnet import IntegerNetwork
 from gen.layers import INPUT, Source, Synapse
 from gen.plan.choice import candidates, choose, pareto_rows
+from gen.plan.estimate import expected_cycles
 from gen.plan.lanes import LANES, neurons_of
+from gen.plan.plan import make_plan
 from gen.plan.target import find_target
 from tests.gen.plan.networks import chained, readout, spiking
+from tests.kit.random_networks import random_network
 
 BOARD = find_target("ulx3s_85f")
 
@@ -159,3 +162,14 @@ def test_weights_go_into_single_port_ram_where_there_is_some():
     params = found.plan.params
     assert params.spram == 2 and found.resources["bram"] < candidates(
         _network(), replace(find_target("icebreaker"), spram_bits=0), lanes=4)[0].resources["bram"]
+
+
+
+def test_no_input_is_shared_where_that_makes_the_core_slower():
+    """Small maps read as a line of many words: places have more bits then, and each tile of all layers a word more."""
+    slower, faster = random_network(266), random_network(62)
+    for network, shared in ((slower, 0), (faster, 1)):
+        chosen, = candidates(network, BOARD, lanes=32, neurons=1)
+        assert chosen.plan.layout.shared == shared
+        other = make_plan(network, 32, shared=not shared)
+        assert other.layout.shared != shared and expected_cycles(other).interval > chosen.estimate.interval

@@ -15,6 +15,7 @@ from tests.kit.machine import Machine
 from tests.kit.random_images import random_images
 from tests.kit.random_pools import networks_with_pools_apart
 from tests.kit.random_networks import FIRST, SECOND, random_batch_network, random_network, random_staged_network
+from tests.kit.random_sharing import networks_that_share
 
 SMALL = {"max_neurons": 250, "max_weights": 900, "max_size": 6, "max_timesteps": 4}
 SHAPES = [(4, 1), (4, 2), (4, 4), (8, 1), (8, 2), (8, 4), (16, 1), (16, 2), (16, 4)]
@@ -89,6 +90,26 @@ def test_a_core_for_several_networks_runs_each(shape):
     params = covering([make_plan(network, width=width, groups=groups, neurons=2) for network in networks])
     for network in networks:
         _compare(plan_on(network, params), 100 + width, images=1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(4, 2), (4, 4), (8, 2)], ids=lambda shape: "x".join(map(str, shape)))
+def test_shared_inputs_of_readouts_change_no_bit(kind, shape):
+    width, groups = shape
+    for seed, network in networks_that_share(2, width, groups, KINDS[kind], 1000 + 10 * groups):
+        _compare(make_plan(network, width=width, groups=groups, neurons=1 + seed % 2), seed)
+
+
+@pytest.mark.parametrize("groups", [2, 4])
+def test_shared_inputs_of_dense_networks_change_no_bit(groups):
+    """Cores without windows know no positions: groups read shares as they would read parts."""
+    def draw(seed):
+        return random_network(seed, linear=True, max_layers=3, **SMALL)
+
+    for seed, network in networks_that_share(6, 4, groups, draw):
+        plan = make_plan(network, width=4, groups=groups, neurons=1 + seed % 2)
+        assert not plan.params.windows
+        _compare(plan, seed)
 
 
 @pytest.mark.parametrize("options", [{}, {"sources": ("frames",)}, {"neuron": INVERSE_LEAKY}, {"rules": ("off",)}],

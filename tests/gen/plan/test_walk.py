@@ -25,6 +25,7 @@ def test_tiles_gather_the_windows(seed):
     plan = make_plan(_network(seed), lanes)
     _, _, blocks = read_program(plan)
     for p, block in zip(plan.passes, blocks, strict=True):
+        shares = {}  # of a tile and synapse, where the groups share its input
         for group, i in product(range(plan.params.groups), range(len(p.synapses))):
             words = gathered(block, i, group)
             tiles = zip(*p.order(group))
@@ -32,6 +33,13 @@ def test_tiles_gather_the_windows(seed):
                 expected = _expected(plan, p, i, (row, column), range(first, first + count))
                 actual = _actual(plan, p, i, group, step, found, range(first, first + count))
                 where = f"seed {seed}, {lanes} lanes, {p.title}, synapse {i}, group {group}"
+                if p.loops.shared:
+                    whole = shares.setdefault((i, first, step), {})
+                    assert not whole.keys() & actual.keys(), where
+                    whole |= actual
+                    if group < plan.params.groups - 1:
+                        continue
+                    actual = whole
                 assert actual == expected, f"{where}, tile {(row, column, first)}"
 
 
@@ -91,7 +99,7 @@ def _weight(plan, p, group, address):
 
 @pytest.mark.parametrize("seed", range(24, 48))
 def test_tiles_cover_the_map(seed):
-    """All groups together run every neuron once, and store every word of the map once."""
+    """All groups together run every neuron once, or each all of a shared one, and store every word of the map once."""
     lanes = sorted(LANES)[seed % len(LANES)]
     plan = make_plan(_network(seed), lanes)
     _, _, blocks = read_program(plan)
@@ -105,11 +113,12 @@ def test_tiles_cover_the_map(seed):
                 neurons += [(row, column, c, step) for c in range(first, first + count)]
                 words.add(address)
                 if p.layer.weighted:
-                    channel = _channel(plan, p, group, parameter)
-                    assert channel == p.layer.bias[first] % (1 << plan.params.bias_bits), where
+                    bias = 0 if p.loops.shared and group else p.layer.bias[first]
+                    assert _channel(plan, p, group, parameter) == bias % (1 << plan.params.bias_bits), where
         height, width = p.window
         expected = product(range(p.rows * height), range(p.columns * width), range(p.channels), range(p.steps))
-        assert sorted(neurons) == sorted((y, x, c, t) for y, x, c, t in expected), where
+        each = plan.params.groups if p.loops.shared else 1
+        assert sorted(neurons) == sorted(each * list(expected)), where
         if p.writes:
             region = plan.regions[p.stage, *p.writes]
             assert words == set(range(region.base, region.base + region.words * p.steps)), where

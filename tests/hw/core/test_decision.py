@@ -64,7 +64,7 @@ class Deciding:
         self.dut = Decision(params, [])
         self.words = [0] * (params.outputs + 8)
         self.bench = Bench(self.dut, seed=seed, limit=200_000)
-        self.bench.memory(self.dut.address, self.dut.value, self.words, latency=2)
+        self.bench.memory(self.dut.address, self.dut.value, self.words, latency=2 + params.shared)
         loadable = [name for name, spec in memory_table(params).items() if spec.loadable]
         self._code = 1 << loadable.index("limits")
 
@@ -101,11 +101,12 @@ def expected(rule, z, step):
 
 
 @pytest.mark.parametrize("classes, positions", [(1, 1), (1, 3), (2, 1), (5, 4), (10, 1), (17, 2)])
-@pytest.mark.parametrize("bits", [12, 32])
-def test_decision_and_class_are_the_golden_models(sizes, classes, positions, bits):
+@pytest.mark.parametrize("bits, groups", [(12, 1), (32, 1), (12, 2)])
+def test_decision_and_class_are_the_golden_models(sizes, classes, positions, bits, groups):
+    """With two groups, which share inputs of readouts, a value comes a cycle later."""
     rng = np.random.default_rng([classes, positions, bits])
     params = sizes(classes=classes, positions=positions, acc_bits=bits, softmax=1, limits=LIMITS,
-                   outputs=BASE + classes * positions)
+                   outputs=BASE + classes * positions, groups=groups, shared=groups - 1)
     run, seen = Deciding(params, classes), set()
 
     async def drive(ctx):

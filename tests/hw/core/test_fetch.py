@@ -77,6 +77,16 @@ def test_every_group_moves_to_its_position_and_part(sizes, number, part_bits, ad
         assert any(valid for _, valid in seen) == comes
 
 
+@pytest.mark.parametrize("number, part_bits, address", [(0, 2, 3), (1, 1, 103), (2, 1, 3), (3, 2, 303)])
+def test_a_group_without_windows_moves_to_its_part(sizes, number, part_bits, address):
+    """However far: of grouped channels a step may be many words."""
+    request = {name: value for name, value in REQUEST.items() if name not in ("column", "columns", "hit")}
+    rows = [{"tile_valid": 1, "layer": {"part_bits": part_bits, "last_parts": 3}},
+            {**QUIET, "request_valid": 1, "request": {**request, "part_step": 100}}, *[QUIET] * 8]
+    seen = play(Fetch(sizes(groups=4, map_words=512, windows=0), number), rows, "map_address")
+    assert seen[3][0] == address
+
+
 def test_sitting_out_lasts_for_the_tile(sizes):
     rng = np.random.default_rng(4)
     layer = {"part_bits": 1, "positions": 1, "last_positions": 0, "last_parts": 0}

@@ -10,14 +10,15 @@ from tests.kit.proof import assume_constant, claim_stable, prove
 from tests.kit.streams import Bench
 
 
-@pytest.mark.parametrize("outputs, stall", [(1, 0), (7, 0.6)])
-def test_a_result_is_its_head_and_every_output(sizes, outputs, stall):
+@pytest.mark.parametrize("outputs, stall, shared", [(1, 0, 0), (7, 0.6, 0), (7, 0.6, 1)])
+def test_a_result_is_its_head_and_every_output(sizes, outputs, stall, shared):
+    """A value that is added up comes a cycle later."""
     rng = np.random.default_rng(outputs)
-    dut = ResultReader(sizes(outputs=16, acc_bits=24))
+    dut = ResultReader(sizes(outputs=16, acc_bits=24, groups=1 + shared, shared=shared))
     bench = Bench(dut, seed=outputs, limit=3000)
     values = rng.integers(-2**23, 2**23, 16).tolist()
     counters = rng.integers(0, 2**31, (2, len(COUNTERS))).tolist()
-    bench.memory(dut.address, dut.output, values, latency=2)
+    bench.memory(dut.address, dut.output, values, latency=2 + shared)
     taken = bench.sink(dut.o, 2 * (HEADER_WORDS + outputs), stall=stall)
 
     async def drive(ctx):
