@@ -150,11 +150,11 @@ def _of_forms(candidate, network, neurons, width, strips):
     """Return the candidates of so many neurons with every form of the input, or the one that ``strips`` asks for."""
     if strips is not None:
         form = strips if strips in FORMS else ""
-        asked = candidate(neurons, form)
+        asked = candidate(neurons=neurons, strips=form)
         return [asked] if asked.plan.params.strip_form == form else []
-    plain = candidate(neurons)
+    plain = candidate(neurons=neurons)
     cut = find_strips(plain.plan.passes, network.stages[0].source.shape, Cut(width))
-    return [plain, *(candidate(neurons, form) for form in FORMS if cut)]
+    return [plain, *(candidate(neurons=neurons, strips=form) for form in FORMS if cut)]
 
 
 def _with_pools_apart(candidate, fused, groups):
@@ -162,7 +162,7 @@ def _with_pools_apart(candidate, fused, groups):
     found, plan = [], fused.plan
     # A map outside the chip moves twice more if it is not pooled before: there all pools stay fused.
     for unfused in () if plan.params.outside else fan_ins_apart(plan.passes, groups):
-        apart = candidate(fused.neurons, plan.params.strip_form, unfused=unfused)
+        apart = candidate(neurons=fused.neurons, strips=plan.params.strip_form, unfused=unfused)
         if not _pays(apart, [fused, *found][-1], APART_PAYS):
             break
         found.append(apart)
@@ -174,23 +174,24 @@ def _pays(other, before, share=PAYS):
     return other.estimate.interval < share * before.estimate.interval
 
 
-def _candidate(network, target, also, lanes, neurons=1, strips="", *, batch=1, unfused=0):
+def _candidate(network, target, also, lanes, **form):
     """Return a candidate whose groups share the inputs of readouts, unless that makes it slower.
 
-    A map that is read as a line of words may need longer fields, and each tile of all layers more words of the program.
+    ``form``: what else `make_plan` takes. A map that is read as a line of words may need longer fields, and each tile
+    of all layers more words of the program.
     """
-    found = _made(network, target, also, lanes, neurons, strips, batch, unfused, True)
+    found = _made(network, target, also, lanes, **form)
     if found.plan.layout.shared:
-        alone = make_plan(network, lanes, neurons=neurons, strips=strips, batch=batch, unfused=unfused, shared=False)
+        alone = make_plan(network, lanes, **form, shared=False)
         if tile_words(alone.params) < tile_words(found.plan.params):
-            other = _made(network, target, also, lanes, neurons, strips, batch, unfused, False)
+            other = _made(network, target, also, lanes, **form, shared=False)
             return min(found, other, key=lambda made: made.estimate.interval)
     return found
 
 
-def _made(network, target, also, lanes, neurons, strips, batch, unfused, shared):
+def _made(network, target, also, lanes, **form):
     def placed(other):
-        return placed_plan(other, lanes, target, neurons, strips, batch, unfused, shared)
+        return placed_plan(other, lanes, target, **form)
 
     plan = placed(network)
     if also:
@@ -245,8 +246,8 @@ def _worth_waiting(chosen):
     plan, target = chosen.plan, chosen.target
     if plan.params.batch == 1:
         return chosen
-    alone = _candidate(plan.network, target, chosen.also, chosen.lanes, chosen.neurons, plan.params.strip_form,
-                       unfused=plan.params.unfused)
+    alone = _candidate(plan.network, target, chosen.also, chosen.lanes, neurons=chosen.neurons,
+                       strips=plan.params.strip_form, unfused=plan.params.unfused)
     if fetches_less(plan.passes) and chosen.estimate.interval < alone.estimate.interval:
         return chosen
     raise InputError(

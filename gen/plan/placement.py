@@ -34,18 +34,14 @@ TABLE_RAM, QUICK_LUTS = ("ecp5", "xilinx7"), 20_000  # families and tables of pa
 LEAST_ROOM = 512  # words of weights of a group, in steps of which room is looked for, or of parameters: of a block
 
 
-def placed_plan(
-    network: Network, lanes: int, target: Target, neurons: int = 1, strips: str = "", batch: int = 1,
-    unfused: int = 0, shared: bool = True,
-) -> Plan:
-    """Return the plan of ``network`` on a part; ``strips``, ``batch``, ``unfused`` and ``shared`` as of `make_plan`.
+def placed_plan(network: Network, lanes: int, target: Target, **form) -> Plan:
+    """Return the plan of ``network`` on a part; ``form``: what else `make_plan` takes, but for ``spram`` and ``room``.
 
     Single-port RAM takes weights, then states, as far as the part has enough. Where the block RAMs do not hold all
     weights, maps and states, and the board has a memory outside, weights, states and parameters of some layers and the
     largest maps lie there. Raises what `make_plan` raises without single-port RAM.
     """
-    make = partial(make_plan, network, lanes, neurons=neurons, strips=strips, batch=batch, unfused=unfused,
-                   shared=shared)
+    make = partial(make_plan, network, lanes, **form)
     for spram in (2, 1) if target.spram_blocks else ():
         try:
             plan = make(spram=spram)

@@ -7,7 +7,7 @@ __all__ = ["leave_room"]
 
 def leave_room(patch, room):
     """Let `generate` leave so much ``room`` on the chip, whatever the board has; ``patch``: pytest's monkeypatch."""
-    def placed(network, lanes, target, neurons=1, strips="", batch=1, unfused=0, shared=True):
-        return plan_on(network, make_plan(network, lanes, neurons=neurons, room=room, batch=batch).params)
+    def placed(network, lanes, target, **form):
+        return plan_on(network, make_plan(network, lanes, room=room, **form).params)
 
     patch.setattr("gen.plan.choice.placed_plan", placed)

@@ -102,9 +102,9 @@ def test_pools_by_themselves_are_a_candidate_where_they_pay():
 def test_no_further_core_is_planned_where_no_group_is_idle(monkeypatch):
     planned = []
 
-    def counted(*args):
+    def counted(*args, **form):
         planned.append(args)
-        return placed_plan(*args)
+        return placed_plan(*args, **form)
 
     monkeypatch.setattr("gen.plan.choice.placed_plan", counted)
     candidates(network((64, 64), 32, inputs=3), BOARD, lanes=64, neurons=1)
