@@ -54,7 +54,7 @@ def drawn(number, width, groups, first, **options):
 
 
 @pytest.mark.parametrize("width, groups, neurons, number", [
-    *((*core, 2) for core in CORES[:2]), *(pytest.param(*core, 12, marks=pytest.mark.slow) for core in CORES),
+    (*CORES[1], 1), *(pytest.param(*core, 12, marks=pytest.mark.slow) for core in CORES),
 ])
 def test_shared_inputs_change_no_bit(width, groups, neurons, number):
     """Networks of all kinds follow each other on one core, and between them one that does not share."""
@@ -62,16 +62,15 @@ def test_shared_inputs_change_no_bit(width, groups, neurons, number):
     assert core.plan.params.shared and core.plan.params.windows
 
 
-@pytest.mark.parametrize("width, groups, neurons, room, number", [
-    (4, 4, 1, MAPS, 1),
-    *(pytest.param(*core, room, 6, marks=pytest.mark.slow) for core in CORES[:2] for room in (WEIGHTS, MAPS)),
-])
-def test_with_all_else_outside_the_chip_they_change_none_either(width, groups, neurons, room, number):
+@pytest.mark.slow
+@pytest.mark.parametrize("room", [WEIGHTS, MAPS], ids=["weights", "all else"])
+@pytest.mark.parametrize("width, groups, neurons", CORES[:2])
+def test_with_weights_and_all_else_outside_the_chip_they_change_none_either(width, groups, neurons, room):
     """Each group fetches weights of its own."""
-    check(drawn(number, width, groups, 500, room=room), width, groups, neurons, room)
+    check(drawn(6, width, groups, 500, room=room), width, groups, neurons, room)
 
 
-@pytest.mark.parametrize("groups, number", [(2, 6), (4, 6), pytest.param(4, 40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("groups, number", [(2, 4), pytest.param(4, 40, marks=pytest.mark.slow)])
 def test_nor_in_cores_of_dense_layers_alone(groups, number):
     def draw(seed):
         return random_network(seed, linear=True, max_layers=3)
@@ -98,6 +97,7 @@ def test_a_wrong_weight_of_any_group_is_found():
         assert found and all(f"layer {last.layer.name!r}" in text and ", output: " in text for text in found)
 
 
+@pytest.mark.slow
 def test_all_groups_work_for_a_readout():
     """Of one that takes 2,048 events for each of three tiles, four groups save three quarters of the cycles."""
     rng = np.random.default_rng(4)

@@ -92,7 +92,9 @@ def test_random_inputs_in_strips_equal_the_golden_model(networks, core):
                      "direct", "frames"}
 
 
-@pytest.mark.parametrize("window", WINDOWS, ids=str)
+@pytest.mark.parametrize("window", [
+    WINDOWS[0], *(pytest.param(window, marks=pytest.mark.slow) for window in WINDOWS[1:]),
+], ids=str)
 def test_random_inputs_in_whole_windows_equal_the_golden_model(window):
     """One core runs networks of other kernels too, those in strips of a single row or in none."""
     channels, rows, columns = window

@@ -93,7 +93,9 @@ def test_a_core_for_several_networks_runs_each(shape):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("shape", [(4, 2), (4, 4), (8, 2)], ids=lambda shape: "x".join(map(str, shape)))
+@pytest.mark.parametrize("shape", [
+    (4, 2), *(pytest.param(shape, marks=pytest.mark.slow) for shape in [(4, 4), (8, 2)]),
+], ids=lambda shape: "x".join(map(str, shape)))
 def test_shared_inputs_of_readouts_change_no_bit(kind, shape):
     width, groups = shape
     for seed, network in networks_that_share(2, width, groups, KINDS[kind], 1000 + 10 * groups):
