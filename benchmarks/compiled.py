@@ -3,7 +3,7 @@
 import numpy as np
 
 from gen.intnet import Network
-from gen.plan.choice import candidates
+from gen.plan.candidates import candidates
 from gen.plan.plan import Plan
 from gen.plan.target import find_target
 from gen.result import Result

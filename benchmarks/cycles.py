@@ -27,7 +27,8 @@ from gen.inputs import input_values, together
 from gen.intnet import Network
 from gen.layers import INPUT
 from gen.netfile import load_network
-from gen.plan.choice import candidates, choose
+from gen.plan.candidates import candidates
+from gen.plan.choice import choose
 from gen.plan.estimate import PACE, estimate_cycles
 from gen.plan.plan import Plan
 from gen.plan.roofline import roofline

@@ -19,7 +19,8 @@ from scipy.optimize import nnls
 
 from benchmarks.area import TOP, figures, synthesized
 from gen.netfile import load_network
-from gen.plan.choice import candidates, choose
+from gen.plan.candidates import candidates
+from gen.plan.choice import choose
 from gen.plan.params import CoreParams
 from gen.plan.resources import LOGIC, core_resources, grows_with
 from gen.plan.target import find_target

@@ -24,7 +24,8 @@ from gen.method.convert import convert
 from gen.errors import InputError
 from gen.exit_rule import ExitRule
 from gen.netfile import load_network, save_network
-from gen.plan.choice import candidates, choose
+from gen.plan.candidates import candidates
+from gen.plan.choice import choose
 from gen.plan.target import find_target
 from gen.data.datasets import open_dataset
 from gen.data.train import accuracy

@@ -30,7 +30,9 @@ from gen.data.datasets import open_for
 from gen.errors import DoesNotFit, InputError
 from gen.folders import whole_files
 from gen.netfile import load_network, network_hash
-from gen.plan.choice import Candidate, candidates, choose
+from gen.plan.candidate import Candidate
+from gen.plan.candidates import candidates
+from gen.plan.choice import choose
 from gen.plan.estimate import PACE, expected_cycles
 from gen.plan.pass_cycles import CYCLES
 from gen.plan.plan import Plan, make_plan

@@ -24,7 +24,8 @@ from benchmarks.tables import report
 from benchmarks.tiny import TASKS, Task, add_options, converted
 from gen.errors import AdafireError, DoesNotFit
 from gen.netfile import save_network
-from gen.plan.choice import candidates, choose
+from gen.plan.candidates import candidates
+from gen.plan.choice import choose
 from gen.plan.target import find_target
 from sim.compiled_core import CompiledCore
 from sim.golden import Golden

@@ -1,7 +1,8 @@
 """What bounds each layer of a network on the core that `adafire generate` would make for a board, in plain values."""
 
 from gen.errors import DoesNotFit
-from gen.plan.choice import candidates, choose
+from gen.plan.candidates import candidates
+from gen.plan.choice import choose
 from gen.plan.roofline import roofline
 from gen.plan.target import find_target
 

@@ -16,7 +16,8 @@ from gen.generated import BAUD_RANGE, IMAGE, NETWORK, seal
 from gen.intnet import Network
 from gen.manifest import MANIFEST, read_manifest
 from gen.netfile import network_hash, save_network
-from gen.plan.choice import candidates, choose, pareto_rows
+from gen.plan.candidates import candidates
+from gen.plan.choice import choose, pareto_rows
 from gen.plan.image import write_image
 from gen.plan.lanes import shape_of_lanes
 from gen.plan.memories import OUTSIDE

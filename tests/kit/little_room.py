@@ -10,4 +10,4 @@ def leave_room(patch, room):
     def placed(network, lanes, target, **form):
         return plan_on(network, make_plan(network, lanes, room=room, **form).params)
 
-    patch.setattr("gen.plan.choice.placed_plan", placed)
+    patch.setattr("gen.plan.candidate.placed_plan", placed)

@@ -8,7 +8,8 @@ import pytest
 from gen.errors import DoesNotFit, InputError
 from gen.intnet import IntegerNetwork
 from gen.layers import INPUT, Source, Synapse
-from gen.plan.choice import candidates, choose, pareto_rows
+from gen.plan.candidates import candidates
+from gen.plan.choice import choose, pareto_rows
 from gen.plan.estimate import expected_cycles
 from gen.plan.lanes import LANES, neurons_of
 from gen.plan.plan import make_plan

@@ -5,7 +5,8 @@ import pytest
 
 from gen.intnet import IntegerNetwork
 from gen.layers import INPUT, Pool, Source, Synapse
-from gen.plan.choice import candidates, choose, pareto_rows
+from gen.plan.candidates import candidates
+from gen.plan.choice import choose, pareto_rows
 from gen.plan.estimate import expected_cycles
 from gen.plan.fusing import fan_ins_apart
 from gen.plan.params import CoreParams
@@ -106,7 +107,7 @@ def test_no_further_core_is_planned_where_no_group_is_idle(monkeypatch):
         planned.append(args)
         return placed_plan(*args, **form)
 
-    monkeypatch.setattr("gen.plan.choice.placed_plan", counted)
+    monkeypatch.setattr("gen.plan.candidate.placed_plan", counted)
     candidates(network((64, 64), 32, inputs=3), BOARD, lanes=64, neurons=1)
     assert len(planned) == 1
     candidates(network((32, 32), 14, inputs=3), BOARD, lanes=64, neurons=1)

@@ -9,7 +9,8 @@ import torch
 from gen.data.digits import small_module
 from gen.errors import DoesNotFit
 from gen.method.convert import convert
-from gen.plan.choice import candidates, choose
+from gen.plan.candidates import candidates
+from gen.plan.choice import choose
 from gen.plan.memories import memory_table
 from gen.plan.placement import placed_plan, with_spares
 from gen.plan.plan import make_plan
