@@ -189,14 +189,27 @@ def covering(plans: Sequence[Plan], room: Room | None = None) -> CoreParams:
     if merged["map_bits"] == merged["count_bits"]:
         merged["wide"] = 0
     merged["weight_bits"] += merged["weight_bits"] % 2 * merged["narrow"]
-    words = {(plan.params.image_rows, plan.params.image_tile) for plan in plans if plan.params.image_rows > 1}
-    if words != {(merged["image_rows"], merged["image_tile"])}:  # a core stores whole windows of one size
-        merged["image_rows"] = 1
-    merged["input_values"] = min(plan.params.input_values for plan in plans)
+    merged |= _one_input([plan.params for plan in plans])
     params, laid = _grown(CoreParams(**merged), [plan.network for plan in plans], room)
     placed = [*((plan.network, plan.layout) for plan in plans), *laid]
     outside = max(Plan(network, params, layout).bases.end for network, layout in placed)  # its words may be wider
     return with_program(replace(params, outside=outside), [layout.stages for _, layout in placed])
+
+
+def _one_input(every):
+    """Return the parameters of a core's input that suits those of ``every`` core.
+
+    What passes by from the outside is in no strips, and a core stores whole windows of one size: where there are others
+    they become strips of a row.
+    """
+    values = min(p.input_values for p in every)
+    if any(p.image_ring for p in every):
+        tile = max(p.image_tile for p in every if not p.strips)
+        return {"strips": 0, "image_rows": 1, "image_tile": tile, "input_values": values}
+    rows, tile = max((p.image_rows, p.image_tile) for p in every)
+    if any(p.image_tile > tile or 1 < p.image_rows and (p.image_rows, p.image_tile) != (rows, tile) for p in every):
+        rows, tile = 1, max(p.image_row_lanes for p in every)
+    return {"image_rows": rows, "image_tile": tile, "input_values": values}
 
 
 def _grown(params, networks, room):

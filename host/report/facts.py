@@ -100,11 +100,13 @@ def describe_memories(plan, target):
     """
     params, memories = plan.params, {}
     size = {name: getattr(params, name) for name in ("width", "groups", "neurons", "spram")}
-    needed = make_plan(
+    alone = make_plan(
         plan.network, **size, room=core_room(params), strips=params.strip_form, batch=params.batch,
-        unfused=params.unfused, shared=bool(params.shared)).memories
-    for name, spec in plan.memories.items():
-        used = min(spec.depth, needed[name].depth) if name in needed else 0
+        unfused=params.unfused, shared=bool(params.shared))
+    # Parts of words, and values of outputs in every group, may be there for another network.
+    needed = {(spec.role, spec.owner or 0): spec.depth for spec in alone.memories.values()}
+    for spec in plan.memories.values():
+        used = min(spec.depth, needed.get((spec.role, spec.owner or 0), 0))
         _add(memories, spec.role, target, spec, used)
     if params.softmax:
         width, words = SOFTMAX_TABLE
@@ -132,9 +134,13 @@ def _add(memories, name, target, spec, used):
 
 
 def _choices(folder):
-    """Return what `generate` has noted of cores with other numbers of lanes (`gen.plan.choice.pareto_rows`)."""
+    """Return what `generate` has noted of cores with other numbers of lanes (`gen.plan.choice.pareto_rows`).
+
+    Before there were whole windows it noted ``true`` of strips of a row.
+    """
     file = folder / PARETO
-    return json.loads(file.read_text()) if file.exists() else []
+    rows = json.loads(file.read_text()) if file.exists() else []
+    return [row | {"strips": "rows"} if row.get("strips") is True else row for row in rows]
 
 
 def _resources(manifest, params, target, built):

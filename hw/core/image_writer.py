@@ -133,7 +133,7 @@ class ImageWriter(wiring.Component):
             m.d.sync += [place.eq(start) for place, start in zip(places, starts)]
         m.d.sync += [slots.eq(slots + ends_map - self.release), self.slot.eq(self.slot + self.release)]
         with m.If(self.clear | self.ends):
-            m.d.sync += [slots.eq(0), later.eq(0), self.slot.eq(into)]
+            m.d.sync += [slots.eq(0), later.eq(0), self.slot.eq(into + ends_map)]
         with m.If(self.clear | self.ends | anew):
             m.d.sync += [begun.eq(0), position.eq(0), channel.eq(0), lane.eq(0), last.eq(alone)]
             m.d.sync += [place.eq(start) for place, start in zip(places, starts)]

@@ -13,6 +13,7 @@ from gen.plan.estimate import expected_cycles
 from gen.plan.lanes import LANES
 from gen.plan.plan import Plan, covering, make_plan, plan_on
 from gen.plan.program_words import spacing
+from gen.plan.regions import Room
 from tests.gen.plan.networks import chained, layered, readout, spiking
 from tests.kit.random_networks import FIRST, SECOND, random_network
 
@@ -129,6 +130,33 @@ def test_one_core_takes_what_suits_all_networks():
         plan_on(plans[1].network, replace(core, input_values=4))
     with pytest.raises(InputError, match="1, 2 or 4 input values"):
         replace(core, input_values=3)
+
+
+def test_one_core_has_whole_windows_of_one_size():
+    """Of others it has strips of a row, where one of the networks has none of them wide enough too."""
+    def plans(*kernels):
+        return [make_plan(reading((1, 8, 8), kernel), strips="windows") for kernel in kernels]
+
+    def form(core):
+        return core.image_rows, core.image_tile, bool(core.strips)
+
+    point = make_plan(reading((3, 8, 8), (1, 1)))
+    for number in (plans((3, 3), (3, 3)), [*plans((3, 3)), point], plans((3, 3), (1, 7))):
+        assert form(covering(number)) == (3, 9, True)
+    wide = make_plan(reading((10, 8, 8), (1, 1)))
+    for kernels, others, tile in (((3, 3), (2, 8)), (), 8), (((3, 3), (4, 4)), (), 4), (((3, 3),), (wide,), 10):
+        of_all = [*plans(*kernels), *others]
+        core = covering(of_all)
+        assert form(core) == (1, tile, True)
+        assert all(plan_on(plan.network, core).layout.tiling.strips for plan in plans(*kernels))
+
+
+def test_where_an_input_passes_by_no_other_lies_in_strips():
+    plan = make_plan(reading((1, 8, 8), (3, 3)), strips="windows")
+    other = make_plan(reading((2, 8, 8), (3, 3)), room=Room(weights=1, image=0))
+    core = covering([plan, other])
+    assert (core.strips, core.image_rows, core.image_tile) == (0, 1, 2)
+    assert [plan_on(each.network, core).layout.tiling.strips for each in (plan, other)] == [None, None]
 
 
 def test_one_core_has_one_number_of_lanes():

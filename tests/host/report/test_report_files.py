@@ -5,7 +5,10 @@ import json
 import pytest
 
 from gen.errors import InputError
+from gen.generated import seal
+from gen.manifest import MANIFEST, read_manifest
 from gen.netfile import network_hash
+from hw.emit import PARETO
 from sim.profile import ProfiledCore
 from tests.host.report.core import IMAGES, LANES, report_of
 
@@ -75,6 +78,17 @@ def test_its_own_report_is_overwritten_with_the_same_bytes(adafire, folder, imag
     first = [(folder / name).read_bytes() for name in ("report.html", "report.json")]
     assert adafire(*words).code == 0
     assert [(folder / name).read_bytes() for name in ("report.html", "report.json")] == first
+
+
+def test_a_choice_from_before_whole_windows(adafire, folder):
+    """It said of strips whether there are any."""
+    row, *_ = json.loads((folder / PARETO).read_text())
+    (folder / PARETO).write_text(json.dumps([row | {"strips": False}, row | {"strips": True}]))
+    manifest = read_manifest(folder)
+    (folder / MANIFEST).unlink()
+    seal(folder, manifest)
+    assert adafire("report", folder).code == 0
+    assert [row["strips"] for row in report_of(folder)["choices"]] == [False, "rows"]
 
 
 @pytest.mark.parametrize("name", ["page.html", "page.json"])

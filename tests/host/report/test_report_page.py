@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from gen.errors import ToolMissing
-from gen.layers import Source
-from gen.plan.plan import make_plan
+from gen.intnet import IntegerNetwork
+from gen.layers import INPUT, Source, Synapse
+from gen.plan.plan import covering, make_plan, plan_on
 from gen.plan.placement import placed_plan
 from gen.plan.resources import core_resources
 from gen.plan.target import TARGETS, find_target
@@ -32,6 +33,7 @@ from hw.emit import generate
 from sim.energy import ann_uJ, convention, estimated
 from sim.golden import Golden
 from sim.profile import ProfiledCore
+from tests.gen.plan.networks import readout, spiking
 from tests.host.without_yosys import without_yosys
 from tests.kit.random_networks import random_images, random_network
 
@@ -345,6 +347,26 @@ def test_memories_are_made_of_what_the_estimate_says(board, lanes):
     assert len({memory["name"] for memory in memories}) == len(memories)
     weights = next(memory for memory in memories if memory["name"] == "weights")
     assert weights["words"] == plan.params.groups * plan.params.weights
+
+
+def test_memories_that_are_there_for_another_network():
+    """Of the input's words in parts, and of outputs' values in every group, a network without them uses some too."""
+    def reading(channels):
+        first = spiking("first", [Synapse(INPUT, np.ones((32, channels, 3, 3), int), padding=(1, 1))])
+        size = (8, 8) if channels == 1 else (1, 1)  # the outputs of several positions are those of group 0
+        network = IntegerNetwork(
+            Source((channels, 8, 8)), [first, readout("out", Synapse("first", np.ones((4, 32, *size), int)))], 1)
+        return make_plan(network, width=16, groups=2, strips="windows")
+
+    windows, plain = reading(1), reading(3)
+    params = covering([windows, plain])
+    assert (params.image_rows, params.shared) == (3, 1)
+    used = {}
+    for plan in windows, plain:
+        memories = describe_memories(plan_on(plan.network, params), find_target("ulx3s_85f"))
+        used |= {(plan.params.shared, memory["name"]): memory["used_words"] for memory in memories}
+    assert (used[1, "image"], used[0, "image"]) == (2 * 2 * 72, 2 * 2 * 64)
+    assert (used[1, "outputs"], used[0, "outputs"]) == (2 * 4, 4 * 64)
 
 
 def test_energy_rows_are_named_for_what_they_are():

@@ -203,6 +203,29 @@ def test_another_image_in_place_of_a_later_frame_waits_for_the_end(sizes, taken,
     run.bench.run()
 
 
+@pytest.mark.parametrize("at", range(12))
+def test_a_later_frame_is_dropped_in_whatever_cycle_the_image_ends(sizes, at):
+    """Also in that of its last beat: once what came next was looked for in the other slot."""
+    image, tile = np.arange(1, 13).reshape(4, 3), 3
+    run = Written(sizes(), image, tile, frames=1, stall=0)
+    dut = run.dut
+
+    async def drive(ctx):
+        await run.send(ctx, run.values(image))
+        for number, word in enumerate(run.values(image, False)[: at + 1]):
+            ctx.set(dut.ends, number == at)
+            await run.send(ctx, [word])
+        ctx.set(dut.ends, 0)
+        await ctx.tick()
+        assert ctx.get(dut.idle) and not ctx.get(dut.full)
+        await run.send(ctx, run.values(image + 20))
+        wanted = stored(image + 20, tile, 3)
+        assert await run.take(ctx, len(wanted)) == wanted
+
+    run.bench.add(drive)
+    run.bench.run()
+
+
 @pytest.mark.parametrize("frames", [0, 1])
 @pytest.mark.parametrize("sent", [0, 1, 7, 12, 17])
 def test_a_clear_drops_all_with_the_word_that_stands_there(sizes, sent, frames):
