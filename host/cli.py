@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import warnings
 from typing import Any
 
 import typer
@@ -72,6 +73,7 @@ def main(argv=None):
         for number in (signal.SIGINT, signal.SIGTERM):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, interrupt)
+        warnings.filterwarnings("ignore", ".* created but never used$")  # Amaranth's, of what an end leaves half-made
     argv = [str(word) for word in argv] or ["--help"]
     as_json, debug = "--json" in argv, "--debug" in argv
     try:
@@ -80,7 +82,9 @@ def main(argv=None):
         if debug and not isinstance(error, (AdafireError, UsageError)):
             raise
         return show_error(*explain(error), as_json)
-    if code == INTERRUPTED:  # what typer makes of KeyboardInterrupt
+    except KeyboardInterrupt:  # before typer knows of it
+        code = INTERRUPTED
+    if code == INTERRUPTED:  # what typer makes of one
         return show_error("Interrupted; nothing half-written remains.", INTERRUPTED, as_json)
     return code or 0
 
