@@ -78,13 +78,13 @@ def main(argv=None):
     as_json, debug = "--json" in argv, "--debug" in argv
     try:
         code = get_command(app).main(args=argv, prog_name="adafire", standalone_mode=False)
-    except Exception as error:
-        if debug and not isinstance(error, (AdafireError, UsageError)):
-            raise
-        return show_error(*explain(error), as_json)
-    except KeyboardInterrupt:  # before typer knows of it
-        code = INTERRUPTED
-    if code == INTERRUPTED:  # what typer makes of one
+    except (Exception, KeyboardInterrupt) as error:
+        if not any(isinstance(each, KeyboardInterrupt) for each in (error, error.__cause__)):
+            if debug and not isinstance(error, (AdafireError, UsageError)):
+                raise
+            return show_error(*explain(error), as_json)
+        code = INTERRUPTED  # typer did not know of it yet, or a library that was imported made an error of it
+    if code == INTERRUPTED:  # what typer makes of KeyboardInterrupt
         return show_error("Interrupted; nothing half-written remains.", INTERRUPTED, as_json)
     return code or 0
 

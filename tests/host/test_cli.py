@@ -307,6 +307,7 @@ def test_a_reader_that_has_seen_enough():
 STRIKES = {  # where a request to end strikes
     "in executed text": 'demo.run_demo = lambda *words, **options: exec("strike()")',
     "before a verb is looked for": "cli.get_command = lambda app: strike()",
+    "within an import": "demo.run_demo = imported",
     "beside what is half-made": "demo.run_demo = lambda *words, **options: (warnings.warn(UNUSED), strike())",
 }
 
@@ -320,6 +321,11 @@ from functools import partial
 from host import cli, demo
 UNUSED = "<hw.core.group.Group object at 0x7f14b1a16ed0> created but never used"  # as Amaranth has it
 strike = partial(os.kill, os.getpid(), {int(number)})
+def imported(*words, **options):
+    try:
+        strike()
+    except KeyboardInterrupt as error:
+        raise ImportError("initialization failed") from error
 {STRIKES[where]}
 sys.argv = ["adafire", "demo"]
 sys.exit(cli.main())
