@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import warnings
 from typing import Any
 
 import typer
@@ -72,14 +73,17 @@ def main(argv=None):
         for number in (signal.SIGINT, signal.SIGTERM):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, interrupt)
+        warnings.filterwarnings("ignore", ".* created but never used$")  # Amaranth's, of what an end leaves half-made
     argv = [str(word) for word in argv] or ["--help"]
     as_json, debug = "--json" in argv, "--debug" in argv
     try:
         code = get_command(app).main(args=argv, prog_name="adafire", standalone_mode=False)
-    except Exception as error:
-        if debug and not isinstance(error, (AdafireError, UsageError)):
-            raise
-        return show_error(*explain(error), as_json)
+    except (Exception, KeyboardInterrupt) as error:
+        if not any(isinstance(each, KeyboardInterrupt) for each in (error, error.__cause__)):
+            if debug and not isinstance(error, (AdafireError, UsageError)):
+                raise
+            return show_error(*explain(error), as_json)
+        code = INTERRUPTED  # typer did not know of it yet, or a library that was imported made an error of it
     if code == INTERRUPTED:  # what typer makes of KeyboardInterrupt
         return show_error("Interrupted; nothing half-written remains.", INTERRUPTED, as_json)
     return code or 0

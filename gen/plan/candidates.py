@@ -62,8 +62,9 @@ def candidates(
     if not found:
         raise InputError(
             f"No core here has an input in strips of {strips}: it must have one or two channels and lie on the chip, "
-            "all layers that read it must move over it alike, and what a kernel covers must find room in a word, 8 "
-            "values of a row or 16 of a window. Leave --strips out."
+            "all layers that read it must move over it alike, and what a kernel covers must find room in a word of as "
+            "many values as a group has lanes, 8 of a row at most. Whole windows must be of one size in all networks, "
+            "of one image at a time, and not of frames that are looked at again. Leave --strips out."
         )
     return found
 

@@ -67,13 +67,20 @@ def _does_not_fit(found):
         f"The network does not fit {least.target.title} with {lanes}: {'; '.join(least.short)} (estimated, "
         f"{least.lanes} lanes)."
     )
-    network, also, batch = least.plan.network, least.also, least.plan.params.batch
-    fewer = [n for n in LANES if n < least.lanes and make_candidate(network, least.target, also, n, batch=batch).fits]
+    network, also, params = least.plan.network, least.also, least.plan.params
+    form = params.strip_form  # what the user asked for: the least core is in none by itself
+
+    def fits(target, lanes, strips=form):
+        made = make_candidate(network, target, also, lanes, batch=params.batch, strips=strips)
+        return made.fits and made.plan.params.strip_form == strips
+
+    if form and any(fits(least.target, n, "") for n in LANES if n == least.lanes or n < least.lanes and not single):
+        return f"{problem} It would fit without --strips {form}."
+    fewer = [n for n in LANES if n < least.lanes and fits(least.target, n)]
     if single and fewer:
         return f"{problem} It would fit with --lanes {fewer[-1]}."
     boards = [target for target in TARGETS.values() if target is not least.target]
-    others = (
-        target.name for target in boards if make_candidate(network, target, also, least.lanes, batch=batch).fits)
+    others = (target.name for target in boards if fits(target, least.lanes))
     if named := ", ".join(islice(others, OFFERED)):  # no more are looked at: a large network takes seconds for each
         return f"{problem} It would fit {named} with {least.lanes} lanes."
     return f"{problem} No board here is large enough: use fewer weight bits, fewer channels or smaller maps."

@@ -101,7 +101,8 @@ def _estimate(plan, work, timesteps, basis):
     begins = CYCLES["image"] + CYCLES["stage"] * (not plan.params.staged)
     alone, followed = (begins + work).tolist()
     maps = timesteps if source.kind == "frames" and layout.tiling.kept == 1 else images * layout.tiling.kept
-    beats = maps * float(np.prod(source.shape)) / plan.params.input_values
+    values = layout.tiling.strips.map_values if layout.tiling.strips else float(np.prod(source.shape))
+    beats = maps * values / plan.params.input_values
     interval = max(followed + CYCLES["next"], beats, layout.values)
     return Estimate(alone / images, followed / images, interval / images, timesteps / images, basis)
 

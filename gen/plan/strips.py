@@ -91,6 +91,11 @@ class Strips:
         """Rows of words: of whole windows as many that every row of words meets zeros where the map has none."""
         return self.height + max(self.above, self.below)
 
+    @property
+    def map_values(self) -> int:
+        """Values of a map that are looked at one after another, zeros included."""
+        return self.stored_rows * self.row_values
+
     def first_word(self, row: int) -> int:
         """Return where the first word of the map goes, of those for row ``row`` of the window: behind the last again.
 

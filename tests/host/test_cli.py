@@ -304,12 +304,29 @@ def test_a_reader_that_has_seen_enough():
     assert outcome.stderr == "" and outcome.stdout.splitlines()[-1] in ("0", "1")
 
 
+STRIKES = {  # where a request to end strikes
+    "in executed text": 'demo.run_demo = lambda *words, **options: exec("strike()")',
+    "before a verb is looked for": "cli.get_command = lambda app: strike()",
+    "within an import": "demo.run_demo = imported",
+    "beside what is half-made": "demo.run_demo = lambda *words, **options: (warnings.warn(UNUSED), strike())",
+}
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_request_to_end_within_executed_text(tmp_path, number):
+@pytest.mark.parametrize("where", STRIKES)
+def test_a_request_to_end(tmp_path, where, number):
     (tmp_path / "told.py").write_text(f"""
-import os, sys
+import os, sys, warnings
+from functools import partial
 from host import cli, demo
-demo.run_demo = lambda *words, **options: exec("os.kill(os.getpid(), {int(number)})")
+UNUSED = "<hw.core.group.Group object at 0x7f14b1a16ed0> created but never used"  # as Amaranth has it
+strike = partial(os.kill, os.getpid(), {int(number)})
+def imported(*words, **options):
+    try:
+        strike()
+    except KeyboardInterrupt as error:
+        raise ImportError("initialization failed") from error
+{STRIKES[where]}
 sys.argv = ["adafire", "demo"]
 sys.exit(cli.main())
 """)

@@ -139,6 +139,21 @@ def test_what_does_not_fit_is_told_with_what_would():
         choose(candidates(_network(), small, lanes=64))
 
 
+def test_what_does_not_fit_in_strips_is_told_what_would_in_strips_or_without():
+    """A board that it is said to fit has room for the form that is asked for."""
+    network, tiny = _with_windows(), replace(BOARD, luts=100)
+    plain, windows = (candidates(network, BOARD, lanes=16, neurons=1, strips=form)[0] for form in ("no", "windows"))
+    small = replace(BOARD, luts=plain.used["lut"])
+    for lanes in 16, None:
+        with pytest.raises(DoesNotFit, match=r"It would fit without --strips windows\.$"):
+            choose(candidates(network, small, lanes=lanes, strips="windows"))
+    with pytest.raises(DoesNotFit, match=r"\(estimated, 16 lanes\)\. It would fit ulx3s_12f, .* with 16 lanes"):
+        choose(candidates(network, tiny, strips="windows"))
+    less = replace(BOARD, luts=windows.used["lut"])
+    with pytest.raises(DoesNotFit, match="It would fit with --lanes 16"):
+        choose(candidates(network, less, lanes=64, strips="windows"))
+
+
 def test_a_core_for_several_networks_is_as_large_as_all_need():
     larger = chained({"a": [INPUT], "b": ["a"], "c": ["b", "a"]}, timesteps=3)  # more synapses, fewer channels
     alone, both, other = (

@@ -121,6 +121,15 @@ def test_as_many_values_come_in_a_cycle_as_end_with_words_and_positions(shape, k
     assert expected_cycles(slow).interval >= values * beats
 
 
+def test_zeros_of_strips_take_cycles_like_values():
+    """Of an input that a few large steps look at, one waits for its values, and for the zeros behind them."""
+    first = Synapse(INPUT, np.ones((2, 1, 3, 3), int), (6, 3), padding=(2, 1, 1, 2))
+    network = IntegerNetwork(Source((1, 30, 30)), [readout("out", first)], 1)
+    plans = [make_plan(network, 64, neurons=8, strips=form) for form in ("", "rows", "windows")]
+    found = [expected_cycles(plan).interval for plan in plans]
+    assert found == [30 * 30, 30 * 32, 32 * 32]
+
+
 def test_one_core_takes_what_suits_all_networks():
     plans = [make_plan(reading(shape, (4, 4)), 4) for shape in ((1, 4, 4), (6, 5, 5))]
     assert [plan.params.input_values for plan in plans] == [4, 2]

@@ -5,6 +5,7 @@ import pytest
 
 from gen.intnet import IntegerNetwork
 from gen.layers import INPUT, Source, Synapse
+from gen.plan.estimate import expected_cycles
 from gen.plan.plan import make_plan
 from gen.plan.program import header_fields, unpack
 from hw.core.image_writer import ImageWriter
@@ -343,3 +344,31 @@ def test_whole_windows_however_the_map_before_ended(seed, ends):
 
     run.bench.add(drive)
     run.bench.run()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_map_of_whole_windows_takes_a_cycle_for_each_beat_or_zeros_in_its_place(seed):
+    """As many as the estimate counts of an image that waits for nothing else."""
+    plan = windows(np.random.default_rng(seed))
+    params, strips = plan.params, plan.layout.tiling.strips
+    run = Written(params, np.zeros((1, 1)), 1, stall=0)
+    run.header = unpack(header_fields(params), plan.contents["program"])
+    ends = []
+
+    async def feed(ctx):
+        await ctx.tick()
+        for _ in range(4):
+            await run.send(ctx, run.values(np.ones((strips.height * strips.width, strips.channels), int)))
+
+    async def read(ctx):
+        for _ in range(4):
+            while not ctx.get(run.dut.full):
+                await ctx.tick()
+            ends.append(run.bench.cycle)
+            await run.pulse(ctx, run.dut.release)
+
+    run.bench.add(feed)
+    run.bench.add(read)
+    run.bench.run()
+    beats = strips.map_values // params.input_values
+    assert np.diff(ends).tolist() == [beats] * 3 and expected_cycles(plan).interval >= beats
