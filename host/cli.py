@@ -78,13 +78,16 @@ def main(argv=None):
     as_json, debug = "--json" in argv, "--debug" in argv
     try:
         code = get_command(app).main(args=argv, prog_name="adafire", standalone_mode=False)
-    except (Exception, KeyboardInterrupt) as error:
-        if not any(isinstance(each, KeyboardInterrupt) for each in (error, error.__cause__)):
-            if debug and not isinstance(error, (AdafireError, UsageError)):
-                raise
+    except KeyboardInterrupt:  # before typer knows of it
+        code = INTERRUPTED
+    except Exception as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # a library made an error of it while it was imported
+            code = INTERRUPTED
+        elif debug and not isinstance(error, (AdafireError, UsageError)):
+            raise
+        else:
             return show_error(*explain(error), as_json)
-        code = INTERRUPTED  # typer did not know of it yet, or a library that was imported made an error of it
-    if code == INTERRUPTED:  # what typer makes of KeyboardInterrupt
+    if code == INTERRUPTED:  # what typer makes of one, too
         return show_error("Interrupted; nothing half-written remains.", INTERRUPTED, as_json)
     return code or 0
 
