@@ -45,8 +45,7 @@ def work_beside(out: Path) -> Iterator[Path]:
     pattern = f".{out.name}{_MARK}"
     for left in out.parent.glob(f"{escape(pattern)}*"):
         _clear(left)
-    work = Path(tempfile.mkdtemp(prefix=pattern, dir=out.parent))
-    lock = _lock(work)
+    work, lock = _locked_folder(pattern, out.parent)
     try:
         yield work
     finally:
@@ -104,13 +103,32 @@ def foreign_files(folder: Path, ours: Iterable[str]) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if not any(fnmatch(path.name, p) for p in patterns))
 
 
+def _locked_folder(pattern, parent):
+    """Return a new folder and its lock; another one where a run that begins took it for one that was left."""
+    while True:
+        work = Path(tempfile.mkdtemp(prefix=pattern, dir=parent))
+        try:
+            lock = _lock(work)
+        except (BlockingIOError, FileNotFoundError):
+            continue
+        if lock is None or work.exists():
+            return work, lock
+        os.close(lock)
+
+
 def _lock(folder):
-    """Return the descriptor that holds the lock of ``folder``; None if another holds it, or there are no locks."""
+    """Return the descriptor that holds the lock of ``folder``; None if there are no locks.
+
+    BlockingIOError if another holds it.
+    """
     if not fcntl:
         return None
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise
     except OSError:
         os.close(descriptor)
         return None
@@ -121,7 +139,7 @@ def _clear(left):
     """Remove a folder that a process left which is no more."""
     try:
         lock = _lock(left)
-    except OSError:  # gone meanwhile, or not ours to open
+    except OSError:  # in use, gone meanwhile, or not ours to open
         return
     if lock is not None:
         shutil.rmtree(left, ignore_errors=True)

@@ -1,13 +1,16 @@
 """Folders and files appear whole or not at all, through links, and what a killed run left is cleared away."""
 
+import os
 import signal
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from gen.errors import InputError
-from gen.folders import foreign_files, whole_files, whole_folder
+from gen.folders import _lock, foreign_files, whole_files, whole_folder
 
 HOLD = """
 import sys, time
@@ -50,6 +53,30 @@ def test_what_a_killed_run_left_is_cleared(tmp_path, holding):
     with whole_folder(tmp_path / "out") as folder:
         (folder / "whole").write_text("whole")
     assert names(tmp_path) == ["out"] and names(tmp_path / "out") == ["whole"]
+
+
+def test_a_folder_that_another_run_clears_as_it_is_made_is_made_again(tmp_path, monkeypatch):
+    """Between making and locking it another run may take it for one that was left: is clearing it, or has done so."""
+    make, made, locks = tempfile.mkdtemp, [], []
+
+    def taken(**options):
+        work = Path(make(**options))
+        made.append(work)
+        if len(made) == 1:
+            work.rmdir()
+        elif len(made) == 2:
+            locks.append(_lock(work))
+        elif len(made) == 3:
+            monkeypatch.setattr("gen.folders._lock", lambda folder: (_lock(folder), folder.rmdir())[0])
+        else:
+            monkeypatch.setattr("gen.folders._lock", _lock)
+        return str(work)
+
+    monkeypatch.setattr(tempfile, "mkdtemp", taken)
+    with whole_folder(tmp_path / "out") as folder:
+        assert folder == made[3] and folder.is_dir()
+    assert (tmp_path / "out").is_dir()
+    os.close(locks[0])
 
 
 def test_what_a_living_run_holds_stays(tmp_path, holding):
