@@ -19,6 +19,7 @@ __all__ = ["candidates"]
 WALKED = 4  # lanes that one neuron fires while the walk makes a tile: a group of so few gains nothing from a second one
 PAYS = 0.97  # share of the cycles that strips, or more neurons, may leave, at most, to be a candidate
 HOPE = 0.999  # that so many neurons may leave of those of half as many, at most, for twice as many to be looked at
+MOST_NEURONS = 16  # of a core: nextpnr found no way for the wires of 64 lanes with 32, nor at 72 MHz
 APART_PAYS = 0.98  # that pools by themselves may: they take little logic
 
 
@@ -32,7 +33,8 @@ def candidates(
     ----------
     also : networks that the core shall be large enough for
     lanes : the only number of lanes; by default each of `LANES` whose groups may have ``neurons``
-    neurons : the only number of neurons of a group; by default 1, and any larger number that pays
+    neurons : the only number of neurons of a group; by default 1, and any larger number that pays,
+        up to `MOST_NEURONS` in all
     batch : images that are run together (`gen.plan.batch`)
     strips : what the input is cut into, one of `gen.plan.strips.FORMS` or "no"; by default what pays
 
@@ -72,10 +74,10 @@ def candidates(
 def _of_lanes(network, target, also, lanes, neurons, batch, strips):
     """Return the candidates of one number of lanes."""
     width, groups = shape_of_lanes(lanes)
-    counts = neurons_of(width) if width > WALKED else (1,)
+    counts = [n for n in neurons_of(width) if n == 1 or width > WALKED and n * groups <= MOST_NEURONS]
     if neurons is not None:
         check_neurons(width, neurons)
-        counts = (neurons,)
+        counts = [neurons]
     candidate = partial(make_candidate, network, target, also, lanes, batch=batch)
     kept: list[Candidate] = []
     before = inf

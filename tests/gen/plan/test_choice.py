@@ -94,6 +94,12 @@ def test_no_neurons_and_no_strips_would_be_much_faster(network, lanes):
         assert min(each.estimate.interval for each in forms) >= 0.97 * found[-1], (neurons, strips)
 
 
+def test_more_than_16_neurons_are_only_made_if_asked_for():
+    kept = [(each.lanes, each.neurons) for each in candidates(_with_windows(), BOARD)]
+    assert max(neurons * max(1, lanes // 16) for lanes, neurons in kept) <= 16
+    assert [each.neurons for each in candidates(_with_windows(), BOARD, lanes=64, neurons=8)][0] == 8
+
+
 def test_strips_that_are_asked_for():
     found = [candidates(_with_windows(), BOARD, lanes=16, neurons=4, strips=form) for form in ("no", "rows", "windows")]
     assert [[row["strips"] for row in pareto_rows(rows)] for rows in found] == [[""], ["rows"], ["windows"]]
