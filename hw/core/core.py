@@ -138,6 +138,8 @@ class Core(wiring.Component):
             m.d.comb += [
                 store.firing_address.eq(group.output_address), store.write.eq(group.output_write),
                 group.output.eq(store.data),
+                store.decides.eq(decision.busy), store.decision_address.eq(decision.address),
+                store.answers.eq(results.busy), store.result_address.eq(results.address),
             ]
         value = stores[0].data
         if self._params.shared:
@@ -147,12 +149,7 @@ class Core(wiring.Component):
                 *(own.eq(store.data) for own, store in zip(total.own, stores)),
             ]
             value = total.o
-        for store in stores:
-            m.d.comb += [store.decides.eq(decision.busy), store.decision_address.eq(decision.address)]
-        m.d.comb += decision.value.eq(value)
-        for store in stores:
-            m.d.comb += [store.answers.eq(results.busy), store.result_address.eq(results.address)]
-        m.d.comb += results.output.eq(value)
+        m.d.comb += [decision.value.eq(value), results.output.eq(value)]
 
     def _sequence(self, m, loader, program, images, sequencer, walker, decision, results, outside):
         """Join the sequencer with those that it tells what to do."""
