@@ -11,7 +11,7 @@ from hw.board.netlist import RELAXED
 from hw.board.refining import refining
 from hw.board.wide_muxes import COVER, make_wide_muxes
 
-__all__ = ["Command", "FLOWS", "Flow", "XILINX_CELLS", "XILINX_SYNTH", "synthesis", "verilog_synthesis"]
+__all__ = ["Command", "FLOWS", "Flow", "Resort", "XILINX_CELLS", "XILINX_SYNTH", "synthesis", "verilog_synthesis"]
 
 # Cells of one kind: a pattern of the names in the tools' reports, and how many it counts for.
 Cells = tuple[tuple[str, float], ...]
@@ -21,18 +21,31 @@ Cells = tuple[tuple[str, float], ...]
 class Command:
     """One run of a tool (`hw.board.tools`): its log's name, its arguments; files are relative to the work folder.
 
-    otherwise : what is run in its place where it has not ended after `hw.board.tools.ROUNDS` rounds of routing
+    resorts : what is run in its place where it does not end by itself
     """
 
     tool: str
     log: str
     arguments: tuple[str, ...]
-    otherwise: "Command | None" = None
+    resorts: tuple["Resort", ...] = ()
 
     def adding(self, *arguments):
-        """Return the command with further arguments."""
-        otherwise = self.otherwise and self.otherwise.adding(*arguments)
-        return replace(self, arguments=(*self.arguments, *arguments), otherwise=otherwise)
+        """Return the command with further arguments, its resorts with them too."""
+        resorts = tuple(replace(resort, command=resort.command.adding(*arguments)) for resort in self.resorts)
+        return replace(self, arguments=(*self.arguments, *arguments), resorts=resorts)
+
+
+@dataclass(frozen=True)
+class Resort:
+    """The ``command`` that is run in place of one whose log has had ``mark`` as many ``times``."""
+
+    mark: bytes
+    times: int
+    command: Command
+
+
+# Marks of a round of routing and of a step of the placer; where there is an end it comes long before.
+ROUTING, PLACING = (b" wires=", 600), (b" steplen=", 1500)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +70,8 @@ class Flow:
     cells : {lut, ff, bram, dsp, spram, io: Cells}
         What is counted, by names in the netlist and in the router's report; ``io`` are registers, or pairs of them, in
         I/O cells: on an ECP5 a cell for each pin, on Gowin's parts one for each way.
+    places, searches : tuple of str
+        What chooses the placer and, where that one finds no end or there is no choice, the one that searches.
     insists : tuple of str
         What has the router go on until the clock is met, or for ever.
     refine : callable(path)
@@ -72,6 +87,8 @@ class Flow:
     routed: Callable
     pack: Callable
     cells: dict[str, Cells]
+    places: tuple[str, ...] = ()
+    searches: tuple[str, ...] = ()
     insists: tuple[str, ...] = ()
     tables: str = ""
     gates: str = ""
@@ -84,12 +101,23 @@ class Flow:
 
     def route(self, target, top, clock_mhz, seed, constrained=True):
         """Return the Command that places and routes; timing that fails is reported, not refused."""
-        plain = Command(self.router, f"route-{seed}.log", (
+        command = Command(self.router, f"route-{seed}.log", (
             *self.place(target, f"{top}{self.constraints}" if constrained else None), *self.routed(top),
             "--json", f"{top}.json", "--freq", f"{clock_mhz:.4f}", "--seed", str(seed),
             "--timing-allow-fail", "--report", "timing.json",
         ))
-        return replace(plain.adding(*self.insists), otherwise=plain) if self.insists else plain
+        searching = self._insisting(command.adding(*self.searches))
+        if not self.places:
+            return searching
+        placing = replace(command.adding(*self.places), resorts=(Resort(*PLACING, searching),))
+        return self._insisting(placing)
+
+    def _insisting(self, command):
+        """Return the command with a router that insists, and may give way to the command."""
+        if not self.insists:
+            return command
+        resorts = (*command.resorts, Resort(*ROUTING, command))
+        return replace(command, arguments=(*command.arguments, *self.insists), resorts=resorts)
 
     def packing(self, target, top):
         """Return the Command that makes the bitstream."""
@@ -128,13 +156,16 @@ def _place_ecp5(target, constraints):
     return (
         f"--{die}", "--speed", target.speed, "--package", _ECP5_PACKAGES[target.package],
         *(("--lpf", constraints) if constraints else ("--lpf-allow-unconstrained",)), "--router", "router2",
-        "--placer-heap-timingweight", "25",  # slow paths: at 10, the default, clocks are slower
     )
 
 
+# nextpnr's electrostatic placer: wires are a third shorter than with the other one, which stops early in large cores.
+# It does not see that a part is too full.
+STATIC = ("--placer", "static")
 # A part that is nearly full is searched for hours before it is given up: for each cell as many places as there are
-# cells, squared, over this.
+# cells, squared, over the last one. More weight than the default, 10, is on slow paths.
 GIVE_UP = ("--placer-heap-cell-placement-timeout", "100")
+TIMING = ("--placer-heap-timingweight", "20")
 
 
 # iCE40: Project IceStorm.
@@ -142,7 +173,6 @@ def _place_ice40(target, constraints):
     return (
         f"--{target.device.removeprefix('iCE40').lower()}", "--package", target.package.lower(),
         *(("--pcf", constraints) if constraints else ("--pcf-allow-unconstrained",)),
-        "--placer-heap-timingweight", "20", *GIVE_UP,
     )
 
 
@@ -155,7 +185,6 @@ def _place_gowin(target, constraints):
         "--device", target.device, "--vopt", f"family={_GOWIN_DIES[target.family]}",
         "--vopt", "oreg_in_iob", "--vopt", "ioreg_in_iob",  # `hw.board.gowin_pins`
         *(("--vopt", f"cst={constraints}") if constraints else ()),
-        *GIVE_UP,
     )
 
 
@@ -167,6 +196,7 @@ def _gowin(family):
         pack=lambda target, top: (
             "-d", _GOWIN_DIES[family], "-o", f"{top}.fs", f"{top}.routed.json",
         ),
+        searches=GIVE_UP,  # its nextpnr has no other placer
         cells={
             # an ALU takes the place of a look-up table, 16 x 4 bits of memory that of four
             "lut": (("LUT[1-4]", 1), ("ALU", 1), ("RAM16SDP4", 4)), "ff": (("DFF*", 1),),
@@ -180,7 +210,7 @@ def _gowin(family):
 FLOWS = {
     "ecp5": Flow(
         synth="synth_ecp5", router="nextpnr-ecp5", packer="ecppack", constraints=".lpf", bitstream=".bit",
-        insists=("--tmg-ripup",),
+        places=STATIC, searches=TIMING, insists=("--tmg-ripup",),
         place=_place_ecp5, routed=lambda top: ("--textcfg", f"{top}.config"),
         pack=lambda target, top: ("--compress", "--input", f"{top}.config", "--bit", f"{top}.bit"),
         cells={
@@ -193,7 +223,7 @@ FLOWS = {
     "ice40": Flow(
         synth="synth_ice40 -device u -dsp -dffe_min_ce_use 4", router="nextpnr-ice40", packer="icepack",
         constraints=".pcf", bitstream=".bin", place=_place_ice40, routed=lambda top: ("--asc", f"{top}.asc"),
-        pack=lambda target, top: (f"{top}.asc", f"{top}.bin"),
+        pack=lambda target, top: (f"{top}.asc", f"{top}.bin"), places=STATIC, searches=(*TIMING, *GIVE_UP),
         cells={
             "lut": (("ICESTORM_LC", 1),), "ff": (("SB_DFF*", 1),), "bram": (("ICESTORM_RAM", 1),),
             "dsp": (("ICESTORM_DSP", 1),), "spram": (("ICESTORM_SPRAM", 1),),

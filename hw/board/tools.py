@@ -24,7 +24,6 @@ TOOLS = {
     "litedram_gen": ("litedram_gen", "litedram"),
 }
 TAIL = 8
-ROUND, ROUNDS = b" iter=", 600  # a line of a log for each round of routing; where there is an end it comes long before
 LOG = logging.getLogger("adafire.hw")
 
 
@@ -48,7 +47,7 @@ def tool_version(name):
 
 
 def run_tool(work, command, kept):
-    """Run a `hw.board.flows.Command` in the folder ``work``, or what it has otherwise, what it says in its log there.
+    """Run a `hw.board.flows.Command` in the folder ``work``, or one of its resorts, what it says in its log there.
 
     The WASM builds only see files below the current folder: arguments name files relative to ``work``.
 
@@ -61,23 +60,25 @@ def run_tool(work, command, kept):
         [find_tool(command.tool), *command.arguments], cwd=work, stdout=output, stderr=subprocess.STDOUT,
     ) as run:
         try:
-            ended = _ends(run, work / command.log, command)
+            resort = _resort(run, work / command.log, command.resorts)
         finally:
             run.kill()
-    if not ended:
-        LOG.info("%s does not meet the clock and does not end: it is run again, not to insist", command.tool)
-        run_tool(work, command.otherwise, kept)
+    if resort:
+        LOG.info("%s does not end by itself: it is run in another way", command.tool)
+        run_tool(work, resort, kept)
     elif run.returncode:
         tail = "\n".join((work / command.log).read_text(errors="replace").splitlines()[-TAIL:])
         raise AdafireError(f"{command.tool} failed, see {kept / command.log}:\n{tail}")
 
 
-def _ends(run, log, command):
-    """Wait for a process; return whether it has ended by itself, not after as many rounds as it may have."""
+def _resort(run, log, resorts):
+    """Wait for a process; return None once it has ended by itself, or the command that its log calls for."""
     while True:
         try:
-            run.wait(timeout=1 if command.otherwise else None)
-            return True
+            run.wait(timeout=1 if resorts else None)
+            return None
         except subprocess.TimeoutExpired:
-            if log.read_bytes().count(ROUND) >= ROUNDS:
-                return False
+            said = log.read_bytes()
+            for resort in resorts:
+                if said.count(resort.mark) >= resort.times:
+                    return resort.command

@@ -13,7 +13,7 @@ from hw.board import tools
 from hw.board.board_top import TOP, BoardTop
 from hw.board.boards import BOARDS
 from hw.board.clocking import PLLS
-from hw.board.flows import FLOWS, XILINX_CELLS, Command, synthesis, verilog_synthesis
+from hw.board.flows import FLOWS, XILINX_CELLS, Command, Resort, synthesis, verilog_synthesis
 from hw.board.post_route import count_cells, netlist_cells, post_route_figures, shares
 from hw.board.tools import find_tool, run_tool, tool_version
 
@@ -26,6 +26,8 @@ PART = {
 }
 CONSTRAINED = {"ecp5": "--lpf top.lpf", "ice40": "--pcf top.pcf", "gw1n": "--vopt cst=top.cst",
                "gw2a": "--vopt cst=top.cst"}
+
+OTHERS = {"ice40": "icebreaker", "gw1n": "tang_nano_9k"}
 
 
 class Counter(wiring.Component):
@@ -52,8 +54,11 @@ def test_the_router_is_told_part_constraints_clock_and_seed(target):
     assert not any(word.startswith("/") for word in command.arguments)  # the WASM tools would not find them
     assert command.tool in FLOWS[target.family].tools
     assert ("--vopt oreg_in_iob --vopt ioreg_in_iob " in words) == target.is_gowin
+    searching = command.resorts[0].command if target.family in ("ecp5", "ice40") else command
+    assert ("--placer static " in f"{words} ") == (searching is not command)
+    assert "--placer static" not in " ".join(searching.arguments)
     if target.family != "ecp5":  # nextpnr would search a part of 95 % for hours
-        assert "--placer-heap-cell-placement-timeout 100 " in f"{words} "
+        assert "--placer-heap-cell-placement-timeout 100 " in f"{' '.join(searching.arguments)} "
 
 
 @pytest.mark.parametrize("target", OPEN, ids=lambda target: target.name)
@@ -166,20 +171,27 @@ def test_a_failing_tool_shows_the_end_of_its_log(tmp_path, monkeypatch):
     assert str(error.value) == f"icepack failed, see {tmp_path}/kept/pack.log:\nearly\nlate"
 
 
-def test_a_router_that_goes_on_for_ever_is_ended_and_run_once_more(tmp_path, monkeypatch):
+def test_a_tool_that_goes_on_for_ever_is_ended_and_another_command_run(tmp_path, monkeypatch):
     monkeypatch.setitem(tools.TOOLS, "icepack", ("sh", "dash"))
-    plain = Command("icepack", "route.log", ("-c", "echo plain"))
-    for rounds, ends, said in ((tools.ROUNDS - 1, "", "insists"), (tools.ROUNDS, "exec sleep 300", "plain")):
-        script = f"for i in $(seq {rounds}); do echo 'Info:     iter='$i; done; {ends or 'echo insists'}"
-        run_tool(tmp_path, Command("icepack", "route.log", ("-c", script), otherwise=plain), tmp_path)
+    resort = Resort(b" wires=", 40, Command("icepack", "route.log", ("-c", "echo plain")))
+    for rounds, ends, said in ((39, "", "insists"), (40, "exec sleep 300", "plain")):
+        script = f"for i in $(seq {rounds}); do echo 'Info:     iter='$i wires=7; done; {ends or 'echo insists'}"
+        run_tool(tmp_path, Command("icepack", "route.log", ("-c", script), resorts=(resort,)), tmp_path)
         assert (tmp_path / "route.log").read_text().splitlines()[-1] == said
 
 
-def test_a_router_insists_where_it_can_and_gives_way_to_the_same_one_that_does_not():
+def test_a_placer_that_finds_no_end_gives_way_to_one_that_searches_and_a_router_stops_to_insist():
     command = FLOWS["ecp5"].route(TARGETS["ulx3s_85f"], "top", 62.5, 3).adding("--extra")
-    assert set(command.arguments) - set(command.otherwise.arguments) == {"--tmg-ripup"}
-    assert "--extra" in command.otherwise.arguments and command.otherwise.otherwise is None
-    assert FLOWS["ice40"].route(TARGETS["icebreaker"], "top", 12, 3).otherwise is None
+    placer, router = command.resorts
+    assert (placer.mark, router.mark) == (b" steplen=", b" wires=")
+    assert set(command.arguments) - set(router.command.arguments) == {"--tmg-ripup"}
+    assert set(command.arguments) - set(placer.command.arguments) == {"--placer", "static"}
+    assert [resort.mark for resort in router.command.resorts] == [b" steplen="]
+    assert [resort.mark for resort in placer.command.resorts] == [b" wires="]
+    for resort in (placer, router):
+        assert "--extra" in resort.command.arguments and "--extra" in resort.command.resorts[0].command.arguments
+    resorts = {name: FLOWS[name].route(TARGETS[board], "top", 12, 3).resorts for name, board in OTHERS.items()}
+    assert [resort.mark for resort in resorts["ice40"]] == [b" steplen="] and not resorts["gw1n"]
 
 
 def bitstream(name, work):
