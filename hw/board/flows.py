@@ -37,15 +37,17 @@ class Command:
 
 @dataclass(frozen=True)
 class Resort:
-    """The ``command`` that is run in place of one whose log has had ``mark`` as many ``times``."""
+    """The ``command`` that is run in place of one whose log has had ``mark``, a pattern, as many ``times``."""
 
     mark: bytes
     times: int
     command: Command
 
 
-# Marks of a round of routing and of a step of the placer; where there is an end it comes long before.
-ROUTING, PLACING = (b" wires=", 600), (b" steplen=", 1500)
+# A round of routing, a step of the placer: where there is an end it comes long before. And a part of which 94 % or
+# more is taken: the static placer found places for 4,899 cells of an iCE40 in a minute, for 5,049 none in two.
+ROUTING, PLACING = (rb" wires=", 200), (rb" steplen=", 1500)
+FULL = rb"(?:ICESTORM_LC|TRELLIS_COMB|TRELLIS_FF):\s+\d+/\s*\d+\s+(?:9[4-9]|\d{3,})%", 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,8 +111,8 @@ class Flow:
         searching = self._insisting(command.adding(*self.searches))
         if not self.places:
             return searching
-        placing = replace(command.adding(*self.places), resorts=(Resort(*PLACING, searching),))
-        return self._insisting(placing)
+        resorts = tuple(Resort(*mark, searching) for mark in (FULL, PLACING))
+        return self._insisting(replace(command.adding(*self.places), resorts=resorts))
 
     def _insisting(self, command):
         """Return the command with a router that insists, and may give way to the command."""
@@ -160,7 +162,6 @@ def _place_ecp5(target, constraints):
 
 
 # nextpnr's electrostatic placer: wires are a third shorter than with the other one, which stops early in large cores.
-# It does not see that a part is too full.
 STATIC = ("--placer", "static")
 # A part that is nearly full is searched for hours before it is given up: for each cell as many places as there are
 # cells, squared, over the last one. More weight than the default, 10, is on slow paths.

@@ -1,6 +1,7 @@
 """The programs of synthesis, place and route: where they are, which version, and one way to run them."""
 
 import logging
+import re
 import shlex
 import shutil
 import subprocess
@@ -80,5 +81,5 @@ def _resort(run, log, resorts):
         except subprocess.TimeoutExpired:
             said = log.read_bytes()
             for resort in resorts:
-                if said.count(resort.mark) >= resort.times:
+                if len(re.findall(resort.mark, said)) >= resort.times:
                     return resort.command

@@ -1,6 +1,7 @@
 """What tools are called with, what their reports say; one tiny bitstream."""
 
 import json
+import re
 
 import pytest
 from amaranth.hdl import Module, Signal
@@ -173,7 +174,7 @@ def test_a_failing_tool_shows_the_end_of_its_log(tmp_path, monkeypatch):
 
 def test_a_tool_that_goes_on_for_ever_is_ended_and_another_command_run(tmp_path, monkeypatch):
     monkeypatch.setitem(tools.TOOLS, "icepack", ("sh", "dash"))
-    resort = Resort(b" wires=", 40, Command("icepack", "route.log", ("-c", "echo plain")))
+    resort = Resort(rb" wires=\d", 40, Command("icepack", "route.log", ("-c", "echo plain")))
     for rounds, ends, said in ((39, "", "insists"), (40, "exec sleep 300", "plain")):
         script = f"for i in $(seq {rounds}); do echo 'Info:     iter='$i wires=7; done; {ends or 'echo insists'}"
         run_tool(tmp_path, Command("icepack", "route.log", ("-c", script), resorts=(resort,)), tmp_path)
@@ -182,16 +183,27 @@ def test_a_tool_that_goes_on_for_ever_is_ended_and_another_command_run(tmp_path,
 
 def test_a_placer_that_finds_no_end_gives_way_to_one_that_searches_and_a_router_stops_to_insist():
     command = FLOWS["ecp5"].route(TARGETS["ulx3s_85f"], "top", 62.5, 3).adding("--extra")
-    placer, router = command.resorts
-    assert (placer.mark, router.mark) == (b" steplen=", b" wires=")
+    full, placer, router = command.resorts
+    assert (full.command, placer.mark, router.mark) == (placer.command, b" steplen=", b" wires=")
     assert set(command.arguments) - set(router.command.arguments) == {"--tmg-ripup"}
     assert set(command.arguments) - set(placer.command.arguments) == {"--placer", "static"}
-    assert [resort.mark for resort in router.command.resorts] == [b" steplen="]
+    assert [resort.mark for resort in router.command.resorts] == [full.mark, b" steplen="]
     assert [resort.mark for resort in placer.command.resorts] == [b" wires="]
     for resort in (placer, router):
         assert "--extra" in resort.command.arguments and "--extra" in resort.command.resorts[0].command.arguments
     resorts = {name: FLOWS[name].route(TARGETS[board], "top", 12, 3).resorts for name, board in OTHERS.items()}
-    assert [resort.mark for resort in resorts["ice40"]] == [b" steplen="] and not resorts["gw1n"]
+    assert [resort.mark for resort in resorts["ice40"]] == [full.mark, b" steplen="] and not resorts["gw1n"]
+
+
+@pytest.mark.parametrize(("line", "full"), [
+    ("Info: \t         ICESTORM_LC:    4899/   5280    92%", False),
+    ("Info: \t         ICESTORM_LC:    5049/   5280    95%", True),
+    ("Info: \t        TRELLIS_COMB:   25021/  24288   103%", True),
+    ("Info: \t              DP16KD:     208/    208   100%", False),  # blocks have places of their own
+])
+def test_a_part_that_is_nearly_full_is_searched(line, full):
+    mark = FLOWS["ecp5"].route(TARGETS["ulx3s_12f"], "top", 80, 1).resorts[0].mark
+    assert bool(re.search(mark, line.encode())) == full
 
 
 def bitstream(name, work):
