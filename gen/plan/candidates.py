@@ -19,7 +19,7 @@ __all__ = ["candidates"]
 WALKED = 4  # lanes that one neuron fires while the walk makes a tile: a group of so few gains nothing from a second one
 PAYS = 0.97  # share of the cycles that strips, or more neurons, may leave, at most, to be a candidate
 HOPE = 0.999  # that so many neurons may leave of those of half as many, at most, for twice as many to be looked at
-MOST_NEURONS = 16  # of a core: nextpnr found no way for the wires of 64 lanes with 32, nor at 72 MHz
+MOST_NEURONS = 16  # of a core: nextpnr routes 64 lanes with 8 for 95 MHz, with 32 for 63
 APART_PAYS = 0.98  # that pools by themselves may: they take little logic
 
 
