@@ -65,7 +65,7 @@ def run_tool(work, command, kept):
         finally:
             run.kill()
     if resort:
-        LOG.info("%s does not end by itself: it is run in another way", command.tool)
+        LOG.info("%s would not end by itself: it is run in another way", command.tool)
         run_tool(work, resort, kept)
     elif run.returncode:
         tail = "\n".join((work / command.log).read_text(errors="replace").splitlines()[-TAIL:])
