@@ -29,7 +29,7 @@ JOINED = {"ice40": 0.57, "gw1n": 0.7, "gw2a": 0.7}
 GOWIN_FREE = 0.15
 GOWIN_HALF = 9  # bits of both factors of a multiplication that takes half a multiplier
 ICE40_LINK = 1400  # cells
-ICE40_FREE = 420  # cells that must stay free: of 5,280 nextpnr once placed 4,764, and in two minutes not 4,863
+ICE40_FREE = 420  # cells that stay free: of 5,280 nextpnr routed 4,899 in a minute, 5,049 in two and a half
 
 FLASH = 130, 51  # of what loads a core from a board's flash: Yosys, the link with it less the link without
 # The part that fetches, and what it has more where maps lie outside: `python -m benchmarks.area NETWORK --board BOARD`
