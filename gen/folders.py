@@ -21,7 +21,9 @@ try:
 except ImportError:  # Windows, where what a killed run left stays
     fcntl = None
 
-__all__ = ["foreign_files", "real_path", "whole_files", "whole_folder", "work_beside"]
+__all__ = [
+    "foreign_files", "put_in_place", "real_path", "refuse_foreign", "whole_files", "whole_folder", "work_beside",
+]
 
 _MARK = "-adafire-"
 
@@ -75,13 +77,27 @@ def whole_folder(out: str | Path, *, keep: bool = False) -> Iterator[Path]:
             ) from error
         yield work
         work.chmod(0o755)
-        if out.exists() and not keep:
-            shutil.rmtree(out)
+        if not keep:
+            put_in_place(work, out)
+            return
         try:
             work.rename(out)
         except OSError as error:
-            if not keep or error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
+
+
+def put_in_place(work: Path, out: Path) -> None:
+    """Rename the folder ``work`` to ``out``; what was there vanishes then, and stays where that cannot be."""
+    with work_beside(out) as aside:
+        old = aside / out.name
+        try:
+            if out.exists():
+                out.rename(old)
+            work.rename(out)
+        finally:
+            if old.exists() and not out.exists():
+                old.rename(out)
 
 
 def whole_files(files: Mapping[Path, str | bytes]) -> None:
@@ -95,6 +111,18 @@ def whole_files(files: Mapping[Path, str | bytes]) -> None:
             made.append((partial, path))
         for partial, path in made:
             os.replace(partial, path)
+
+
+def refuse_foreign(folder: Path, ours: Iterable[str], beside: str, eraser: str, place: str = "") -> None:
+    """Raise InputError if ``folder`` holds, ``beside`` something, what no pattern of ``ours`` names.
+
+    ``eraser`` is what would delete it, ``place`` whatever says in which way another folder is chosen, if one can be.
+    """
+    if foreign := foreign_files(folder, ours):
+        raise InputError(
+            f"{folder} holds, beside {beside}, what adafire did not make and {eraser} would delete: "
+            f"{', '.join(foreign)}. Move it elsewhere{place}."
+        )
 
 
 def foreign_files(folder: Path, ours: Iterable[str]) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from gen.errors import InputError
-from gen.folders import foreign_files, real_path, whole_folder
+from gen.folders import real_path, refuse_foreign, whole_folder
 from host.demo_segment import FILES as SEGMENT_FILES
 from host.demo_segment import segment
 
@@ -114,11 +114,7 @@ def _check_replaceable(out):
     if out.is_dir() and not any(out.iterdir()):
         return
     if out.is_dir() and (out / MARKER).is_file():
-        if foreign := foreign_files(out, FILES):
-            raise InputError(
-                f"{out} holds, beside an earlier demo, what adafire did not make and a new one would delete: "
-                f"{', '.join(foreign)}. Move it elsewhere, or choose another folder with --out."
-            )
+        refuse_foreign(out, FILES, "an earlier demo", "a new one", ", or choose another folder with --out")
         return
     raise InputError(
         f"{out} exists and is not an earlier demo (it holds no {MARKER}): move it away, or choose another "

@@ -11,7 +11,7 @@ from typing import Any
 
 from gen.device import Progress
 from gen.errors import InputError
-from gen.folders import foreign_files, real_path, whole_folder
+from gen.folders import real_path, refuse_foreign, whole_folder
 from gen.generated import BAUD_RANGE, IMAGE, NETWORK, seal
 from gen.intnet import Network
 from gen.manifest import MANIFEST, read_manifest
@@ -170,11 +170,7 @@ def _check_folder(out, force):
             raise InputError(f"{out} holds files that are not a core: choose an empty folder or another name.")
         if not force:
             raise InputError(f"{out} already holds a generated core: give --force to replace it, or another folder.")
-        if foreign := foreign_files(out, [*_listed(out), *PRODUCTS]):
-            raise InputError(
-                f"{out} holds, beside the core, what adafire did not make and --force would delete: "
-                f"{', '.join(foreign)}. Move it elsewhere, or choose another folder."
-            )
+        refuse_foreign(out, [*_listed(out), *PRODUCTS], "the core", "--force", ", or choose another folder")
     parent = next(folder for folder in real_path(out).parents if folder.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise InputError(f"{out} cannot be written: no permission in {parent}. Choose another folder.")

@@ -4,15 +4,16 @@ The waveform begins and ends with the timestep that was asked for; the last one'
 whole core as ``adafire.core`` and the plain words of `sim.bench.view` beside it.
 """
 
-import os
 import shutil
 from dataclasses import dataclass
+from io import StringIO
 from itertools import groupby
 from pathlib import Path
 
 from vcd.gtkw import GTKWSave
 
 from gen.errors import InputError
+from gen.folders import whole_files, work_beside
 from gen.inputs import input_values
 from gen.intnet import TILES
 from sim.bench.folder import core_text
@@ -75,33 +76,31 @@ def plan_window(file, image, step, simulator, network, x):
 
 def keep_waves(window, work, simulator, plan, folder):
     """Move the waveform from the folder of the run to where it was asked for; return the save file beside it."""
-    made = Path(work) / WAVES[simulator]
-    partial = window.file.with_name(f".{window.file.name}.{os.getpid()}")
-    shutil.move(made, partial)
-    partial.rename(window.file)
+    with work_beside(window.file) as beside:
+        whole = beside / window.file.name
+        shutil.move(Path(work) / WAVES[simulator], whole)
+        whole.rename(window.file)
     return write_save_file(window, View(plan, core_text(folder)))
 
 
 def write_save_file(window, view):
     """Write beside the waveform what GTKWave shows of it, the groups of ``view``; return the path."""
-    path = window.file.with_suffix(".gtkw")
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(partial, "w") as file:
-        save = GTKWSave(file)
-        save.comment(f"adafire verify: {view.shown(window.image)}, " + (
-            "every timestep" if window.step is None else f"timestep {window.step}"
-        ))
-        save.dumpfile(str(window.file))
-        save.savefile(str(path))
-        save.signals_width(SIGNALS_WIDTH)
-        save.sst_expanded(True)
-        save.treeopen(TOP)
-        save.trace(f"{TOP}.clk")
-        for title, parts in groupby(view.groups.items(), key=lambda item: item[0].partition("/")[0]):
-            with save.group(title):
-                for name, signals in parts:
-                    _write_group(save, name.partition("/")[2], signals)
-    partial.rename(path)
+    path, text = window.file.with_suffix(".gtkw"), StringIO()
+    save = GTKWSave(text)
+    save.comment(f"adafire verify: {view.shown(window.image)}, " + (
+        "every timestep" if window.step is None else f"timestep {window.step}"
+    ))
+    save.dumpfile(str(window.file))
+    save.savefile(str(path))
+    save.signals_width(SIGNALS_WIDTH)
+    save.sst_expanded(True)
+    save.treeopen(TOP)
+    save.trace(f"{TOP}.clk")
+    for title, parts in groupby(view.groups.items(), key=lambda item: item[0].partition("/")[0]):
+        with save.group(title):
+            for name, signals in parts:
+                _write_group(save, name.partition("/")[2], signals)
+    whole_files({path: text.getvalue()})
     return path
 
 

@@ -11,6 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from gen.folders import work_beside
+
 __all__ = ["accuracy", "augment", "descend", "fit", "save"]
 
 Trained = TypeVar("Trained", bound=nn.Module)
@@ -98,6 +100,6 @@ def save(module: nn.Module, example, path):
     batch = {0: torch.export.Dim("batch", min=1)}
     images = torch.as_tensor(np.asarray(example[:2])).float() / 255
     program = torch.export.export(module.eval(), (images,), dynamic_shapes=(batch,))
-    partial = path.with_name(path.name + ".part.pt2")
-    torch.export.save(program, partial)
-    os.replace(partial, path)
+    with work_beside(path) as beside:
+        torch.export.save(program, beside / path.name)
+        os.replace(beside / path.name, path)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from gen.errors import InputError
+from gen.folders import work_beside
 from gen.method.pareto import pareto_front
 
 __all__ = ["Front", "front_of", "save_front"]
@@ -65,14 +66,12 @@ def save_front(searched, path):
     path = Path(path)
     paths = path.with_name(path.name + ".json"), path.with_name(path.name + ".svg")
     for target, write in zip(paths, (_write_json, _plot)):
-        temporary = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
         try:
-            write(searched, temporary)
-            os.replace(temporary, target)
+            with work_beside(target) as beside:
+                write(searched, beside / target.name)
+                os.replace(beside / target.name, target)
         except OSError as error:
             raise InputError(f"{target} cannot be written ({error}): name a folder you may write to.") from error
-        finally:
-            temporary.unlink(missing_ok=True)
     return paths
 
 

@@ -7,7 +7,7 @@ from itertools import islice
 from gen.errors import DoesNotFit, InputError
 from gen.plan.batch import fetches_less
 from gen.plan.candidate import Candidate, make_candidate
-from gen.plan.lanes import LANES
+from gen.plan.lanes import LANES, neurons_of, shape_of_lanes
 from gen.plan.target import TARGETS
 
 __all__ = ["choose", "pareto_rows"]
@@ -50,12 +50,18 @@ def _worth_waiting(chosen):
         return chosen
     alone = make_candidate(plan.network, target, chosen.also, chosen.lanes, neurons=chosen.neurons,
                        strips=plan.params.strip_form, unfused=plan.params.unfused)
-    if fetches_less(plan.passes) and chosen.estimate.interval < alone.estimate.interval:
+    if not fetches_less(plan.passes):
+        why = "nothing is fetched for one of them that another one uses too"
+    elif chosen.estimate.interval >= alone.estimate.interval:
+        why = (
+            f"with {chosen.lanes} lanes one takes {chosen.estimate.interval:,.0f} cycles, and "
+            f"{alone.estimate.interval:,.0f} alone (estimated)"
+        )
+    else:
         return chosen
     raise InputError(
-        f"{plan.params.batch} images together are not faster on {target.title}: with {chosen.lanes} lanes one takes "
-        f"{chosen.estimate.interval:,.0f} cycles, and {alone.estimate.interval:,.0f} alone (estimated). It pays where "
-        "dense layers behind all others fetch their weights for every image. Leave --batch out."
+        f"{plan.params.batch} images together are not faster on {target.title}: {why}. It pays where dense layers "
+        "behind all others fetch their weights for every image. Leave --batch out."
     )
 
 
@@ -68,14 +74,19 @@ def _does_not_fit(found):
         f"{least.lanes} lanes)."
     )
     network, also, params = least.plan.network, least.also, least.plan.params
-    form = params.strip_form  # what the user asked for: the least core is in none by itself
+    form = params.strip_form  # what the user asked for, as are the neurons: the least core has none, and one, by itself
 
-    def fits(target, lanes, strips=form):
-        made = make_candidate(network, target, also, lanes, batch=params.batch, strips=strips)
+    def fits(target, lanes, strips=form, neurons=least.neurons):
+        if neurons not in neurons_of(shape_of_lanes(lanes)[0]):
+            return False
+        made = make_candidate(network, target, also, lanes, batch=params.batch, strips=strips, neurons=neurons)
         return made.fits and made.plan.params.strip_form == strips
 
-    if form and any(fits(least.target, n, "") for n in LANES if n == least.lanes or n < least.lanes and not single):
+    asked = [n for n in LANES if n == least.lanes or n < least.lanes and not single]
+    if form and any(fits(least.target, n, "") for n in asked):
         return f"{problem} It would fit without --strips {form}."
+    if least.neurons > 1 and any(fits(least.target, n, neurons=1) for n in asked):
+        return f"{problem} It would fit without --neurons {least.neurons}."
     fewer = [n for n in LANES if n < least.lanes and fits(least.target, n)]
     if single and fewer:
         return f"{problem} It would fit with --lanes {fewer[-1]}."

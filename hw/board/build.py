@@ -7,23 +7,24 @@ Finished builds are kept in the cache by what went into them.
 """
 
 import json
+import logging
 import shutil
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
 from gen.cache import cache_folder
-from gen.errors import AdafireError
-from gen.folders import whole_folder, work_beside
+from gen.errors import AdafireError, InputError
+from gen.folders import put_in_place, whole_folder, work_beside
 from hw.board.board_top import TOP
-from hw.board.order import place_order
+from hw.board.order import REPORT, place_order
 from hw.board.post_route import shares
 from hw.board.steps import FAILED, Steps, make_bitstream, make_project, route_core
 from hw.board.tools import tool_version
 
 __all__ = ["build"]
 
-REPORT = "report.json"
+LOG = logging.getLogger("adafire.hw")
 DROPPED = ("*.il", "*.config", "*.asc", "*.routed.json", f"{TOP}.json", "shell.json", "cells.json")
 
 
@@ -47,10 +48,12 @@ def build(folder, clock_mhz=None, core_only=False, seed=None, progress=None):
 
     Raises
     ------
-    InputError : no generated folder, a clock that the PLL cannot make, the core alone without open tools.
+    InputError : no generated folder, a clock that the PLL cannot make, the core alone without open tools, files of
+        others in ``folder``/build.
     ToolMissing : a tool is not installed.
     DoesNotFit : the tools find no room for the design.
-    AdafireError : a tool failed, or no clock was met; the logs are in ``folder``/build-failed.
+    AdafireError : a tool failed, or no clock was met; the logs are in ``folder``/build-failed, and an earlier
+        build stays.
     """
     order = place_order(Path(folder), clock_mhz, core_only, seed)
     report = progress or (lambda step, fraction: None)
@@ -64,15 +67,24 @@ def build(folder, clock_mhz=None, core_only=False, seed=None, progress=None):
             make = route_core if core_only else make_bitstream if order.flow else make_project
             figures = make(order, work, Steps(order, work, report))
             figures = _described(order, figures) | {"seconds": round(time.perf_counter() - start, 1)}
-            (work / REPORT).write_text(json.dumps(figures, indent=2) + "\n")
             for pattern in DROPPED:  # they are large, and made again from what is there
                 for file in work.glob(pattern):
                     file.unlink()
-        with whole_folder(kept, keep=True) as copy:
-            shutil.copytree(order.folder / "build", copy, dirs_exist_ok=True)
+            figures["files"] = sorted([*(file.name for file in work.iterdir()), REPORT])
+            (work / REPORT).write_text(json.dumps(figures, indent=2) + "\n")
+        _keep(order.folder / "build", kept)
     report("done", 1.0)
     figures = json.loads((order.folder / "build" / REPORT).read_text())
     return figures | _next(order, figures)
+
+
+def _keep(made, kept):
+    """Copy a build into the cache, if that can be written: the build itself is whole without it."""
+    try:
+        with whole_folder(kept, keep=True) as copy:
+            shutil.copytree(made, copy, dirs_exist_ok=True)
+    except (InputError, OSError) as error:
+        LOG.warning("the build is not kept for another time: %s", error)
 
 
 def _described(order, figures):
@@ -112,15 +124,10 @@ def _work_folder(folder):
     ``build-failed`` with an error of a tool."""
     with work_beside(folder / "build") as work:
         work.chmod(0o755)
-        name = None
         try:
             yield work
-            name = "build"
         except AdafireError:
-            name = FAILED
+            put_in_place(work, folder / FAILED)
             raise
-        finally:
-            if name:
-                for old in ("build", FAILED):
-                    shutil.rmtree(folder / old, ignore_errors=True)
-                work.rename(folder / name)
+        put_in_place(work, folder / "build")
+        shutil.rmtree(folder / FAILED, ignore_errors=True)

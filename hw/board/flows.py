@@ -19,8 +19,11 @@ Cells = tuple[tuple[str, float], ...]
 
 @dataclass(frozen=True)
 class Command:
-    """One run of a tool (`hw.board.tools`): its log's name, its arguments; files are relative to the work folder.
+    """One run of a tool.
 
+    tool : its name in `hw.board.tools`
+    log : the file that takes what it says
+    arguments : files are relative to the work folder
     resorts : what is run in its place where it does not end by itself
     """
 

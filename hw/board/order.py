@@ -1,14 +1,20 @@
 """What shall be built: a generated folder, a board, a clock, all checked before anything slow runs."""
 
 import hashlib
+import json
 from dataclasses import dataclass
+from glob import escape
+from importlib.metadata import version
 from pathlib import Path
 
 from gen.errors import InputError
+from gen.folders import refuse_foreign
 from gen.intnet import Network
-from gen.generated import VERILOG, GeneratedFolder
+from gen.generated import NETWORK, VERILOG, GeneratedFolder
+from gen.manifest import MANIFEST
 from gen.plan.params import CoreParams
 from gen.plan.plan import plan_on
+from gen.sources import sources_digest
 from hw.board.board_top import link_params
 from hw.board.boards import Board, find_board
 from hw.board.clocking import PLLS
@@ -18,8 +24,10 @@ from hw.board.litedram import LiteDram
 from hw.board.tools import find_tool, tool_version
 from hw.core.core import Core
 
-__all__ = ["Order", "place_order"]
+__all__ = ["REPORT", "Order", "place_order"]
 
+REPORT = "report.json"
+LIBRARIES = "amaranth", "amaranth-boards"  # what elaborates a design, and gives it its pins
 CORE_ONLY_MHZ = 90
 CLOCK_RANGE = 0.1, 1000  # MHz
 SEEDS = (2, 1, 3)
@@ -77,12 +85,12 @@ class Order:
     @property
     def key(self):
         """A name for all that the result depends on: the folder, the options, the tools, this program."""
-        root = Path(__file__).parents[2]
-        sources = [file for floor in ("gen", "hw") for file in sorted((root / floor).rglob("*.py"))]
         parts = [
-            (self.folder / "manifest.json").read_bytes(), (self.folder / "network.safetensors").read_bytes(),
-            repr((self.clock_mhz, self.core_only, self.seeds, *map(tool_version, self.tools))).encode(),
-            *(file.read_bytes() for file in sources),
+            (self.folder / MANIFEST).read_bytes(), (self.folder / NETWORK).read_bytes(),
+            repr((
+                self.clock_mhz, self.core_only, self.seeds, *map(version, LIBRARIES), *map(tool_version, self.tools),
+            )).encode(),
+            sources_digest("gen", "hw").encode(),
         ]
         return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:24]
 
@@ -109,4 +117,14 @@ def place_order(folder, clock_mhz=None, core_only=False, seed=None):
         order.link(order.setting(clock))
     for tool in order.tools:
         find_tool(tool)
+    _check_replaceable(folder / "build")
     return order
+
+
+def _check_replaceable(built):
+    """Refuse to replace the folder of an earlier build where it holds what no build made."""
+    try:
+        files = [escape(name) for name in json.loads((built / REPORT).read_text())["files"]]
+    except (OSError, ValueError, KeyError, TypeError):  # there is none, or one that made no list
+        return
+    refuse_foreign(built, files, "an earlier build", "a new one")

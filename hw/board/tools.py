@@ -48,13 +48,15 @@ def tool_version(name):
 
 
 def run_tool(work, command, kept):
-    """Run a `hw.board.flows.Command` in the folder ``work``, or one of its resorts, what it says in its log there.
+    """Run a `hw.board.flows.Command` in the folder ``work``, what it says in its log there; killed if this is left.
 
+    Where one of its resorts takes its place, the log of what was given up stays beside that of the resort.
     The WASM builds only see files below the current folder: arguments name files relative to ``work``.
 
     Raises
     ------
     AdafireError : the tool failed; quotes the end of its log, which will be found in the folder ``kept``.
+    ToolMissing : it is not installed.
     """
     LOG.info("%s %s > %s", command.tool, shlex.join(command.arguments), kept / command.log)
     with (work / command.log).open("w") as output, subprocess.Popen(
@@ -66,6 +68,9 @@ def run_tool(work, command, kept):
             run.kill()
     if resort:
         LOG.info("%s would not end by itself: it is run in another way", command.tool)
+        stem = Path(command.log).stem
+        given_up = len(list(work.glob(f"{stem}-given-up-*.log"))) + 1
+        (work / command.log).rename(work / f"{stem}-given-up-{given_up}.log")
         run_tool(work, resort, kept)
     elif run.returncode:
         tail = "\n".join((work / command.log).read_text(errors="replace").splitlines()[-TAIL:])

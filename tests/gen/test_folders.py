@@ -94,6 +94,38 @@ def test_hidden_files_of_a_user_stay(tmp_path):
     assert names(tmp_path) == [".out-adafire", ".out-backup", "out"]
 
 
+@pytest.mark.parametrize("number", [0, 1])
+def test_an_interrupt_as_it_is_replaced_leaves_what_was_there(tmp_path, monkeypatch, number):
+    """Of two renames, the old folder's and the new one's, either is struck."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old").write_text("old")
+    renames, rename = [], Path.rename
+
+    def struck(path, target):
+        renames.append(path)
+        if len(renames) == number + 1:
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", struck)
+    with pytest.raises(KeyboardInterrupt), whole_folder(tmp_path / "out") as work:
+        (work / "new").write_text("new")
+    assert names(tmp_path) == ["out"] and names(tmp_path / "out") == ["old"]
+
+
+def test_an_interrupt_as_the_old_one_is_removed_leaves_the_new_one_whole(tmp_path, monkeypatch):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old").write_text("old")
+
+    def struck(folder, **options):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), whole_folder(tmp_path / "out") as work:
+        (work / "new").write_text("new")
+        monkeypatch.setattr("shutil.rmtree", struck)
+    assert names(tmp_path / "out") == ["new"]
+
+
 def test_an_error_leaves_what_was_there(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "old").write_text("old")

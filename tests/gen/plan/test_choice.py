@@ -160,6 +160,16 @@ def test_what_does_not_fit_in_strips_is_told_what_would_in_strips_or_without():
         choose(candidates(network, less, lanes=64, strips="windows"))
 
 
+def test_what_does_not_fit_with_so_many_neurons_is_told_what_would_with_them_or_without():
+    one, eight = (candidates(_network(), BOARD, lanes=16, neurons=n)[0].used["lut"] for n in (1, 8))
+    with pytest.raises(DoesNotFit, match=r"It would fit without --neurons 8\.$"):
+        choose(candidates(_network(), replace(BOARD, luts=one), lanes=16, neurons=8))
+    with pytest.raises(DoesNotFit, match=r"It would fit with --lanes 16\.$"):  # of 8 lanes none has 8 neurons
+        choose(candidates(_network(), replace(BOARD, luts=eight), lanes=64, neurons=8))
+    with pytest.raises(DoesNotFit, match=r"It would fit ulx3s_12f"):
+        choose(candidates(_network(), replace(BOARD, luts=100), lanes=16, neurons=8))
+
+
 def test_a_core_for_several_networks_is_as_large_as_all_need():
     larger = chained({"a": [INPUT], "b": ["a"], "c": ["b", "a"]}, timesteps=3)  # more synapses, fewer channels
     alone, both, other = (

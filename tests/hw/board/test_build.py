@@ -1,12 +1,13 @@
 """`hw.board.build`: clocks that are lowered, what is kept and cached, errors before anything slow."""
 
 import json
+from importlib.metadata import version
 
 import pytest
 
 from gen.errors import AdafireError, DoesNotFit, InputError, ToolMissing
 from gen.manifest import read_manifest, write_manifest
-from hw.board import steps, tools
+from hw.board import order, steps, tools
 from hw.board.build import build
 from hw.flash_file import flash_file
 
@@ -143,6 +144,51 @@ def test_what_the_placer_finds_no_room_for_does_not_fit(said, needs, design, too
     with pytest.raises(DoesNotFit) as error:
         build(design())
     assert needs in str(error.value)
+
+
+def test_a_failure_leaves_an_earlier_build(design, toolbox):
+    folder = design()
+    build(folder)
+    report = (folder / "build" / "report.json").read_text()
+    toolbox.fails = "nextpnr-ecp5"
+    with pytest.raises(AdafireError):
+        build(folder, clock_mhz=100)
+    assert (folder / "build-failed" / "route-2.log").exists()
+    assert (folder / "build" / "report.json").read_text() == report and (folder / "build" / "adafire_top.bit").exists()
+
+
+def test_what_a_user_put_beside_a_build_is_left_alone(design, toolbox):
+    folder = design()
+    assert build(folder)["files"] == sorted(file.name for file in (folder / "build").iterdir())
+    (folder / "build" / "notes.txt").write_text("mine")
+    for clock in (None, 62.5):  # one is in the cache
+        with pytest.raises(InputError) as error:
+            build(folder, clock_mhz=clock)
+        assert str(error.value) == (
+            f"{folder}/build holds, beside an earlier build, what adafire did not make and a new one would delete: "
+            "notes.txt. Move it elsewhere."
+        )
+    assert (folder / "build" / "notes.txt").read_text() == "mine"
+    (folder / "build" / "notes.txt").unlink()
+    build(folder)
+
+
+def test_a_build_that_cannot_be_kept_is_made(design, toolbox, tmp_path, caplog):
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "builds").write_text("in the way")
+    folder = design()
+    assert build(folder)["bitstream"] and (folder / "build" / "report.json").exists()
+    assert "the build is not kept for another time" in caplog.text
+
+
+@pytest.mark.parametrize("library", ["amaranth", "amaranth-boards"])
+def test_another_version_of_a_library_builds_anew(design, toolbox, monkeypatch, library):
+    folder = design()
+    build(folder)
+    monkeypatch.setattr(order, "version", lambda name: "9.9" if name == library else version(name))
+    ran = len(toolbox.ran)
+    build(folder)
+    assert len(toolbox.ran) > ran
 
 
 def test_success_clears_the_failure_away(design, toolbox):

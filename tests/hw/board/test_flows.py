@@ -179,6 +179,7 @@ def test_a_tool_that_goes_on_for_ever_is_ended_and_another_command_run(tmp_path,
         script = f"for i in $(seq {rounds}); do echo 'Info:     iter='$i wires=7; done; {ends or 'echo insists'}"
         run_tool(tmp_path, Command("icepack", "route.log", ("-c", script), resorts=(resort,)), tmp_path)
         assert (tmp_path / "route.log").read_text().splitlines()[-1] == said
+    assert "iter=40 wires=7" in (tmp_path / "route-given-up-1.log").read_text()
 
 
 def test_a_placer_that_finds_no_end_gives_way_to_one_that_searches_and_a_router_stops_to_insist():
