@@ -42,6 +42,7 @@ SINGLE = {  # depth, timesteps, burst cap, whether images stop early, order
     "ResNet-20, T = 2, bursts to 15, in tile order": (20, 2, 15, False, "tiles"),
     **{f"ResNet-{depth}, T = 1, bursts to {BURST}": (depth, 1, BURST, False, "steps") for depth in (32, 44, 56)},
     "ResNet-44, T = 1, bursts to 255": (44, 1, 255, False, "steps"),
+    "ResNet-56, T = 1, bursts to 15": (56, 1, 15, False, "steps"),
 }
 ON_HARDWARE = (  # with --rtl
     "ResNet-20, T = 1, bursts to 15", "ResNet-20, T = 1, bursts to 63", "ResNet-20, T = 2, bursts to 15, in tile order",
