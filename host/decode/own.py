@@ -79,6 +79,9 @@ def _boxes(corners, scores, classes, most):
         raise ValueError("classes must be integers from 0 up")
     if not (np.isfinite(corners).all() and np.isfinite(scores).all()):
         raise ValueError("a corner or a score is no finite number")
+    wrong = corners[(corners[:, :2] > corners[:, 2:]).any(axis=1)]
+    if len(wrong):
+        raise ValueError(f"a box needs left <= right and top <= bottom, not {wrong[0].tolist()}")
     order = np.argsort(-scores, kind="stable")[:most]
     return Boxes(corners[order], scores[order], classes[order].astype(np.int64))
 

@@ -12,6 +12,7 @@ import numpy as np
 from gen.data.forms import Events, form_of
 from gen.intnet import Network
 from gen.result import Result
+from gen.task import SEGMENT
 from host.predict.answers import Answer, Answers
 from host.predict.fit import Placement
 from host.predict.overlay import overlay
@@ -83,13 +84,14 @@ def animated(
         {"timestep": step, "known_after": when(network, step), **_short(answer)}
         for (step, _), answer in zip(known, said)
     ]
-    shown = sorted({*range(0, len(known), -(-len(known) // FRAMES)), len(known) - 1})
+    step = -(-len(known) // FRAMES)
+    rows = _rows(said if network.task.kind == SEGMENT else said[-1:])
     frames = [
         overlay(
-            _picture(image, known[n][0]), _in_order(said[n], said[-1]), network.task, placement,
+            _picture(image, known[n][0]), _in_order(said[n], rows), network.task, placement,
             _caption(where, network, told, n),
         )
-        for n in shown
+        for n in range((len(known) - 1) % step, len(known), step)
     ]
     frames[0].save(
         path, save_all=True, append_images=frames[1:], loop=0, duration=[FRAME_MS] * (len(frames) - 1) + [LAST_MS]
@@ -110,14 +112,19 @@ def _caption(where, network, told, n):
 def _short(answer: Answer):
     """Return what an answer tells, but for counts and what is as long as the output."""
     told = {name: value for name, value in answer.told.items() if name not in COUNTED}
-    return told | ({"probability": answer.classes[0][1]} if answer.classes else {})
+    return told | ({"probability": answer.classes[0][1]} if "label" in told else {})
 
 
-def _in_order(answer: Answer, last: Answer) -> Answer:
-    """Return an answer whose classes are those of the last one, in its order: bars that stay where they are."""
+def _rows(said: Sequence[Answer]) -> list[int]:
+    """Return all classes of some answers: those of the last one in its order, then those of earlier ones alone."""
+    return list(dict.fromkeys(number for answer in reversed(said) for number, _ in answer.classes))
+
+
+def _in_order(answer: Answer, rows: Sequence[int]) -> Answer:
+    """Return an answer with the classes ``rows``: bars that stay where they are, in frames of one size."""
     if answer.shares is None:
         return answer
-    return replace(answer, classes=[(number, float(answer.shares[number])) for number, _ in last.classes])
+    return replace(answer, classes=[(number, float(answer.shares[number])) for number in rows])
 
 
 def _picture(image: np.ndarray, step: int) -> np.ndarray:

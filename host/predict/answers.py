@@ -25,8 +25,10 @@ class Answer:
     """What is said of one picture.
 
     told : plain values for JSON, without what belongs to the task; the rest is what an overlay draws
-    classes : of classify, (class, probability or None) by falling logit
-    shares : of classify, the probability of every class, float64 [classes]; None where that is not known
+    classes : of classify the best, (class, probability or None) by falling logit; of segment all that there are,
+        (class, share of the pixels that were looked at) by falling share
+    shares : of classify the probability of every class, float64 [classes], None where that is not known; of segment the
+        share of every class, float64 [`host.predict.fit.UNSEEN`]
     mask : of segment, uint8 [H, W] over the picture, `host.predict.fit.UNSEEN` where the network did not look
     boxes : of detect, in pixels of the picture
     values : of values, name of every output to float64 [C, H, W]
@@ -99,9 +101,13 @@ class Answers:
     def _segment(self, result, placements):
         for classes, placement in zip(answered(result), placements):
             mask = placement.mask(np.minimum(classes, UNSEEN - 1))
-            seen = np.bincount(mask[mask != UNSEEN], minlength=1)
-            shares = {self._task.label(int(c)): float(seen[c] / seen.sum()) for c in np.flatnonzero(seen)}
-            yield {"told": {"shares": shares}, "mask": mask}
+            seen = np.bincount(mask[mask != UNSEEN], minlength=UNSEEN)
+            shares = seen / max(seen.sum(), 1)
+            found = [(int(c), float(shares[c])) for c in np.flatnonzero(seen)]
+            yield {
+                "told": {"shares": {self._task.label(number): share for number, share in found}},
+                "classes": sorted(found, key=lambda each: -each[1]), "shares": shares, "mask": mask,
+            }
 
     def _detect(self, result, placements):
         found = self._detector.boxes(float_outputs(self._network, result))

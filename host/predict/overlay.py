@@ -14,7 +14,8 @@ from host.predict.fit import UNSEEN, Placement
 
 __all__ = ["color", "overlay"]
 
-# Eight hues that people who see colors otherwise tell apart (Okabe, Ito, 2008); more follow by the golden angle.
+# Seven hues that people who see colors otherwise tell apart (Okabe, Ito, 2008, without black); more follow by the
+# golden angle.
 HUES = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167))
 PLAIN = {"background", "none", "nothing", "void", "unlabelled", "unlabeled"}  # names of a class that stays as it is
 LEAST, MOST = 320, 1600  # pixels of a drawn picture's longer side
@@ -61,11 +62,9 @@ def _classes(drawn, answer, task, placement):
 
 def _segments(drawn, answer, task, placement):
     mask = np.asarray(Image.fromarray(answer.mask).resize(drawn.size, Image.Resampling.NEAREST))
-    present = [int(number) for number in np.unique(mask) if number != UNSEEN]
-    seen = max(int((answer.mask != UNSEEN).sum()), 1)
-    shares = {number: float((answer.mask == number).sum() / seen) for number in present}
-    plain = {number for number in present if task.label(number).lower() in PLAIN}
-    if not plain and (len(task.labels) == 2 or max(present, default=0) < 2):
+    told = [number for number, _ in answer.classes]
+    plain = {number for number in told if task.label(number).lower() in PLAIN}
+    if not plain and (len(task.labels) == 2 or max(told, default=0) < 2):
         plain = {0}  # of two classes one is enough to see the other
     paint = np.array([color(number) for number in range(UNSEEN + 1)], float)
     strength = np.array([0.0 if number in plain else MASK for number in range(UNSEEN + 1)])
@@ -74,9 +73,8 @@ def _segments(drawn, answer, task, placement):
     blended = pixels + strength[mask][..., None] * (paint[mask] - pixels)
     blended[mask == UNSEEN] = pixels[mask == UNSEEN] * 0.5 + 127
     rows = [
-        (task.label(number), f"{100 * shares[number]:.1f} %", shares[number],
-         (212, 212, 216) if number in plain else color(number))
-        for number in sorted(present, key=lambda number: -shares[number])[:LEGEND]
+        (task.label(number), f"{100 * share:.1f} %", share, (212, 212, 216) if number in plain else color(number))
+        for number, share in answer.classes[:LEGEND]
     ]
     return _beside(Image.fromarray(blended.astype(np.uint8)), lambda draw, left: _bars(draw, left, rows))
 

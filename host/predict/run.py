@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from glob import escape
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from PIL import Image
 
 from gen.device import Device, Progress
 from gen.errors import AdafireError, InputError
-from gen.folders import foreign_files, real_path, whole_folder
+from gen.folders import real_path, refuse_foreign, whole_folder
 from gen.generated import GeneratedFolder
 from gen.intnet import Network
 from gen.netfile import load_network, network_hash
@@ -25,15 +26,13 @@ from host.predict.animation import animated
 from host.predict.answers import Answer, Answers
 from host.predict.fit import Placement, fitted
 from host.predict.overlay import overlay
-from host.predict.sources import Picture, Sources
+from host.predict.sources import DRAWN, MASK, MOVING, VALUES, Picture, Sources
 
 __all__ = ["MARKER", "SCHEMA", "predict"]
 
 MARKER = "predictions.json"
 SCHEMA = 1
 BATCH = 16  # pictures that a device is given at a time
-DRAWN, MASK, VALUES, MOVING = ".png", ".mask.png", ".npz", ".gif"  # endings of a picture's files
-OURS = (MARKER, f"*{DRAWN}", f"*{VALUES}", f"*{MOVING}")
 
 
 def predict(
@@ -56,7 +55,8 @@ def predict(
     ----------
     where : a network file, or a folder that `generate` made
     inputs : as `host.predict.sources.Sources` takes them
-    out : a new or empty folder, or one of earlier predictions, which are replaced
+    out : a new or empty folder, or one of earlier predictions, whose files, as ``predictions.json`` names them, are
+        replaced
     device : golden, rtl; of a folder also the port of its board, or sim for a simulated one
     decode : the user's own decoder, where the task has one: a Python file, which is run
     limit, every : of pictures, and of a video's frames
@@ -97,22 +97,20 @@ def _network(where):
     return load_network(where), None
 
 
-@contextmanager
-def _opened(device: str, network: Network, folder: Path | None, progress: Progress | None) -> Iterator[Device]:
-    """Yield the device, as `host.device.open_device` knows it."""
+def _opened(
+    device: str, network: Network, folder: Path | None, progress: Progress | None
+) -> AbstractContextManager[Device]:
+    """Return what opens the device, as `host.device.open_device` knows it."""
     if device == "golden" or (device == "rtl" and folder is None):
-        place = opened(device, network, progress=progress)
-    elif folder is None:
+        return opened(device, network, progress=progress)
+    if folder is None:
         raise InputError(
             f"On the device {device!r} no network file runs: golden and rtl take one. A board, by its port, and the "
             "simulated one, sim, want the folder that `adafire generate` made in place of the network file."
         )
-    elif device == "rtl":
-        place = opened(folder, progress=progress)
-    else:
-        place = opened(device, folder=folder, progress=progress)
-    with place as machine:
-        yield machine
+    if device == "rtl":
+        return opened(folder, progress=progress)
+    return opened(device, folder=folder, progress=progress)
 
 
 def _predicted(machine, network, answers, pictures: Sources, work, device, progress) -> Iterator[dict[str, Any]]:
@@ -181,15 +179,26 @@ def _save_arrays(path, arrays):
 
 def _check_replaceable(out):
     place = real_path(out)
-    if not place.exists():
+    if not place.exists() or (place.is_dir() and not any(place.iterdir())):
         return
-    if not place.is_dir() or (any(place.iterdir()) and not (place / MARKER).is_file()):
+    if not (place / MARKER).is_file():
         raise InputError(
             f"{out} exists and is not an earlier folder of predictions (it holds no {MARKER}): move it away, or choose "
             "another folder with --out."
         )
-    if foreign := foreign_files(place, OURS):
+    refuse_foreign(out, _listed(out), "earlier predictions", "new ones", ", or choose another folder with --out")
+
+
+def _listed(folder):
+    """Return patterns of the files that the predictions in ``folder`` say are their own."""
+    try:
+        found = json.loads((folder / MARKER).read_bytes())
+        if found["predictions"] != MARKER:
+            raise ValueError("they are not adafire's")
+        names = [name for picture in found["pictures"] for name in picture["files"].values()]
+        return [MARKER, *(escape(name) for name in names if not (folder / name).is_dir())]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
-            f"{out} holds, beside earlier predictions, what adafire did not make and new ones would delete: "
-            f"{', '.join(foreign)}. Move it elsewhere, or choose another folder with --out."
-        )
+            f"{folder / MARKER} cannot be read as predictions ({type(error).__name__}: {error}), so it is not known "
+            f"what in {folder} may be replaced: move the folder away, or choose another one with --out."
+        ) from error

@@ -20,7 +20,7 @@ from gen.errors import InputError, ToolMissing
 from gen.intnet import Network
 from gen.silence import silence
 
-__all__ = ["Picture", "Sources"]
+__all__ = ["DRAWN", "MASK", "MOVING", "VALUES", "Picture", "Sources"]
 
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
@@ -29,6 +29,7 @@ CAMERA = "camera:"
 SPLIT = "test"  # of data in parts
 POINTS = 96  # pixels a side of the picture of a set of points
 CAMERA_PICTURES = 10  # where no limit is given
+ENDINGS = DRAWN, MASK, VALUES, MOVING = (".png", ".mask.png", ".npz", ".gif")  # of the files that tell of a picture
 FORMS = (
     f"a picture ({', '.join(sorted(PICTURES))}), a folder of pictures, an .npz file with x, a recording of the kind "
     f"that the network was converted for, a video ({', '.join(sorted(VIDEOS))}) or {CAMERA}0, the first camera"
@@ -69,7 +70,7 @@ class Sources:
     def __init__(self, inputs: Iterable[str], network: Network, limit: int | None = None, every: int = 1):
         self._network, self._every, self._limit = network, every, limit
         self._shape, self._frames = network.source.shape, network.source.kind == "frames"
-        self._names: set[str] = set()
+        self._reserved: set[str] = set()
         self._resources = ExitStack()
         self._opened: list[tuple[int | None, Iterator[Picture]]] = []
         with ExitStack() as failed:
@@ -131,10 +132,10 @@ class Sources:
             )
 
     def _name(self, wanted):
-        """Return ``wanted``, or with a number behind it, so that no two pictures have one name."""
+        """Return ``wanted``, or with a number behind it, so that no two files that tell of pictures have one name."""
         names = (wanted if n == 1 else f"{wanted}-{n}" for n in count(1))
-        name = next(name for name in names if name not in self._names)
-        self._names.add(name)
+        name = next(name for name in names if self._reserved.isdisjoint(_files_of(name)))
+        self._reserved |= _files_of(name)
         return name
 
     def _files(self, files):
@@ -191,7 +192,8 @@ class Sources:
         if not found[0]:
             raise InputError(f"The camera {number} gives no picture: see whether another program uses it.")
         pictures = self._moving(capture, f"camera{number}", name, found)
-        return CAMERA_PICTURES, islice(pictures, CAMERA_PICTURES if self._limit is None else self._limit)
+        most = CAMERA_PICTURES if self._limit is None else self._limit
+        return most, islice(pictures, most)
 
     def _capture(self, what, told):
         """Return OpenCV's capture and what its first reading gives."""
@@ -213,6 +215,11 @@ class Sources:
                 pixels = np.ascontiguousarray(found[1][..., ::-1])
                 yield Picture(self._name(f"{stem}-{number:06}"), f"{where}, frame {number}", pixels)
             found = capture.read()
+
+
+def _files_of(name):
+    """Return the files that may tell of a picture, in lower case: some file systems take A.png for a.png."""
+    return {f"{name}{ending}".casefold() for ending in ENDINGS}
 
 
 def _seen(image, kind):

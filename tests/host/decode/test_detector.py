@@ -88,6 +88,9 @@ def test_a_decoder_of_ones_own(tmp_path):
     ("def decode(outputs, size, options):\n    return outputs['b']\n", "fails: line 2, KeyError: 'b'"),
     ("def decode(outputs, size, options):\n    return []\n", "0 results for 1 pictures"),
     ("def decode(*_):\n    return [([[1, 2, 3]], [1], [0])]\n", r"not \(1, 3\)"),
+    ("def decode(*_):\n    return [([[1, 2, 3, 4], [20, 5, 10, 15]], [1, 1], [0, 0])]\n",
+     r"mine.py fails: .*left <= right and top <= bottom, not \[20.0, 5.0, 10.0, 15.0\]"),
+    ("def decode(*_):\n    return [([[1, 4, 3, 2]], [1], [0])]\n", r"mine.py fails: .*not \[1.0, 4.0, 3.0, 2.0\]"),
     ("def decode(*_):\n    return [([[1, 2, 3, 4]], [float('nan')], [0])]\n", "no finite number"),
     ("def decode(*_):\n    return [([[1, 2, 3, 4]], [1], [0.5])]\n", "integers from 0 up"),
 ])

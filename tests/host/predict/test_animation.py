@@ -22,14 +22,14 @@ from tests.kit.task_networks import UNITS
 SIZE = (6, 8)
 
 
-def recorded(task, kernel, limit):
-    """Return a network of 4 frames whose class is the polarity of which there are more events."""
-    weight = np.zeros((2, 2, *kernel), int)
-    weight[[0, 1], [0, 1]] = 1
-    readout = Readout("a", [Synapse(INPUT, weight, kernel)], np.zeros(2, int), np.full(2, 2))
+def recorded(task, kernel, limit, channels=2):
+    """Return a network of 4 frames whose class is the channel, or polarity, of which there are more events."""
+    weight = np.zeros((channels, channels, *kernel), int)
+    weight[range(channels), range(channels)] = 1
+    readout = Readout("a", [Synapse(INPUT, weight, kernel)], np.zeros(channels, int), np.full(channels, 2))
     return IntegerNetwork(
-        Source((2, *SIZE), kind="frames"), [readout], 4, ExitRule("margin", limits=(limit,) * 4), provenance=UNITS,
-        stated_task=task,
+        Source((channels, *SIZE), kind="frames"), [readout], 4, ExitRule("margin", limits=(limit,) * 4),
+        provenance=UNITS, stated_task=task,
     )
 
 
@@ -96,11 +96,39 @@ def test_masks_move_too(adafire, place):
     assert [known["shares"].get("brighter", 0) for known in told["known"]] == pytest.approx([0, 1 / 3, 1 / 3, 1 / 3])
 
 
-def test_long_recordings_have_a_frame_of_some_timesteps(place, monkeypatch, adafire):
-    monkeypatch.setattr(animation, "FRAMES", 2)
-    told = adafire("predict", "net.safetensors", "recordings.npz", "--json").json["pictures"][0]
+def test_every_frame_has_the_legend_of_all_classes(place, monkeypatch, adafire):
+    save_network(recorded(Task(SEGMENT), (2, 2), 10_000, channels=8), "map.safetensors")
+    x = np.zeros((1, 4, 8, *SIZE), np.uint8)
+    for number in range(1, 7):  # each has a square of its own, from the second frame on
+        x[0, 1, number, number // 4 * 2, number % 4 * 2] = 1
+    x[0, 2, 7, 0, 2] = 2  # and the square of class 1 is of class 7 from the third on
+    np.savez("recordings.npz", x=x)
+    drawn = []
+
+    def overlay(*words):
+        picture = animation_overlay(*words)
+        drawn.append(([number for number, _ in words[1].classes], picture.size))
+        return picture
+
+    animation_overlay = animation.overlay
+    monkeypatch.setattr(animation, "overlay", overlay)
+    told = adafire("predict", "map.safetensors", "recordings.npz", "--json").json["pictures"][0]
+    assert [len(known["shares"]) for known in told["known"]] == [1, 7, 7, 7] and "1" not in told["shares"]
+    high = 12 + 8 * 42 + 26
+    assert drawn == [([0, 2, 3, 4, 5, 6, 7, 1], (580, high))] * 4
     with Image.open(place / "predictions" / told["files"]["animation"]) as moving:
-        assert moving.n_frames == 2 and len(told["known"]) == 3
+        assert (moving.size, moving.n_frames) == ((580, high), 4)
+
+
+@pytest.mark.parametrize(("most", "shown"), [(1, [4]), (2, [2, 4]), (3, [2, 4]), (4, [1, 2, 3, 4])])
+def test_long_recordings_have_a_frame_of_some_timesteps(place, monkeypatch, adafire, most, shown):
+    save_network(recorded(NET.task, SIZE, 10_000), "net.safetensors")
+    steps = []
+    monkeypatch.setattr(animation, "_picture", lambda image, step: steps.append(step) or np.zeros((6, 8, 3), np.uint8))
+    monkeypatch.setattr(animation, "FRAMES", most)
+    told = adafire("predict", "net.safetensors", "recordings.npz", "--limit", "1", "--json").json["pictures"][0]
+    with Image.open(place / "predictions" / told["files"]["animation"]) as moving:
+        assert moving.n_frames == len(shown) and steps == shown and len(told["known"]) == 4
 
 
 def test_when_a_frame_is_complete():

@@ -132,6 +132,58 @@ def test_what_is_predicted_again_takes_the_place_of_the_old(adafire, place):
     assert refused.code == 2 and "notes.txt" in refused.err
 
 
+@pytest.mark.parametrize("name", ["holiday.png", "white.mask.png", "white.npz", "walk.gif"])
+def test_what_predictions_do_not_name_stays(adafire, place, name):
+    predicted(adafire, "classify.safetensors", "white.png")
+    mine = place / "predictions" / name
+    mine.write_text("mine")
+    refused = adafire("predict", "classify.safetensors", "white.png")
+    assert refused.code == 2 and f"would delete: {name}. Move it elsewhere" in refused.err
+    assert mine.read_text() == "mine"
+
+
+def test_a_folder_in_the_place_of_a_drawing_stays(adafire, place):
+    predicted(adafire, "classify.safetensors", "white.png")
+    drawing = place / "predictions" / "white.png"
+    drawing.unlink()
+    drawing.mkdir()
+    assert "would delete: white.png" in adafire("predict", "classify.safetensors", "white.png").err
+
+
+@pytest.mark.parametrize("text", [
+    "mine", "[]", '{"pictures": []}', '{"predictions": "predictions.json", "pictures": [{"files": [1]}]}',
+    "[" * 100_000,
+])
+def test_a_file_that_does_not_say_what_may_be_replaced(adafire, place, text):
+    marker = place / "predictions" / "predictions.json"
+    marker.parent.mkdir()
+    marker.write_text(text)
+    refused = adafire("predict", "classify.safetensors", "white.png")
+    assert refused.code == 2 and "so it is not known what in predictions may be replaced" in refused.err
+    assert marker.read_text() == text
+
+
+def test_names_that_look_like_patterns_are_names(adafire, place):
+    (place / "white.png").rename("[ab]*.png")
+    for _ in range(2):
+        predicted(adafire, "classify.safetensors", "[ab]*.png")
+    (place / "predictions" / "a.png").write_text("mine")
+    assert "would delete: a.png." in adafire("predict", "classify.safetensors", "[ab]*.png").err
+
+
+@pytest.mark.parametrize("order", [("x.png", "x.mask.png"), ("x.mask.png", "x.png")])
+def test_no_picture_writes_over_the_files_of_another(adafire, place, order):
+    (place / "white.png").rename("x.png")
+    (place / "square.png").rename("x.mask.png")
+    told = predicted(adafire, "segment.safetensors", *order)["pictures"]
+    files = [name for picture in told for name in picture["files"].values()]
+    assert len(files) == len(set(files)) == 4
+    assert sorted(path.name for path in (place / "predictions").iterdir()) == sorted([*files, "predictions.json"])
+    for picture in told:
+        with Image.open(place / "predictions" / picture["files"]["mask"]) as mask:
+            assert (mask.mode, list(mask.size)) == ("L", picture["size"])
+
+
 @pytest.mark.parametrize(("words", "told"), [
     (("classify.safetensors", "text.png"), "text.png cannot be read as a picture"),
     (("classify.safetensors", "white.png", "cut.png"), "cut.png cannot be read as a picture"),

@@ -72,6 +72,12 @@ def test_a_folder_in_order_and_names_that_are_taken(tmp_path):
     assert len(taken(tmp_path, limit=1)) == 1
 
 
+def test_names_that_a_file_system_may_take_for_one(tmp_path):
+    for name in ("A.png", "a.jpg", "a-2.png"):
+        Image.fromarray(pixels()).save(tmp_path / name)
+    assert [picture.name for picture in taken(tmp_path)] == ["A", "a-2", "a-3"]
+
+
 def test_arrays(tmp_path):
     x = np.random.default_rng(0).integers(0, 256, (70, 3, 8, 8), dtype=np.uint8)
     np.savez(tmp_path / "a.npz", x=x)
@@ -168,6 +174,13 @@ def test_a_video(tmp_path, opencv):
 def test_a_camera(opencv):
     opencv(10_000)
     assert len(taken("camera:0")) == CAMERA_PICTURES and len(taken("camera:0", limit=3)) == 3
+
+
+@pytest.mark.parametrize(("limit", "total"), [(None, CAMERA_PICTURES), (3, 3), (50, 50)])
+def test_how_many_pictures_a_camera_is_said_to_have(opencv, limit, total):
+    opencv(10_000)
+    with Sources(["camera:0"], seeing(RGB), limit=limit) as found:
+        assert found.total == total == len(list(found))
 
 
 @pytest.mark.parametrize(("frames", "words"), [(None, "no way to open the camera 7"), (0, "camera 7 gives no picture")])
