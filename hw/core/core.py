@@ -1,16 +1,37 @@
-"""The machine: one core of one to four groups of lanes, one walker, one program.
+"""The machine: one core of one, two or four groups of lanes, one walker, one program.
 
-::
+A double arrow reaches all groups alike; what stands in brackets is there with ``params.shared``, ``params.parked``::
 
-    load --> loader --> program, limits, and each group's weights and parameters
-       |                   |
-       +-- outside -- memory (only where something lies outside the chip)
-                           |
-           sequencer --> walker ==tiles, requests==> group 0 .. G-1 --words--> every group's copy of the maps
-             ^  |                                       |
-             |  +-----> decision <---- output store <---+ (of group 0, or all)
-    i --> image writer ==> every group's copy of the input      |
-                                          result reader <-------+ --> o
+    load --> loader ==> program, limits, and each group's weights and parameters
+    i --> image writer ==> every group's copy of the input
+               |
+           sequencer --> walker ==tiles, requests==> group 0 .. G-1 --> map writer ==> every group's copy of the maps
+             |   ^                                     |      |
+             |   |                            output store   counters
+             |   |                       (one of each group)  |
+             |   |                              (output sum)  |
+             v   |                                     |      v
+           decision <----------------------------------+--> result reader --> o
+
+Where something lies outside the chip (``params.outside``)::
+
+    loader, map writer, image writer --words--> outside ==> loader: blocks; every group's maps and input: rows
+                                                   |
+             states of (group 0 .. G-1) --> (shared bus) --> memory
+
+What is quiet, and when each is high::
+
+    walker.done          every tile of the pass has been sent
+    rested               so it was a cycle ago, and all of them were fired and stored
+    sequencer.drained    both: the next pass may go
+    sequencer.idle       no image is under way; the header is known, or awaits the end of a load
+    sequencer.loadable   no image is under way; the header is known, or still to be read
+    image_writer.idle    no map is there or under way
+    loader.rests         no word of a load is being taken
+    loading              a load has begun and has not ended well; ``sequencer.loading`` is so a cycle later
+    loads                the loader may take words: loadable, no map, no result
+    rests                no image or map, no word of a load, no word on its way from or to the outside
+    idle                 that, and no result
 """
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
@@ -48,7 +69,7 @@ class Core(wiring.Component):
     params : CoreParams
         Sizes.
     contents : dict
-        Initial contents of the loadable memories (`gen.plan.plan.Plan.initial_contents`).
+        Initial contents of the loadable memories, name to list of ints (`gen.plan.plan.Plan.initial_contents`).
 
     Members
     -------
@@ -68,12 +89,14 @@ class Core(wiring.Component):
     memory : Out(MemoryBus)
         Only with ``params.outside``: the memory outside the chip, in words of 32 bits.
     probe_fired, probe_layer, probe_counts, probe_states : Out
-        Neurons as they fire, those of group 0 first, for verification: the index of their pass; a count, of a layer
-        before its pool; a new state, or a value of an output.
+        Neurons as they fire, those of group 0 first, for verification: the index of their pass, which is what every
+        ``layer`` of the gateware is of (`hw.core.payloads.pass_block`); a count, before its pool; a new state, or a
+        value of an output.
     """
 
     def __init__(self, params, contents):
-        self._params, self._contents = p, _ = params, contents
+        self._params = p = params
+        self._contents = contents
         neurons = p.groups * p.neurons
         super().__init__({
             "load": In(stream.Signature(WORD_BITS)), "i": In(stream.Signature(payloads.input_word(p))),
@@ -94,37 +117,52 @@ class Core(wiring.Component):
         p, contents = self._params, self._contents
         m.submodules.loader = loader = Loader(p)
         m.submodules.program = program = CoreMemory(memory_table(p)["program"], contents.get("program", ()), params=p)
-        m.submodules.image_writer = images = ImageWriter(p)
+        m.submodules.image_writer = image_writer = ImageWriter(p)
         m.submodules.sequencer = sequencer = Sequencer(p)
         m.submodules.walker = walker = Walker(p)
         m.submodules.map_writer = map_writer = MapWriter(p)
-        stores = [OutputStore(p, number) for number in range(p.groups if p.shared else 1)]
-        for number, store in enumerate(stores):
+        output_stores = [OutputStore(p, number) for number in range(p.groups if p.shared else 1)]
+        for number, store in enumerate(output_stores):
             m.submodules[f"output_store_{number}" if p.shared else "output_store"] = store
         m.submodules.decision = decision = Decision(p, contents.get("limits", ()))
-        m.submodules.result_reader = results = ResultReader(p)
+        m.submodules.result_reader = result_reader = ResultReader(p)
         m.submodules.counters = counters = Counters(p)
         groups = [Group(p, number, contents) for number in range(p.groups)]
         for number, group in enumerate(groups):
             m.submodules[f"group_{number}"] = group
-
-        outside = Outside(p) if p.outside else None
-        wiring.connect(m, wiring.flipped(self.load), loader.i)
-        wiring.connect(m, wiring.flipped(self.i), images.i)
-        wiring.connect(m, results.o, wiring.flipped(self.o))
-        self._sequence(m, loader, program, images, sequencer, walker, decision, results, outside)
-        self._gather(m, loader, images, sequencer, walker, map_writer, groups, outside)
+        outside = shared_bus = output_sum = None
+        if p.outside:
+            m.submodules.outside = outside = Outside(p)
         if p.parked:
-            self._park(m, sequencer, walker, groups, outside)
+            m.submodules.shared = shared_bus = SharedBus(p.outside_bits, WORD_BITS, 1 + p.groups)
+        if p.shared:
+            m.submodules.output_sum = output_sum = OutputSum(p)
+
+        wiring.connect(m, wiring.flipped(self.load), loader.i)
+        wiring.connect(m, wiring.flipped(self.i), image_writer.i)
+        wiring.connect(m, result_reader.o, wiring.flipped(self.o))
+        self._sequence(m, loader, program, image_writer, sequencer, walker, decision, result_reader)
+        # A cycle later: a load begins while nothing is under way; the image writer has compared with all of the header.
+        loading = loader.busy | loader.fault
+        m.d.sync += [sequencer.loading.eq(loading), image_writer.enable.eq(sequencer.known & ~loading)]
+        if p.outside:
+            self._join_outside(m, loader, sequencer, walker, outside)
+        self._rest(m, loader, loading, image_writer, sequencer, result_reader, outside)
+        if p.rowwise:
+            self._join_rows(m, image_writer, sequencer, walker, map_writer, outside)
+        self._gather(m, loader, image_writer, walker, map_writer, groups, outside)
+        if p.parked:
+            self._park(m, sequencer, walker, groups, outside, shared_bus)
+        # An abort keeps an image from its beginning, late in the cycle; what is counted reaches the sums later too.
         m.d.sync += counters.clear.eq(sequencer.begins)
         rested = Signal()  # of what was sent: a cycle later, since the groups are far
         m.d.sync += rested.eq(walker.done & ~map_writer.busy & Cat(group.idle for group in groups).all())
-        self._keep_outputs(m, stores, sequencer, groups, decision, results)
+        self._keep_outputs(m, output_stores, output_sum, sequencer, groups, decision, result_reader)
         m.d.comb += [
             counters.running.eq(sequencer.counts),
             *(getattr(counters, name).eq(sum(getattr(group, name) for group in groups))
               for name in ("busy", "active", "counted")),
-            results.counter.eq(counters.o), counters.shift.eq(results.shift),
+            result_reader.counter.eq(counters.o), counters.shift.eq(result_reader.shift),
             sequencer.drained.eq(walker.done & rested),
             self.probe_fired.eq(Cat(group.probe_fired for group in groups)), self.probe_layer.eq(sequencer.running),
             self.probe_counts.as_value().eq(Cat(group.probe_counts for group in groups)),
@@ -132,64 +170,29 @@ class Core(wiring.Component):
         ]
         return m
 
-    def _keep_outputs(self, m, stores, sequencer, groups, decision, results):
-        """Join the values of outputs with the groups that add to them, and with those that read them."""
-        for group, store in zip(groups, stores):
-            m.d.comb += [
-                store.firing_address.eq(group.output_address), store.write.eq(group.output_write),
-                group.output.eq(store.data),
-                store.decides.eq(decision.busy), store.decision_address.eq(decision.address),
-                store.answers.eq(results.busy), store.result_address.eq(results.address),
-            ]
-        value = stores[0].data
-        if self._params.shared:
-            m.submodules.output_sum = total = OutputSum(self._params)
-            m.d.comb += [
-                total.shared.eq(sequencer.header.shared),
-                *(own.eq(store.data) for own, store in zip(total.own, stores)),
-            ]
-            value = total.o
-        m.d.comb += [decision.value.eq(value), results.output.eq(value)]
-
-    def _sequence(self, m, loader, program, images, sequencer, walker, decision, results, outside):
+    def _sequence(self, m, loader, program, image_writer, sequencer, walker, decision, result_reader):
         """Join the sequencer with those that it tells what to do."""
         m.d.comb += [
             program.load.eq(loader.o),
             program.address.eq(Mux(sequencer.reads, sequencer.program_address, walker.program_address)),
             sequencer.program.eq(program.data), walker.program.eq(program.data),
-            images.header.eq(sequencer.header),
-            results.header.eq(sequencer.header),
+            image_writer.header.eq(sequencer.header),
+            result_reader.header.eq(sequencer.header),
             decision.stage.eq(sequencer.stage), decision.load.eq(loader.o), decision.step.eq(sequencer.step),
             decision.begin.eq(sequencer.decide), sequencer.decided.eq(decision.done),
-            sequencer.exits.eq(decision.exits), results.class_.eq(decision.class_),
-            results.begin.eq(sequencer.answers), results.timesteps.eq(sequencer.timesteps),
-            sequencer.answering.eq(results.busy), sequencer.heading.eq(results.heading),
-            *(getattr(images, name).eq(getattr(sequencer, name)) for name in ("release", "ends", "clear")),
-            *(getattr(sequencer, name).eq(getattr(images, name)) for name in ("full", "restart")),
+            sequencer.exits.eq(decision.exits), result_reader.class_.eq(decision.class_),
+            result_reader.begin.eq(sequencer.answers), result_reader.timesteps.eq(sequencer.timesteps),
+            sequencer.answering.eq(result_reader.busy), sequencer.heading.eq(result_reader.heading),
+            *(getattr(image_writer, name).eq(getattr(sequencer, name)) for name in ("release", "ends", "clear")),
+            *(getattr(sequencer, name).eq(getattr(image_writer, name)) for name in ("full", "restart")),
             *(getattr(walker, name).eq(getattr(sequencer, name))
               for name in ("prepare", "pass_address", "go", "first_step", "stop", *["frame"] * self._params.replay)),
             *(getattr(sequencer, name).eq(getattr(walker, name))
               for name in ("prepared", "next_pass", "next_readout")),
         ]
-        # A cycle later: a load begins while nothing is under way; the image writer has compared with all of the header.
-        loading = loader.busy | loader.fault
-        m.d.sync += [sequencer.loading.eq(loading), images.enable.eq(sequencer.known & ~loading)]
-        loads, rests = sequencer.loadable & images.idle & ~results.busy, sequencer.idle & images.idle & loader.rests
-        rests &= sequencer.loading == loading  # a load that has ended is followed by the header
-        gives_up = self.abort
-        if outside:
-            self._fetch(m, loader, sequencer, walker, outside)
-            rests &= ~outside.fetching & ~outside.writing
-            gives_up = self.abort | outside.spoiled
-            m.d.comb += outside.stop.eq(gives_up)
-        m.d.comb += [
-            loader.enable.eq(loads), sequencer.abort.eq(gives_up), self.idle.eq(rests & ~results.busy),
-            self.fault.eq(loader.fault),
-        ]
 
-    def _fetch(self, m, loader, sequencer, walker, outside):
+    def _join_outside(self, m, loader, sequencer, walker, outside):
         """Join what lies outside the chip with the passes that wait for it, and with the loader."""
-        m.submodules.outside = outside
         if not self._params.parked:
             wiring.connect(m, outside.bus, wiring.flipped(self.memory))
         code, waits = list(loadable_memories(self._params)).index("outside"), Signal()
@@ -204,22 +207,27 @@ class Core(wiring.Component):
             outside.write_address.eq(loader.o.address), outside.word.eq(loader.o.data),
         ]
 
-    def _park(self, m, sequencer, walker, groups, outside):
-        """Let the groups, who need their states at once, share the way outside the chip with all else."""
-        p = self._params
-        m.submodules.shared = shared = SharedBus(p.outside_bits, WORD_BITS, 1 + p.groups)
-        wiring.connect(m, shared.bus, wiring.flipped(self.memory))
-        wiring.connect(m, outside.bus, getattr(shared, f"i_{p.groups}"))
-        for number, group in enumerate(groups):
-            wiring.connect(m, group.memory, getattr(shared, f"i_{number}"))
-            m.d.comb += [
-                group.sent.eq(walker.done), *(getattr(group, name).eq(getattr(sequencer, name)) for name in STEPS)]
+    def _rest(self, m, loader, loading, image_writer, sequencer, result_reader, outside):
+        """Say when the core is idle, when words of a load are taken, and when an image is given up."""
+        loads = sequencer.loadable & image_writer.idle & ~result_reader.busy
+        rests = sequencer.idle & image_writer.idle & loader.rests
+        rests &= sequencer.loading == loading  # a load that has ended is followed by the header
+        gives_up = self.abort
+        if outside:
+            rests &= ~outside.fetching & ~outside.writing
+            gives_up = self.abort | outside.spoiled
+            m.d.comb += outside.stop.eq(gives_up)
+        m.d.comb += [
+            loader.enable.eq(loads), sequencer.abort.eq(gives_up), self.idle.eq(rests & ~result_reader.busy),
+            self.fault.eq(loader.fault),
+        ]
 
-    def _spill(self, m, images, sequencer, walker, map_writer, outside):
-        """Join the maps outside the chip with those who make them, and with those who wait for them row by row."""
+    def _join_rows(self, m, image_writer, sequencer, walker, map_writer, outside):
+        """Join maps and input outside the chip with those who make them, and with those who wait for them by rows."""
         p = self._params
         m.d.comb += [
-            outside.header.eq(sequencer.header), outside.slot.eq(images.slot), walker.row_ready.eq(outside.ready),
+            outside.header.eq(sequencer.header), outside.slot.eq(image_writer.slot),
+            walker.row_ready.eq(outside.ready),
             outside.take_row.eq(walker.row_begins), outside.free_row.eq(walker.row_freed),
         ]
         if p.spilled:
@@ -229,21 +237,48 @@ class Core(wiring.Component):
                 outside.base.eq(walker.layer.spill),
             ]
         if p.image_ring:
-            wiring.connect(m, images.store, outside.image)
+            wiring.connect(m, image_writer.store, outside.image)
 
-    def _gather(self, m, loader, images, sequencer, walker, map_writer, groups, outside):
+    def _gather(self, m, loader, image_writer, walker, map_writer, groups, outside):
         """Join the groups with the walker, and with those that write into their copies."""
+        p = self._params
         room = Cat(group.room for group in groups).all()
-        if self._params.rowwise:
-            self._spill(m, images, sequencer, walker, map_writer, outside)
+        if p.rowwise:
             room &= outside.room
-        image = outside.copied_image if self._params.image_ring else images.write
+        image = outside.copied_image if p.image_ring else image_writer.write
         m.d.comb += walker.room.eq(room)
         for number, group in enumerate(groups):
             wiring.connect(m, group.write, getattr(map_writer, f"i_{number}"))
             m.d.comb += [
-                group.begin.eq(walker.go), group.layer.eq(walker.layer), group.slot.eq(images.slot),
+                group.begin.eq(walker.go), group.layer.eq(walker.layer), group.slot.eq(image_writer.slot),
                 group.image_write.eq(image), group.map_write.eq(map_writer.o), group.load.eq(loader.o),
                 *(getattr(group, name).eq(getattr(walker, name))
                   for name in ("tile_valid", "tile", "request_valid", "request")),
             ]
+
+    def _park(self, m, sequencer, walker, groups, outside, shared_bus):
+        """Let the groups, who need their states at once, share the way outside the chip with all else."""
+        wiring.connect(m, shared_bus.bus, wiring.flipped(self.memory))
+        wiring.connect(m, outside.bus, getattr(shared_bus, f"i_{len(groups)}"))
+        for number, group in enumerate(groups):
+            wiring.connect(m, group.memory, getattr(shared_bus, f"i_{number}"))
+            m.d.comb += [
+                group.sent.eq(walker.done), *(getattr(group, name).eq(getattr(sequencer, name)) for name in STEPS)]
+
+    def _keep_outputs(self, m, output_stores, output_sum, sequencer, groups, decision, result_reader):
+        """Join the values of outputs with the groups that add to them, and with those that read them."""
+        for group, store in zip(groups, output_stores):  # a single store is that of group 0, the others have none
+            m.d.comb += [
+                store.firing_address.eq(group.output_address), store.write.eq(group.output_write),
+                group.output.eq(store.data),
+                store.decides.eq(decision.busy), store.decision_address.eq(decision.address),
+                store.answers.eq(result_reader.busy), store.result_address.eq(result_reader.address),
+            ]
+        value = output_stores[0].data
+        if output_sum:
+            m.d.comb += [
+                output_sum.shared.eq(sequencer.header.shared),
+                *(own.eq(store.data) for own, store in zip(output_sum.own, output_stores)),
+            ]
+            value = output_sum.o
+        m.d.comb += [decision.value.eq(value), result_reader.output.eq(value)]

@@ -6,9 +6,10 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from gen.plan.params import WORD_BITS
-from hw.core.sequencer import COUNTERS
 
-__all__ = ["Counters"]
+__all__ = ["COUNTED", "Counters"]
+
+COUNTED = ("cycles", "busy_cycles", "events", "synaptic_ops")  # of an image, in the order of its result
 
 
 class Counters(wiring.Component):
@@ -26,7 +27,7 @@ class Counters(wiring.Component):
     shift : In(1)
         Go on to the next counter; from the fourth cycle after ``running`` on.
     o : Out(32)
-        The first counter then; they come in the order of `COUNTERS`.
+        The first counter then; they come in the order of `COUNTED`.
     """
 
     def __init__(self, params):
@@ -38,11 +39,11 @@ class Counters(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        number = len(COUNTERS)
+        number = len(COUNTED)
         amounts = [self.running, self.busy, self.counted, self.active]
-        late = [Signal.like(amount, name=f"{name}_late") for name, amount in zip(COUNTERS, amounts)]
+        late = [Signal.like(amount, name=f"{name}_late") for name, amount in zip(COUNTED, amounts)]
         waiting = [Signal(len(amount) + number.bit_length() - 1, name=f"{name}_waiting")
-                   for name, amount in zip(COUNTERS, amounts)]
+                   for name, amount in zip(COUNTED, amounts)]
         turn, next_turn, ran = Signal(range(number)), Signal(range(number)), Signal()
         fresh = Signal()  # the words are those of an image before
         runs = late[0]

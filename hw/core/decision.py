@@ -49,7 +49,8 @@ class Decision(wiring.Component):
     """
 
     def __init__(self, params, limits):
-        self._params, self._limits = p, _ = params, limits
+        self._params = p = params
+        self._limits = limits
         super().__init__({
             "stage": In(payloads.stage(p)), "load": In(payloads.load_port(p)),
             "address": Out(range(max(2, p.outputs))), "value": In(signed(p.acc_bits)),

@@ -43,7 +43,8 @@ class Fetch(wiring.Component):
     """
 
     def __init__(self, params, number):
-        self._params, self._number = p, _ = params, number
+        self._params = p = params
+        self._number = number
         super().__init__({
             "layer": In(payloads.pass_block(p)), "slot": In(range(max(2, p.image_slots))),
             "tile_valid": In(1), "tile": In(payloads.tile(p)),

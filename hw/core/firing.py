@@ -73,7 +73,8 @@ class Firing(wiring.Component):
     """
 
     def __init__(self, params, number, contents):
-        self._params, self._number = p, _ = params, number
+        self._params = p = params
+        self._number = number
         self._stores = [StateStore(p, number * p.neurons + n, contents) for n in range(p.neurons)]
         members = self._stores[0].signature.members
         outputs = [name for name in members if name.startswith("output")]

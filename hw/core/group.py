@@ -45,7 +45,7 @@ class Group(wiring.Component):
     Members
     -------
     begin, layer, slot : In
-        A pass begins; its block, from the next cycle on; which slot of the input is read.
+        A pass begins; its block (`payloads.pass_block`), from the next cycle on; which slot of the input is read.
     tile_valid, tile, request_valid, request : In
         From the walker.
     room : Out(1)
@@ -61,8 +61,9 @@ class Group(wiring.Component):
     """
 
     def __init__(self, params, number, contents):
-        self._params, self._number = p, _ = params, number
-        self._firing, self._contents = Firing(p, number, contents), contents
+        self._params = p = params
+        self._number, self._contents = number, contents
+        self._firing = Firing(p, number, contents)
         members = self._firing.signature.members
         outputs = (*OUTPUTS, "output") if "output" in members else ()
         super().__init__({
@@ -83,7 +84,7 @@ class Group(wiring.Component):
         m.submodules.lanes = lanes = Lanes(p)
         m.submodules.firing = firing
         m.submodules.maps = maps = self._memory("maps")
-        images = self._add_images(m, fetch)
+        image_joints = self._add_images(m, fetch)
         m.submodules.weights = weights = self._memory("weights", **({"latency": 1} if p.narrow else {}))
         for name in TAKEN:
             m.d.comb += [getattr(part, name).eq(getattr(self, name)) for part in (fetch, firing)]
@@ -100,7 +101,7 @@ class Group(wiring.Component):
             fetch.slot.eq(self.slot), fetch.request_valid.eq(self.request_valid), fetch.request.eq(self.request),
             maps.address.eq(fetch.map_address), fetch.map_word.as_value().eq(maps.data),
             maps.write.enable.eq(self.map_write.enable), maps.write.address.eq(self.map_write.address),
-            maps.write.data.eq(Cat(count[: p.map_bits] for count in self.map_write.word)), *images,
+            maps.write.data.eq(Cat(count[: p.map_bits] for count in self.map_write.word)), *image_joints,
             queue.i_valid.eq(fetch.o_valid), queue.i.eq(fetch.o), self.room.eq(queue.room & firing.room),
             gather.layer.eq(self.layer), self.busy.eq(gather.busy), self.active.eq(gather.active),
             weights.load.eq(self.load), weights.address.eq(gather.weight_address),

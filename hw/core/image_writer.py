@@ -1,12 +1,46 @@
 """Writes the input, one map ahead of the one that is computed."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from typing import NamedTuple
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.core import payloads
 
 __all__ = ["ImageWriter"]
+
+
+class _Place(NamedTuple):
+    """Where the next beat goes."""
+
+    slots: Signal        # how many are full
+    into: Signal         # the slot that is written
+    begun: Signal        # a map is under way
+    later: Signal        # what comes is a later frame of an image
+    position: Signal     # positions of the map that have come
+    last: Signal         # the one that comes is the map's last one
+    alone: Value         # the map has a single one
+    channel: Signal      # beats of the position that have come
+    lane: Signal         # beats of the word that have come
+    later_word: Signal   # in strips: a word of the row has been made
+    words: list[Signal]  # where the next word goes, in whole windows of each row
+    starts: list[Value]  # where the first one of a map goes
+
+
+class _Beat(NamedTuple):
+    """What becomes of the beat in hand, a bit each: one of zeros while ``fills``, else the one at the input."""
+
+    takes: Signal          # it goes into the map
+    begins: Signal         # one that begins an image stands at the input
+    anew: Signal           # and does so amid the image's first map, which begins anew
+    opens: Signal          # it is the first of a word, in strips the first of a row
+    held: Signal           # the beat before has made a word whole: it stands at ``write`` or ``store``
+    blocked: Signal        # it stays there another cycle, since nobody takes it: nothing moves
+    fills: Signal          # zeros come instead of the input, which waits
+    ends_position: Signal
+    ends_word: Signal
+    ends_map: Signal       # and is taken
 
 
 class ImageWriter(wiring.Component):
@@ -54,91 +88,136 @@ class ImageWriter(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        p, header, beat = self._params, self.header, self.i.payload
-        values = payloads.input_values(beat)
-        whole = (p.input_values - 1).bit_length()  # low bits of a number of values that whole beats have no need of
-        last_channel, top = header.image_channels[whole:], header.image_tile[whole:]
-        in_strips = header.strips if p.strips else Const(0)
-        slots = Signal(range(p.image_slots + 1))  # full ones
-        into = Signal.like(self.slot)
-        channel, position = Signal(max(1, len(last_channel))), Signal(header.image_positions.shape())
-        places, starts = self._places()
-        lane = Signal(range(max(2, p.image_tile // p.input_values)))
-        begun, later = Signal(), Signal()  # a map is under way; what comes is a later frame of an image
-        last, alone = Signal(), header.image_positions == 0  # the position is the map's last one; its only one
-        takes, begins, anew, opens, held, blocked, fills, amid, may = (Signal(name=name) for name in (
-            "takes", "begins", "anew", "opens", "held", "blocked", "fills", "amid", "may"))
+        p, header = self._params, self.header
+        words, starts = self._places()
+        at = _Place(
+            slots=Signal(range(p.image_slots + 1), name="slots"), into=Signal.like(self.slot, name="into"),
+            begun=Signal(), later=Signal(name="later"),
+            position=Signal(header.image_positions.shape(), name="position"), last=Signal(),
+            alone=header.image_positions == 0, channel=Signal(max(1, len(self._beats(header.image_channels)))),
+            lane=Signal(range(max(2, p.image_tile // p.input_values)), name="lane"),
+            later_word=Signal(name="last_lane"),  # as it is called in Verilog
+            words=words, starts=starts,
+        )
+        named = ("takes", "begins", "anew", "opens", "held", "blocked", "fills")
+        beat = _Beat(
+            **{name: Signal(name=name) for name in named},
+            ends_position=Signal(), ends_word=Signal(), ends_map=Signal(),
+        )
         word = self.store.p if p.image_ring else self.write
-        kept = self._rows_of_windows(m) if p.image_rows > 1 else word.word
+        lanes = self._rows_of_windows(m) if p.image_rows > 1 else word.word
+        self._shake_hands(m, at, beat)
+        self._find_ends(m, at, beat)
+        self._count(m, at, beat, word)
+        self._fill_lanes(m, at, beat, lanes)
+        self._end_map(m, at, beat)
+        return m
+
+    def _beats(self, values):
+        """Return a number of values less one as one of whole beats: without the low bits that these have no need of."""
+        return values[(self._params.input_values - 1).bit_length():]
+
+    @property
+    def _in_strips(self):
+        return self.header.strips if self._params.strips else Const(0)
+
+    def _shake_hands(self, m, at, beat):
+        """Say what is taken from the input, and what is offered."""
+        p, i, first = self._params, self.i, self.i.payload.first
+        amid = Signal(name="amid")  # an image is under way: a beat marked ``first`` does not continue it
+        may = Signal(name="may")    # a beat of the input has a place to go
         m.d.comb += [
-            begins.eq(self.i.valid & beat.first & ~fills),  # the map before may wait for nothing but zeros
-            self.restart.eq(begins & later), anew.eq(begins & begun & ~later),
-            amid.eq(begun | later), may.eq(self.enable & (slots != p.image_slots) & ~blocked & ~fills),
-            self.i.ready.eq(self.clear | (may & ~(self.i.valid & beat.first & amid))),  # no restart, nothing anew
-            takes.eq(~self.clear & Mux(fills, ~blocked, self.i.valid & may & (beat.first ^ amid))),
-            self.full.eq(slots != 0), self.idle.eq((slots == 0) & ~begun & ~held),
+            beat.begins.eq(i.valid & first & ~beat.fills),  # the map before may wait for nothing but zeros
+            self.restart.eq(beat.begins & at.later), beat.anew.eq(beat.begins & at.begun & ~at.later),
+            amid.eq(at.begun | at.later),
+            may.eq(self.enable & (at.slots != p.image_slots) & ~beat.blocked & ~beat.fills),
+            i.ready.eq(self.clear | (may & ~(i.valid & first & amid))),  # no restart, nothing anew
+            # What is ready, is not first and finds no image under way is dropped.
+            beat.takes.eq(~self.clear & Mux(beat.fills, ~beat.blocked, i.valid & may & (first ^ amid))),
+            self.full.eq(at.slots != 0), self.idle.eq((at.slots == 0) & ~at.begun & ~beat.held),
         ]
         if p.image_ring:
-            m.d.comb += [self.store.valid.eq(held), blocked.eq(held & ~self.store.ready)]
+            m.d.comb += [self.store.valid.eq(beat.held), beat.blocked.eq(beat.held & ~self.store.ready)]
         else:
-            m.d.comb += self.write.enable.eq(held)
-        ends_position, ends_word, ends_map = Signal(), Signal(), Signal()
-        later_word, last_lane = Signal(), top  # a word of the row has been made
+            m.d.comb += self.write.enable.eq(beat.held)
+
+    def _find_ends(self, m, at, beat):
+        """Say whether the beat begins a word, and whether it ends a word, its position and the map."""
+        p, header, in_strips = self._params, self.header, self._in_strips
+        last_lane = self._beats(header.image_tile)
         if p.strips:
             step, at_first, arrives = (
-                value[whole:] for value in (header.strip_step, header.strip_first, header.row_values))
-            last_lane = Mux(in_strips, Mux(later_word, step, at_first), top)
-            beyond = self._beyond(m, position, last, takes & ends_position) if p.image_rows > 1 else 0
-            with m.If(takes):
+                self._beats(value) for value in (header.strip_step, header.strip_first, header.row_values))
+            last_lane = Mux(in_strips, Mux(at.later_word, step, at_first), last_lane)
+            beyond = self._beyond(m, at.position, at.last, beat.takes & beat.ends_position) if p.image_rows > 1 else 0
+            with m.If(beat.takes):
                 m.d.sync += [
-                    later_word.eq(~ends_position & (later_word | ends_word)),
-                    fills.eq(in_strips & Mux(ends_position, beyond, fills | (channel == arrives))),
+                    at.later_word.eq(~beat.ends_position & (at.later_word | beat.ends_word)),
+                    beat.fills.eq(in_strips & Mux(beat.ends_position, beyond, beat.fills | (at.channel == arrives))),
                 ]
         m.d.comb += [
-            ends_position.eq(channel == last_channel),
-            ends_word.eq((ends_position & ~in_strips) | (lane == last_lane)),
-            opens.eq(~blocked & Mux(in_strips, channel == 0, lane == 0)),
-            ends_map.eq(takes & ends_position & last),
+            beat.ends_position.eq(at.channel == self._beats(header.image_channels)),
+            beat.ends_word.eq((beat.ends_position & ~in_strips) | (at.lane == last_lane)),
+            beat.opens.eq(~beat.blocked & Mux(in_strips, at.channel == 0, at.lane == 0)),
+            beat.ends_map.eq(beat.takes & beat.ends_position & at.last),
         ]
-        m.d.sync += held.eq((takes & ends_word) | blocked)
-        with m.If(~begun):
-            m.d.sync += last.eq(alone)
+        m.d.sync += beat.held.eq((beat.takes & beat.ends_word) | beat.blocked)
+
+    def _count(self, m, at, beat, word):
+        """Move on by the beat that is taken, and address the word that it belongs to."""
+        p = self._params
+        with m.If(~at.begun):
+            m.d.sync += at.last.eq(at.alone)
             if p.image_rows > 1:
-                m.d.sync += [place.eq(start) for place, start in zip(places, starts)]
-        with m.If(takes & ends_position):
-            m.d.sync += last.eq(position + 1 == header.image_positions)
-        with m.If(takes):
+                m.d.sync += self._to_start(at)
+        with m.If(beat.takes & beat.ends_position):
+            m.d.sync += at.last.eq(at.position + 1 == self.header.image_positions)
+        with m.If(beat.takes):
             m.d.sync += [
-                begun.eq(1), lane.eq(Mux(ends_word | ends_position, 0, lane + 1)),
-                *(place.eq(self._behind(place, ends_word)) for place in places),
-                channel.eq(Mux(ends_position, 0, channel + 1)), position.eq(position + ends_position),
-                word.address.eq(Cat(Cat(into, place) if p.image_slots > 1 else place for place in places)),
+                at.begun.eq(1), at.lane.eq(Mux(beat.ends_word | beat.ends_position, 0, at.lane + 1)),
+                *(place.eq(self._behind(place, beat.ends_word)) for place in at.words),
+                at.channel.eq(Mux(beat.ends_position, 0, at.channel + 1)),
+                at.position.eq(at.position + beat.ends_position),
+                word.address.eq(Cat(Cat(at.into, place) if p.image_slots > 1 else place for place in at.words)),
             ]
-        # The first beat of a word clears the other lanes. What no one takes is written too: the next beat replaces it.
-        chunks = p.image_tile // p.input_values
+
+    def _fill_lanes(self, m, at, beat, lanes):
+        """Put the beat's values into the lanes of a word.
+
+        The first beat of a word clears the other lanes. What no one takes is written too: the next beat replaces it.
+        """
+        top, values = self._beats(self.header.image_tile), payloads.input_values(self.i.payload)
+        chunks = self._params.image_tile // self._params.input_values
         for number in range(chunks):
             for n, value in enumerate(values):
-                own = kept[number * len(values) + n]
-                with m.If(in_strips):
-                    above = kept[(number + 1) * len(values) + n] if number + 1 < chunks else 0
-                    with m.If(takes):
-                        m.d.sync += own.eq(Mux(top == number, Mux(fills, 0, value), Mux(opens, 0, above)))
-                with m.Elif(opens):
+                own = lanes[number * len(values) + n]
+                with m.If(self._in_strips):  # values move down from the top
+                    above = lanes[(number + 1) * len(values) + n] if number + 1 < chunks else 0
+                    with m.If(beat.takes):
+                        m.d.sync += own.eq(
+                            Mux(top == number, Mux(beat.fills, 0, value), Mux(beat.opens, 0, above)))
+                with m.Elif(beat.opens):
                     m.d.sync += own.eq(0 if number else value)
-                with m.Elif(~blocked & (lane == number)):
+                with m.Elif(~beat.blocked & (at.lane == number)):
                     m.d.sync += own.eq(value)
-        more = self._more(m, ends_map)
-        with m.If(ends_map):
-            m.d.sync += [begun.eq(0), later.eq(more), position.eq(0), into.eq(into + 1), last.eq(alone)]
-            m.d.sync += [place.eq(start) for place, start in zip(places, starts)]
-        m.d.sync += [slots.eq(slots + ends_map - self.release), self.slot.eq(self.slot + self.release)]
+
+    def _end_map(self, m, at, beat):
+        """Go on to the next map when one has come, and free those that are read; drop what is given up."""
+        more = self._more(m, beat.ends_map)
+        with m.If(beat.ends_map):
+            m.d.sync += [
+                at.begun.eq(0), at.later.eq(more), at.position.eq(0), at.into.eq(at.into + 1), at.last.eq(at.alone)]
+            m.d.sync += self._to_start(at)
+        m.d.sync += [at.slots.eq(at.slots + beat.ends_map - self.release), self.slot.eq(self.slot + self.release)]
         with m.If(self.clear | self.ends):
-            m.d.sync += [slots.eq(0), later.eq(0), self.slot.eq(into + ends_map)]
-        with m.If(self.clear | self.ends | anew):
-            m.d.sync += [begun.eq(0), position.eq(0), channel.eq(0), lane.eq(0), last.eq(alone)]
-            m.d.sync += [place.eq(start) for place, start in zip(places, starts)]
-            m.d.sync += [fills.eq(0), later_word.eq(0)]
-        return m
+            m.d.sync += [at.slots.eq(0), at.later.eq(0), self.slot.eq(at.into + beat.ends_map)]
+        with m.If(self.clear | self.ends | beat.anew):
+            m.d.sync += [at.begun.eq(0), at.position.eq(0), at.channel.eq(0), at.lane.eq(0), at.last.eq(at.alone)]
+            m.d.sync += self._to_start(at)
+            m.d.sync += [beat.fills.eq(0), at.later_word.eq(0)]
+
+    def _to_start(self, at):
+        return [place.eq(start) for place, start in zip(at.words, at.starts)]
 
     def _places(self):
         """Return where the next word goes, in whole windows of each row, and where the first one of a map goes."""

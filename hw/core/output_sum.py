@@ -29,6 +29,7 @@ class OutputSum(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         values, step = list(self.own), 1
+        assert len(values).bit_count() == 1, "groups in pairs: a core has one, two or four"
         while step < len(values):  # pairs of neighbours: no sum waits for more than the logarithm of the others
             for group in range(0, len(values), 2 * step):
                 both = Signal(signed(self._params.acc_bits), name=f"sum_{group}_{step}")

@@ -5,12 +5,12 @@ from amaranth.lib import data
 
 from gen.plan.memories import loadable_memories
 from gen.plan.params import WORD_BITS
-from gen.plan.program import cursor_fields, header_fields, output_fields, pass_fields, stage_fields, synapse_fields
+from gen.plan.program import cursor_fields, header_fields, pass_fields, stage_fields, synapse_fields
 
 __all__ = [
     "closing", "copied_word", "count_shape", "cursor", "event", "header", "image_address", "image_store",
     "image_word", "image_write", "input_value", "input_values", "input_word", "load_port", "map_store", "map_word",
-    "map_write", "narrow_word", "neuron_beat", "opening", "output_cursor", "output_word", "pass_block",
+    "map_write", "narrow_word", "neuron_beat", "opening", "output_word", "pass_block",
     "pooled_count", "request", "stage", "stored_word", "synapse_block", "tile", "wide_word", "word_entry",
 ]
 
@@ -32,7 +32,10 @@ def stage(p):
 
 
 def pass_block(p):
-    """Block of a pass."""
+    """Block of a pass. Every member ``layer`` of a component is one of these, that of the pass in force.
+
+    A pass runs a layer, all of it or a part, with the pool that is fused behind it (`gen.plan.passes.Pass`).
+    """
     return _struct(pass_fields(p))
 
 
@@ -44,11 +47,6 @@ def synapse_block(p):
 def cursor(p):
     """Start or step of a synapse's cursor, or where it is."""
     return _struct(cursor_fields(p))
-
-
-def output_cursor(p):
-    """Start or step of the output's cursor, or where it is."""
-    return _struct(output_fields(p))
 
 
 def input_value(p):
@@ -165,8 +163,9 @@ def tile(p):
     """What a group must know of a tile, sent before its words.
 
     ``address`` of its map word and ``parameter`` of its first channel; its part in a pooling window; ``first`` and
-    ``last`` of the timesteps (states are initial; states are left behind); ``lanes`` less one, in a group that has
-    adapted it. ``last_column`` and ``last_tile`` say which groups take part; only windows have columns.
+    ``last`` of the timesteps (states are initial; states are left behind). ``last_column`` and ``last_tile`` say which
+    groups take part; only windows have columns. ``lanes`` less one: 0 from the walker; each group's `TileQueue` sets
+    them, and moves ``address``, to those of the group's own tile in the cycle after the announcement.
     """
     return data.StructLayout({
         "address": signed(p.address_bits), "parameter": range(max(2, p.parameters)),

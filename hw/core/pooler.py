@@ -35,7 +35,8 @@ class Pooler(wiring.Component):
     """
 
     def __init__(self, params, part=0):
-        self._params, self._part = p, _ = params, part
+        self._params = p = params
+        self._part = part
         super().__init__({
             "begin": In(1), "layer": In(payloads.pass_block(p)), "beat": In(payloads.neuron_beat(p)),
             "count": In(payloads.count_shape(p)), "tile": In(payloads.closing(p)), "o": Out(payloads.pooled_count(p)),

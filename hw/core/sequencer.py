@@ -8,9 +8,7 @@ from gen.plan.params import WORD_BITS
 from gen.plan.program import header_fields, idle_fields, stage_fields, words_of
 from hw.core import payloads
 
-__all__ = ["COUNTERS", "Sequencer"]
-
-COUNTERS = ("cycles", "busy_cycles", "events", "synaptic_ops")
+__all__ = ["Sequencer"]
 
 
 class Sequencer(wiring.Component):
@@ -37,8 +35,10 @@ class Sequencer(wiring.Component):
         The memories may be filled: no image is under way, or the header awaits the end of a load.
     full, restart, release, ends, clear : In, In, Out, Out, Out
         `hw.core.image_writer.ImageWriter`.
-    prepare, pass_address, prepared, next_pass, next_readout, go, first_step, stop, drained : Out and In
-        `hw.core.walker.Walker`; all tiles sent are fired and stored.
+    prepare, pass_address, prepared, next_pass, next_readout, go, first_step, stop : Out, Out, In, In, In, Out, Out, Out
+        `hw.core.walker.Walker`.
+    drained : In(1)
+        The pass in force is done: all its tiles have been sent, fired and stored.
     running : Out
         Index of the pass in force.
     decide, step, decided, exits : Out, Out, In, In

@@ -53,7 +53,8 @@ class StateStore(wiring.Component):
     """
 
     def __init__(self, params, number, contents):
-        self._params, self._number, self._contents = p, _, _ = params, number, contents
+        self._params = p = params
+        self._number, self._contents = number, contents
         self._has_outputs = number < p.neurons or bool(p.shared)
         word = signed(p.acc_bits)
         outputs = write_port(p.acc_bits, p.outputs)

@@ -53,7 +53,8 @@ class StateStream(wiring.Component):
     """
 
     def __init__(self, params, number):
-        self._params, self._number = p, _ = params, number
+        self._params = p = params
+        self._number = number
         states, beat = data.ArrayLayout(signed(p.state_bits), p.neurons), payloads.neuron_beat(p)
         super().__init__({
             "begin": In(1), "layer": In(payloads.pass_block(p)), "first_step": In(1), "last_step": In(1), "stop": In(1),

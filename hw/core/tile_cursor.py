@@ -102,7 +102,7 @@ class TileCursor(wiring.Component):
                 if p.replay:
                     m.d.sync += before.address.eq(Mux(self.block.image, self.frame, 0))
         if p.phase_bits:
-            self._carry(m, operand, before)
+            self._carry(m, operand)
         with m.If(adds):
             m.d.sync += [now[name].eq(before[name] + value) for name, value in operand.items()]
         return m
@@ -120,7 +120,7 @@ class TileCursor(wiring.Component):
         m.d.comb += added.eq(Mux(self.add, write.data.as_value(), read.data.as_value()))
         return added.output, added.step
 
-    def _carry(self, m, operand, before):
+    def _carry(self, m, operand):
         """Let a remainder that has reached its factor carry: rows first, then columns."""
         block = self.block
         rows, columns = (Signal(name=name) for name in ("rows_carry", "columns_carry"))

@@ -48,7 +48,8 @@ class TileQueue(wiring.Component):
     """
 
     def __init__(self, params, number):
-        self._params, self._number = p, _ = params, number
+        self._params = p = params
+        self._number = number
         super().__init__({
             "layer": In(payloads.pass_block(p)), "tile_valid": In(1), "tile": In(payloads.tile(p)),
             "opening": Out(stream.Signature(payloads.opening(p))),

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from gen.result import HEADER_WORDS
+from hw.core.counters import COUNTED
 from hw.core.result_reader import ResultReader
-from hw.core.sequencer import COUNTERS
 from tests.kit.proof import assume_constant, claim_stable, prove
 from tests.kit.streams import Bench
 
@@ -17,7 +17,7 @@ def test_a_result_is_its_head_and_every_output(sizes, outputs, stall, shared):
     dut = ResultReader(sizes(outputs=16, acc_bits=24, groups=1 + shared, shared=shared))
     bench = Bench(dut, seed=outputs, limit=3000)
     values = rng.integers(-2**23, 2**23, 16).tolist()
-    counters = rng.integers(0, 2**31, (2, len(COUNTERS))).tolist()
+    counters = rng.integers(0, 2**31, (2, len(COUNTED))).tolist()
     bench.memory(dut.address, dut.output, values, latency=2 + shared)
     taken = bench.sink(dut.o, 2 * (HEADER_WORDS + outputs), stall=stall)
 
