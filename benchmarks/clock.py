@@ -1,12 +1,14 @@
 """Clock of a core alone, placed and routed on an ECP5-85 of speed grade 6, seed after seed.
 
-    python -m benchmarks.clock NETWORK [--lanes 16 64] [--seeds 5] [--clock MHZ] [--json FILE]
+    python -m benchmarks.clock NETWORK [--lanes 16 64] [--neurons N] [--strips FORM] [--seeds 5] [--clock MHZ]
+        [--json FILE]
 
-NETWORK is a network file. The core stands in the shell of `adafire build --core-only` and goes through the same flow,
-but is synthesized once, and every seed is routed, towards ``--clock``: a seed that meets it goes no further, one that
-does not is routed as far as the router gets. By default that is a clock that none reaches. Resources stand beside what
-`generate` estimates. Below them are the three slowest places of the best seed and of the worst one: the component
-that drives a register, the component of the register, and the delay of the slowest path that ends there.
+NETWORK is a network file. A core has one neuron a group and no strips unless others are asked for. It stands in the
+shell of `adafire build --core-only` and goes through the same flow, but is synthesized once, and every seed is routed,
+towards ``--clock``: a seed that meets it goes no further, one that does not is routed as far as the router gets. By
+default that is a clock that none reaches. Resources stand beside what `generate` estimates. Below them are the three
+slowest places of the best seed and of the worst one: the component that drives a register, the component of the
+register, and the delay of the slowest path that ends there.
 
 What is finished is kept in the cache by what it was made of: a run that was interrupted goes on where it was.
 """
@@ -26,9 +28,9 @@ from rich.table import Table
 from gen.cache import cache_folder
 from gen.folders import whole_files, whole_folder
 from gen.netfile import load_network
-from gen.plan.placement import with_spares
-from gen.plan.plan import make_plan
+from gen.plan.candidates import candidates
 from gen.plan.resources import core_resources
+from gen.plan.strips import FORMS, NO_STRIPS
 from gen.plan.target import find_target
 from hw.board.flows import FLOWS, synthesis
 from hw.board.post_route import component, post_route_figures
@@ -129,6 +131,8 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("network", type=Path, help="a network file")
     parser.add_argument("--lanes", type=int, nargs="+", default=[16], help="of the cores")
+    parser.add_argument("--neurons", type=int, default=1, help="of a group")
+    parser.add_argument("--strips", choices=(NO_STRIPS, *FORMS), default=NO_STRIPS, help="of the input")
     parser.add_argument("--seeds", type=int, default=5, help="of the placer: 1, 2, ...")
     parser.add_argument("--clock", type=float, default=ASKED_MHZ, help="MHz that the router works towards")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
@@ -136,7 +140,7 @@ def main(argv=None):
     network, made, progress = load_network(options.network), {}, Console(stderr=True)
     for lanes in options.lanes:
         title = f"{options.network.name}, {lanes} lanes"
-        plan = with_spares(make_plan(network, lanes), TARGET)
+        plan = candidates(network, TARGET, lanes=lanes, neurons=options.neurons, strips=options.strips)[0].plan
         text = rtlil.convert(Shell(Core(plan.params, plan.contents)), name=SHELL, emit_src=False)
         estimate = core_resources(plan.params, TARGET)
         made[lanes] = routed_seeds(

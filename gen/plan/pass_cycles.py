@@ -44,15 +44,16 @@ def pass_cycles(plan: Plan, p, work: TileWork, states: np.ndarray | float = 0.0)
     drain = plan.params.neuron_latency + p.beats
     moving = np.broadcast_to(states, work.sent.shape[:1]) / work.runs.shape[1]
     held = DEPTH * DIGITS // (p.beats * state_digits(p))
-    return CYCLES["pass"] + drain + _followed(work, spacing(p, plan.params), moving, held)
+    dense = all(source.dense for source in p.walk.sources)
+    return CYCLES["pass"] + drain + _followed(work, spacing(p, plan.params), moving, held, dense)
 
 
-def _followed(work, apart, moving, held):
+def _followed(work, apart, moving, held, dense):
     """Return float [steps], when the last event of the last tile is taken.
 
     Times are [steps, groups, runs]: a long pass is cut into runs of tiles that are followed side by side, as if each
-    began with empty queues. The memory takes ``moving`` [steps] for the states of a tile of each group, of which those
-    of ``held`` tiles wait in a queue.
+    began with empty queues. A word of a ``dense`` pass is used in the cycle in which it comes. The memory takes
+    ``moving`` [steps] for the states of a tile of each group, of which those of ``held`` tiles wait in a queue.
     """
     runs = max(1, work.runs.shape[1] // TOGETHER)
     length = -(-work.runs.shape[1] // runs)
@@ -69,7 +70,7 @@ def _followed(work, apart, moving, held):
         ends[n + 1] = own
         free = ends[lag[n], *own_place] - ahead[n] + RESUMES
         walker = np.maximum(begun + sent[n], free.max(axis=1))
-        last = np.maximum(own, walker[:, None] + mean[n])
+        last = np.maximum(own, walker[:, None] + mean[n] - dense)
         if n:
             last = np.maximum(last, ends[n] + apart)
         if moving.any():

@@ -99,6 +99,17 @@ def test_tiles_of_few_events_are_foretold(quick):
     _within(network, plan, images, WITHIN, f"quick {quick}")
 
 
+def test_depthwise_layers_alone_are_foretold():
+    """They take a word a cycle, as fast as the walker sends them: with many neurons nothing hides a cycle too many."""
+    rng = np.random.default_rng(3)
+    layers = [_layer("wide", _synapse(rng, INPUT, 16, 1, 3, 3, padding=(1, 1)), theta=200)]
+    for number in range(4):
+        before = layers[-1].name
+        layers.append(_layer(f"{number}", _synapse(rng, before, 16, 1, 3, 3, padding=(1, 1), groups=16), theta=9))
+    network = IntegerNetwork(Source((1, SIZE, SIZE)), [*layers, readout("out", _synapse(rng, "3", 4, 16, SIZE, SIZE))], 1)
+    _within(network, make_plan(network, 16, neurons=8), _images(rng)[:2], WITHIN, "seed 3")
+
+
 @pytest.mark.parametrize("lanes, neurons", [(32, 4), pytest.param(64, 2, marks=pytest.mark.slow)])
 def test_groups_that_wait_for_each_other_are_foretold(lanes, neurons):
     rng = np.random.default_rng(lanes)
