@@ -34,7 +34,7 @@ from benchmarks.area import TOP, figures, synthesized
 from benchmarks.clock import routed_seeds
 from gen.folders import whole_files
 from hw.board.boards import find_board
-from hw.board.clocking import PLLS
+from hw.board.plls import PLLS
 from hw.board.shell import Shell
 from hw.board.steps import SHELL
 from hw.memory.axi import AxiMaster

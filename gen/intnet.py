@@ -51,18 +51,15 @@ from functools import cached_property
 import numpy as np
 
 from gen.exit_rule import ExitRule
-from gen.layers import INPUT, INVERSE_LEAKY, MAX_SIDE, MAX_TIMESTEPS, Layer, NetworkError, Source, signed_bits
+from gen.layers import INPUT, INVERSE_LEAKY, MAX_TIMESTEPS, Layer, NetworkError, Source
+from gen.network_checks import check_exit, check_size, check_two_phase, check_words
 from gen.task import SEGMENT, Task, usual_task
 
 __all__ = ["ORDERS", "IntegerNetwork", "Network", "StagedNetwork"]
 
 ORDERS = STEPS, TILES = ("steps", "tiles")
-MAX_WORD_BITS = 32
 MAX_LAYERS = 1024
 MAX_STAGES = 8
-MAX_MAP = 2**26  # values of one map, its padding included
-MAX_VALUES = 2**28  # of all maps; and weights
-MAX_OPERATIONS = 2**37  # taps of all windows at one timestep
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,78 +90,16 @@ class IntegerNetwork:
             raise NetworkError("a network must have a readout")
         if len({layer.neuron for layer in self.layers if layer.fires}) > 1:
             raise NetworkError("the spiking layers must all be of one kind of neuron")
-        self._check_exit()
-        if self.two_phase:
-            self._check_two_phase()
-        self._check_size()
-        for name, bounds in self.value_ranges.items():
-            if signed_bits(*bounds) > MAX_WORD_BITS:
-                raise NetworkError(f"the map {name!r} holds values of over {MAX_WORD_BITS} bits")
-        for layer in self.layers:
-            if INPUT in layer.sources and not layer.weighted:
-                raise NetworkError(f"layer {layer.name!r} pools the input; only counts can be pooled")
-            for proved in (self.current_range, self.membrane_range) if layer.weighted else ():
-                low, high = proved(layer)
-                if signed_bits(low.min(), high.max()) > MAX_WORD_BITS:
-                    raise NetworkError(f"layer {layer.name!r} needs an accumulator of over {MAX_WORD_BITS} bits")
-        self.task.check({name: self.shapes[name] for name in self.outputs}, self.readout.name)
-
-    def _check_exit(self):
-        rule = self.exit_rule
         if self.order not in ORDERS:
             raise NetworkError(f"the order must be one of {', '.join(ORDERS)}, not {self.order!r}")
-        if rule.output is not None and rule.output not in self.outputs:
-            raise NetworkError(f"the exit rule looks at {rule.output!r}, the outputs are {', '.join(self.outputs)}")
-        if rule.kind == "off":
-            return
-        if len(rule.limits) != self.timesteps:
-            raise NetworkError(f"the exit rule has {len(rule.limits)} limits for {self.timesteps} timesteps")
-        if self.order == TILES and self.timesteps > 1:
+        check_exit(self)
+        if self.order == TILES and self.exit_rule.kind != "off" and self.timesteps > 1:
             raise NetworkError("a network in tile order knows no early exit: its rule must be 'off'")
-
-    def _check_two_phase(self):
-        if self.exit_rule.kind != "off":
-            raise NetworkError("a network of inverse-leaky neurons knows no early exit: its rule must be 'off'")
-        if self.source.kind != "direct":
-            raise NetworkError("a network of inverse-leaky neurons looks at one direct input, not at frames")
-        for layer in self.layers:
-            if not layer.weighted and layer.kind == "max":
-                raise NetworkError(
-                    f"layer {layer.name!r}: the maximum of inverse-leaky spikes is not that of their codes; "
-                    "pool by sums"
-                )
-            if layer.fires and int(layer.theta.max()) << self.timesteps > 2**MAX_WORD_BITS:
-                raise NetworkError(
-                    f"layer {layer.name!r}: theta {layer.theta.max()} times 2**{self.timesteps - 1}, the weight of "
-                    f"the first of {self.timesteps} timesteps, is over {MAX_WORD_BITS - 1} bits"
-                )
-
-    def _check_size(self):
-        """Raise NetworkError where a map, or the work of a timestep, is beyond what can be computed in sane time."""
-        for name, shape in self.shapes.items():
-            if max(shape) > MAX_SIDE:
-                raise NetworkError(f"the map {name!r} has shape {shape}, the most of each is {MAX_SIDE}")
-        values = sum(_product(shape) for shape in self.shapes.values())
-        weights = operations = 0
-        for layer in self.layers:
-            shape = self.shapes[layer.name]
-            for part in layer.inputs:
-                source = self.shapes[part.source]
-                seen = source[0] * _product(part.window.padded(source[1:]))
-                if max(seen, _product(shape)) > MAX_MAP:
-                    raise NetworkError(
-                        f"layer {layer.name!r} reads or makes a map of {max(seen, _product(shape))} values, padding "
-                        f"included; the most is {MAX_MAP}"
-                    )
-                weights += 0 if part.weight is None else part.weight.size
-                channels = 1 if part.weight is None else part.weight.shape[1]
-                operations += _product(shape) * channels * part.window.area
-        for what, count, most in (
-            ("values in its maps", values, MAX_VALUES), ("weights", weights, MAX_VALUES),
-            ("operations at a timestep", operations, MAX_OPERATIONS),
-        ):
-            if count > most:
-                raise NetworkError(f"the network has {count} {what}, the most is {most}")
+        if self.two_phase:
+            check_two_phase(self)
+        check_size(self)
+        check_words(self)
+        self.task.check({name: self.shapes[name] for name in self.outputs}, self.readout.name)
 
     @cached_property
     def two_phase(self) -> bool:
@@ -360,7 +295,3 @@ def _source(network):
 
 def _outputs(network):
     return {name: network.shapes[name] for name in network.outputs}
-
-
-def _product(sizes):
-    return int(np.prod(sizes, dtype=np.int64))

@@ -17,8 +17,8 @@ from gen.errors import InputError
 from gen.heads import HEADS, head_of
 
 __all__ = [
-    "BGR", "CLASSIFY", "COLORS", "CROP", "DETECT", "FITS", "KINDS", "LETTERBOX", "RGB", "SEGMENT", "STRETCH", "VALUES",
-    "Decoder", "Task", "usual_task",
+    "BGR", "CLASSIFY", "CROP", "DETECT", "FITS", "KINDS", "LETTERBOX", "RGB", "SEGMENT", "STRETCH", "VALUES", "Decoder",
+    "Task", "usual_task",
 ]
 
 KINDS = CLASSIFY, SEGMENT, DETECT, VALUES = ("classify", "segment", "detect", "values")

@@ -11,9 +11,10 @@ from gen.result import Result, results_in
 from host.content import Content, content_of, read_manifest
 from host.errors import LinkError, LinkFault, Refused
 from host.link import Link
+from host.pieces import frame_requests, line_seconds, load_requests, piece_bytes, run_requests, take_piece, take_result
 from host.replies import next_position, refuse_another_build, refuse_another_protocol, registers
 from host.transport import Transport
-from hw.regmap import COMMIT, COUNTERS, FRAME_OVERHEAD, IDENTITY, PIECE, POSITION, Command, Fault
+from hw.regmap import COMMIT, COUNTERS, IDENTITY, Command, Fault
 
 __all__ = ["Board"]
 
@@ -21,7 +22,6 @@ RETRIES = 8              # faults in a row without one more result, or one more 
 SLACK_S = 1.0            # what operating system and adapter may add to a reply
 FIRST_WINDOW = 2048      # bytes that may still be on their way when a port is opened
 SLOWEST_CLOCK_HZ = 1e7   # where the board does not say
-BITS_A_BYTE = 10
 
 
 class Board:
@@ -51,14 +51,10 @@ class Board:
 
     Raises
     ------
-    InputError, DoesNotFit
-        ``folder`` is no generated folder, or ``network`` does not fit its core; the port was not opened.
-    NoSuchPort, PortUnavailable
-        The port cannot be opened.
-    WrongBoard
-        What answers is no such board, or was built from another folder.
-    LinkError
-        Nothing answers.
+    InputError, DoesNotFit : ``folder`` is no generated folder, or ``network`` does not fit; the port was not opened.
+    NoSuchPort, PortUnavailable : the port cannot be opened.
+    WrongBoard : what answers is no such board, or was built from another folder.
+    LinkError : nothing answers.
 
     Attributes
     ----------
@@ -141,9 +137,9 @@ class Board:
 
         def answer_those_waiting():
             filled = dict.fromkeys(waiting, 0)
-            for run, last, reply in self._link.stream(self._requests(runs, list(waiting))):
+            for run, last, reply in self._link.stream(run_requests(runs, list(waiting), self._piece)):
                 if run is not None:
-                    filled[run] = self._take(reply, rows[run], filled[run], last)
+                    filled[run] = take_piece(reply, self._content.identity, rows[run], filled[run], last)
                 if run is not None and last:
                     del waiting[run]
                     self._advance()
@@ -171,27 +167,16 @@ class Board:
         InputError, LinkError : as `run`. After a fault the whole recording is sent again.
         """
         data, row = self._content.encode(np.asarray(x)[None])[0].tobytes(), np.zeros(self._content.words, np.int64)
-        size, answered = len(data) // len(x), 0.0
-
-        def pieces():
-            for frame, begin in enumerate(range(0, len(data), size)):
-                while not due(frame):
-                    yield None
-                for position in range(begin, begin + size, self._piece):
-                    end = min(position + self._piece, begin + size)
-                    yield Command.INPUT, POSITION.pack(position) + data[position:end]
 
         def decide():
-            nonlocal answered
-            parts, filled = self._link.follow(pieces()), 0
+            parts = self._link.follow(frame_requests(data, len(x), self._piece, due))
             answered = self._link.transport.clock()
-            for number, part in enumerate(parts):
-                filled = self._take(part, row, filled, number == len(parts) - 1)
+            take_result(parts, self._content.identity, row)
             self._advance()
             self._link.synchronise(Command.ABORT)  # frames that were not sent, or not taken, are not waited for
+            return answered
 
-        self._steadily(decide)
-        return row, answered
+        return row, self._steadily(decide)
 
     def load(self, network):
         """Put another network into the memories; the bitstream stays.
@@ -205,8 +190,7 @@ class Board:
         DoesNotFit : the core is too small; says what is short. Nothing has been sent.
         """
         self._content = content_of(network, self._manifest["parameters"])
-        self._ready, self._taken = False, 0
-        self._steadily(lambda: None)
+        self.reset()
 
     def identify(self):
         """Return the registers IDENTITY, name to value."""
@@ -294,25 +278,17 @@ class Board:
         cycles = self._content.cycles / (found["CLOCK_HZ"] or SLOWEST_CLOCK_HZ)
         self._link.window = found["RX_BYTES"]
         self._link.timeout = self._timeout or self._reckoned(found["RX_BYTES"], cycles)
-        longest = min(found["MAX_PAYLOAD"], found["RX_BYTES"] // 2 - FRAME_OVERHEAD) - POSITION.size
-        self._piece = longest // 4 * 4  # whole words; two pieces fit the window, one computes while one comes
+        self._piece = piece_bytes(found["RX_BYTES"], found["MAX_PAYLOAD"])
 
     def _reckoned(self, window, compute_s):
-        line_s = window * BITS_A_BYTE / self._baud
-        return SLACK_S + self._pace * (2 * line_s + 4 * compute_s)
+        return SLACK_S + self._pace * (2 * line_seconds(window, self._baud) + 4 * compute_s)
 
     def _load(self):
         """Send the load stream, from where an interrupted load is known to have got to, and commit it."""
-        content, step = self._content, self._piece // 4
-        total = len(content.stream) // 4
-        pieces = (
-            (position, Command.LOAD,
-             POSITION.pack(position) + content.stream[4 * position : 4 * (position + step)])
-            for position in range(self._taken, total, step)
-        )
+        content, total = self._content, len(self._content.stream) // 4
         try:
-            for position, _, reply in self._link.stream(pieces):
-                self._taken = min(next_position(reply), position + step)
+            for position, _, reply in self._link.stream(load_requests(content.stream, self._taken, self._piece)):
+                self._taken = min(next_position(reply), position + self._piece // 4)
                 if self._taken > self._furthest:
                     self._advance(self._taken)
                 self._report("loading the network", min(1.0, self._taken / total))
@@ -321,27 +297,3 @@ class Board:
             if refused.fault == Fault.SEQUENCE:
                 self._taken = refused.expected
             raise
-
-    def _requests(self, runs, numbers):
-        """Yield the requests for runs: pieces without a key, the last one with the run's number."""
-        for number in numbers:
-            data = runs[number].tobytes()
-            for position in range(0, len(data), self._piece):
-                piece = POSITION.pack(position) + data[position : position + self._piece]
-                last = position + self._piece >= len(data)
-                yield (number, Command.RUN, piece) if last else (None, Command.INPUT, piece)
-
-    def _take(self, reply, row, filled, last):
-        """Put the words of a piece of a result into ``row``, of which so many are filled; return how many are now."""
-        words = np.frombuffer(reply[PIECE.size :], "<i4") if len(reply) % 4 == 0 else np.empty(0)
-        if len(reply) <= PIECE.size or len(words) > len(row) - filled or (filled + len(words) == len(row)) != last:
-            raise LinkFault(
-                f"a piece of a result came with {len(reply)} bytes, {filled} of {len(row)} words were there"
-            )
-        number, position = PIECE.unpack_from(reply)
-        if number != self._content.identity:
-            raise LinkFault("the board lost its network on the way")
-        if position != filled:
-            raise LinkFault(f"the piece of a result at word {position} came, not that at {filled}")
-        row[filled : filled + len(words)] = words
-        return filled + len(words)

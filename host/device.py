@@ -12,7 +12,7 @@ from gen.intnet import Network
 if TYPE_CHECKING:
     from host.board import Board
 
-__all__ = ["DEFAULT_LANES", "open_board", "open_device", "opened"]
+__all__ = ["SIMULATED", "open_board", "open_device", "opened"]
 
 DEFAULT_LANES = 16
 SIMULATED = "sim"

@@ -21,13 +21,12 @@ from gen.plan.target import find_target
 from gen.result import Result, results_in
 from host.board import Board
 from host.content import Content
-from hw.regmap import FRAME_OVERHEAD, PIECE, PIECE_WORDS, POSITION
+from host.pieces import bytes_on_line, line_seconds, piece_bytes
+from hw.regmap import PIECE, PIECE_WORDS, POSITION
 
 __all__ = ["Reckoning", "Streamed", "check_recordings", "latency"]
 
 BINS = 12
-BITS_A_BYTE = 10
-FLAGS = 2  # around a frame
 
 
 @dataclass(frozen=True)
@@ -42,10 +41,10 @@ class Reckoning:
     def of(cls, manifest: dict, content: Content) -> "Reckoning":
         """Return that of a generated folder's design, ``content`` in its memories."""
         target, frames = find_target(manifest["board"]), content.input["timesteps"]
-        piece = (target.rx_bytes // 2 - FRAME_OVERHEAD - POSITION.size) // 4 * 4
+        piece = piece_bytes(target.rx_bytes)
 
         def line_s(count, head):
-            return BITS_A_BYTE * (count + -(-count // piece) * (head + FRAME_OVERHEAD + FLAGS)) / manifest["baud"]
+            return line_seconds(bytes_on_line(count, piece, head), manifest["baud"])
 
         return cls(
             line_s(content.input["values"] * content.input["bytes"] // frames, POSITION.size),

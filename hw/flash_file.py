@@ -10,7 +10,7 @@ from typing import Any
 from hw.identity import BUILD_WORDS
 from hw.regmap import COMMIT, POSITION, Command, encode
 
-__all__ = ["FLASH_MAGIC", "flash_file", "flash_header"]
+__all__ = ["flash_file", "flash_header"]
 
 FLASH_MAGIC = b"ADAF"
 WORD_BYTES = 4

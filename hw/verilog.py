@@ -3,7 +3,7 @@
 import gc
 from contextlib import contextmanager
 
-from amaranth.back import rtlil, verilog
+from amaranth.back import verilog
 from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Signal, Value
 
 from gen.generated import VERILOG
@@ -17,8 +17,8 @@ from hw.link.wishbone import WishboneTop
 from hw.names import plain_names
 from hw.parts import lean_parts
 
-__all__ = ["AXI", "TOP", "UART", "WISHBONE", "axi_verilog", "component_verilog", "core_files", "core_rtlil",
-           "core_verilog", "design_verilog", "uart_verilog", "wishbone_verilog"]
+__all__ = ["AXI", "TOP", "UART", "WISHBONE", "axi_verilog", "component_verilog", "core_files", "core_verilog",
+           "design_verilog", "uart_verilog", "wishbone_verilog"]
 
 TOP, AXI, WISHBONE, UART = "adafire_core", "adafire_axi", "adafire_wishbone", "adafire_uart"
 
@@ -36,12 +36,6 @@ def core_files(plan):
 def core_verilog(plan):
     """Return the Verilog of the core of a ``plan``, without what its memories hold."""
     return core_files(plan)[VERILOG]
-
-
-def core_rtlil(plan):
-    """Return the same core as RTLIL, what Yosys reads fastest, with what its memories hold."""
-    with _uncollected():
-        return plain_names(rtlil.convert(Core(plan.params, plan.initial_contents), name=TOP, emit_src=False))
 
 
 def axi_verilog(params, values):

@@ -15,7 +15,8 @@ CONTRACT = {
 GOLDEN = [path for path in FILES if path.parts[:2] == ("sim", "golden")]
 # what a host without torch and Amaranth loads
 LIGHT = {
-    Path("gen/__init__.py"), Path("gen/netfile.py"), *(Path(f"{name.replace('.', '/')}.py") for name in CONTRACT),
+    *(Path(f"gen/{name}.py") for name in ("__init__", "netfile", "network_checks")),
+    *(Path(f"{name.replace('.', '/')}.py") for name in CONTRACT),
     *(Path(f"gen/data/{name}.py") for name in ("datasets", "folder", "images", "named", "npz", "parse")),
 }
 

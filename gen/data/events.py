@@ -16,7 +16,7 @@ import numpy as np
 
 from gen.errors import InputError
 
-__all__ = ["COUNT_MAX", "POLARITIES", "Cut", "Recording", "frames"]
+__all__ = ["POLARITIES", "Cut", "Recording", "frames"]
 
 COUNT_MAX = 255
 POLARITIES = 2

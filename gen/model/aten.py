@@ -16,7 +16,7 @@ from gen.model import operations as ops
 from gen.model.aten_views import ACROSS, VIEWS, axis_of, first, nearest, nearest_exact
 from gen.model.operations import EVAL, Refused
 
-__all__ = ["DECODES", "OPERATIONS", "PASSING"]
+__all__ = ["OPERATIONS", "PASSING"]
 
 def _conv(build, site, a):
     geometry = a["stride"], a["padding"]

@@ -13,7 +13,6 @@ from math import prod
 import numpy as np
 
 from gen.errors import InputError, NetworkError, UnsupportedModel
-from gen.intnet import MAX_MAP
 from gen.layers import INPUT
 from gen.model.canonical import canonical
 from gen.model.currents import settle
@@ -21,6 +20,7 @@ from gen.model.network import FloatLayer, FloatNetwork, FloatPool, FloatSynapse
 from gen.model.outputs import Ending, ending
 from gen.model.refusal import Refused, refusal
 from gen.model.values import Map, View
+from gen.network_checks import MAX_MAP
 
 __all__ = ["Builder", "shown"]
 

@@ -7,13 +7,12 @@ from math import prod
 
 import numpy as np
 
-from gen.model.currents import (
-    bare, dense, each_channel, fit_plane, gathered, ready, synapses_of, through,
-)
+from gen.model.currents import bare, each_channel, gathered, ready
 from gen.model.network import FloatSynapse
 from gen.model.planes import planes
 from gen.model.refusal import Refused
 from gen.model.sizes import Numbers, bounded, pair, sides
+from gen.model.synapses import dense, fit_plane, synapses_of, through
 from gen.model.values import Current, View, is_constant
 from gen.model.views import concat, reshape, select, transpose
 from gen.window import NEAREST, ZEROS, Window

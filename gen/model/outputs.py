@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gen.model.currents import dense, identity, pushed, settle
+from gen.model.currents import identity, pushed, settle
 from gen.model.network import FloatLayer, Output
+from gen.model.synapses import dense
 from gen.model.values import Current, View
 
 __all__ = ["Ending", "ending"]

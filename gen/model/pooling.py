@@ -12,11 +12,12 @@ from math import prod
 import numpy as np
 
 from gen.layers import INPUT
-from gen.model.currents import bare, each_channel, fit_plane, gathered, settle
+from gen.model.currents import bare, each_channel, gathered, settle
 from gen.model.network import FloatPool, FloatSynapse
 from gen.model.planes import layout, planes
 from gen.model.refusal import Refused
 from gen.model.sizes import Numbers, bounded, pair, sides
+from gen.model.synapses import fit_plane
 from gen.model.values import Current, Map, View
 from gen.model.views import reshape, upsample
 from gen.window import Window

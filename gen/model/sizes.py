@@ -10,8 +10,8 @@ from math import prod
 
 import numpy as np
 
-from gen.intnet import MAX_MAP
 from gen.model.refusal import Refused
+from gen.network_checks import MAX_MAP
 
 __all__ = ["Numbers", "bounded", "pair", "sides"]
 

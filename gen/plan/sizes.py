@@ -15,7 +15,7 @@ from gen.plan.parking import parked_words
 from gen.plan.passes import thresholds
 from gen.plan.program_words import program_length
 
-__all__ = ["IMAGE_SLOTS", "needed_params", "with_program"]
+__all__ = ["needed_params", "with_program"]
 
 IMAGE_SLOTS = 2
 KNOWN = 8  # networks whose ranges are remembered: one is laid out for many rooms

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gen.errors import InputError
 from gen.generated import GeneratedFolder
+from gen.manifest import MANIFEST
 from gen.plan.estimate import expected_cycles
 from gen.plan.memories import OUTSIDE, SINGLE_PORT, MemorySpec
 from gen.plan.plan import core_room, make_plan
@@ -169,10 +170,10 @@ def _timing(built):
 
 
 def _provenance(folder, manifest, built):
-    digest = hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
+    digest = hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
     return {
         "build_id": manifest.get("build_id"), "network": manifest["network"],
-        "files": manifest["hashes"] | {"manifest.json": digest},
+        "files": manifest["hashes"] | {MANIFEST: digest},
         "generated_with": manifest["versions"],
         "reported_with": {"adafire": version("adafire"), "python": platform.python_version()},
         "tools": built["tools"] if built else {},

@@ -1,18 +1,17 @@
-"""What images tell: the golden model's decisions, events and operations per pass, the simulated core's cycles."""
+"""What images tell: the golden model's decisions and exits, the simulated core's cycles, one image in full."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from gen.errors import AdafireError, ToolMissing
-from gen.inputs import input_values
-from gen.layers import INPUT
 from gen.plan.estimate import expected_cycles
 from gen.result import classes_of
 from host.report.costs import energy, traffic
+from host.report.counted import Counted
 from host.report.layers import title
+from host.report.passes import pass_entries
 from host.report.pictures import counts_picture, image_picture
-from sim.energy import operations
 from sim.golden import Golden, exits
 
 __all__ = ["Decisions", "decide", "measure"]
@@ -76,7 +75,7 @@ def measure(plan, folder, x, y, decisions, image, progress):
     count = int(np.clip(CYCLE_BUDGET // expected_cycles(plan).cycles, 1, min(MOST_IMAGES, len(x))))
     count = min(len(x), batch * max(1, count // batch))  # whole runs, if there are as many
     progress.stage(f"Counting events and operations of {count} images")
-    counted = _Counted(plan, x[:count], progress)
+    counted = Counted(plan, x[:count], progress)
     profile = _profile(folder, counted, decisions, x[:count], progress)
     result = Golden(network).run(x[:count])
     if profile:
@@ -86,72 +85,12 @@ def measure(plan, folder, x, y, decisions, image, progress):
         "accuracy": _accuracy(network, decisions, y),
         "exits": _exits(network, x, y, decisions),
         "counted_images": count,
-        "passes": _passes(plan, counted, profile),
+        "passes": pass_entries(plan, counted, profile),
         "cycles": _cycles(plan, profile),
         "traffic": traffic(plan, result),
         "energy": energy(plan, result, x[:count]),
         "image": _image(network, x[chosen], chosen, y, decisions),
     }
-
-
-class _Counted:
-    """Counts of the golden model in the shapes of `sim.profile.Profile`: events and operations.
-
-    ran : of each stage of the network bool [N, timesteps]
-    """
-
-    def __init__(self, plan, x, progress):
-        golden, rounds = Golden(plan.network), max(stage.rounds for stage in plan.stages)
-        self.ran = [np.zeros((len(x), stage.timesteps), bool) for stage in plan.network.stages]
-        self.events, self.operations = np.zeros((2, len(x), rounds, len(plan.passes)), np.int64)
-        values = input_values(plan.network, x)
-        for n, image in enumerate(x):
-            traces = golden.traces(image)
-            for ran, trace in zip(self.ran, traces):
-                ran[n, : trace.exit_step] = True
-            for stage in plan.stages:
-                if stage.number == len(traces):  # the one before has answered
-                    break
-                trace = traces[stage.number]
-                passes = [p for p in stage.passes if p.image == n % plan.layout.images]
-                for turn in range(min(stage.rounds, trace.exit_step)):
-                    self._count(stage.network, passes, n, turn, {INPUT: values[n], **trace.counts})
-            progress(n + 1, len(x))
-
-    def _count(self, network, passes, n, turn, counts):
-        """Count what the passes of one round of a stage do for an image."""
-        maps = _Maps(network, counts, turn)
-        for p in passes:
-            if is_read(network, p):
-                own = slice(p.first_channel, p.first_channel + p.channels)
-                self.events[n, turn, p.index] = np.count_nonzero(maps.of(p, p.writes)[:, own])
-            if p.layer.weighted:
-                channels, *size = network.shapes[p.layer.name]
-                of_layer = sum(
-                    operations(synapse, maps.of(p, key) != 0, size).sum()
-                    for synapse, key in zip(p.synapses, p.reads)
-                )
-                self.operations[n, turn, p.index] = of_layer * p.channels // channels
-
-
-class _Maps:
-    """What the passes of one round read and store of an image: {name: counts [timesteps, C, H, W]}."""
-
-    def __init__(self, network, counts, turn):
-        self._network, self._counts, self._turn = network, counts, turn
-
-    def of(self, p, key):
-        """Return [timesteps, C, H, W] of what pass ``p`` reads or stores as ``key``, (name, timestep or image)."""
-        (name, timestep), maps = key, self._counts[key[0]]
-        timestep = 0 if name in p.per_image else timestep
-        if name == INPUT and self._network.source.kind == "direct":
-            return maps[None] if self._turn == 0 else maps[None][:0]  # its current is kept
-        return maps if p.steps > 1 else maps[[(timestep or self._turn + 1) - 1]]
-
-
-def is_read(network, p):
-    """Return whether the map that a pass stores is read by synapses, so that its counts are events."""
-    return p.stored is not None and any(reader.weighted for reader in network.readers[p.stored])
 
 
 def _profile(folder, counted, decisions, x, progress):
@@ -211,74 +150,6 @@ def _exits(network, x, y, decisions):
             ],
         })
     return found
-
-
-def _passes(plan, counted, profile):
-    """Return one dict for all passes of a layer: a pool by itself is one too."""
-    found = []
-    for number, ran in enumerate(counted.ran):
-        stages = [stage for stage in plan.stages if stage.number == number]
-        cycles = profile and {kind: _by_layer(stages, values) for kind, values in profile.cycles.items()}
-        events, ops = _by_layer(stages, counted.events, fired=True), _by_layer(stages, counted.operations)
-        found += [
-            _pass(plan, p, events[:, :, i], ops[:, :, i], ran[:, : events.shape[1]],
-                  cycles and {kind: values[:, :, i] for kind, values in cycles.items()})
-            for i, p in enumerate(_last_passes(stages).values())
-        ]
-    return found
-
-
-def _last_passes(stages):
-    """Return {name: the last pass} of every layer that has one, in the order in which they begin."""
-    return {p.layer.name: p for stage in stages for p in stage.passes}
-
-
-def _by_layer(stages, values, fired=False):
-    """Return the part [N, timesteps, layers] of ``stages`` of one network in [N, rounds, P] of all passes.
-
-    In tile order it is [N, 1, layers]. A pass of a two-phase network that takes one timestep and fires another belongs
-    to the first, or with ``fired`` to the second.
-    """
-    network, layers = stages[0].network, list(_last_passes(stages))
-    two_phase, turns = network.two_phase, network.timesteps if network.two_phase else stages[0].rounds
-    total = np.zeros((len(values), turns, len(layers)), np.int64)
-    for p in (p for stage in stages for p in stage.passes):
-        if not two_phase:
-            total[:, :, layers.index(p.layer.name)] += values[:, :turns, p.index]
-            continue
-        timestep = p.stores_at or p.reads_at if fired else p.reads_at or p.stores_at
-        total[:, timestep - 1, layers.index(p.layer.name)] += values[:, 0, p.index]
-    return total
-
-
-def _pass(plan, p, events, ops, ran, cycles):
-    network = plan.network.stages[p.stage]
-    layers = [title(plan.network, p.stage, each.name) for each in (p.layer, p.pool) if each]
-    stored = int(np.prod(network.shapes[p.stored])) * p.steps if is_read(network, p) else 0
-    by_timestep = _by_timestep(events, ran)
-    entry = {
-        "name": " + ".join(layers), "layers": layers,
-        "kind": p.layer.role,
-        "stored_shape": list(network.shapes[p.stored]) if p.stored else None, "stored": stored,
-        "events": float(events.sum(axis=1).mean()), "events_by_timestep": by_timestep,
-        "density_by_timestep": [None if e is None or not stored else e / stored for e in by_timestep],
-        "operations": float(ops.sum(axis=1).mean()), "operations_by_timestep": _by_timestep(ops, ran),
-        "cycles": None,
-    }
-    if cycles is not None:
-        total = np.sum(list(cycles.values()), axis=0)
-        lane_cycles = plan.params.lanes * total.sum()
-        entry |= {
-            "cycles": float(total.sum(axis=1).mean()), "cycles_by_timestep": _by_timestep(total, ran),
-            "kinds": {kind: float(values.sum(axis=1).mean()) for kind, values in cycles.items() if values.any()},
-            "lane_utilization": float(ops.sum() / lane_cycles) if lane_cycles else 0.0,
-        }
-    return entry
-
-
-def _by_timestep(values, ran):
-    """Return the mean of [N, T] over the images that ran each timestep, None where none did."""
-    return [float(values[ran[:, t], t].mean()) if ran[:, t].any() else None for t in range(ran.shape[1])]
 
 
 def _cycles(plan, profile):

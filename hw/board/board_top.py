@@ -4,8 +4,9 @@ from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Elaboratable, 
 from amaranth.lib import io, wiring
 
 from hw.board.boards import find_board
-from hw.board.clocking import PLLS, Clocking, Startup
+from hw.board.clocking import Clocking, Startup
 from hw.board.dram import board_memory, clock_step
+from hw.board.plls import PLLS
 from hw.board.serial_flash import BoardFlash
 from hw.flash_file import flash_header
 from hw.identity import register_values
@@ -24,7 +25,7 @@ class BoardTop(Elaboratable):
     Parameters
     ----------
     board : hw.board.boards.Board
-    setting : hw.board.clocking.Setting
+    setting : hw.board.plls.Setting
         Of the PLL.
     design : component
         In the domain ``sync``, the core's clock, with the members ``rx`` In(1), ``tx`` Out(1) and ``active``

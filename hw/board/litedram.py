@@ -20,9 +20,10 @@ from hw.board.flows import Command
 from hw.memory.bus import connect_wider
 from hw.memory.crossed_axi import CrossedAxi, CrossedMemory
 from hw.memory.crossing import MEMORY_DOMAIN
-from hw.memory.litedram_start import (
-    CAS_LATENCY, CAS_WRITE_LATENCY, MODE_REGISTERS, READ_PHASE, REGISTERS, WRITE_PHASE, LiteDramStart,
+from hw.memory.litedram_program import (
+    CAS_LATENCY, CAS_WRITE_LATENCY, MODE_REGISTERS, READ_PHASE, REGISTERS, WRITE_PHASE,
 )
+from hw.memory.litedram_start import LiteDramStart
 
 __all__ = ["LITEDRAM", "LITEDRAM_VERILOG", "LITEDRAM_YAML", "PORT_BITS", "LiteDram", "LiteDramMemory",
            "litedram_command", "litedram_yaml", "take_litedram"]
@@ -109,7 +110,7 @@ def take_litedram(work: Path):
     wrong += ["mode registers"] * (modes[2:-1] != [*MODE_REGISTERS.values()])
     if wrong:
         raise AdafireError(
-            f"This LiteDRAM has other registers or settings than hw/memory/litedram_start.py: {', '.join(wrong)}. "
+            f"This LiteDRAM has other registers or settings than hw/memory/litedram_program.py: {', '.join(wrong)}. "
             "Install the release that constraints.txt names: pip install -c constraints.txt litedram."
         )
     (folder / "gateware" / LITEDRAM_VERILOG).rename(work / LITEDRAM_VERILOG)

@@ -17,10 +17,10 @@ from gen.plan.plan import plan_on
 from gen.sources import sources_digest
 from hw.board.board_top import link_params
 from hw.board.boards import Board, find_board
-from hw.board.clocking import PLLS
 from hw.board.dram import pin_figures
 from hw.board.flows import FLOWS
 from hw.board.litedram import LiteDram
+from hw.board.plls import PLLS
 from hw.board.tools import find_tool, tool_version
 from hw.core.core import Core
 

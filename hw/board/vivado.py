@@ -49,7 +49,7 @@ def uart_project(board, setting, sources, params, manifest):
     Parameters
     ----------
     board : hw.board.boards.Board
-    setting : hw.board.clocking.Setting
+    setting : hw.board.plls.Setting
     sources : {file name: text}
         core.v of the generated folder, and what its memories hold.
     params : CoreParams

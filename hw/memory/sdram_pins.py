@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.memory.sdram_part import BANK_BITS, SdramPart
 
-__all__ = ["ALL_BANKS", "ROW_BITS_LEAST", "Command", "mode_register", "sdram_pins"]
+__all__ = ["ALL_BANKS", "Command", "mode_register", "sdram_pins"]
 
 ALL_BANKS = 10  # bit of the address: of a precharge it means all banks, of a read or write: close the row behind it
 ROW_BITS_LEAST = ALL_BANKS + 1

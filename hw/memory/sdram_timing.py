@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hw.memory.sdram_part import SdramPart
 
-__all__ = ["EDGES", "PADS", "Pads", "PinTiming", "pin_timing"]
+__all__ = ["PADS", "Pads", "PinTiming", "pin_timing"]
 
 EDGES = (1, 2)  # of the core's clock, at which a word may be caught
 FINE = 96  # phases of a period that are tried where no PLL is named

@@ -14,7 +14,7 @@ from hw.core.sequencer import Sequencer
 from hw.regmap import RESULT_WORDS
 from sim.inside import CORE, KEYWORDS, Inside
 
-__all__ = ["CONTROLS", "Seen", "TOP", "View", "places_file"]
+__all__ = ["CONTROLS", "Seen", "TOP", "View"]
 
 TOP = "adafire"
 CONTROLS = ("dump", "image", "timestep", "decided")  # ports of the top beside those of the core

@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 
 from gen.plan.plan import make_plan
-from hw.verilog import core_rtlil
+from hw.verilog import core_verilog
 from tests.kit.random_networks import random_network
 
 SCRIPT = """
 import hashlib
 from gen.plan.plan import make_plan
-from hw.verilog import core_files, core_rtlil
+from hw.verilog import core_files
 from tests.kit.random_networks import random_network
 
 plan = make_plan(random_network({seed}), {lanes})
-for text in (*core_files(plan).values(), core_rtlil(plan)):
+for text in core_files(plan).values():
     print(hashlib.sha256(text.encode()).hexdigest(), len(text))
 """
 
@@ -41,5 +41,5 @@ def test_another_network_is_another_text():
 
 
 def test_a_core_has_the_hardware_for_narrow_layers_only_where_there_are_some():
-    texts = [core_rtlil(make_plan(random_network(3, layer_bits=bits), 4)) for bits in ((8,), (4, 8))]
+    texts = [core_verilog(make_plan(random_network(3, layer_bits=bits), 4)) for bits in ((8,), (4, 8))]
     assert ["halves" in text for text in texts] == [False, True]

@@ -22,7 +22,7 @@ __all__ = [
     "FIRST", "SECOND", "random_batch_network", "random_images", "random_network", "random_staged_network",
 ]
 
-CONTRACTS = FIRST, SECOND = (1, 2)
+FIRST, SECOND = 1, 2
 _DRAFTS = {FIRST: Draft, SECOND: SecondDraft}
 _ATTEMPTS = 1000
 

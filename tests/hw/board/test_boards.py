@@ -13,9 +13,9 @@ from gen.errors import InputError
 from gen.plan.target import TARGETS
 from hw.board.board_top import TOP, BoardTop, flash_start, link_params
 from hw.board.boards import BOARDS, find_board
-from hw.board.clocking import PLLS
 from hw.board.litedram import LITEDRAM, LiteDram
 from hw.board.mig import MIG, Mig
+from hw.board.plls import PLLS
 from hw.memory.bus import MemoryBus
 from hw.memory.flash import flash_pins
 from hw.memory.sdram_part import SdramPart
@@ -68,7 +68,7 @@ def test_part_and_oscillator_are_those_of_the_platform(board):
         assert str(getattr(platform, "speed", "")) == target.speed
     assert platform.default_clk_frequency == target.clock_mhz * 1e6
     module = import_module(board.platform.partition(":")[0])
-    assert module.__name__.startswith(("amaranth_boards.", "hw.board.boards"))
+    assert module.__name__.startswith(("amaranth_boards.", "hw.board.platforms"))
 
 
 @pytest.mark.parametrize("board", WITH_UART, ids=lambda board: board.name)

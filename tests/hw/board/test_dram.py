@@ -11,10 +11,10 @@ from amaranth.lib.wiring import In, Out
 
 from hw.board.board_top import TOP, BoardTop
 from hw.board.boards import find_board
-from hw.board.clocking import PLLS
 from hw.board.dram import BoardDram, clock_step, pin_figures
 from hw.board.flows import FLOWS, Command, synthesis
 from hw.board.mig import MT41K128M16JT_125
+from hw.board.plls import PLLS
 from hw.board.steps import UTILISATION
 from hw.board.tools import run_tool
 from hw.memory.bus import MemoryBus

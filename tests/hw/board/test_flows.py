@@ -13,8 +13,8 @@ from gen.plan.target import TARGETS
 from hw.board import tools
 from hw.board.board_top import TOP, BoardTop
 from hw.board.boards import BOARDS
-from hw.board.clocking import PLLS
 from hw.board.flows import FLOWS, XILINX_CELLS, Command, Resort, synthesis, verilog_synthesis
+from hw.board.plls import PLLS
 from hw.board.post_route import count_cells, netlist_cells, post_route_figures, shares
 from hw.board.tools import find_tool, run_tool, tool_version
 

@@ -9,7 +9,7 @@ from gen.errors import AdafireError
 from hw.board.boards import BOARDS
 from hw.board.litedram import LITEDRAM_VERILOG, LITEDRAM_YAML, PORT_BITS, litedram_command, litedram_yaml, take_litedram
 from hw.board.tools import run_tool
-from hw.memory.litedram_start import MODE_REGISTERS, REGISTERS
+from hw.memory.litedram_program import MODE_REGISTERS, REGISTERS
 
 HEADER = "software/include/generated/sdram_phy.h"
 
@@ -40,7 +40,8 @@ def test_what_was_made_is_taken_and_the_rest_dropped(tmp_path):
 ])
 def test_another_release_is_refused(differs, named, tmp_path):
     made(tmp_path, **differs)
-    with pytest.raises(AdafireError, match=f"other registers or settings than hw/memory/litedram_start.py: {named}. "):
+    text = f"other registers or settings than hw/memory/litedram_program.py: {named}. "
+    with pytest.raises(AdafireError, match=text):
         take_litedram(tmp_path)
 
 

@@ -3,7 +3,8 @@
 
 import pytest
 
-from hw.memory.litedram_start import DELAYS, LANES, REGISTERS, SLIPS, LiteDramStart
+from hw.memory.litedram_program import DELAYS, LANES, REGISTERS, SLIPS
+from hw.memory.litedram_start import LiteDramStart
 from tests.kit.streams import Bench, ticks, until
 
 NAMES = {address: name for name, address in REGISTERS.items()}
