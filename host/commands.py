@@ -14,8 +14,8 @@ from gen.errors import InputError
 from gen.folders import real_path
 
 __all__ = [
-    "boards", "build", "cascade", "convert", "datasets", "evaluate", "export", "generate", "info", "predict", "report",
-    "run", "verify",
+    "boards", "build", "cascade", "convert", "converted", "datasets", "evaluate", "export", "generate", "info",
+    "predict", "report", "run", "verify",
 ]
 
 
@@ -30,26 +30,34 @@ def convert(
     """
     start = time.perf_counter()
     check_output_file(out)
-    mean, std = _per_channel("--mean", mean), _per_channel("--std", std)
+    settings |= {"mean": _per_channel("--mean", mean), "std": _per_channel("--std", std)}
     settings |= {"decode_options": _named_values("--decode-option", decode_options)}
     if class_names is not None:
         settings |= {"class_names": read_labels(class_names)}
-    from gen.data.datasets import open_dataset
-    from gen.data.forms import check_form, parse_form, with_form
-    from gen.method.convert import convert as convert_model
     from gen.method.front import save_front
     from gen.netfile import save_network
 
-    form = parse_form(form) if form else None
-    images = open_dataset(calibration, "train", progress=progress, form=form, frames=settings["timesteps"])
-    x, labels = images.load(calibration_images)
-    check_form(form, x.shape)
-    network = convert_model(model, x, labels=labels, mean=mean, std=std, progress=progress, **settings)
-    network = with_form(network, form)
+    network = converted(model, calibration, calibration_images, form, progress, **settings)
     save_network(network, out)
     fronts = [str(path) for name, front in network.provenance.get("searches", {}).items()
               for path in save_front(front, out.with_suffix(f".{name}"))]
     return {"network": str(out), "fronts": fronts, **_described(network), "seconds": time.perf_counter() - start}
+
+
+def converted(model, calibration, calibration_images, form=None, progress=None, **options):
+    """Return the network of ``model``, converted with the first ``calibration_images`` of ``calibration``.
+
+    ``form`` is the text of a `gen.data.forms.Form`, ``options`` are those of `gen.method.convert.convert`.
+    """
+    from gen.data.datasets import open_dataset
+    from gen.data.forms import check_form, parse_form, with_form
+    from gen.method.convert import convert as convert_model
+
+    form = parse_form(form) if form else None
+    images = open_dataset(calibration, "train", progress=progress, form=form, frames=options.get("timesteps"))
+    x, labels = images.load(calibration_images)
+    check_form(form, x.shape)
+    return with_form(convert_model(model, x, labels=labels, progress=progress, **options), form)
 
 
 def cascade(small, large, calibration, calibration_images, out, exit_loss, exit, progress):

@@ -14,6 +14,7 @@ from gen.errors import InputError
 from gen.folders import whole_files
 from host.sweep import steps
 from host.sweep.description import Sweep, read_sweep
+from host.sweep.options import own_decoder
 
 __all__ = ["run_sweep", "sweep_file"]
 
@@ -48,7 +49,13 @@ def run_sweep(sweep: Sweep, out: str | Path, scheduler: str | None = None, worke
     Returns
     -------
     list of dict, with all figures of a combination; ``failed`` is None or the reason.
+
+    Raises
+    ------
+    InputError : no scheduler answers at the address, or ``workers`` are given beside one; before anything is made.
     """
+    if scheduler and workers is not None:
+        raise InputError("A scheduler has workers of its own: leave either --scheduler or --workers out.")
     out = Path(out).absolute()
     out.mkdir(parents=True, exist_ok=True)
     with _client(scheduler, workers) as client:
@@ -104,7 +111,8 @@ class _Graph:
         for source in sweep.networks:
             for setting, options in sweep.settings.items() if source.converted else [("", {})]:
                 network = self._network(sweep, source, options)
-                measured = [self.task(steps.evaluate, network, sweep.data, sweep.limit)] if sweep.data else []
+                judged = network, sweep.data, sweep.limit, own_decoder(options)
+                measured = [self.task(steps.evaluate, *judged)] if sweep.data else []
                 names = {"network": source.name, "setting": setting}
                 for board, lanes in product(sweep.boards, sweep.lanes):
                     core = self.task(steps.generate, network, board, lanes)

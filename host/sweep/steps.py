@@ -8,32 +8,50 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from gen.data import named
 from gen.errors import AdafireError
 from gen.folders import whole_folder
+from gen.sources import sources_digest
+from host import commands
 
 __all__ = ["build", "convert", "evaluate", "generate", "take"]
 
 RESULT = "result.json"
 BATCH = 256  # images in memory at a time
+FIGURES = (
+    "images", "accuracy", "mean_timesteps", "synaptic_ops_per_image", "pixel_accuracy", "mean_iou", "map50", "map50_95",
+    "mean_squared_error",
+)
 SHOWN = ("lut", "ff", "bram", "dsp", "fmax_mhz", "critical_path", "kind", "seconds")
+FLOORS = ("gen", "hw", "sim", "host")
 
 
+@contextmanager
+def _told():
+    """Tell errors in words: not all of them survive the way between processes."""
+    try:
+        yield
+    except AdafireError as error:
+        raise AdafireError(str(error)) from error
+
+
+@_told()
 def convert(kept, model, calibration, images, options):
-    """Return {network: a network file} of a model converted with ``options`` of `gen.method.convert.convert`."""
+    """Return {network: a network file} of a model converted with ``options`` of `host.commands.converted`."""
     def make(folder):
-        from gen.data.datasets import open_dataset
-        from gen.method.convert import convert as convert_model
         from gen.netfile import save_network
 
-        x, labels = open_dataset(calibration, "train").load(images)
-        save_network(convert_model(model, x, labels=labels, **options), folder / "network.safetensors")
+        network = commands.converted(model, calibration, images, **options)
+        save_network(network, folder / "network.safetensors")
         return {"network": "network.safetensors"}
 
-    return _kept(kept, "network", make, digest(model), digest(calibration), images, options)
+    depends = _model_digest(model), _images_digest(calibration), images, options, version("numpy"), version("torch")
+    return _kept(kept, "network", make, *depends)
 
 
 def take(kept, file):
@@ -41,20 +59,21 @@ def take(kept, file):
     return {"network": str(file)}
 
 
-def evaluate(kept, network, data, limit):
-    """Return the figures of a network, the golden model's, on ``data``."""
+@_told()
+def evaluate(kept, network, data, limit, decode):
+    """Return the figures of a network, the golden model's, on ``data``; ``decode`` is a decoder of the user's own."""
     def make(folder):
-        from host import commands
-
         found = commands.evaluate(
             network["network"], data, split="test", device="golden", folder=None, limit=limit, batch=BATCH, page=None,
-            decode=None, progress=None,
+            decode=decode, progress=None,
         )
-        return {name: found[name] for name in ("images", "accuracy", "mean_timesteps", "synaptic_ops_per_image")}
+        return {name: found[name] for name in FIGURES if name in found}
 
-    return _kept(kept, "accuracy", make, digest(network["network"]), digest(data), limit)
+    own = decode and digest(decode)
+    return _kept(kept, "accuracy", make, digest(network["network"]), _images_digest(data), limit, own)
 
 
+@_told()
 def generate(kept, network, board, lanes):
     """Return {core: a generated folder, and figures of its manifest} of a network on ``board``."""
     def make(folder):
@@ -68,9 +87,10 @@ def generate(kept, network, board, lanes):
             **{f"estimated_{kind}": used for kind, used in manifest["resources"].items()},
         }
 
-    return _kept(kept, "core", make, digest(network["network"]), board, lanes)
+    return _kept(kept, "core", make, digest(network["network"]), board, lanes, version("amaranth"))
 
 
+@_told()
 def build(kept, core, seed):
     """Return the figures of the core alone, placed and routed with a seed."""
     def make(folder):
@@ -81,23 +101,47 @@ def build(kept, core, seed):
             found = build_folder(Path(work) / "core", core_only=True, seed=seed)
         return {name: found.get(name) for name in SHOWN}
 
-    return _kept(kept, "build", make, digest(core["core"]), seed)
+    from hw.board.order import place_order
+
+    return _kept(kept, "build", make, place_order(Path(core["core"]), core_only=True, seed=seed).key)
 
 
 def digest(what) -> str:
-    """Return the SHA-256 of a file, of all files of a folder with their names, or of a name that is neither."""
-    path, found = Path(what), hashlib.sha256(str(what).encode() if not Path(what).exists() else b"")
-    for file in [path] if path.is_file() else sorted(path.rglob("*")) if path.is_dir() else ():
-        if file.is_file():
-            found.update(str(file.relative_to(path)).encode())
-            found.update(file.read_bytes())
-    return found.hexdigest()
+    """Return the SHA-256 of a file, or of all files of a folder with their names; OSError where there is neither."""
+    path = Path(what)
+    if not path.is_dir():
+        return _file_digest(path)
+    files = {str(file.relative_to(path)): _file_digest(file) for file in sorted(path.rglob("*")) if file.is_file()}
+    return _hash(files)
+
+
+def _file_digest(path):
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _model_digest(model):
+    """Return the hash of a model's file; of one of ONNX with the weights that lie in files beside it."""
+    if Path(model).suffix.lower() != ".onnx":
+        return digest(model)
+    from gen.model.onnx_file import read_onnx
+
+    return hashlib.sha256(read_onnx(Path(model)).SerializeToString(deterministic=True)).hexdigest()
+
+
+def _images_digest(data):
+    """Return the hash of what `gen.data.datasets.open_dataset` opens."""
+    name = named.canonical(data)
+    return digest(named.fetch(name) if name else data)
+
+
+def _hash(values):
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _kept(kept, kind, make, *depends):
     """Return what ``make`` returned for these inputs, now or in an earlier run; files as whole paths."""
-    text = json.dumps([kind, version("adafire"), *depends], sort_keys=True, default=str)
-    place = Path(kept) / f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
+    place = Path(kept) / f"{kind}-{_hash([kind, sources_digest(*FLOORS), *depends])[:20]}"
     if not (place / RESULT).exists():
         place.parent.mkdir(parents=True, exist_ok=True)
         with whole_folder(place, keep=True) as folder:  # two tasks may make the same
@@ -107,8 +151,5 @@ def _kept(kept, kind, make, *depends):
 
 
 def _made(make, folder):
-    """Return what ``make`` returns. Its errors are told in words: not all of them survive the way between processes."""
-    try:
-        return make(folder)
-    except AdafireError as error:
-        raise AdafireError(str(error)) from error
+    """Return what ``make`` makes in ``folder``."""
+    return make(folder)

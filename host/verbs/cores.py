@@ -105,7 +105,9 @@ def sweep(
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Of a Dask scheduler; default: processes of this machine.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, metavar="N", help="How many; default: a core each.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Processes of this machine; default: one for each core.")
+    ] = None,
 ):
     """Try many networks, settings, boards, lanes and seeds: one table."""
     from host.sweep.run import sweep_file

@@ -1,19 +1,22 @@
-"""Sweeps: the description, the graph on Dask, what is kept, the table."""
+"""Sweeps: the graph on Dask, what is kept, the table."""
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from gen.errors import InputError
 from gen.netfile import save_network
+from gen.task import DETECT, Decoder, Task
 from host.sweep import steps
 from host.sweep.description import read_sweep
 from host.sweep.run import run_sweep
 from sim.golden import Golden
 from tests.kit.random_images import random_images
 from tests.kit.random_networks import random_network
+from tests.kit.task_networks import NETWORKS, SIZE
 
 distributed = pytest.importorskip("distributed")
 
@@ -94,15 +97,8 @@ def test_what_is_kept_is_not_made_again(folder, scheduler, tmp_path, monkeypatch
 
 def test_models_are_converted_with_every_setting(folder, scheduler, tmp_path, monkeypatch):
     """The settings reach the conversion, and their networks are evaluated apart."""
-    options = []
-
-    def converted(model, x, labels, **given):
-        options.append(given)
-        return random_network(8)
-
-    monkeypatch.setattr("gen.method.convert.convert", converted)
     (folder / "model.pt2").write_bytes(b"a model")
-    rows = run_sweep(_described(folder, """
+    sweep = _described(folder, """
 data = "images.npz"
 [[network]]
 model = "model.pt2"
@@ -111,9 +107,43 @@ timesteps = 2
 [[setting]]
 name = "margin"
 exit = "margin"
-"""), tmp_path, scheduler)
-    assert [row["setting"] for row in rows] == ["timesteps 2", "margin"]
-    assert sorted(options, key=str) == [{"exit": "margin"}, {"timesteps": 2}] and all(row["images"] for row in rows)
+task = "classify"
+""")
+    options = []
+
+    def converted(model, x, labels, progress, **given):
+        options.append(given)
+        return random_network(8)
+
+    monkeypatch.setattr("gen.method.convert.convert", converted)
+    rows = run_sweep(sweep, tmp_path, scheduler)
+    assert [row["setting"] for row in rows] == ["timesteps 2", "margin"] and all(row["images"] for row in rows)
+    assert sorted(options, key=str) == [{"exit": "margin", "task": "classify"}, {"timesteps": 2}]
+
+
+def test_a_decoder_of_ones_own_is_run_by_the_evaluation(folder, scheduler, tmp_path, monkeypatch):
+    """Another text of it is evaluated anew; the figures of the network's task are kept with the others."""
+    net = replace(NETWORKS[DETECT], stated_task=Task(DETECT, ("spot",), Decoder("boxes.py")))
+    monkeypatch.setattr("gen.method.convert.convert", lambda model, x, labels, progress, decode: net)
+    np.savez(tmp_path / "spots.npz", x=np.zeros((2, 3, *SIZE), np.uint8),
+             boxes=[[0, 0, 4, 4, 12, 12], [1, 0, 4, 4, 12, 12]])
+    (tmp_path / "model.pt2").write_bytes(b"a model")
+    found = []
+    for left in (4, 20):
+        corners = [[left, 4, left + 8, 12]]
+        (tmp_path / "boxes.py").write_text(
+            f"def decode(outputs, size, options):\n    return [({corners}, [1.0], [0]) for _ in outputs['a']]\n")
+        sweep = _described(tmp_path, """
+data = "spots.npz"
+[[network]]
+model = "model.pt2"
+[[setting]]
+decode = "boxes.py"
+""")
+        row, = run_sweep(sweep, tmp_path / "out", scheduler)
+        assert row["failed"] is None and row["accuracy"] is None
+        found.append(row["map50"])
+    assert found == [pytest.approx(1.0), 0.0]
 
 
 @pytest.mark.slow
@@ -133,24 +163,10 @@ def test_no_scheduler_at_the_address(folder, tmp_path):
         run_sweep(_described(folder, EVERYTHING), tmp_path, "nonsense://there")
 
 
-@pytest.mark.parametrize("text, problem", [
-    ("data = 'images.npz'", r"there is no \[\[network\]\]"),
-    ("[[network]]\nfile = 'none.safetensors'", "does not exist"),
-    ("[[network]]\nfile = 'one.safetensors'\nmodel = 'one.safetensors'", "one of `model`"),
-    ("lane = [4]\n[[network]]\nfile = 'one.safetensors'", "did you mean 'lanes'"),
-    ("lanes = [5]\n[[network]]\nfile = 'one.safetensors'", "not 5"),
-    ("boards = ['ulx3']\n[[network]]\nfile = 'one.safetensors'", "no board 'ulx3'"),
-    ("limit = 0\n[[network]]\nfile = 'one.safetensors'", "a number of 1 or more"),
-    ("seeds = 3\n[[network]]\nfile = 'one.safetensors'", "seeds is a list"),
-    ("[[network]]\nmodel = 'one.safetensors'", "converted with images"),
-    ("[[setting]]\ntimestep = 4\n[[network]]\nfile = 'one.safetensors'", "did you mean 'timesteps'"),
-    ("network = [", "is no TOML file"),
-])
-def test_a_wrong_description_is_refused_before_anything_runs(folder, text, problem):
-    with pytest.raises(InputError, match=problem):
-        _described(folder, text)
-
-
-def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(InputError, match="does not exist: name the TOML file"):
-        read_sweep(tmp_path / "none.toml")
+def test_workers_are_those_of_this_machine(folder, tmp_path, adafire):
+    """A scheduler brings its own; nothing is made, nobody is asked."""
+    (folder / "sweep.toml").write_text(EVERYTHING)
+    outcome = adafire("sweep", folder / "sweep.toml", "--out", tmp_path / "out", "--scheduler", "tcp://there:8786",
+                      "--workers", 3)
+    assert outcome.code == 2 and not (tmp_path / "out").exists()
+    assert "A scheduler has workers of its own: leave either --scheduler or --workers out." in outcome.err
