@@ -106,7 +106,8 @@ def test_depthwise_layers_alone_are_foretold():
     for number in range(4):
         before = layers[-1].name
         layers.append(_layer(f"{number}", _synapse(rng, before, 16, 1, 3, 3, padding=(1, 1), groups=16), theta=9))
-    network = IntegerNetwork(Source((1, SIZE, SIZE)), [*layers, readout("out", _synapse(rng, "3", 4, 16, SIZE, SIZE))], 1)
+    layers.append(readout("out", _synapse(rng, "3", 4, 16, SIZE, SIZE)))
+    network = IntegerNetwork(Source((1, SIZE, SIZE)), layers, 1)
     _within(network, make_plan(network, 16, neurons=8), _images(rng)[:2], WITHIN, "seed 3")
 
 

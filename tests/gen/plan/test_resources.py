@@ -135,7 +135,7 @@ def test_a_tang_nano_has_the_lanes_that_nextpnr_finds_a_place_for():
 
 
 def test_flip_flops_of_a_tang_nano_stay_free_too():
-    """Of such a network, trained, nextpnr takes 4,318 of a Tang Nano 9K: 384 of them lie where memories are in tables."""
+    """Of such a network, trained, nextpnr takes 4,318, 384 of them where memories are in tables."""
     board = find_target("tang_nano_9k")
     chosen = choose(candidates(_small("margin"), board))
     assert (chosen.neurons, chosen.plan.params.strip_form) == (2, "rows")
