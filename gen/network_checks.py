@@ -3,16 +3,9 @@
 Functions of a `gen.intnet.IntegerNetwork`, which calls them; each layer has checked itself (`gen.layers`).
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from gen.layers import INPUT, MAX_SIDE, NetworkError, signed_bits
-
-if TYPE_CHECKING:
-    from gen.intnet import IntegerNetwork
 
 __all__ = ["MAX_MAP", "check_exit", "check_size", "check_two_phase", "check_words"]
 
@@ -22,7 +15,7 @@ MAX_VALUES = 2**28  # of all maps; and weights
 MAX_OPERATIONS = 2**37  # taps of all windows at one timestep
 
 
-def check_exit(network: IntegerNetwork) -> None:
+def check_exit(network) -> None:
     """Raise NetworkError where the exit rule does not fit outputs and timesteps."""
     rule = network.exit_rule
     if rule.output is not None and rule.output not in network.outputs:
@@ -31,7 +24,7 @@ def check_exit(network: IntegerNetwork) -> None:
         raise NetworkError(f"the exit rule has {len(rule.limits)} limits for {network.timesteps} timesteps")
 
 
-def check_two_phase(network: IntegerNetwork) -> None:
+def check_two_phase(network) -> None:
     """Raise NetworkError where a network of inverse-leaky neurons has what only one of AdaFire neurons can have."""
     if network.exit_rule.kind != "off":
         raise NetworkError("a network of inverse-leaky neurons knows no early exit: its rule must be 'off'")
@@ -50,7 +43,7 @@ def check_two_phase(network: IntegerNetwork) -> None:
             )
 
 
-def check_size(network: IntegerNetwork) -> None:
+def check_size(network) -> None:
     """Raise NetworkError where a map, or the work of a timestep, is beyond what can be computed in sane time."""
     for name, shape in network.shapes.items():
         if max(shape) > MAX_SIDE:
@@ -78,7 +71,7 @@ def check_size(network: IntegerNetwork) -> None:
             raise NetworkError(f"the network has {count} {what}, the most is {most}")
 
 
-def check_words(network: IntegerNetwork) -> None:
+def check_words(network) -> None:
     """Raise NetworkError where a map or an accumulator needs longer words, or a pool reads the input."""
     for name, bounds in network.value_ranges.items():
         if signed_bits(*bounds) > MAX_WORD_BITS:

@@ -26,7 +26,7 @@ OTHER_TABLES = 1.05  # of a part that is no ECP5, over those of one (`hw.board.c
 # Cells that a flip-flop takes beside the tables, where the table of its own cell feeds it: most share theirs with none.
 JOINED = {"ice40": 0.57, "gw1n": 0.7, "gw2a": 0.7}
 # What must stay free of a Gowin part. Of 8,640 cells nextpnr placed 7,373 in minutes, another time 7,400 not at all; of
-# the flip-flops two thirds in minutes, and 86 % of 15,552 not in twenty. Four bits of 16 words keep six from being used.
+# the flip-flops two thirds in minutes, 86 % of 15,552 not in twenty. Four bits of 16 words keep six from being used.
 GOWIN_FREE = {"lut": 0.15, "ff": 0.2}
 GOWIN_LINK_FF = 1050  # with those of its memories
 GOWIN_HALF = 9  # bits of both factors of a multiplication that takes half a multiplier
