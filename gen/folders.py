@@ -22,10 +22,11 @@ except ImportError:  # Windows, where what a killed run left stays
     fcntl = None
 
 __all__ = [
-    "foreign_files", "put_in_place", "real_path", "refuse_foreign", "whole_files", "whole_folder", "work_beside",
+    "check_output_file", "put_in_place", "real_path", "refuse_foreign", "whole_files", "whole_folder", "work_beside",
 ]
 
 _MARK = "-adafire-"
+_HEAD = 4096  # bytes of a file in which its marker stands
 
 
 def real_path(path: str | Path) -> Path:
@@ -113,22 +114,38 @@ def whole_files(files: Mapping[Path, str | bytes]) -> None:
             os.replace(partial, path)
 
 
+def check_output_file(path: str | Path, marker: str | None = None, what: str = "") -> None:
+    """Raise InputError, before any slow work, unless a file can be written at ``path``.
+
+    With ``marker`` an existing file must have it near its beginning: it is an earlier one of ``what`` then.
+    """
+    path = Path(path)
+    folder = real_path(path).parent
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: name the file to write.")
+    if not folder.is_dir():
+        raise InputError(f"The folder {folder} does not exist: make it, or write {path.name} elsewhere.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"The folder {folder} is not writable: choose another place for {path.name}.")
+    if marker is not None and path.exists():
+        with path.open("rb") as file:
+            if marker.encode() not in file.read(_HEAD):
+                raise InputError(f"{path} is no earlier {what}: choose another name, or move it away.")
+
+
 def refuse_foreign(folder: Path, ours: Iterable[str], beside: str, eraser: str, place: str = "") -> None:
     """Raise InputError if ``folder`` holds, ``beside`` something, what no pattern of ``ours`` names.
 
-    ``eraser`` is what would delete it, ``place`` whatever says in which way another folder is chosen, if one can be.
+    Links and folders count as files. ``eraser`` is what would delete them, ``place`` whatever says in which way another
+    folder is chosen, if one can be.
     """
-    if foreign := foreign_files(folder, ours):
+    patterns = [*ours, f".*{_MARK}*"]
+    foreign = sorted(path.name for path in folder.iterdir() if not any(fnmatch(path.name, p) for p in patterns))
+    if foreign:
         raise InputError(
             f"{folder} holds, beside {beside}, what adafire did not make and {eraser} would delete: "
             f"{', '.join(foreign)}. Move it elsewhere{place}."
         )
-
-
-def foreign_files(folder: Path, ours: Iterable[str]) -> list[str]:
-    """Return the names in ``folder`` that match no pattern of ``ours``; links and folders count as files."""
-    patterns = [*ours, f".*{_MARK}*"]
-    return sorted(path.name for path in folder.iterdir() if not any(fnmatch(path.name, p) for p in patterns))
 
 
 def _locked_folder(pattern, parent):

@@ -4,14 +4,13 @@ Everything slow or optional is imported inside the verb that needs it.
 """
 
 import json
-import os
 import time
 from collections import Counter
 from pathlib import Path
 
 from gen.data.labels import read_labels
 from gen.errors import InputError
-from gen.folders import real_path
+from gen.folders import check_output_file
 
 __all__ = [
     "boards", "build", "cascade", "convert", "converted", "datasets", "evaluate", "export", "generate", "info",
@@ -245,18 +244,6 @@ def boards():
             for target in TARGETS.values()
         ]
     }
-
-
-def check_output_file(path):
-    """Raise InputError, before any slow work, unless a file can be written at ``path``."""
-    path = Path(path)
-    folder = real_path(path).parent
-    if path.is_dir():
-        raise InputError(f"{path} is a folder: name the file to write, as in {path / 'network.safetensors'}.")
-    if not folder.is_dir():
-        raise InputError(f"The folder {folder} does not exist: make it, or write {path.name} elsewhere.")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"The folder {folder} is not writable: choose another place for {path.name}.")
 
 
 def _per_channel(option, text):

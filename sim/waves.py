@@ -13,7 +13,7 @@ from pathlib import Path
 from vcd.gtkw import GTKWSave
 
 from gen.errors import InputError
-from gen.folders import whole_files, work_beside
+from gen.folders import check_output_file, whole_files, work_beside
 from gen.inputs import input_values
 from gen.intnet import TILES
 from sim.bench.folder import core_text
@@ -52,8 +52,7 @@ def plan_window(file, image, step, simulator, network, x):
     suffix, file = Path(WAVES[simulator]).suffix, Path(file).absolute()
     if file.suffix != suffix:
         raise InputError(f"{simulator} writes {suffix} waveforms: name the file {file.with_suffix(suffix)}.")
-    if not file.parent.is_dir():
-        raise InputError(f"The folder {file.parent} does not exist: make it, or write {file.name} elsewhere.")
+    check_output_file(file)
     image = 0 if image is None else image
     if not 0 <= image < len(x):
         raise InputError(f"There is no image {image} to show: there are {len(x)}, counted from 0.")

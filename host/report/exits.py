@@ -1,6 +1,5 @@
 """The page of `adafire evaluate --page`: where images stop, how many are right there, and what they look like."""
 
-import os
 from collections import defaultdict
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from markupsafe import Markup
 
 from gen.errors import InputError
 from gen.exit_rule import EXP_ONE, FRACTION
-from gen.folders import whole_files
+from gen.folders import check_output_file, whole_files
 from host.report.pictures import image_picture
 from host.report.rows import number, percent
 from host.report.svg import bar, drawing, element
@@ -19,7 +18,6 @@ __all__ = ["MARKER", "Examples", "check_page", "write_page"]
 
 MARKER = "adafire exits"
 HERE = Path(__file__).parent
-HEAD = 4096         # a page says within so many bytes that it is one
 RIGHT, WRONG = 8, 4  # examples of each exit step
 SIDE = 56           # pixels on the page, about; every pixel of an image becomes a square of whole ones
 WIDTH, TOP, PANEL, GAP, LEFT = 372, 16, 110, 34, 40
@@ -73,12 +71,7 @@ def check_page(path):
     """Raise InputError, before any slow work, unless a page can be written at ``path``."""
     if path.suffix != ".html":
         raise InputError(f"The page is HTML: name it {path.with_suffix('.html')}, not {path}.")
-    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
-        raise InputError(f"Nothing can be written in {path.parent}: choose another place with --page.")
-    if path.is_dir():
-        raise InputError(f"{path} is a folder: choose another name with --page.")
-    if path.exists() and MARKER.encode() not in path.read_bytes()[:HEAD]:
-        raise InputError(f"{path} is no earlier page of exits: choose another name with --page.")
+    check_output_file(path, MARKER, "page of exits")
 
 
 def write_page(path, network, name, data, device, figures, examples):

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import os
 import time
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import numpy as np
 from gen.data.datasets import open_for
 from gen.data.recordings import EventSet
 from gen.errors import InputError
-from gen.folders import whole_files
+from gen.folders import check_output_file, whole_files
 from gen.inputs import input_values
 from host.content import read_manifest
 from host.judge import judge_of
@@ -31,7 +30,6 @@ SCHEMA = 2
 OF_IMAGES = ("accuracy", "exits", "latency_ms", "counted_images", "passes", "cycles", "traffic", "image")
 JUDGED = 64          # images at a time
 MAP_VALUES = 2**26   # logits of all positions and timesteps, images together
-HEAD = 4096  # a report says within so many bytes that it is one
 
 
 def make_report(
@@ -91,15 +89,8 @@ def make_report(
 def _check_output(out, force):
     if out.suffix != ".html":
         raise InputError(f"A report is an HTML page: name it {out.with_suffix('.html')}, not {out}.")
-    if not out.parent.is_dir() or not os.access(out.parent, os.W_OK | os.X_OK):
-        raise InputError(f"Nothing can be written in {out.parent}: choose another place with --out.")
     for file in (out, out.with_suffix(".json")):
-        if file.is_dir():
-            raise InputError(f"{file} is a folder: choose another name for the report with --out.")
-        if file.exists() and not force and MARKER.encode() not in file.read_bytes()[:HEAD]:
-            raise InputError(
-                f"{file} is no earlier report: give --force to overwrite it, or another name with --out."
-            )
+        check_output_file(file, None if force else MARKER, "report (--force overwrites it)")
 
 
 def _judged(network, x, judge, progress):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gen.errors import InputError
-from gen.folders import _lock, foreign_files, whole_files, whole_folder
+from gen.folders import _lock, refuse_foreign, whole_files, whole_folder
 
 HOLD = """
 import sys, time
@@ -173,4 +173,10 @@ def test_foreign_files(tmp_path):
     for name in ("core.v", "notes.txt", "[a].v", ".out-adafire-x"):
         (tmp_path / name).write_text("")
     (tmp_path / "mine").mkdir()
-    assert foreign_files(tmp_path, ["core.*", "[[]a].v"]) == ["mine", "notes.txt"]
+    with pytest.raises(InputError) as error:
+        refuse_foreign(tmp_path, ["core.*", "[[]a].v"], "a core", "a new one")
+    assert str(error.value) == (
+        f"{tmp_path} holds, beside a core, what adafire did not make and a new one would delete: mine, notes.txt. "
+        "Move it elsewhere."
+    )
+    refuse_foreign(tmp_path, ["core.*", "[[]a].v", "mine", "*.txt"], "a core", "a new one")

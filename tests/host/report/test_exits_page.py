@@ -172,9 +172,9 @@ def test_many_timesteps_and_nasty_names(network, tmp_path):
 
 @pytest.mark.parametrize("name, text", [
     ("page.txt", "The page is HTML: name it .*page.html, not"),
-    ("missing/page.html", "Nothing can be written in .*missing: choose another place with --page."),
-    ("folder.html", "folder.html is a folder: choose another name with --page."),
-    ("mine.html", "mine.html is no earlier page of exits: choose another name with --page."),
+    ("missing/page.html", "The folder .*missing does not exist: make it, or write page.html elsewhere."),
+    ("folder.html", "folder.html is a folder: name the file to write."),
+    ("mine.html", "mine.html is no earlier page of exits: choose another name, or move it away."),
 ])
 def test_where_no_page_can_be_is_said_first(tmp_path, name, text):
     (tmp_path / "folder.html").mkdir()

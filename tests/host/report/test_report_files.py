@@ -97,7 +97,7 @@ def test_a_file_that_is_no_report_is_kept(adafire, folder, tmp_path, name):
     words = ("report", folder, "--out", tmp_path / "page.html")
     outcome = adafire(*words)
     assert outcome.code == 2 and outcome.err == (
-        f"{tmp_path / name} is no earlier report: give --force to overwrite it, or another name with --out.\n"
+        f"{tmp_path / name} is no earlier report (--force overwrites it): choose another name, or move it away.\n"
     )
     assert (tmp_path / name).read_text() == "years of work"
     assert adafire(*words, "--force").code == 0 and report_of(tmp_path, "page.json")["schema"] == 2
@@ -110,7 +110,7 @@ def test_an_interrupt_leaves_the_earlier_report(adafire, folder, monkeypatch):
 
     assert adafire("report", folder).code == 0
     before = {path: path.read_bytes() for path in folder.iterdir()}
-    monkeypatch.setattr("host.report.make.os.replace", interrupt)
+    monkeypatch.setattr("gen.folders.os.replace", interrupt)
     assert adafire("report", folder).code == 130
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
@@ -125,8 +125,8 @@ def test_an_interrupt_leaves_the_earlier_report(adafire, folder, monkeypatch):
     (("core", "--data", "images/data.npz", "--image", "12"), "--image 12: there are images 0 to 11."),
     (("core", "--data", "images/data.npz", "--limit", "2", "--image", "2"), "--image 2: there are images 0 to 1."),
     (("core", "--out", "report.pdf"), "name it report.html, not report.pdf."),
-    (("core", "--out", "nowhere/report.html"), "Nothing can be written in nowhere: choose another place"),
-    (("core", "--out", "folder.html"), "folder.html is a folder: choose another name for the report with --out."),
+    (("core", "--out", "nowhere/report.html"), "nowhere does not exist: make it, or write report.html elsewhere."),
+    (("core", "--out", "folder.html"), "folder.html is a folder: name the file to write."),
 ])
 def test_refusals(adafire, core, images, tmp_path, monkeypatch, words, text):
     def slow(*_args, **_options):
