@@ -32,7 +32,7 @@ from gen.plan.candidates import candidates
 from gen.plan.resources import core_resources
 from gen.plan.strips import FORMS, NO_STRIPS
 from gen.plan.target import find_target
-from hw.board.flows import FLOWS, synthesis
+from hw.board.flows import CELLS, FLOWS, TIMING_REPORT, synthesis
 from hw.board.post_route import component, post_route_figures
 from hw.board.shell import Shell
 from hw.board.steps import SHELL
@@ -61,7 +61,7 @@ def routed_seeds(text, seeds, report, flow=FLOW, clock_mhz=ASKED_MHZ):
     found = {}
     with tempfile.TemporaryDirectory(prefix="adafire-clock-") as name:
         work = Path(name)
-        for file in (f"{SHELL}.json", "cells.json"):
+        for file in (f"{SHELL}.json", CELLS):
             shutil.copy(folder / file, work)
         flow.refine(work / f"{SHELL}.json")
         netlist = (work / f"{SHELL}.json").read_text()
@@ -71,7 +71,7 @@ def routed_seeds(text, seeds, report, flow=FLOW, clock_mhz=ASKED_MHZ):
             if not kept.exists():
                 report(f"place and route, seed {seed}")
                 run_tool(work, command, work)
-                timing = json.loads((work / "timing.json").read_text())
+                timing = json.loads((work / TIMING_REPORT).read_text())
                 whole_files({kept: json.dumps(post_route_figures(work, flow, clock_mhz) | {
                     "places": slowest_places(timing), "steps": slowest_steps(timing),
                 })})

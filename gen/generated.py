@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gen.plan.params import CoreParams
     from gen.plan.plan import Plan
 
-__all__ = ["BAUD_RANGE", "IMAGE", "NETWORK", "SCHEMA", "VERILOG", "GeneratedFolder", "seal"]
+__all__ = ["BAUD_RANGE", "CONTENTS", "IMAGE", "NETWORK", "SCHEMA", "VERILOG", "GeneratedFolder", "seal"]
 
 SCHEMA = 3
 VERILOG, IMAGE, NETWORK = "core.v", "image.bin", "network.safetensors"

@@ -17,15 +17,16 @@ from gen.cache import cache_folder
 from gen.errors import AdafireError, InputError
 from gen.folders import put_in_place, whole_folder, work_beside
 from hw.board.board_top import TOP
+from hw.board.flows import CELLS
 from hw.board.order import REPORT, place_order
 from hw.board.post_route import shares
-from hw.board.steps import FAILED, Steps, make_bitstream, make_project, route_core
+from hw.board.steps import FAILED, SHELL, Steps, make_bitstream, make_project, route_core
 from hw.board.tools import tool_version
 
 __all__ = ["build"]
 
 LOG = logging.getLogger("adafire.hw")
-DROPPED = ("*.il", "*.config", "*.asc", "*.routed.json", f"{TOP}.json", "shell.json", "cells.json")
+DROPPED = ("*.il", "*.config", "*.asc", "*.routed.json", f"{TOP}.json", f"{SHELL}.json", CELLS)
 
 
 def build(folder, clock_mhz=None, core_only=False, seed=None, progress=None):

@@ -11,8 +11,12 @@ from hw.board.netlist import RELAXED
 from hw.board.refining import refining
 from hw.board.wide_muxes import COVER, make_wide_muxes
 
-__all__ = ["Command", "FLOWS", "Flow", "Resort", "XILINX_CELLS", "XILINX_SYNTH", "synthesis", "verilog_synthesis"]
+__all__ = [
+    "CELLS", "Command", "FLOWS", "Flow", "Resort", "TIMING_REPORT", "XILINX_CELLS", "XILINX_SYNTH", "synthesis",
+    "verilog_synthesis",
+]
 
+CELLS, TIMING_REPORT = "cells.json", "timing.json"  # what Yosys and nextpnr tell of a netlist, beside it
 # Cells of one kind: a pattern of the names in the tools' reports, and how many it counts for.
 Cells = tuple[tuple[str, float], ...]
 
@@ -109,7 +113,7 @@ class Flow:
         command = Command(self.router, f"route-{seed}.log", (
             *self.place(target, f"{top}{self.constraints}" if constrained else None), *self.routed(top),
             "--json", f"{top}.json", "--freq", f"{clock_mhz:.4f}", "--seed", str(seed),
-            "--timing-allow-fail", "--report", "timing.json",
+            "--timing-allow-fail", "--report", TIMING_REPORT,
         ))
         searching = self._insisting(command.adding(*self.searches))
         if not self.places:
@@ -130,7 +134,7 @@ class Flow:
 
 
 def synthesis(flow, top, options="", verilog=()):
-    """Return the Command that makes a netlist of ``top``.il, and counts its cells in cells.json.
+    """Return the Command that makes a netlist of ``top``.il, and counts its cells in `CELLS`.
 
     ``verilog`` : files of modules that it has instances of
     """
@@ -143,12 +147,12 @@ def synthesis(flow, top, options="", verilog=()):
 
 
 def verilog_synthesis(synth, top, files):
-    """Return the Command that counts the cells of the module ``top`` of Verilog files in cells.json."""
+    """Return the Command that counts the cells of the module ``top`` of Verilog files in `CELLS`."""
     return _yosys(f"read_verilog {' '.join(files)}; {synth} -top {top}")
 
 
 def _yosys(script):
-    return Command("yosys", "synthesis.log", ("-p", f"{script}; tee -q -o cells.json stat -json"))
+    return Command("yosys", "synthesis.log", ("-p", f"{script}; tee -q -o {CELLS} stat -json"))
 
 
 # ECP5: Project Trellis. nextpnr names packages by the vendor's full name.

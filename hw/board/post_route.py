@@ -4,12 +4,14 @@ import json
 import math
 from fnmatch import fnmatchcase
 
+from hw.board.flows import CELLS, TIMING_REPORT
+
 __all__ = ["component", "count_cells", "netlist_cells", "post_route_figures", "shares"]
 
 
 def netlist_cells(work):
-    """Return {cell: how many} of the netlist, from cells.json (`hw.board.flows.synthesis`)."""
-    return json.loads((work / "cells.json").read_text())["design"]["num_cells_by_type"]
+    """Return {cell: how many} of the netlist, from `CELLS`."""
+    return json.loads((work / CELLS).read_text())["design"]["num_cells_by_type"]
 
 
 def count_cells(cells, used):
@@ -29,7 +31,7 @@ def post_route_figures(work, flow, clock_mhz):
     Resources (those the router reports, else those of the netlist), ``fmax_mhz``, ``slack_ns`` at ``clock_mhz`` and
     ``critical_path``, the slowest path between registers, by the components at its ends.
     """
-    timing = json.loads((work / "timing.json").read_text())
+    timing = json.loads((work / TIMING_REPORT).read_text())
     placed = {name: cell["used"] for name, cell in timing["utilization"].items()}
     fmax = min(_as_of_the_core(clock, clock_mhz) for clock in timing["fmax"].values())
     clocked = [p["path"] for p in timing["critical_paths"] if "<async>" not in (p["from"], p["to"])]

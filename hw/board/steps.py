@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from amaranth.back import rtlil
 
 from gen.errors import AdafireError, DoesNotFit
-from gen.generated import VERILOG
+from gen.generated import CONTENTS, VERILOG
 from hw.board.board_top import TOP, BoardTop, flash_start, uart_design
 from hw.board.flows import XILINX_CELLS, XILINX_SYNTH, synthesis, verilog_synthesis
 from hw.board.litedram import LITEDRAM_VERILOG, LITEDRAM_YAML, litedram_command, litedram_yaml, take_litedram
@@ -17,10 +17,9 @@ from hw.board.tools import run_tool
 from hw.board.vivado import axi_project, uart_project
 from hw.flash_file import flash_file
 
-__all__ = ["FAILED", "FLASH_FILE", "Steps", "make_bitstream", "make_project", "route_core"]
+__all__ = ["FAILED", "FLASH_FILE", "SHELL", "Steps", "make_bitstream", "make_project", "route_core"]
 
 FAILED, FLASH_FILE = "build-failed", "flash.bin"
-CONTENTS = "*.hex"  # of the core's memories, in a generated folder
 SHELL = "shell"
 NEAR = 0.85  # seeds differ by 10 % and more: another one is tried where the last came this near
 CLOCKS = 4  # how often a clock is tried before giving up
@@ -159,7 +158,7 @@ def make_project(order, work, steps):
     """Write the project of the vendor's tool; synthesize the same Verilog for an estimate of its size."""
     with steps.step("elaborate", 0.0):
         setting = order.setting(order.clock_mhz)
-        sources = {file.name: file.read_text() for file in order.folder.iterdir() if file.match(CONTENTS)}
+        sources = {file.name: file.read_text() for file in order.folder.iterdir() if file.suffix == CONTENTS}
         sources[VERILOG] = (order.folder / VERILOG).read_text()
         make = uart_project if order.board.uart else axi_project
         top, files = make(order.board, setting, dict(sorted(sources.items())), order.params, order.manifest)
