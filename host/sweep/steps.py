@@ -145,11 +145,6 @@ def _kept(kept, kind, make, *depends):
     if not (place / RESULT).exists():
         place.parent.mkdir(parents=True, exist_ok=True)
         with whole_folder(place, keep=True) as folder:  # two tasks may make the same
-            (folder / RESULT).write_text(json.dumps(_made(make, folder)))
+            (folder / RESULT).write_text(json.dumps(make(folder)))
     found = json.loads((place / RESULT).read_text())
     return found | {name: str(place / found[name]) for name in ("network", "core") if name in found}
-
-
-def _made(make, folder):
-    """Return what ``make`` makes in ``folder``."""
-    return make(folder)

@@ -74,6 +74,7 @@ def build(folder, clock_mhz=None, core_only=False, seed=None, progress=None):
             figures["files"] = sorted([*(file.name for file in work.iterdir()), REPORT])
             (work / REPORT).write_text(json.dumps(figures, indent=2) + "\n")
         _keep(order.folder / "build", kept)
+    shutil.rmtree(order.folder / FAILED, ignore_errors=True)
     report("done", 1.0)
     figures = json.loads((order.folder / "build" / REPORT).read_text())
     return figures | _next(order, figures)
@@ -131,4 +132,3 @@ def _work_folder(folder):
             put_in_place(work, folder / FAILED)
             raise
         put_in_place(work, folder / "build")
-        shutil.rmtree(folder / FAILED, ignore_errors=True)

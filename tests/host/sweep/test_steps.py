@@ -9,6 +9,7 @@ import pytest
 
 from gen.data.forms import form_of
 from gen.errors import AdafireError
+from gen.folders import whole_folder
 from gen.netfile import load_network, save_network
 from hw.board import order
 from hw.emit import generate
@@ -19,9 +20,10 @@ from tests.kit.random_networks import random_network
 
 @pytest.fixture
 def made(monkeypatch):
-    """What was made, and not read."""
+    """The folders of what was made, and not read."""
     made = []
-    monkeypatch.setattr(steps, "_made", lambda make, place, inner=steps._made: made.append(place) or inner(make, place))
+    monkeypatch.setattr(
+        steps, "whole_folder", lambda place, **options: made.append(place) or whole_folder(place, **options))
     return made
 
 

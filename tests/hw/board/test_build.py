@@ -198,6 +198,11 @@ def test_success_clears_the_failure_away(design, toolbox):
     toolbox.fails = None
     build(folder)
     assert (folder / "build").exists() and not (folder / "build-failed").exists()
+    toolbox.fails = "yosys"
+    with pytest.raises(AdafireError):
+        build(folder, clock_mhz=100)
+    build(folder)  # from the cache
+    assert not (folder / "build-failed").exists()
 
 
 def test_an_interrupt_leaves_nothing(design, toolbox, monkeypatch):
