@@ -22,7 +22,7 @@ EVENT_SUFFIXES = {".aedat4", NMNIST, *PROPHESEE}
 WORD_BYTES = {"evt2.0": 4, "evt2": 4, "evt2.1": 8, "evt3.0": 2, "evt3": 2, "dat": 8}
 
 # What faery raises for damage: these, and for some its Rust panics, an exception that no module names.
-DAMAGE, PANIC = (RuntimeError, ValueError, AttributeError, NotImplementedError), "PanicException"
+DAMAGE, PANIC = (RuntimeError, ValueError, AttributeError), "PanicException"
 
 
 def read_recording(path: str | Path) -> Recording:
