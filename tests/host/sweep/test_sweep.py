@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gen.errors import InputError
+from gen.folders import whole_folder
 from gen.netfile import save_network
 from gen.task import DETECT, Decoder, Task
 from host.sweep import steps
@@ -85,7 +86,8 @@ def test_the_table_is_the_same_in_three_forms(folder, scheduler, tmp_path):
 def test_what_is_kept_is_not_made_again(folder, scheduler, tmp_path, monkeypatch):
     """A second run reads results; one that failed is tried again; a network of the same content counts as the same."""
     made = []
-    monkeypatch.setattr(steps, "_made", lambda make, place, inner=steps._made: made.append(place) or inner(make, place))
+    monkeypatch.setattr(
+        steps, "whole_folder", lambda place, **options: made.append(place) or whole_folder(place, **options))
     sweep = _described(folder, EVERYTHING)
     first = run_sweep(sweep, tmp_path, scheduler)
     assert len(made) == 4
